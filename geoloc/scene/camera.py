@@ -1,0 +1,104 @@
+"""A camera: lens, image size, pose, and the covariance of all of them together."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial.transform import RigidTransform
+
+from geoloc.errors import GeometryError, InputError, unknown_name
+from geoloc.geometry.se3 import cross_matrix
+from geoloc.scene.lenses import Homography, Lens
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A fixed camera of a site.
+
+    `size` is (width, height) px. `calib_cov` (6 + k, 6 + k) is the covariance of the pose perturbation
+    (`exp(xi) * cam_from_world`, rotation in rad, then m) and of the k lens parameters named in `freed`.
+    A camera of lens `homography` has no pose: it sees one level, `homography_level`, with an error of
+    `homography_sigma_px` that persists, and `calib_cov` is not used.
+    """
+
+    name: str
+    lens: Lens
+    size: tuple[int, int]
+    cam_from_world: RigidTransform = field(default_factory=RigidTransform.identity)
+    calib_cov: np.ndarray = field(default_factory=lambda: np.zeros((6, 6)))
+    freed: tuple[str, ...] = ()
+    homography_level: str = ""
+    homography_sigma_px: float = 0.0
+
+    def __post_init__(self) -> None:
+        width, height = self.size
+        if not (self.name and width > 0 and height > 0):
+            raise InputError(f"camera {self.name!r}: size {self.size}; it needs a name and positive width, height")
+        for parameter in self.freed:
+            if parameter not in self.lens.parameter_names:
+                raise unknown_name(f"lens parameter of camera {self.name!r}", parameter, self.lens.parameter_names)
+        cov = np.array(self.calib_cov, float)
+        n = 6 + len(self.freed)
+        if cov.shape != (n, n):
+            raise InputError(
+                f"camera {self.name!r}: calib_cov has shape {cov.shape}; pose and {len(self.freed)} freed lens "
+                f"parameters need ({n}, {n})"
+            )
+        if not np.isfinite(cov).all() or np.linalg.eigvalsh(cov)[0] < -1e-9 * max(np.trace(cov), 1e-300):
+            raise InputError(f"camera {self.name!r}: calib_cov is not a covariance (finite, symmetric, >= 0)")
+        cov.flags.writeable = False
+        object.__setattr__(self, "calib_cov", cov)
+
+    @property
+    def is_homography(self) -> bool:
+        """Whether only its homography of one level is known."""
+        return isinstance(self.lens, Homography)
+
+    @property
+    def centre_world(self) -> np.ndarray:
+        """Position of the camera (3,) m."""
+        self.require_pose("has no position")
+        return self.cam_from_world.inv().translation
+
+    @property
+    def freed_index(self) -> np.ndarray:
+        """Where the freed parameters stand among the lens's: (k,) int."""
+        names = self.lens.parameter_names
+        return np.array([names.index(name) for name in self.freed], dtype=int)
+
+    def require_pose(self, why: str) -> None:
+        """Raise GeometryError, naming this camera and `why`, if only its homography is known."""
+        if self.is_homography:
+            raise GeometryError(f"camera {self.name!r} is known by a homography only: it {why}; calibrate its pose")
+
+    def project(self, points_world: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) of points (N, 3) m; NaN behind the camera or outside the lens's field.
+
+        Pixels may lie outside the image: see `inside`.
+        """
+        self.require_pose("cannot project points")
+        return self.lens.project(self.cam_from_world.apply(np.asarray(points_world, float).reshape(-1, 3)))
+
+    def unproject(self, pixels: np.ndarray) -> np.ndarray:
+        """Unit rays in the world frame (N, 3) of pixels (N, 2); NaN where the lens cannot be undone."""
+        self.require_pose("has no rays")
+        rays_cam = self.lens.unproject(np.asarray(pixels, float).reshape(-1, 2))
+        return rays_cam @ self.cam_from_world.rotation.as_matrix()
+
+    def inside(self, pixels: np.ndarray) -> np.ndarray:
+        """Which pixels (..., 2) lie on the image; (0, 0) is the centre of the top-left pixel. NaN does not."""
+        width, height = self.size
+        u, v = pixels[..., 0], pixels[..., 1]
+        return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+
+    def jacobians(self, points_world: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pixels (N, 2), derivative by the world point (N, 2, 3) px/m, and by `calib_cov`'s variables.
+
+        The last is (N, 2, 6 + k): pose perturbation (rad, m), then the freed lens parameters.
+        """
+        self.require_pose("has no Jacobian")
+        points_cam = self.cam_from_world.apply(np.asarray(points_world, float).reshape(-1, 3))
+        pixels, by_cam, by_lens = self.lens.jacobians(points_cam)
+        by_world = by_cam @ self.cam_from_world.rotation.as_matrix()
+        by_rotation = -by_cam @ cross_matrix(points_cam)
+        by_calib = np.concatenate([by_rotation, by_cam, by_lens[:, :, self.freed_index]], axis=2)
+        return pixels, by_world, by_calib

@@ -1,0 +1,51 @@
+"""A site: its cameras and its map."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from geoloc.errors import InputError, unknown_name
+from geoloc.scene.camera import Camera
+from geoloc.scene.sitemap import SiteMap
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Cameras and map of one place. Cameras are kept in the order of their names."""
+
+    name: str
+    cameras: tuple[Camera, ...]
+    site_map: SiteMap = field(default_factory=SiteMap)
+
+    def __post_init__(self) -> None:
+        cameras = tuple(sorted(self.cameras, key=lambda camera: camera.name))
+        for a, b in zip(cameras, cameras[1:], strict=False):
+            if a.name == b.name:
+                raise InputError(f"site {self.name!r} has two cameras named {a.name!r}; names must differ")
+        object.__setattr__(self, "cameras", cameras)
+        for camera in cameras:
+            if camera.is_homography:
+                self.site_map.level(camera.homography_level)
+
+    @cached_property
+    def camera_index(self) -> dict[str, int]:
+        """Position of each camera among `cameras` by its name."""
+        return {camera.name: i for i, camera in enumerate(self.cameras)}
+
+    def camera(self, name: str) -> Camera:
+        """The camera of this name; UnknownNameError with the nearest name otherwise."""
+        if name not in self.camera_index:
+            raise unknown_name(f"camera of site {self.name!r}", name, self.camera_index)
+        return self.cameras[self.camera_index[name]]
+
+    def camera_rows(self, names: np.ndarray) -> np.ndarray:
+        """Index among `cameras` of each name (N,) str -> (N,) int; -1 where the site has no such camera."""
+        get = self.camera_index.get
+        return np.fromiter((get(name, -1) for name in names.tolist()), dtype=np.intp, count=len(names))
+
+    def with_cameras(self, cameras: Iterable[Camera]) -> "Site":
+        """The same site with cameras replaced by name, or added."""
+        merged = {camera.name: camera for camera in self.cameras} | {camera.name: camera for camera in cameras}
+        return replace(self, cameras=tuple(merged.values()))

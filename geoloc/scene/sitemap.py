@@ -1,0 +1,143 @@
+"""The map of a site: datum, levels and their surfaces, stalls, zones, occluders, control points."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import shapely
+from shapely import Geometry, Polygon
+
+from geoloc.errors import InputError, unknown_name
+from geoloc.geometry.geodesy import Datum
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A piece of a level: the plane z = a x + b y + c over `polygon` (an empty one: everywhere).
+
+    `plane` is (a, b, c), c in m; `sigma_z` (m) is how well its height is known.
+    """
+
+    plane: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    polygon: Polygon = field(default_factory=Polygon)
+    sigma_z: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.plane).all() and np.isfinite(self.sigma_z) and self.sigma_z >= 0):
+            raise InputError(f"surface: plane {self.plane}, sigma_z {self.sigma_z} must be finite, sigma_z >= 0")
+        if not self.polygon.is_valid:
+            raise InputError(f"surface: {shapely.is_valid_reason(self.polygon)}; its outline must not cross itself")
+        shapely.prepare(self.polygon)
+
+    def holds(self, xy: np.ndarray) -> np.ndarray:
+        """Which points (N, 2) m lie over this piece: (N,) bool; its edge belongs to it."""
+        if self.polygon.is_empty:
+            return np.isfinite(xy).all(axis=1)
+        return shapely.intersects_xy(self.polygon, xy[:, 0], xy[:, 1])
+
+    def z_at(self, xy: np.ndarray) -> np.ndarray:
+        """Height of the plane (N,) m at points (N, 2) m."""
+        a, b, c = self.plane
+        return a * xy[..., 0] + b * xy[..., 1] + c
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A floor, a lot, a ramp: named surfaces that together are one level."""
+
+    name: str
+    surfaces: tuple[Surface, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.surfaces:
+            raise InputError(f"level {self.name!r}: it needs a name and at least one surface")
+
+    def z_at(self, xy: np.ndarray) -> np.ndarray:
+        """Height of the level (N,) m at points (N, 2) m; NaN off it. The first surface that holds wins."""
+        xy = np.asarray(xy, float).reshape(-1, 2)
+        z = np.full(len(xy), np.nan)
+        for surface in reversed(self.surfaces):
+            z = np.where(surface.holds(xy), surface.z_at(xy), z)
+        return z
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A named polygon on a level: a stall or a zone (lane, entrance, area of interest, ...)."""
+
+    name: str
+    level: str
+    polygon: Polygon
+    kind: str = "zone"
+
+
+@dataclass(frozen=True, eq=False)
+class Occluder:
+    """A wall (line) or pillar (polygon) that stands on a level and blocks the view up to `height` m."""
+
+    name: str
+    level: str
+    geometry: Geometry
+    height: float = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class ControlPoint:
+    """A surveyed point: `xyz` (3,) m with its standard deviation per axis `sigma` (3,) m."""
+
+    name: str
+    xyz: tuple[float, float, float]
+    sigma: tuple[float, float, float] = (0.02, 0.02, 0.02)
+
+
+@dataclass(frozen=True, eq=False)
+class SiteMap:
+    """What is fixed on a site. Without a `datum` everything is in metres and geodetic exports refuse."""
+
+    levels: tuple[Level, ...] = field(default_factory=lambda: (Level("ground", (Surface(),)),))
+    datum: Datum | None = None
+    stalls: tuple[Place, ...] = ()
+    zones: tuple[Place, ...] = ()
+    occluders: tuple[Occluder, ...] = ()
+    control_points: tuple[ControlPoint, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise InputError("the map has no level; add at least one surface, such as the plane z = 0")
+        _check_unique("level", (level.name for level in self.levels))
+        _check_unique("control point", (point.name for point in self.control_points))
+        _check_unique("stall", (stall.name for stall in self.stalls))
+        for thing in (*self.stalls, *self.zones, *self.occluders):
+            if thing.level not in self.level_index:
+                raise unknown_name(f"level of {thing.name!r}", thing.level, self.level_index)
+
+    @cached_property
+    def level_index(self) -> dict[str, int]:
+        """Position of each level among `levels` by its name."""
+        return {level.name: i for i, level in enumerate(self.levels)}
+
+    @cached_property
+    def level_names(self) -> np.ndarray:
+        """Names of the levels, in order: (L,) str."""
+        return np.array([level.name for level in self.levels])
+
+    def level(self, name: str) -> Level:
+        """The level of this name; UnknownNameError with the nearest name otherwise."""
+        if name not in self.level_index:
+            raise unknown_name("level", name, self.level_index)
+        return self.levels[self.level_index[name]]
+
+    def require_datum(self, what: str) -> Datum:
+        """The datum, or InputError that says that `what` needs one."""
+        if self.datum is None:
+            raise InputError(f"{what} needs the site's datum; add latitude, longitude and height to its map")
+        return self.datum
+
+
+def _check_unique(kind: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"the map has two {kind}s named {name!r}; names must differ")
+        seen.add(name)

@@ -1,0 +1,256 @@
+"""The four tables of the main path: struct of arrays, frozen, one declared dtype, shape and unit a column."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from geoloc.errors import InputError, unknown_name
+
+WIDTH = -1  # a dimension whose size the table's data decides, the same for all rows
+
+
+@dataclass(frozen=True)
+class Column:
+    """Declaration of one column: dtype, shape of a row, unit, and the value that means "missing"."""
+
+    dtype: type
+    shape: tuple[int, ...] = ()
+    unit: str = ""
+    missing: object = None
+
+    def filled(self, n: int) -> np.ndarray:
+        """`n` missing rows."""
+        shape = (n, *(0 if size == WIDTH else size for size in self.shape))
+        missing = {float: np.nan, np.float32: np.nan, int: -1, str: ""}[self.dtype]
+        return np.full(shape, missing if self.missing is None else self.missing, dtype=self.dtype)
+
+    def cast(self, table: str, name: str, value: object, n: int | None) -> np.ndarray:
+        """`value` as this column, refused by name where its dtype or shape does not fit."""
+        try:
+            array = np.asarray(value)
+            if self.dtype is int and array.size and not np.can_cast(array.dtype, np.int64, "same_kind"):
+                raise ValueError(f"dtype {array.dtype}")
+            array = array.astype(np.str_ if self.dtype is str else self.dtype, copy=False)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{table}.{name}: cannot read the values as {self.dtype.__name__} ({error})"
+            ) from error
+        if array.size == 0 and array.ndim <= 1 and len(self.shape):
+            array = self.filled(0)
+        fits = array.ndim == 1 + len(self.shape) and all(
+            want in (WIDTH, got) for want, got in zip(self.shape, array.shape[1:], strict=True)
+        )
+        if not fits or (n is not None and len(array) != n):
+            want = ", ".join(["N" if n is None else str(n), *("D" if s == WIDTH else str(s) for s in self.shape)])
+            raise InputError(f"{table}.{name}: shape {array.shape}; it must be ({want})")
+        return array
+
+
+class Table:
+    """A frozen struct of arrays. Columns that are not given are missing: NaN, -1, "" or zero width.
+
+    >>> Detections(time=[0.0], camera=["gate"], box=[[10, 20, 30, 60]]).box.shape
+    (1, 4)
+    """
+
+    columns: ClassVar[dict[str, Column]] = {}
+
+    def __init__(self, **data: Any) -> None:
+        name = type(self).__name__
+        for key in data:
+            if key not in self.columns:
+                raise unknown_name(f"column of {name}", key, self.columns)
+        n: int | None = None
+        for key, column in self.columns.items():
+            if key in data:
+                array = column.cast(name, key, data[key], n).view()
+                array.flags.writeable = False
+                self.__dict__[key] = array
+                n = len(array)
+        for key, column in self.columns.items():
+            if key not in data:
+                array = column.filled(n or 0)
+                array.flags.writeable = False
+                self.__dict__[key] = array
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen; use replace({name}=...)")
+
+    def __len__(self) -> int:
+        return len(self.__dict__[next(iter(self.columns))])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} rows: {', '.join(self.columns)})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return False
+        return all(
+            np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for (_, a), (_, b) in zip(self, other, strict=True)  # type: ignore[call-overload]
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Pairs of column name and array, in the declared order."""
+        return ((name, self.__dict__[name]) for name in self.columns)
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The rows that an index or a boolean mask selects, in that order."""
+        rows = np.asarray(rows)
+        rows = rows if rows.dtype == bool else rows.astype(np.intp, copy=False)
+        return self._wrap({name: array[rows] for name, array in self})
+
+    def replace(self, **data: Any) -> Self:
+        """A copy with some columns replaced."""
+        return type(self)(**{**dict(self), **data})
+
+    @classmethod
+    def concat(cls, tables: list[Self]) -> Self:
+        """All rows of `tables` in order; an embedding of zero width is widened with NaN."""
+        tables = [table for table in tables if len(table)]
+        if len(tables) < 2:
+            return tables[0] if tables else cls()
+        merged = {}
+        for name, column in cls.columns.items():
+            arrays = [table.__dict__[name] for table in tables]
+            if WIDTH in column.shape:
+                arrays = _same_width(cls.__name__, name, arrays)
+            merged[name] = np.concatenate(arrays)
+        return cls._wrap(merged)
+
+    @classmethod
+    def _wrap(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """A table around arrays that are known to fit, without checking them again."""
+        table = cls.__new__(cls)
+        for name, array in arrays.items():
+            array.flags.writeable = False
+            table.__dict__[name] = array
+        return table
+
+
+def _same_width(table: str, name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    widths = {array.shape[1] for array in arrays} - {0}
+    if len(widths) > 1:
+        raise InputError(f"{table}.{name}: widths {sorted(widths)} differ; use one embedder for all rows")
+    width = max(widths, default=0)
+    return [a if a.shape[1] == width else np.full((len(a), width), np.nan, a.dtype) for a in arrays]
+
+
+class Detections(Table):
+    """What a detector saw: boxes in pixels. Rows that share camera and time are one camera frame."""
+
+    id: np.ndarray
+    time: np.ndarray
+    camera: np.ndarray
+    box: np.ndarray
+    foot: np.ndarray
+    foot_cov: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+    embedding: np.ndarray
+    columns: ClassVar[dict[str, Column]] = {
+        "id": Column(int),
+        "time": Column(float, unit="s"),
+        "camera": Column(str),
+        "box": Column(float, (4,), "px"),  # left, top, right, bottom
+        "foot": Column(float, (2,), "px"),  # where the object touches the ground; NaN: from the box
+        "foot_cov": Column(float, (2, 2), "px2"),  # NaN: from the box
+        "label": Column(str),
+        "score": Column(float, missing=1.0),
+        "embedding": Column(np.float32, (WIDTH,)),
+    }
+
+
+class GroundPoints(Table):
+    """Detections on the map: where a foot meets a level, with both covariances."""
+
+    time: np.ndarray
+    camera: np.ndarray
+    detection: np.ndarray
+    object: np.ndarray
+    level: np.ndarray
+    xy: np.ndarray
+    cov: np.ndarray
+    bias_cov: np.ndarray
+    away: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+    columns: ClassVar[dict[str, Column]] = {
+        "time": Column(float, unit="s"),
+        "camera": Column(str),
+        "detection": Column(int),
+        "object": Column(int),  # -1: in none yet
+        "level": Column(str),
+        "xy": Column(float, (2,), "m"),
+        "cov": Column(float, (2, 2), "m2"),
+        "bias_cov": Column(float, (2, 2), "m2"),
+        "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
+        "label": Column(str),
+        "score": Column(float, missing=1.0),
+    }
+
+
+class Objects(Table):
+    """Points of several cameras fused: one row an object and time."""
+
+    object: np.ndarray
+    time: np.ndarray
+    level: np.ndarray
+    xyz: np.ndarray
+    cov: np.ndarray
+    bias_cov: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+    n_cameras: np.ndarray
+    camera_set: np.ndarray
+    track: np.ndarray
+    columns: ClassVar[dict[str, Column]] = {
+        "object": Column(int),
+        "time": Column(float, unit="s"),
+        "level": Column(str),
+        "xyz": Column(float, (3,), "m"),
+        "cov": Column(float, (3, 3), "m2"),
+        "bias_cov": Column(float, (3, 3), "m2"),
+        "label": Column(str),
+        "score": Column(float, missing=1.0),  # probability that the object exists, given this window alone
+        "n_cameras": Column(int),
+        "camera_set": Column(int),  # equal numbers: seen by the same cameras, so with the same bias
+        "track": Column(int),  # the track that the association put it with; -1: a new one
+    }
+
+
+class Tracks(Table):
+    """Objects that keep their identity: one row a track and time."""
+
+    time: np.ndarray
+    track: np.ndarray
+    object: np.ndarray
+    level: np.ndarray
+    xy: np.ndarray
+    velocity: np.ndarray
+    cov: np.ndarray
+    bias_cov: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+    state: np.ndarray
+    columns: ClassVar[dict[str, Column]] = {
+        "time": Column(float, unit="s"),
+        "track": Column(int),
+        "object": Column(int),  # -1: coasting
+        "level": Column(str),
+        "xy": Column(float, (2,), "m"),
+        "velocity": Column(float, (2,), "m/s"),
+        "cov": Column(float, (4, 4), "m2, m2/s, m2/s2"),  # of x, y, vx, vy
+        "bias_cov": Column(float, (2, 2), "m2"),
+        "label": Column(str),
+        "score": Column(float, missing=1.0),  # probability that the object exists
+        "state": Column(str),  # tentative, confirmed or coasting
+    }
+
+    @property
+    def position_cov(self) -> np.ndarray:
+        """Covariance of the position as it is to be reported, noise and bias: (N, 2, 2) m²."""
+        return self.cov[:, :2, :2] + self.bias_cov
