@@ -164,6 +164,14 @@ class Detections(Table):
     }
 
 
+class Dropped(Table):
+    """Rows that a stage could not use: which detection, and why."""
+
+    detection: np.ndarray
+    reason: np.ndarray
+    columns: ClassVar[dict[str, Column]] = {"detection": Column(int), "reason": Column(str)}
+
+
 class GroundPoints(Table):
     """Detections on the map: where a foot meets a level, with both covariances."""
 
