@@ -77,6 +77,7 @@ def project_to_ground(
         away=found.away[good],
         label=detections.label[kept],
         score=detections.score[kept],
+        embedding=detections.embedding[kept],
     )
     dropped = np.flatnonzero(reason != "")
     return points, Dropped(detection=detections.id[dropped], reason=reason[dropped])

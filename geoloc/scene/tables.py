@@ -186,6 +186,7 @@ class GroundPoints(Table):
     away: np.ndarray
     label: np.ndarray
     score: np.ndarray
+    embedding: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "time": Column(float, unit="s"),
         "camera": Column(str),
@@ -198,6 +199,7 @@ class GroundPoints(Table):
         "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
         "label": Column(str),
         "score": Column(float, missing=1.0),
+        "embedding": Column(np.float32, (WIDTH,)),
     }
 
 
@@ -215,6 +217,7 @@ class Objects(Table):
     n_cameras: np.ndarray
     camera_set: np.ndarray
     track: np.ndarray
+    embedding: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "object": Column(int),
         "time": Column(float, unit="s"),
@@ -227,6 +230,7 @@ class Objects(Table):
         "n_cameras": Column(int),
         "camera_set": Column(int),  # equal numbers: seen by the same cameras, so with the same bias
         "track": Column(int),  # the track that the association put it with; -1: a new one
+        "embedding": Column(np.float32, (WIDTH,)),  # mean of its detections', of unit length
     }
 
 
@@ -244,6 +248,7 @@ class Tracks(Table):
     label: np.ndarray
     score: np.ndarray
     state: np.ndarray
+    embedding: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "time": Column(float, unit="s"),
         "track": Column(int),
@@ -256,6 +261,7 @@ class Tracks(Table):
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists
         "state": Column(str),  # tentative, confirmed or coasting
+        "embedding": Column(np.float32, (WIDTH,)),  # running mean, of unit length
     }
 
     @property
