@@ -122,6 +122,10 @@ class SiteMap:
         """Names of the levels, in order: (L,) str."""
         return np.array([level.name for level in self.levels])
 
+    def level_rows(self, names: np.ndarray) -> np.ndarray:
+        """Index among `levels` of each name (N,) str -> (N,) int; UnknownNameError for a level that is not."""
+        return np.fromiter((self.level_index[self.level(name).name] for name in names.tolist()), np.intp, len(names))
+
     def level(self, name: str) -> Level:
         """The level of this name; UnknownNameError with the nearest name otherwise."""
         if name not in self.level_index:

@@ -214,6 +214,7 @@ class Objects(Table):
     bias_cov: np.ndarray
     label: np.ndarray
     score: np.ndarray
+    best_score: np.ndarray
     n_cameras: np.ndarray
     camera_set: np.ndarray
     track: np.ndarray
@@ -227,6 +228,7 @@ class Objects(Table):
         "bias_cov": Column(float, (3, 3), "m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists, given this window alone
+        "best_score": Column(float, missing=1.0),  # highest score of its detections
         "n_cameras": Column(int),
         "camera_set": Column(int),  # equal numbers: seen by the same cameras, so with the same bias
         "track": Column(int),  # the track that the association put it with; -1: a new one

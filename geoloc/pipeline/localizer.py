@@ -1,0 +1,148 @@
+"""The main path: detections of several cameras become tracks on the site's map. Start reading here."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from geoloc.errors import InputError, unknown_name
+from geoloc.options import check_range
+from geoloc.pipeline.association import AssociationOptions, Groups, associate
+from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
+from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
+from geoloc.pipeline.tracking import Tracker, TrackingOptions
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks
+
+
+@dataclass(frozen=True)
+class LocalizerOptions:
+    """Options of all stages, and of the windows that join them."""
+
+    window_s: float = 0.1  # frames of different cameras that fall into one window are taken as simultaneous
+    heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
+    projection: ProjectionOptions = field(default_factory=ProjectionOptions)
+    association: AssociationOptions = field(default_factory=AssociationOptions)
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    existence: ExistenceOptions = field(default_factory=ExistenceOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+    def __post_init__(self) -> None:
+        check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9))
+
+
+class Localizer:
+    """The engine with a life: feed it windows of detections in order of time, get the tracks of each.
+
+    >>> localizer = Localizer(site)                                    # doctest: +SKIP
+    >>> tracks = localizer.step(detections)                            # doctest: +SKIP
+    """
+
+    def __init__(self, site: Site, options: LocalizerOptions | None = None) -> None:
+        self.site = site
+        self.options = options or LocalizerOptions()
+        self.tracker = Tracker(site, self.options.tracking, self.options.existence)
+        self.points = GroundPoints()  # of the last window, with the object that each went into
+        self.objects = Objects()  # of the last window
+        self.dropped: Counter[str] = Counter()  # rows that could not be used, by reason, since the start
+        self._heard = np.full(len(site.cameras), -np.inf)
+        self._next_object = 0
+
+    def step(
+        self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None
+    ) -> Tracks:
+        """The tracks after one window of detections, at `time` (s; default: the mean of the window's).
+
+        `cameras` are those that delivered a frame, if only an empty one; by default those that delivered a box
+        within `heard_s`. A camera that delivered nothing says nothing about what it did not see.
+        """
+        options = self.options
+        time = self._time(detections, time)
+        points, dropped = project_to_ground(detections, self.site, options.projection)
+        reporting = self._reporting(detections, time, cameras)
+        predicted = self.tracker.predict(time)
+        groups = associate(points, predicted, options.association)
+        objects = fuse(points, groups, self.site, options.fusion, predicted)
+        objects = weigh_existence(objects, points, groups, self.site, reporting, options.existence)
+        tracks = self.tracker.update(self._remember(points, groups, objects, dropped), reporting)
+        return tracks
+
+    def _time(self, detections: Detections, time: float | None) -> float:
+        if time is not None:
+            return float(time)
+        finite = detections.time[np.isfinite(detections.time)]
+        if not len(finite):
+            raise InputError("a window without detections needs its time; pass step(detections, time=...)")
+        return float(finite.mean())
+
+    def _reporting(self, detections: Detections, time: float, cameras: Iterable[str] | None) -> np.ndarray:
+        rows = self.site.camera_rows(np.unique(detections.camera))
+        self._heard[rows[rows >= 0]] = time
+        if cameras is None:
+            return self._heard >= time - self.options.heard_s
+        reporting = np.zeros(len(self._heard), dtype=bool)
+        for name in cameras:
+            if name not in self.site.camera_index:
+                raise unknown_name(f"camera of site {self.site.name!r}", name, self.site.camera_index)
+            reporting[self.site.camera_index[name]] = True
+        return reporting
+
+    def _remember(self, points: GroundPoints, groups: Groups, objects: Objects, dropped: Dropped) -> Objects:
+        """Objects get numbers that last, so that a track can be walked back to its boxes."""
+        self.dropped.update(dropped.reason.tolist())
+        self.objects = objects.replace(object=objects.object + self._next_object)
+        self.points = points.replace(object=groups.group + self._next_object)
+        self._next_object += len(objects)
+        return self.objects
+
+
+def localize(detections: Detections, site: Site, options: LocalizerOptions | None = None) -> Tracks:
+    """Tracks of a whole recording, by the same steps as live: every window's confirmed and tentative tracks.
+
+    The order of the rows does not matter.
+    """
+    localizer = Localizer(site, options)
+    steps = []
+    for window in windows(detections, localizer.options.window_s):
+        # parts of one window may overlap in time; a step never goes back
+        time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
+        steps.append(localizer.step(window, max(time, np.nan_to_num(localizer.tracker.time, nan=-np.inf))))
+    return Tracks.concat(steps)
+
+
+def windows(detections: Detections, window_s: float) -> Iterator[Detections]:
+    """The windows of a recording in order of time, at most one frame of a camera in each.
+
+    Windows are fixed stretches of `window_s` from the epoch on; where a camera has several frames in one, its
+    k-th frame goes into the k-th part of that window.
+    """
+    finite = np.isfinite(detections.time)
+    if not finite.any():
+        return
+    # half a millisecond of slack: times that were rounded on their way must not straddle a window's edge
+    number = np.floor((detections.time + 5e-4) / window_s)
+    number[~finite] = number[finite].min()  # a row without a time goes where it is counted and dropped
+    order = np.lexsort((detections.id, detections.box[:, 0], detections.camera, detections.time, number))
+    detections, number = detections.take(order), number[order]
+    rank = _frame_rank(number, detections.camera, detections.time)
+    starts = np.flatnonzero(np.diff(number, prepend=-np.inf) != 0)
+    for start, stop in zip(starts, np.append(starts[1:], len(number)), strict=True):
+        parts = rank[start:stop]
+        for part in range(int(parts.max()) + 1):
+            yield detections.take(start + np.flatnonzero(parts == part))
+
+
+def _frame_rank(number: np.ndarray, camera: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Which frame of its camera within its window each row (sorted by time) belongs to, from 0."""
+    rank = np.zeros(len(number), dtype=np.intp)
+    last: dict[str, tuple[float, float, int]] = {}
+    for row, (window, name, at) in enumerate(zip(number.tolist(), camera.tolist(), time.tolist(), strict=True)):
+        before = last.get(name)
+        if before is None or before[0] != window:
+            last[name] = (window, at, 0)
+        elif before[1] != at and at == at:
+            last[name] = (window, at, before[2] + 1)
+        rank[row] = last[name][2]
+    return rank
