@@ -17,9 +17,10 @@ class FusionOptions:
 
     shared_bias: bool = False  # persistent errors of different cameras may be the same (one survey, one lens)
     spread: bool = True  # widen `cov` where the points disagree more than their covariances say
+    body_sigma: float = 0.05  # m; what all cameras' boxes share: feet are not below the middle of a body
 
     def __post_init__(self) -> None:
-        check_range(self)
+        check_range(self, body_sigma=(0, 10))
 
 
 def fuse(
@@ -47,6 +48,7 @@ def fuse(
     bias_cov = sum_by(group, weight @ bias @ weight.swapaxes(1, 2), n)
     if options.spread:
         cov = cov * _disagreement(points.xy - xy[group], information, group, count)[:, None, None]
+    cov = cov + options.body_sigma**2 * np.eye(2)
     first = np.zeros(n, dtype=np.intp)
     first[group[::-1]] = np.arange(len(points))[::-1]
     best = _best_scored(points.score, group, n)

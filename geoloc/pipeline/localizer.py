@@ -10,6 +10,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.options import check_range
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
+from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
@@ -24,6 +25,7 @@ class LocalizerOptions:
     window_s: float = 0.1  # frames of different cameras that fall into one window are taken as simultaneous
     heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
+    footprint: FootprintOptions = field(default_factory=FootprintOptions)
     association: AssociationOptions = field(default_factory=AssociationOptions)
     fusion: FusionOptions = field(default_factory=FusionOptions)
     existence: ExistenceOptions = field(default_factory=ExistenceOptions)
@@ -44,6 +46,7 @@ class Localizer:
         self.site = site
         self.options = options or LocalizerOptions()
         self.tracker = Tracker(site, self.options.tracking, self.options.existence)
+        self.footprint = Footprint(site, self.options.footprint)
         self.points = GroundPoints()  # of the last window, with the object that each went into
         self.objects = Objects()  # of the last window
         self.dropped: Counter[str] = Counter()  # rows that could not be used, by reason, since the start
@@ -60,14 +63,15 @@ class Localizer:
         """
         options = self.options
         time = self._time(detections, time)
-        points, dropped = project_to_ground(detections, self.site, options.projection)
+        projected, dropped = project_to_ground(detections, self.site, options.projection)
+        points = self.footprint.correct(projected)
         reporting = self._reporting(detections, time, cameras)
         predicted = self.tracker.predict(time)
         groups = associate(points, predicted, options.association)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, reporting, options.existence)
-        tracks = self.tracker.update(self._remember(points, groups, objects, dropped), reporting)
-        return tracks
+        self.footprint.learn(projected, groups)
+        return self.tracker.update(self._remember(points, groups, objects, dropped), reporting)
 
     def _time(self, detections: Detections, time: float | None) -> float:
         if time is not None:
