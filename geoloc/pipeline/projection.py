@@ -24,6 +24,8 @@ from geoloc.scene.rig import Rig, rig_of
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, Dropped, GroundPoints
 
+EDGE_PX = 2.0  # a box that comes this close to the image's edge is cut off by it
+
 
 @dataclass(frozen=True)
 class ProjectionOptions:
@@ -32,12 +34,12 @@ class ProjectionOptions:
     foot_sigma_px: float = 1.0  # floor of the foot's standard deviation in each axis
     foot_sigma_across: float = 0.05  # of the box's width: standard deviation of the foot along the image row
     foot_sigma_along: float = 0.02  # of the box's height: standard deviation of the foot along the column
-    cut_sigma_along: float = 0.2  # the same for a box that the image's lower edge cuts off
+    cut_sigma: float = 0.3  # the same two, of width and height, where the image's edge cuts the box off
     max_sigma: float = 5.0  # m; a point whose worst standard deviation is larger is dropped
 
     def __post_init__(self) -> None:
         check_range(self, foot_sigma_px=(1e-3, 1e3), foot_sigma_across=(0, 1), foot_sigma_along=(0, 1))
-        check_range(self, cut_sigma_along=(0, 10), max_sigma=(1e-6, 1e6))
+        check_range(self, cut_sigma=(0, 10), max_sigma=(1e-6, 1e6))
 
 
 def project_to_ground(
@@ -91,9 +93,11 @@ def feet(
     with np.errstate(invalid="ignore"):
         size = box[:, 2:] - box[:, :2]
     from_box = np.stack([0.5 * (box[:, 0] + box[:, 2]), box[:, 3]], axis=-1)
-    cut = box[:, 3] >= rig.size[camera, 1] - 2.0
-    share = np.stack([np.full(len(box), options.foot_sigma_across), np.zeros(len(box))], axis=-1)
-    share[:, 1] = np.where(cut, options.cut_sigma_along, options.foot_sigma_along)
+    far_edge = rig.size[camera] - 0.5 - EDGE_PX
+    with np.errstate(invalid="ignore"):
+        cut = box[:, 2:] >= far_edge
+        cut[:, 0] |= box[:, 0] <= EDGE_PX - 0.5
+    share = np.where(cut, options.cut_sigma, (options.foot_sigma_across, options.foot_sigma_along))
     cov = np.zeros((len(box), 2, 2))
     cov[:, [0, 1], [0, 1]] = options.foot_sigma_px**2 + (share * size) ** 2
     foot = np.where(np.isnan(detections.foot), from_box, detections.foot)

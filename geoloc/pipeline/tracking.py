@@ -102,7 +102,7 @@ class Tracker:
         noise = np.full(len(filters.track), self.options.acceleration)
         move = MOTIONS[self.options.motion]
         filters.state, filters.cov, _ = move(filters.state, filters.cov, dt, noise, self.options.turn_acceleration)
-        filters.log_odds = _logit(np.exp(-dt / self.options.lifetime_s) * _probability(filters.log_odds))
+        filters.log_odds = logit(np.exp(-dt / self.options.lifetime_s) * probability(filters.log_odds))
         filters.object = np.full(len(filters.track), -1)
         self.time = time
         return self._table()
@@ -121,7 +121,7 @@ class Tracker:
         self._miss(objects.xyz[:, :2], reporting)
         self._filters = self._filters.joined(self._born(objects.take(~old)))
         filters = self._filters
-        filters.confirmed = filters.confirmed | (filters.log_odds >= _logit(self.options.confirm_probability))
+        filters.confirmed = filters.confirmed | (filters.log_odds >= logit(self.options.confirm_probability))
         self._filters = filters.take(self._alive())
         return self._table()
 
@@ -138,7 +138,7 @@ class Tracker:
         size = cov.shape[1]
         kept = np.eye(size) - gain @ np.eye(2, size)
         filters.cov[rows] = symmetric(kept @ cov @ kept.swapaxes(1, 2) + gain @ noise @ gain.swapaxes(1, 2))
-        filters.log_odds[rows] = np.minimum(filters.log_odds[rows] + _logit(objects.score), MAX_LOG_ODDS)
+        filters.log_odds[rows] = np.minimum(filters.log_odds[rows] + logit(objects.score), MAX_LOG_ODDS)
         filters.bias_cov[rows], filters.camera_set[rows] = bias_cov, objects.camera_set
         filters.seen_time[rows], filters.object[rows] = self.time, objects.object
         filters.level[rows] = self.site.site_map.level_rows(objects.level)
@@ -168,8 +168,8 @@ class Tracker:
         hidden = self.site.visibility.distance_to_unseen(level, objects.xyz[:, :2])
         reach = options.reach_speed * self._last_step + worst_sigma(objects.cov[:, :2, :2])
         prior = np.where(hidden <= reach, options.birth_probability, options.inside_birth_probability)
-        log_odds = _logit(prior) + _logit(objects.score)
-        starts = (objects.best_score >= options.birth_score) & (log_odds > _logit(options.delete_probability))
+        log_odds = logit(prior) + logit(objects.score)
+        starts = (objects.best_score >= options.birth_score) & (log_odds > logit(options.delete_probability))
         born = self._new(objects.take(starts))
         born.log_odds = log_odds[starts]
         self._next_id += len(born.track)
@@ -200,7 +200,7 @@ class Tracker:
         filters, options = self._filters, self.options
         sigma = worst_sigma(filters.cov[:, :2, :2] + filters.bias_cov)
         return (
-            (filters.log_odds > _logit(options.delete_probability))
+            (filters.log_odds > logit(options.delete_probability))
             & (self.time - filters.seen_time <= options.max_coast_s)
             & (sigma <= options.max_sigma)
         )
@@ -218,16 +218,18 @@ class Tracker:
             cov=filters.cov[:, :4, :4],
             bias_cov=filters.bias_cov,
             label=filters.label,
-            score=_probability(filters.log_odds),
+            score=probability(filters.log_odds),
             state=state,
             embedding=filters.embedding,
         )
 
 
-def _logit(probability: np.ndarray | float) -> np.ndarray:
+def logit(probability: np.ndarray | float) -> np.ndarray:
+    """Log-odds of a probability, which is held within 1e-12 of 0 and 1."""
     clipped = np.clip(probability, 1e-12, 1.0 - 1e-12)
     return np.log(clipped / (1.0 - clipped))
 
 
-def _probability(log_odds: np.ndarray) -> np.ndarray:
+def probability(log_odds: np.ndarray) -> np.ndarray:
+    """Probability of log-odds."""
     return 1.0 / (1.0 + np.exp(-log_odds))
