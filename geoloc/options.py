@@ -16,7 +16,8 @@ def check_range(options: object, **limits: tuple[float, float]) -> None:
     for name, (low, high) in limits.items():
         value = getattr(options, name)
         if not low <= value <= high:
-            raise InputError(f"{type(options).__name__}.{name} is {value}; it must lie in [{low:g}, {high:g}]")
+            kind = type(options).__name__
+            raise InputError(f"{kind}.{name} is {value}; it must lie in [{low:g}, {high:g}]")
 
 
 def merge_options(options: Options, changes: Mapping[str, Any], path: str = "") -> Options:

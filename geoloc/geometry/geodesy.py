@@ -54,17 +54,22 @@ def geodetic_from_ecef(ecef: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 def enu_from_geodetic(
     datum: Datum, lat_deg: np.ndarray, lon_deg: np.ndarray, height: np.ndarray | float | None = None
 ) -> np.ndarray:
-    """East, north, up (m) in the datum's tangent plane: (...) each -> (..., 3); height defaults to the datum's."""
+    """East, north, up (m) in the datum's tangent plane: (...) each -> (..., 3).
+
+    `height` is ellipsoidal, in m; left out, it is the datum's.
+    """
     up = np.asarray(datum.height if height is None else height, float)
-    origin = ecef_from_geodetic(np.asarray(datum.lat_deg), np.asarray(datum.lon_deg), np.asarray(datum.height))
-    offset = ecef_from_geodetic(np.asarray(lat_deg, float), np.asarray(lon_deg, float), up) - origin
+    offset = ecef_from_geodetic(np.asarray(lat_deg, float), np.asarray(lon_deg, float), up) - _origin(datum)
     return offset @ _enu_from_ecef(datum).T
 
 
 def geodetic_from_enu(datum: Datum, enu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Latitude (deg), longitude (deg), ellipsoidal height (m) of ENU points (..., 3) m."""
-    origin = ecef_from_geodetic(np.asarray(datum.lat_deg), np.asarray(datum.lon_deg), np.asarray(datum.height))
-    return geodetic_from_ecef(np.asarray(enu, float) @ _enu_from_ecef(datum) + origin)
+    return geodetic_from_ecef(np.asarray(enu, float) @ _enu_from_ecef(datum) + _origin(datum))
+
+
+def _origin(datum: Datum) -> np.ndarray:
+    return ecef_from_geodetic(*map(np.asarray, (datum.lat_deg, datum.lon_deg, datum.height)))
 
 
 def _enu_from_ecef(datum: Datum) -> np.ndarray:

@@ -32,19 +32,16 @@ class Camera:
     def __post_init__(self) -> None:
         width, height = self.size
         if not (self.name and width > 0 and height > 0):
-            raise InputError(f"camera {self.name!r}: size {self.size}; it needs a name and positive width, height")
+            raise InputError(f"camera {self.name!r}: size {self.size}; it needs a name and positive sizes")
+        names = self.lens.parameter_names
         for parameter in self.freed:
-            if parameter not in self.lens.parameter_names:
-                raise unknown_name(f"lens parameter of camera {self.name!r}", parameter, self.lens.parameter_names)
+            if parameter not in names:
+                raise unknown_name(f"lens parameter of camera {self.name!r}", parameter, names)
+        if not (np.isfinite(self.homography_sigma_px) and self.homography_sigma_px >= 0):
+            sigma = self.homography_sigma_px
+            raise InputError(f"camera {self.name!r}: homography_sigma_px {sigma} must be finite and >= 0")
         cov = np.array(self.calib_cov, float)
-        n = 6 + len(self.freed)
-        if cov.shape != (n, n):
-            raise InputError(
-                f"camera {self.name!r}: calib_cov has shape {cov.shape}; pose and {len(self.freed)} freed lens "
-                f"parameters need ({n}, {n})"
-            )
-        if not np.isfinite(cov).all() or np.linalg.eigvalsh(cov)[0] < -1e-9 * max(np.trace(cov), 1e-300):
-            raise InputError(f"camera {self.name!r}: calib_cov is not a covariance (finite, symmetric, >= 0)")
+        _check_calib_cov(self.name, cov, len(self.freed))
         cov.flags.writeable = False
         object.__setattr__(self, "calib_cov", cov)
 
@@ -68,7 +65,8 @@ class Camera:
     def require_pose(self, why: str) -> None:
         """Raise GeometryError, naming this camera and `why`, if only its homography is known."""
         if self.is_homography:
-            raise GeometryError(f"camera {self.name!r} is known by a homography only: it {why}; calibrate its pose")
+            only = f"camera {self.name!r} is known by a homography only"
+            raise GeometryError(f"{only}: it {why}; calibrate its pose")
 
     def project(self, points_world: np.ndarray) -> np.ndarray:
         """Pixels (N, 2) of points (N, 3) m; NaN behind the camera or outside the lens's field.
@@ -85,7 +83,7 @@ class Camera:
         return rays_cam @ self.cam_from_world.rotation.as_matrix()
 
     def inside(self, pixels: np.ndarray) -> np.ndarray:
-        """Which pixels (..., 2) lie on the image; (0, 0) is the centre of the top-left pixel. NaN does not."""
+        """Which pixels (..., 2) lie on the image, whose top-left pixel has its centre at (0, 0); NaN does not."""
         width, height = self.size
         u, v = pixels[..., 0], pixels[..., 1]
         return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
@@ -102,3 +100,28 @@ class Camera:
         by_rotation = -by_cam @ cross_matrix(points_cam)
         by_calib = np.concatenate([by_rotation, by_cam, by_lens[:, :, self.freed_index]], axis=2)
         return pixels, by_world, by_calib
+
+
+def _check_calib_cov(camera: str, cov: np.ndarray, n_freed: int) -> None:
+    """Refuse what is no covariance; one that is singular (a parameter known exactly) is legal."""
+    n = 6 + n_freed
+    if cov.shape != (n, n):
+        raise InputError(
+            f"camera {camera!r}: calib_cov has shape {cov.shape}; pose and {n_freed} freed lens parameters "
+            f"need ({n}, {n})"
+        )
+    if not np.isfinite(cov).all():
+        raise InputError(f"camera {camera!r}: calib_cov holds NaN or infinity; calibrate it again")
+    variances = np.diag(cov)
+    if (variances < 0).any():
+        raise InputError(f"camera {camera!r}: calib_cov has the negative variance {variances.min():g}")
+    # judged as correlations: rad² and px² differ by many orders of magnitude
+    sigma = np.sqrt(np.where(variances > 0, variances, 1.0))
+    correlation = cov / np.outer(sigma, sigma)
+    if np.abs(correlation - correlation.T).max() > 1e-6:
+        raise InputError(f"camera {camera!r}: calib_cov is not symmetric")
+    lowest = np.linalg.eigvalsh(0.5 * (correlation + correlation.T))[0]
+    if lowest < -1e-6:
+        raise InputError(
+            f"camera {camera!r}: calib_cov is not a covariance; its correlations have the eigenvalue {lowest:g}"
+        )

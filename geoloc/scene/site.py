@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Site:
 
     def __post_init__(self) -> None:
         cameras = tuple(sorted(self.cameras, key=lambda camera: camera.name))
-        for a, b in zip(cameras, cameras[1:], strict=False):
+        for a, b in pairwise(cameras):
             if a.name == b.name:
                 raise InputError(f"site {self.name!r} has two cameras named {a.name!r}; names must differ")
         object.__setattr__(self, "cameras", cameras)
@@ -47,5 +48,5 @@ class Site:
 
     def with_cameras(self, cameras: Iterable[Camera]) -> "Site":
         """The same site with cameras replaced by name, or added."""
-        merged = {camera.name: camera for camera in self.cameras} | {camera.name: camera for camera in cameras}
+        merged = {camera.name: camera for camera in (*self.cameras, *cameras)}
         return replace(self, cameras=tuple(merged.values()))

@@ -25,9 +25,9 @@ class Surface:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.plane).all() and np.isfinite(self.sigma_z) and self.sigma_z >= 0):
-            raise InputError(f"surface: plane {self.plane}, sigma_z {self.sigma_z} must be finite, sigma_z >= 0")
-        if not self.polygon.is_valid:
-            raise InputError(f"surface: {shapely.is_valid_reason(self.polygon)}; its outline must not cross itself")
+            found = f"plane {self.plane}, sigma_z {self.sigma_z}"
+            raise InputError(f"surface: {found} must be finite and sigma_z >= 0")
+        _check_valid("surface", self.polygon)
         shapely.prepare(self.polygon)
 
     def holds(self, xy: np.ndarray) -> np.ndarray:
@@ -71,6 +71,11 @@ class Place:
     polygon: Polygon
     kind: str = "zone"
 
+    def __post_init__(self) -> None:
+        _check_valid(f"{self.kind} {self.name!r}", self.polygon)
+        if self.polygon.is_empty:
+            raise InputError(f"{self.kind} {self.name!r} has no outline; give it a polygon")
+
 
 @dataclass(frozen=True, eq=False)
 class Occluder:
@@ -81,6 +86,14 @@ class Occluder:
     geometry: Geometry
     height: float = 3.0
 
+    def __post_init__(self) -> None:
+        _check_valid(f"occluder {self.name!r}", self.geometry)
+        if self.geometry.is_empty or not 0 < self.height < np.inf:
+            raise InputError(
+                f"occluder {self.name!r}: height {self.height} m, {self.geometry.geom_type}; it needs a line or "
+                "polygon and a positive height"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class ControlPoint:
@@ -89,6 +102,11 @@ class ControlPoint:
     name: str
     xyz: tuple[float, float, float]
     sigma: tuple[float, float, float] = (0.02, 0.02, 0.02)
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.xyz).all() and np.isfinite(self.sigma).all() and min(self.sigma) >= 0):
+            found = f"xyz {self.xyz}, sigma {self.sigma}"
+            raise InputError(f"control point {self.name!r}: {found} must be finite and sigma >= 0")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +126,8 @@ class SiteMap:
         _check_unique("level", (level.name for level in self.levels))
         _check_unique("control point", (point.name for point in self.control_points))
         _check_unique("stall", (stall.name for stall in self.stalls))
-        for thing in (*self.stalls, *self.zones, *self.occluders):
+        things: tuple[Place | Occluder, ...] = (*self.stalls, *self.zones, *self.occluders)
+        for thing in things:
             if thing.level not in self.level_index:
                 raise unknown_name(f"level of {thing.name!r}", thing.level, self.level_index)
 
@@ -137,6 +156,12 @@ class SiteMap:
         if self.datum is None:
             raise InputError(f"{what} needs the site's datum; add latitude, longitude and height to its map")
         return self.datum
+
+
+def _check_valid(what: str, geometry: Geometry) -> None:
+    if not geometry.is_valid:
+        reason = shapely.is_valid_reason(geometry)
+        raise InputError(f"{what}: {reason}; its outline must not cross or touch itself")
 
 
 def _check_unique(kind: str, names: Iterable[str]) -> None:

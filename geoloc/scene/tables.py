@@ -43,7 +43,8 @@ class Column:
             want in (WIDTH, got) for want, got in zip(self.shape, array.shape[1:], strict=True)
         )
         if not fits or (n is not None and len(array) != n):
-            want = ", ".join(["N" if n is None else str(n), *("D" if s == WIDTH else str(s) for s in self.shape)])
+            sizes = ("D" if size == WIDTH else str(size) for size in self.shape)
+            want = ", ".join(["N" if n is None else str(n), *sizes])
             raise InputError(f"{table}.{name}: shape {array.shape}; it must be ({want})")
         return array
 
@@ -87,9 +88,7 @@ class Table:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return False
-        return all(
-            np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for (_, a), (_, b) in zip(self, other, strict=True)  # type: ignore[call-overload]
-        )
+        return all(_same(self.__dict__[name], other.__dict__[name]) for name in self.columns)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -129,6 +128,10 @@ class Table:
             array.flags.writeable = False
             table.__dict__[name] = array
         return table
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
 def _same_width(table: str, name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
