@@ -69,10 +69,8 @@ def read_meva(
 
 def read_meva_site(folder: Path | str, slot: str, pose_sigma: tuple[float, float] = ASSUMED_SIGMA) -> Site:
     """Cameras of a slot with the models that its `slot.json` names, the tilted ground, the datum."""
-    content = read_json(Path(folder) / "calibration" / "cameras_new.json")
+    content = _calibration(folder)
     try:
-        origin = content["wgs84_origin"]
-        datum = Datum(origin["lat"], origin["lon"], origin["h"])
         models = {model["model"]: model for model in content["cameras"]}
         wanted = {entry["camera"]: entry["camera_model"] for entry in _slot(folder, slot)["cameras"]}
         cameras = []
@@ -84,7 +82,16 @@ def read_meva_site(folder: Path | str, slot: str, pose_sigma: tuple[float, float
                 cameras.append(_camera(name, models[model], pose_sigma))
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder}: cameras_new.json or slot.json of {slot} lacks {error}") from error
-    return Site(f"meva {slot}", tuple(cameras), SiteMap((meva_ground(),), datum=datum))
+    return Site(f"meva {slot}", tuple(cameras), SiteMap((meva_ground(),), datum=read_meva_datum(folder)))
+
+
+def read_meva_datum(folder: Path | str) -> Datum:
+    """Origin of the recording's `new` frame."""
+    try:
+        origin = _calibration(folder)["wgs84_origin"]
+        return Datum(origin["lat"], origin["lon"], origin["h"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder}: cameras_new.json lacks {error} of the frame's origin") from error
 
 
 def meva_ground() -> Level:
@@ -149,6 +156,10 @@ def read_columns(path: Path) -> dict[str, list[str]]:
             raise InputError(f"{path}: line {number} has {len(row)} cells; the header has {len(header)}")
     columns = zip(*rows, strict=True) if rows else ((),) * len(header)
     return {name: list(values) for name, values in zip(header, columns, strict=True)}
+
+
+def _calibration(folder: Path | str) -> dict[str, Any]:
+    return read_json(Path(folder) / "calibration" / "cameras_new.json")
 
 
 def _slot(folder: Path | str, slot: str) -> dict[str, Any]:
