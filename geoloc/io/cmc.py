@@ -6,7 +6,6 @@ bottom, not cut at the image's edge, in the pixels that those matrices give: the
 """
 
 import struct
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ from scipy.io import loadmat
 from geoloc.errors import InputError
 from geoloc.io.files import find_files, read_bytes, read_numbers
 from geoloc.io.matrices import camera_from_projection
+from geoloc.io.recording_forms import read_fairmot
+from geoloc.io.rows import ReadOptions, require_whole
 from geoloc.io.truth import GroundTruth
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
@@ -27,7 +28,6 @@ SIZE = (1920, 1024)
 ROOM = (0.0, 0.0, 7.67, 3.41)  # m
 # where the published tracker follows people; furniture beyond it gives false alarms
 TRACKED = (2.03, 0.0, 6.3, 3.41)
-N_BOX_COLUMNS = 5  # left, top, right, bottom, score; the rest is the appearance vector
 # The files state no accuracy. Assumed: 3 mrad of rotation, 3 cm of position.
 ASSUMED_SIGMA = (0.003, 0.03)
 
@@ -62,21 +62,8 @@ def read_cmc_site(
 
 def read_cmc_boxes(folder: Path | str, sequence: str = "CMC1") -> Detections:
     """Boxes of all cameras of a sequence; frame k of an archive is its array `k`, at k / 4 s."""
-    parts = []
-    for file in find_files(folder, f"fairmot/{sequence}/Cam_*.npz", "boxes of a camera"):
-        frames, rows = _read_archive(file)
-        box = rows[:, :4].astype(float)
-        parts.append(
-            Detections(
-                time=frames / FPS,
-                camera=np.full(len(rows), file.stem),
-                box=box,
-                label=np.full(len(rows), "person"),
-                score=rows[:, 4].astype(float),
-                embedding=rows[:, N_BOX_COLUMNS:],
-            )
-        )
-    table = Detections.concat(parts)
+    files = find_files(folder, f"fairmot/{sequence}/Cam_*.npz", "boxes of a camera")
+    table = Detections.concat([require_whole(read_fairmot(file, ReadOptions(fps=FPS))) for file in files])
     return table.replace(id=np.arange(len(table)))
 
 
@@ -111,17 +98,3 @@ def _read_compact_hdf5(content: bytes, path: Path | str) -> np.ndarray:
     if shape not in content or start < len(layout) or len(content) < start + n_bytes:
         raise InputError(f"{path}: no compact 3 x 4 matrix in this HDF5 file; save it with MATLAB's -v6")
     return np.frombuffer(content, "<f8", count=12, offset=start).reshape(4, 3).T
-
-
-def _read_archive(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Frame number (N,) and row (N, 5 + D) of every box of an archive whose arrays are named by frame."""
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            names = sorted(archive.files, key=int)
-            arrays = [np.asarray(archive[name], np.float32) for name in names]
-        rows = np.concatenate(arrays)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file}: not an archive of numbered arrays ({error})") from error
-    if rows.ndim != 2 or rows.shape[1] < N_BOX_COLUMNS:
-        raise InputError(f"{file}: arrays of shape {rows.shape}; they need {N_BOX_COLUMNS} columns or more")
-    return np.repeat(np.array(names, float), [len(array) for array in arrays]), rows

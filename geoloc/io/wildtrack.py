@@ -12,8 +12,10 @@ import shapely
 
 from geoloc.errors import InputError
 from geoloc.geometry.se3 import from_rt
-from geoloc.io.files import read_json, read_numbers
+from geoloc.io.files import read_numbers
 from geoloc.io.opencv_storage import lens_from_matrix, read_storage, require
+from geoloc.io.recording_forms import read_mvdetr
+from geoloc.io.rows import ReadOptions, require_whole
 from geoloc.io.truth import GroundTruth
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
@@ -22,7 +24,6 @@ from geoloc.scene.tables import Detections
 
 CAMERA_FILES = ("CVLab1", "CVLab2", "CVLab3", "CVLab4", "IDIAP1", "IDIAP2", "IDIAP3")
 FPS = 10.0
-FRAMES_PER_KEY = 5
 SIZE = (1920, 1080)
 GRID_ORIGIN = np.array([-3.0, -9.0])  # m
 GRID_STEP = 0.025  # m
@@ -61,25 +62,7 @@ def read_wildtrack_site(folder: Path | str, pose_sigma: tuple[float, float] = AS
 
 def read_wildtrack_boxes(path: Path | str) -> Detections:
     """Boxes of a file `{"360": [[left, top, width, height, -1, camera], ...]}`; key k is frame 5 k."""
-    content = read_json(path)
-    if not isinstance(content, dict) or not all(key.isdecimal() for key in content):
-        raise InputError(f"{path}: it must be an object whose keys are numbers of annotated frames")
-    try:
-        counts = [len(rows) for rows in content.values()]
-        table = np.array([row for rows in content.values() for row in rows], float).reshape(-1, 6)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: rows must be [left, top, width, height, -1, camera] ({error})") from error
-    camera = table[:, 5].astype(int)
-    if not np.isin(table[:, 5], np.arange(len(CAMERA_FILES))).all():
-        raise InputError(f"{path}: camera numbers {np.unique(table[:, 5])}; they must be 0 to 6")
-    keys = np.repeat(np.array([int(key) for key in content], float), counts)
-    return Detections(
-        id=np.arange(len(table)),
-        time=keys * FRAMES_PER_KEY / FPS,
-        camera=np.array([f"C{i + 1}" for i in camera], dtype=str),
-        box=np.concatenate([table[:, :2], table[:, :2] + table[:, 2:4]], axis=1),
-        label=np.full(len(table), "person"),
-    )
+    return require_whole(read_mvdetr(Path(path), ReadOptions()))
 
 
 def read_wildtrack_truth(folder: Path | str) -> GroundTruth:
