@@ -1,0 +1,92 @@
+"""Reading text, JSON and gzip with clear refusals, and writing a file whole or not at all."""
+
+import gzip
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoloc.errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """Content of a file, unpacked if it is gzip; InputError that names it if it cannot be read."""
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def read_text(path: Path | str) -> str:
+    """Content of a UTF-8 text file (gzip or plain), without a byte order mark."""
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; it must be a text file") from error
+
+
+def parse_json(text: str, path: Path | str) -> Any:
+    """`text` as JSON; a broken or truncated one is refused with its line and column."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        cut = "; the file ends there: is it truncated?" if error.pos >= len(text.rstrip()) else ""
+        raise InputError(f"{path}: JSON breaks at {where} ({error.msg}){cut}") from error
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not JSON that can be read ({error})") from error
+
+
+def read_json(path: Path | str) -> Any:
+    """A JSON file, gzip or plain."""
+    return parse_json(read_text(path), path)
+
+
+def read_numbers(path: Path | str, columns: int, separator: str | None = None) -> np.ndarray:
+    """The first `columns` numbers of every line: (N, columns); a broken line is refused with its number."""
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        cells = line.split(separator)[:columns]
+        try:
+            row = [float(cell) for cell in cells]
+        except ValueError as error:
+            raise InputError(f"{path}: line {number}: {error}; it must hold {columns} numbers") from error
+        if len(row) < columns or not np.isfinite(row).all():
+            found = line.strip()[:60]
+            raise InputError(f"{path}: line {number}: {found!r}; it must hold {columns} finite numbers")
+        rows.append(row)
+    return np.array(rows, float).reshape(-1, columns)
+
+
+def find_files(folder: Path | str, pattern: str, what: str) -> list[Path]:
+    """Files of `folder` that match `pattern`, sorted; InputError that names `what` if none do."""
+    files = sorted(Path(folder).glob(pattern))
+    if not files:
+        raise InputError(f"{folder}: no {what} ({pattern}) in this folder")
+    return files
+
+
+def write_whole(path: Path | str, content: str | bytes) -> None:
+    """Write a file whole or not at all: to a temporary name beside it, then os.replace."""
+    path = Path(path)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error})") from error

@@ -1,0 +1,197 @@
+"""Rows of a detections file on their way to a table: what is malformed is left out, counted and named."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.scene.tables import Detections
+
+MILLISECONDS = 1e11  # no time in seconds is later than the year 5138; one in milliseconds is, from 1973 on
+MAX_NAME = 200  # characters of a camera or label; one runaway name would widen the whole column
+SHOWN_LINES = 5
+UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Rows left out for one reason: how many, and where the first of them stand (line or row from 1)."""
+
+    count: int
+    first: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What became of a file's rows. `str()` of it is for people."""
+
+    path: str
+    kind: str
+    n_rows: int
+    skipped: Mapping[str, Skipped] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_skipped(self) -> int:
+        """Rows left out, over all reasons."""
+        return sum(item.count for item in self.skipped.values())
+
+    def __str__(self) -> str:
+        lines = [f"{self.path} ({self.kind}): {self.n_rows} detections, {self.n_skipped} rows skipped"]
+        for reason, item in self.skipped.items():
+            more = ", ..." if item.count > len(item.first) else ""
+            lines.append(f"  {item.count} x {reason} (line {', '.join(map(str, item.first))}{more})")
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+
+@dataclass(frozen=True, eq=False)
+class ReadResult:
+    """Detections of a file and the report on its reading."""
+
+    detections: Detections
+    report: ReadReport
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a file of detections does not say about itself.
+
+    A field that a format needs and that is not set is asked for by name.
+    """
+
+    camera: str = ""  # of files that hold one camera and do not name it
+    fps: float = 0.0  # frames per second, of files that count frames
+    start: float = 0.0  # s; time of the file's first frame
+    label: str = ""  # of files without classes; MOTChallenge files without one are "person"
+    # pattern of image names or ids with groups camera and frame or time: r"(?P<camera>\w+)_(?P<frame>\d+)"
+    image_pattern: str = ""
+    images: str = ""  # file that maps image ids: COCO's {"images": [...], "categories": [...]}
+    # width and height (px) by camera, "" for any other; boxes wholly outside are left out
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def require_camera(self, kind: str) -> str:
+        """The camera's name, or InputError that asks for it."""
+        if not self.camera:
+            raise InputError(f"{kind} files do not name their camera; give it, such as camera='gate'")
+        return self.camera
+
+    def require_fps(self, kind: str) -> float:
+        """The frame rate, or InputError that asks for it."""
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise InputError(f"{kind} files count frames; give their rate, such as fps=25 (found {self.fps})")
+        return self.fps
+
+
+def require_whole(result: ReadResult) -> Detections:
+    """The detections of a recording's own file, of which no row may be malformed; InputError otherwise."""
+    if result.report.n_skipped:
+        raise InputError(f"the file is damaged, fetch it again: {result.report}")
+    return result.detections
+
+
+class Rows:
+    """Collects a file's rows in order. Every `add` or `skip` is a row; its running number becomes its id."""
+
+    def __init__(self, path: Path | str, kind: str) -> None:
+        self.path, self.kind = str(path), kind
+        self.notes: list[str] = []
+        self._n = 0
+        self._values: list[tuple[float, ...]] = []
+        self._names: list[tuple[str, str]] = []
+        self._embeddings: list[Sequence[float]] = []
+        self._ids: list[int] = []
+        self._lines: list[int] = []
+        self._skipped: dict[str, list[int]] = {}
+
+    def add(
+        self,
+        line: int,
+        time: float,
+        camera: str,
+        box: Sequence[float],
+        label: str = "",
+        score: float = 1.0,
+        foot: Sequence[float] = (UNKNOWN, UNKNOWN),
+        embedding: Sequence[float] = (),
+    ) -> None:
+        """One row that could be read: box (4,) px in geoloc's pixels, time in s."""
+        if not camera:
+            self.skip(line, "no camera")
+        elif max(len(camera), len(label)) > MAX_NAME:
+            self.skip(line, f"camera or label longer than {MAX_NAME} characters")
+        else:
+            self._values.append((time, *box, score, *foot))
+            self._names.append((camera, label))
+            self._embeddings.append(embedding)
+            self._ids.append(self._n)
+            self._lines.append(line)
+            self._n += 1
+
+    def skip(self, line: int, reason: str) -> None:
+        """One row that could not be read."""
+        self._skipped.setdefault(reason, []).append(line)
+        self._n += 1
+
+    def result(self, options: ReadOptions) -> ReadResult:
+        """The table of the rows that are well formed, and the report."""
+        values = np.array(self._values, float).reshape(-1, 8)
+        names = np.array(self._names, dtype=str).reshape(-1, 2)
+        keep = np.ones(len(values), dtype=bool)
+        for reason, bad in self._checks(values, names[:, 0], options):
+            for row in np.flatnonzero(bad & keep):
+                self._skipped.setdefault(reason, []).append(self._lines[row])
+            keep &= ~bad
+        table = Detections(
+            id=np.array(self._ids, dtype=int),
+            time=values[:, 0],
+            camera=names[:, 0],
+            box=values[:, 1:5],
+            label=names[:, 1],
+            score=values[:, 5],
+            foot=values[:, 6:8],
+            embedding=self._embedding_matrix(),
+        ).take(keep)
+        skipped = {
+            reason: Skipped(len(lines), tuple(sorted(lines)[:SHOWN_LINES]))
+            for reason, lines in self._skipped.items()
+        }
+        notes = (*self.notes, *(["it holds no detections"] if self._n == 0 else []))
+        return ReadResult(table, ReadReport(self.path, self.kind, len(table), skipped, notes))
+
+    def _checks(
+        self, values: np.ndarray, camera: np.ndarray, options: ReadOptions
+    ) -> list[tuple[str, np.ndarray]]:
+        time, box, score, foot = values[:, 0], values[:, 1:5], values[:, 5], values[:, 6:8]
+        with np.errstate(invalid="ignore"):
+            flat = (box[:, 2] <= box[:, 0]) | (box[:, 3] <= box[:, 1])
+        one_foot = np.isnan(foot).sum(axis=1) == 1
+        return [
+            ("time is NaN or infinite", ~np.isfinite(time)),
+            ("time looks like milliseconds: divide it by 1000", np.abs(time) > MILLISECONDS),
+            ("box has a NaN or infinite edge", ~np.isfinite(box).all(axis=1)),
+            ("box has no positive width and height", flat),
+            ("score is outside [0, 1]", ~((score >= 0) & (score <= 1))),
+            ("foot is half given or infinite", one_foot | np.isinf(foot).any(axis=1)),
+            ("box is wholly outside the image", self._outside(box, camera, options.sizes)),
+        ]
+
+    @staticmethod
+    def _outside(box: np.ndarray, camera: np.ndarray, sizes: Mapping[str, tuple[int, int]]) -> np.ndarray:
+        unlimited = (np.inf, np.inf)
+        size = [sizes.get(name, sizes.get("", unlimited)) for name in camera.tolist()]
+        last = np.array(size, float).reshape(-1, 2) - 0.5
+        with np.errstate(invalid="ignore"):
+            before = (box[:, 2:] <= -0.5).any(axis=1) & np.isfinite(last).all(axis=1)
+            return np.asarray(before | (box[:, :2] >= last).any(axis=1))
+
+    def _embedding_matrix(self) -> np.ndarray:
+        widths = {len(embedding) for embedding in self._embeddings} - {0}
+        if len(widths) > 1:
+            raise InputError(f"{self.path}: embeddings of widths {sorted(widths)}; all rows need the same")
+        matrix = np.full((len(self._embeddings), max(widths, default=0)), np.nan, np.float32)
+        for row, embedding in enumerate(self._embeddings):
+            if len(embedding):
+                matrix[row] = embedding
+        return matrix
