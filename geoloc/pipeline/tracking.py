@@ -169,7 +169,7 @@ class Tracker:
         reach = options.reach_speed * self._last_step + worst_sigma(objects.cov[:, :2, :2])
         prior = np.where(hidden <= reach, options.birth_probability, options.inside_birth_probability)
         log_odds = logit(prior) + logit(objects.score)
-        starts = (objects.best_score >= options.birth_score) & (log_odds > logit(options.delete_probability))
+        starts = objects.best_score >= options.birth_score
         born = self._new(objects.take(starts))
         born.log_odds = log_odds[starts]
         self._next_id += len(born.track)
@@ -200,7 +200,7 @@ class Tracker:
         filters, options = self._filters, self.options
         sigma = worst_sigma(filters.cov[:, :2, :2] + filters.bias_cov)
         return (
-            (filters.log_odds > logit(options.delete_probability))
+            ((filters.log_odds > logit(options.delete_probability)) | (filters.object >= 0))
             & (self.time - filters.seen_time <= options.max_coast_s)
             & (sigma <= options.max_sigma)
         )
