@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.options import check_range
+from geoloc.scene.kinds import kind_column
 from geoloc.scene.tables import GroundPoints, Tracks
 
 DENSE_LIMIT = 600  # nodes up to which all pairs are looked at; beyond, a tree finds the near ones
@@ -22,7 +23,7 @@ DENSE_LIMIT = 600  # nodes up to which all pairs are looked at; beyond, a tree f
 class AssociationOptions:
     """What makes two nodes one object."""
 
-    density: float = 0.05  # objects per m²: how likely a second object stands nearby by chance
+    density: float = 0.0125  # objects on a square as wide as one is long: how likely a second one is near by chance
     detection_probability: float = 0.9  # of an object in view: two objects would need a camera to miss one
     gate_sigma: float = 4.0  # nodes further apart than this many joint sigmas are never one object
     outlier_probability: float = 0.05  # share of points whose noise is `outlier_scale` times what they say
@@ -63,8 +64,9 @@ def associate(
 class _Graph:
     """Clusters while they grow. Rows are nodes in an order that depends on what they are alone.
 
-    `sums` (n, 5) are a cluster's information xx, xy, yy (1/m²) and information times position (1/m): the sum
-    over its nodes is the cluster's, and fusing or taking out a node is an addition.
+    A row of `stats` is what a cluster's odds need: information xx, xy, yy (1/m²), information times position
+    (1/m), count, log of the density (1/m²), a count for each label, the embedding. The sum over its nodes is
+    the cluster's, so joining and taking out are additions.
     """
 
     def __init__(self, points: GroundPoints, tracks: Tracks, options: AssociationOptions) -> None:
@@ -73,37 +75,34 @@ class _Graph:
         source = np.concatenate([camera, np.full(len(tracks), len(cameras))])
         xy = np.concatenate([points.xy, tracks.xy])
         cov = np.concatenate([points.cov + points.bias_cov, tracks.position_cov])
-        label = _codes(points.label, tracks.label)
-        level = _codes(points.level, tracks.level)
-        embedding = _unit_rows(points.embedding, tracks.embedding)
+        label = np.concatenate([points.label, tracks.label])
         self.order = np.lexsort((xy[:, 1], xy[:, 0], source))
-        self.xy, self.source, self.label, self.level, self.embedding = (
-            column[self.order] for column in (xy, source, label, level, embedding)
-        )
-        self.reach = worst_sigma(cov)[self.order]
-        self.node_sums = _information(self.xy, cov[self.order])
-        self.sums = self.node_sums.copy()
+        self.source = source[self.order]
+        labels = _one_hot(label)
+        self.n_labels = labels.shape[1]
+        log_density = np.log(options.density) - 2.0 * np.log(kind_column(label, "length"))
+        content = [np.ones(len(xy)), log_density, labels, _unit_rows(points.embedding, tracks.embedding)]
+        self.node_stats = np.column_stack([_information(xy, cov), *content])[self.order]
+        self.stats = self.node_stats.copy()
         n = len(xy)
         self.cluster = np.arange(n)
         self.member = np.full((n, len(cameras) + 1), -1, dtype=np.intp)  # node of each source in a cluster
         self.member[self.cluster, self.source] = self.cluster
-        self.edges = _candidate_edges(self.xy, self.reach, self.source, self.level, options.gate_sigma)
-        self.edge_bias = self._content_odds()
+        level = np.unique(np.concatenate([points.level, tracks.level]), return_inverse=True)[1][self.order]
+        reach = worst_sigma(cov)[self.order]
+        self.edges = _candidate_edges(xy[self.order], reach, self.source, level, options.gate_sigma)
 
     def contract(self) -> None:
         """Join mutually best pairs of clusters until no pair gains."""
         first, second = self.edges
-        bias = self.edge_bias
         while len(first):
-            odds = self._odds(self.sums[first], self.sums[second]) + bias
+            odds = self._odds(self.stats[first], self.stats[second])
             clash = ((self.member[first] >= 0) & (self.member[second] >= 0)).any(axis=1)
             gains = (odds > 0) & ~clash
-            first, second, bias, odds = first[gains], second[gains], bias[gains], odds[gains]
-            best = _mutually_best(first, second, odds, len(self.xy))
+            first, second, odds = first[gains], second[gains], odds[gains]
+            best = _mutually_best(first, second, odds, len(self.stats))
             self._join(first[best], second[best])
-            first, second = self.cluster[first], self.cluster[second]
-            apart = first != second
-            first, second, bias = _merge_parallel(first[apart], second[apart], bias[apart], len(self.xy))
+            first, second = _distinct_pairs(self.cluster[first], self.cluster[second], len(self.stats))
 
     def move(self) -> None:
         """Let single nodes change clusters, or change places with a node of their source, while that gains."""
@@ -112,8 +111,8 @@ class _Graph:
         for _ in range(self.options.max_moves):
             home, target = self.cluster[node], self.cluster[other]
             rows = np.flatnonzero(home != target)
-            pairs = np.unique(node[rows] * len(self.xy) + target[rows])
-            moving, target = pairs // len(self.xy), pairs % len(self.xy)
+            pairs = np.unique(node[rows] * len(self.stats) + target[rows])
+            moving, target = pairs // len(self.stats), pairs % len(self.stats)
             gain = self._gain(moving, target)
             if not self._apply_best(moving, target, gain):
                 return
@@ -123,8 +122,8 @@ class _Graph:
         home = self.cluster[node]
         swapped = self.member[target, self.source[node]]
         has = (swapped >= 0)[:, None]
-        own, theirs = self.node_sums[node], np.where(has, self.node_sums[swapped], 0.0)
-        rest_home, rest_target = self.sums[home] - own, self.sums[target] - theirs
+        own, theirs = self.node_stats[node], np.where(has, self.node_stats[swapped], 0.0)
+        rest_home, rest_target = self.stats[home] - own, self.stats[target] - theirs
         after = self._odds_or_zero(own, rest_target) + self._odds_or_zero(theirs, rest_home)
         before = self._odds_or_zero(own, rest_home) + self._odds_or_zero(theirs, rest_target)
         return after - before
@@ -150,54 +149,62 @@ class _Graph:
         self.member[target, source] = node
 
     def _put(self, node: int, home: int, target: int) -> None:
-        self.sums[home] -= self.node_sums[node]
-        self.sums[target] += self.node_sums[node]
+        self.stats[home] -= self.node_stats[node]
+        self.stats[target] += self.node_stats[node]
         self.cluster[node] = target
         self.member[target, self.source[node]] = node
 
     def _join(self, kept: np.ndarray, gone: np.ndarray) -> None:
         """Clusters `gone` become part of `kept`; the pairs share no cluster."""
-        self.sums[kept] += self.sums[gone]
+        self.stats[kept] += self.stats[gone]
         self.member[kept] = np.maximum(self.member[kept], self.member[gone])
         self.member[gone] = -1
-        self.sums[gone] = 0.0
-        into = np.arange(len(self.xy))
+        self.stats[gone] = 0.0
+        into = np.arange(len(self.stats))
         into[gone] = kept
         self.cluster = into[self.cluster]
 
-    def _odds(self, sums_a: np.ndarray, sums_b: np.ndarray) -> np.ndarray:
-        """Log-likelihood ratio (E,) of one place against two, for pairs of sums; -inf beyond the gate."""
+    def _odds(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratio (E,) of one object against two, for pairs of stats; -inf beyond the gate."""
         options = self.options
-        xa, ya, xxa, xya, yya = _state(sums_a)
-        xb, yb, xxb, xyb, yyb = _state(sums_b)
+        xa, ya, xxa, xya, yya = _state(a)
+        xb, yb, xxb, xyb, yyb = _state(b)
         xx, xy, yy = xxa + xxb, xya + xyb, yya + yyb
         determinant = xx * yy - xy * xy
         dx, dy = xa - xb, ya - yb
         distance2 = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant
         wide, share = options.outlier_scale**2, options.outlier_probability
+        near = distance2 <= options.gate_sigma**2
+        distance2 = np.where(near, distance2, 0.0)
         likelihood = (1.0 - share) * np.exp(-0.5 * distance2) + share / wide * np.exp(-0.5 / wide * distance2)
-        likelihood /= 2.0 * np.pi * np.sqrt(determinant)
+        log_density = (a[:, 6] + b[:, 6]) / (a[:, 5] + b[:, 5])
+        odds = np.log(likelihood) - 0.5 * np.log(4.0 * np.pi**2 * determinant) - log_density
         # two objects would need a camera to miss one of them
-        odds = np.log(likelihood / options.density) - np.log1p(-options.detection_probability)
-        return np.where(distance2 <= options.gate_sigma**2, odds, -np.inf)
+        odds += self._content_odds(a, b) - np.log1p(-options.detection_probability)
+        return np.where(near, odds, -np.inf)
 
-    def _odds_or_zero(self, sums_a: np.ndarray, sums_b: np.ndarray) -> np.ndarray:
+    def _odds_or_zero(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """As `_odds`; a pair with an empty side neither gains nor loses."""
-        real = (sums_a[:, 0] > 1e-9) & (sums_b[:, 0] > 1e-9)
-        odds = np.zeros(len(sums_a))
-        odds[real] = self._odds(sums_a[real], sums_b[real])
+        real = (a[:, 5] > 0.5) & (b[:, 5] > 0.5)
+        odds = np.zeros(len(a))
+        odds[real] = self._odds(a[real], b[real])
         return odds
 
-    def _content_odds(self) -> np.ndarray:
-        """What class and appearance say about each edge (E,)."""
-        first, second = self.edges
-        a, b = self.label[first], self.label[second]
-        odds = np.where((a >= 0) & (b >= 0) & (a != b), np.log(self.options.label_confusion), 0.0)
-        if self.embedding.shape[1]:
-            cosine = np.einsum("ed,ed->e", self.embedding[first], self.embedding[second])
-            known = self.embedding.any(axis=1)
+    def _content_odds(self, a: np.ndarray, b: np.ndarray) -> np.ndarray | float:
+        """What class and appearance say about each pair (E,)."""
+        odds: np.ndarray | float = 0.0
+        if self.n_labels > 1:
+            of_a, of_b = _shares(a[:, 7 : 7 + self.n_labels]), _shares(b[:, 7 : 7 + self.n_labels])
+            known = of_a.any(axis=1) & of_b.any(axis=1)
+            same = (of_a * of_b).sum(axis=1)
+            confusion = self.options.label_confusion
+            odds = odds + np.where(known, np.log(confusion + (1.0 - confusion) * same), 0.0)
+        if a.shape[1] > 7 + self.n_labels:
+            of_a, of_b = _unit(a[:, 7 + self.n_labels :]), _unit(b[:, 7 + self.n_labels :])
+            known = of_a.any(axis=1) & of_b.any(axis=1)
+            cosine = (of_a * of_b).sum(axis=1)
             says = self.options.appearance_weight * (cosine - self.options.appearance_neutral)
-            odds = odds + np.where(known[first] & known[second], says, 0.0)
+            odds = odds + np.where(known, says, 0.0)
         return odds
 
 
@@ -229,13 +236,12 @@ def _mutually_best(first: np.ndarray, second: np.ndarray, odds: np.ndarray, n: i
     return np.flatnonzero((best[first] == rank) & (best[second] == rank))
 
 
-def _merge_parallel(
-    first: np.ndarray, second: np.ndarray, bias: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges between the same two clusters become one, with the mean of what their ends' contents say."""
-    key = np.minimum(first, second) * n + np.maximum(first, second)
-    unique, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
-    return unique // n, unique % n, np.bincount(inverse, bias, len(unique)) / count
+def _distinct_pairs(first: np.ndarray, second: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Edges between different clusters, each pair once, the lower number first."""
+    apart = first != second
+    first, second = first[apart], second[apart]
+    key = np.unique(np.minimum(first, second) * n + np.maximum(first, second))
+    return key // n, key % n
 
 
 def _information(xy: np.ndarray, cov: np.ndarray) -> np.ndarray:
@@ -246,17 +252,20 @@ def _information(xy: np.ndarray, cov: np.ndarray) -> np.ndarray:
     return np.stack([a, b, d, a * xy[:, 0] + b * xy[:, 1], b * xy[:, 0] + d * xy[:, 1]], axis=-1)
 
 
-def _state(sums: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Fused x, y (m) and covariance xx, xy, yy (m²) of sums (E, 5)."""
-    a, b, d, wx, wy = sums.T
+def _state(stats: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Fused x, y (m) and covariance xx, xy, yy (m²) of stats (E, ...)."""
+    a, b, d, wx, wy = stats[:, :5].T
     scale = 1.0 / (a * d - b * b)
     return (d * wx - b * wy) * scale, (a * wy - b * wx) * scale, d * scale, -b * scale, a * scale
 
 
-def _codes(of_points: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
-    """Names as numbers; the empty name is -1."""
-    names, code = np.unique(np.concatenate([of_points, of_tracks]), return_inverse=True)
-    return np.where(names[code] == "", -1, code) if len(names) else code
+def _one_hot(label: np.ndarray) -> np.ndarray:
+    """A column for each name; the empty name has none. With fewer than two names there is nothing to compare."""
+    names = np.unique(label)
+    names = names[names != ""]
+    if len(names) < 2:
+        return np.zeros((len(label), 0))
+    return (label[:, None] == names[None]).astype(float)
 
 
 def _unit_rows(of_points: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
@@ -265,9 +274,17 @@ def _unit_rows(of_points: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
     rows = np.zeros((len(of_points) + len(of_tracks), width))
     rows[: len(of_points), : of_points.shape[1]] = of_points
     rows[len(of_points) :, : of_tracks.shape[1]] = of_tracks
-    rows = np.nan_to_num(rows)
+    return _unit(np.nan_to_num(rows))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norm > 0, norm, 1.0)
+    return rows / np.where(norm > 1e-9, norm, 1.0)
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    total = counts.sum(axis=1, keepdims=True)
+    return counts / np.where(total > 0.5, total, 1.0)
 
 
 def _number(graph: _Graph, n_points: int, n_tracks: int) -> Groups:

@@ -19,6 +19,7 @@ from geoloc.geometry.gaussian import inverse_2x2
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.pipeline.fusion import sum_by
+from geoloc.scene.kinds import kind_column, kind_of
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints
 
@@ -27,16 +28,18 @@ from geoloc.scene.tables import GroundPoints
 class FootprintOptions:
     """How far points may be from what they stand for, before anything is learned."""
 
-    offset_sigma: float = 1.0  # m, of a class's offset along the line of sight; 0: nothing of it is learned
-    camera_offset_sigma: float = 0.3  # m, of what a camera adds to the class's offset
-    shift_sigma: float = 0.1  # m, of a camera's shift east and north
+    offset_sigma: float = 0.4  # of the class's length: its offset along the line of sight; 0: none is learned
+    camera_offset_sigma: float = 0.2  # of the class's length: what a camera adds to it
+    shift_sigma: float = 0.05  # m, of a camera's shift east and north, besides what its bias_cov tells
+    constant_share: float = 0.75  # of the variance in bias_cov: what a shift of the camera explains
     independent: float = 0.2  # share of a window's evidence that counts: errors repeat from frame to frame
     memory_s: float = 3600.0  # evidence fades with this time constant
-    point_sigma: float = 0.1  # m, of a point however sharp its pixels; a camera's own, unlike fusion.body_sigma
+    point_sigma: float = 0.2  # of the class's length: a point however sharp; a camera's own, unlike the body's
     noise_strength: float = 20.0  # points for which the stated noise counts against what is seen
 
     def __post_init__(self) -> None:
         check_range(self, offset_sigma=(0, 100), camera_offset_sigma=(0, 100), shift_sigma=(0, 100))
+        check_range(self, constant_share=(0, 1))
         check_range(self, independent=(0, 1), memory_s=(1, 1e12), point_sigma=(1e-3, 100))
         check_range(self, noise_strength=(1e-3, 1e9))
 
@@ -53,6 +56,7 @@ class Footprint:
         self._weighted = np.zeros(0)
         self._mean = np.zeros(0)
         self._cov = np.zeros((0, 0))
+        self._bias_sigma = np.zeros((2, len(site.cameras)))  # per camera: sum of bias sigmas (m), their number
         # per camera, label and axis: normal equations of the noise's two factors, pixels and metres
         self._noise_normal = np.zeros((len(site.cameras), 0, 2, 2, 2))
         self._noise_right = np.zeros((len(site.cameras), 0, 2, 2))
@@ -62,10 +66,11 @@ class Footprint:
         if not len(points):
             return points
         self._know(points.label)
+        self._see_bias(points)
         columns, design = self._design(points)
         shift = np.einsum("nik,nk->ni", design, self._mean[columns])
         doubt = self._cov[columns[:, :, None], columns[:, None, :]]
-        bias_cov = points.bias_cov + design @ doubt @ design.swapaxes(1, 2)
+        bias_cov = self._varying(points) + design @ doubt @ design.swapaxes(1, 2)
         return points.replace(xy=points.xy - shift, bias_cov=bias_cov, cov=self._noise(points))
 
     def learn(self, points: GroundPoints, groups: Groups) -> None:
@@ -78,7 +83,7 @@ class Footprint:
         self._know(points.label)
         self._fade(float(points.time.max()))
         columns, design = self._design(points)
-        weight = inverse_2x2(self._noise(points))
+        weight = inverse_2x2(self._noise(points) + self._varying(points))
         full = np.zeros((len(points), 2, len(self._mean)))
         np.put_along_axis(full, np.broadcast_to(columns[:, None, :], design.shape), design, axis=2)
         full = _centred(full, weight, group)
@@ -97,9 +102,10 @@ class Footprint:
         """Residuals after the offsets, along and across the line of sight, against what they should be."""
         total = inverse_2x2(sum_by(group, weight, int(group.max()) + 1))[group]
         noise = inverse_2x2(weight)
+        floor = (self.options.point_sigma * kind_column(points.label, "length")) ** 2
         at = self._site.camera_rows(points.camera), self._label_rows(points.label)
         for axis, direction in enumerate(_axes(points)):
-            stated = np.stack([_along(direction, points.cov), np.full(len(points), self.options.point_sigma**2)], -1)
+            stated = np.stack([_along(direction, points.cov), floor], axis=-1)
             believed = _along(direction, noise)
             left = np.clip(1.0 - _along(direction, total) / believed, 1e-3, 1.0)  # a mean takes from its residuals
             square = np.einsum("ni,ni->n", direction, residual) ** 2 / left
@@ -119,8 +125,21 @@ class Footprint:
         along, across = (axis[:, :, None] * axis[:, None, :] for axis in _axes(points))
         stretch = np.sqrt(factors[:, :, :1, None])
         scale = stretch[:, 0] * along + stretch[:, 1] * across
-        metres = factors[:, :, 1:, None] * self.options.point_sigma**2
+        floor = (self.options.point_sigma * kind_column(points.label, "length")) ** 2
+        metres = factors[:, :, 1:, None] * floor[:, None, None, None]
         return scale @ points.cov @ scale.swapaxes(1, 2) + metres[:, 0] * along + metres[:, 1] * across
+
+    def _varying(self, points: GroundPoints) -> np.ndarray:
+        """The part of `bias_cov` that a shift of the camera does not explain: (N, 2, 2) m²."""
+        return (1.0 - self.options.constant_share) * points.bias_cov
+
+    def _see_bias(self, points: GroundPoints) -> None:
+        camera = self._site.camera_rows(points.camera)
+        sigma = np.sqrt(0.5 * np.trace(points.bias_cov, axis1=1, axis2=2))
+        new = not self._bias_sigma[1, camera].all()
+        np.add.at(self._bias_sigma, (slice(None), camera), np.stack([sigma, np.ones(len(points))]))
+        if new:
+            self._solve()
 
     def _design(self, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
         """Columns (N, 4) of the parameters that move each point, and by how much (N, 2, 4)."""
@@ -157,10 +176,12 @@ class Footprint:
 
     def _solve(self) -> None:
         options, n_cameras, n = self.options, len(self._site.cameras), len(self._labels)
+        length = np.array([kind_of(label).length for label in self._labels])
+        bias = self._bias_sigma[0] / np.maximum(self._bias_sigma[1], 1.0)
         sigma = np.r_[
-            np.full(n, options.offset_sigma),
-            np.full(n * n_cameras, options.camera_offset_sigma),
-            np.full(2 * n_cameras, options.shift_sigma),
+            options.offset_sigma * length,
+            options.camera_offset_sigma * np.repeat(length, n_cameras),
+            np.repeat(np.sqrt(options.shift_sigma**2 + options.constant_share * bias**2), 2),
         ]
         # in units of the priors' sigmas: a parameter of sigma 0 stays 0
         scaled = sigma[:, None] * self._information * sigma + np.eye(len(sigma))

@@ -7,6 +7,7 @@ import numpy as np
 from geoloc.geometry.gaussian import inverse_2x2, symmetric
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
+from geoloc.scene.kinds import kind_column
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints, Objects, Tracks
 
@@ -17,7 +18,7 @@ class FusionOptions:
 
     shared_bias: bool = False  # persistent errors of different cameras may be the same (one survey, one lens)
     spread: bool = True  # widen `cov` where the points disagree more than their covariances say
-    body_sigma: float = 0.05  # m; what all cameras' boxes share: feet are not below the middle of a body
+    body_sigma: float = 0.1  # of the class's length: what all cameras' boxes share, a foot is not the body's middle
 
     def __post_init__(self) -> None:
         check_range(self, body_sigma=(0, 10))
@@ -48,10 +49,11 @@ def fuse(
     bias_cov = sum_by(group, weight @ bias @ weight.swapaxes(1, 2), n)
     if options.spread:
         cov = cov * _disagreement(points.xy - xy[group], information, group, count)[:, None, None]
-    cov = cov + options.body_sigma**2 * np.eye(2)
     first = np.zeros(n, dtype=np.intp)
     first[group[::-1]] = np.arange(len(points))[::-1]
     best = _best_scored(points.score, group, n)
+    body = options.body_sigma * kind_column(points.label[best], "length")
+    cov = cov + (body**2)[:, None, None] * np.eye(2)
     level = points.level[first]
     z, slope, sigma_z = _surface(site, level, xy)
     return Objects(

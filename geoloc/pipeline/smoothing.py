@@ -9,6 +9,7 @@ import numpy as np
 from geoloc.geometry.gaussian import symmetric
 from geoloc.pipeline.motion import constant_velocity
 from geoloc.pipeline.tracking import TrackingOptions, logit, probability
+from geoloc.scene.kinds import kind_column
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 
@@ -27,6 +28,7 @@ def smooth(tracks: Tracks, site: Site, options: TrackingOptions | None = None) -
     support = tracks.object >= 0  # a point now or later
     times, start = np.unique(tracks.time, return_index=True)
     stop = np.append(start[1:], len(tracks))
+    noise = options.acceleration * kind_column(tracks.label, "acceleration")
     leave = _leaving(tracks, site, options)
     later = slice(0, 0)
     for k in reversed(range(len(times))):
@@ -37,7 +39,7 @@ def smooth(tracks: Tracks, site: Site, options: TrackingOptions | None = None) -
             place = np.minimum(place, later.stop - later.start - 1)
             goes_on = tracks.track[later][place] == tracks.track[now]
             rows, after = now[goes_on], later.start + place[goes_on]
-            state[rows], cov[rows] = _back(state[rows], cov[rows], state[after], cov[after], dt, options)
+            state[rows], cov[rows] = _back(state[rows], cov[rows], state[after], cov[after], dt, noise[rows])
             support[rows] |= support[after]
             log_odds[now] += _hindsight(tracks, log_odds, now, goes_on, later.start + place, leave[now] * dt, options)
         later = slice(start[k], stop[k])
@@ -58,10 +60,9 @@ def _back(
     state_after: np.ndarray,
     cov_after: np.ndarray,
     dt: float,
-    options: TrackingOptions,
+    noise: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step of Rauch, Tung and Striebel's smoother for rows (T, 4), (T, 4, 4)."""
-    noise = np.full(len(state), options.acceleration)
     predicted, predicted_cov, transition = constant_velocity(state, cov, dt, noise, 0.0)
     gain = np.linalg.solve(predicted_cov, transition @ cov).swapaxes(1, 2)
     smoothed = state + np.einsum("tij,tj->ti", gain, state_after - predicted)
@@ -71,7 +72,7 @@ def _back(
 def _leaving(tracks: Tracks, site: Site, options: TrackingOptions) -> np.ndarray:
     """Rate (N,) 1/s at which each row's object leaves: as often as one comes, where one could step out of view."""
     level = site.site_map.level_rows(tracks.level)
-    near_edge = site.visibility.distance_to_unseen(level, tracks.xy) <= options.reach_speed
+    near_edge = site.visibility.distance_to_unseen(level, tracks.xy) <= options.reach_sigma * kind_column(tracks.label, "speed")
     return np.where(near_edge, options.birth_probability, 1.0 / options.lifetime_s)
 
 

@@ -14,6 +14,7 @@ from geoloc.geometry.gaussian import inverse_2x2, symmetric, worst_sigma
 from geoloc.options import check_range
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
+from geoloc.scene.kinds import kind_column
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Objects, Tracks
 
@@ -28,10 +29,9 @@ class TrackingOptions:
     """How tracks move, are born and die."""
 
     motion: str = "constant_velocity"  # or coordinated_turn
-    acceleration: float = 0.8  # m/s^1.5, density of the white-noise acceleration
+    acceleration: float = 1.0  # times the class's own, the density of the white-noise acceleration
     turn_acceleration: float = 0.2  # rad/s^1.5, density of the turn rate's change (coordinated turn)
-    speed_sigma: float = 1.5  # m/s, standard deviation of a new track's velocity in each axis
-    reach_speed: float = 3.0  # m/s; a new object may have come from as far as this
+    reach_sigma: float = 2.0  # of the class's speed: a new object may have come from as far as this
     birth_probability: float = 0.3  # that a group of points where nobody could look before is a new object
     inside_birth_probability: float = 0.002  # the same in the midst of what was in view a moment before
     birth_score: float = 0.5  # groups whose best score is lower extend tracks and start none
@@ -44,8 +44,8 @@ class TrackingOptions:
     def __post_init__(self) -> None:
         if self.motion not in MOTIONS:
             raise unknown_name("motion", self.motion, MOTIONS)
-        check_range(self, acceleration=(1e-6, 1e3), turn_acceleration=(0, 1e3), speed_sigma=(1e-6, 1e3))
-        check_range(self, reach_speed=(0, 1e3), birth_probability=(1e-12, 1), birth_score=(0, 1))
+        check_range(self, acceleration=(1e-6, 1e3), turn_acceleration=(0, 1e3))
+        check_range(self, reach_sigma=(0, 1e3), birth_probability=(1e-12, 1), birth_score=(0, 1))
         check_range(self, inside_birth_probability=(1e-12, 1), confirm_probability=(0, 1))
         check_range(self, delete_probability=(0, 1), lifetime_s=(1e-3, 1e9), max_coast_s=(0, 1e9))
         check_range(self, max_sigma=(1e-6, 1e6))
@@ -99,7 +99,7 @@ class Tracker:
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
         filters = self._filters
-        noise = np.full(len(filters.track), self.options.acceleration)
+        noise = self.options.acceleration * kind_column(filters.label, "acceleration")
         move = MOTIONS[self.options.motion]
         filters.state, filters.cov, _ = move(filters.state, filters.cov, dt, noise, self.options.turn_acceleration)
         filters.log_odds = logit(np.exp(-dt / self.options.lifetime_s) * probability(filters.log_odds))
@@ -166,7 +166,8 @@ class Tracker:
         options = self.options
         level = self.site.site_map.level_rows(objects.level)
         hidden = self.site.visibility.distance_to_unseen(level, objects.xyz[:, :2])
-        reach = options.reach_speed * self._last_step + worst_sigma(objects.cov[:, :2, :2])
+        speed = kind_column(objects.label, "speed")
+        reach = options.reach_sigma * speed * self._last_step + worst_sigma(objects.cov[:, :2, :2])
         prior = np.where(hidden <= reach, options.birth_probability, options.inside_birth_probability)
         log_odds = logit(prior) + logit(objects.score)
         starts = objects.best_score >= options.birth_score
@@ -179,7 +180,7 @@ class Tracker:
         n, size = len(objects), STATE_SIZE[self.options.motion]
         state, cov = np.zeros((n, size)), np.zeros((n, size, size))
         state[:, :2], cov[:, :2, :2] = objects.xyz[:, :2], objects.cov[:, :2, :2]
-        cov[:, [2, 3], [2, 3]] = self.options.speed_sigma**2
+        cov[:, [2, 3], [2, 3]] = kind_column(objects.label, "speed")[:, None] ** 2
         cov[:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
         return _Filters(
             track=self._next_id + np.arange(n),
