@@ -83,7 +83,7 @@ class Camera:
         return rays_cam @ self.cam_from_world.rotation.as_matrix()
 
     def inside(self, pixels: np.ndarray) -> np.ndarray:
-        """Which pixels (..., 2) lie on the image, whose top-left pixel has its centre at (0, 0); NaN does not."""
+        """Which pixels (..., 2) lie on the image: (...) bool; (0, 0) is the top-left pixel's centre."""
         width, height = self.size
         u, v = pixels[..., 0], pixels[..., 1]
         return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
@@ -123,5 +123,5 @@ def _check_calib_cov(camera: str, cov: np.ndarray, n_freed: int) -> None:
     lowest = np.linalg.eigvalsh(0.5 * (correlation + correlation.T))[0]
     if lowest < -1e-6:
         raise InputError(
-            f"camera {camera!r}: calib_cov is not a covariance; its correlations have the eigenvalue {lowest:g}"
+            f"camera {camera!r}: calib_cov is no covariance: its correlations have the eigenvalue {lowest:g}"
         )

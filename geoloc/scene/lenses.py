@@ -59,12 +59,19 @@ def radial_tangential_names(n: int) -> tuple[str, ...]:
     return RADIAL_TANGENTIAL_NAMES[:n]
 
 
+def parameter_names(model: str, n: int) -> tuple[str, ...]:
+    """Names of the `n` parameters of a lens of `LENSES`, in order."""
+    fixed = {"fisheye": FISHEYE_NAMES, "homography": HOMOGRAPHY_NAMES}
+    return fixed.get(model, radial_tangential_names(n))
+
+
 # fmt: off
 RADIAL_TANGENTIAL_NAMES = (
     "fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3",
     "k4", "k5", "k6", "s1", "s2", "s3", "s4", "taux", "tauy",
 )
 # fmt: on
+HOMOGRAPHY_NAMES = tuple(f"h{row}{column}" for row in range(3) for column in range(3))
 FISHEYE_NAMES = ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4")
 
 
@@ -166,7 +173,7 @@ class Homography:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        return tuple(f"h{i}{j}" for i in range(3) for j in range(3))
+        return HOMOGRAPHY_NAMES
 
     @property
     def limit(self) -> float:

@@ -46,6 +46,25 @@ class Site:
         get = self.camera_index.get
         return np.fromiter((get(name, -1) for name in names.tolist()), dtype=np.intp, count=len(names))
 
+    def require_cameras_above_ground(self) -> None:
+        """Raise InputError for a camera that lies under every surface at its place, and by how much."""
+        for camera in self.cameras:
+            if camera.is_homography:
+                continue
+            centre = camera.centre_world
+            here = [
+                (float(surface.z_at(centre[:2])), level.name)
+                for level in self.site_map.levels
+                for surface in level.surfaces
+                if surface.holds(centre[None, :2])[0]
+            ]
+            if here and centre[2] < min(here)[0]:
+                z, level = min(here)
+                raise InputError(
+                    f"camera {camera.name!r} is {z - centre[2]:.2f} m under the ground (level {level!r} has "
+                    f"z = {z:.2f} m there); is its world z axis up, its pose cam_from_world, its unit m?"
+                )
+
     def with_cameras(self, cameras: Iterable[Camera]) -> "Site":
         """The same site with cameras replaced by name, or added."""
         merged = {camera.name: camera for camera in (*self.cameras, *cameras)}

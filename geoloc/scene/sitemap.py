@@ -73,8 +73,8 @@ class Place:
 
     def __post_init__(self) -> None:
         _check_valid(f"{self.kind} {self.name!r}", self.polygon)
-        if self.polygon.is_empty:
-            raise InputError(f"{self.kind} {self.name!r} has no outline; give it a polygon")
+        if not self.name or self.polygon.is_empty:
+            raise InputError(f"{self.kind} {self.name!r}: it needs a name and an outline")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +88,12 @@ class Occluder:
 
     def __post_init__(self) -> None:
         _check_valid(f"occluder {self.name!r}", self.geometry)
-        if self.geometry.is_empty or not 0 < self.height < np.inf:
+        kind = self.geometry.geom_type
+        solid = kind.endswith(("LineString", "Polygon")) and not self.geometry.is_empty
+        if not (self.name and solid and 0 < self.height < np.inf):
             raise InputError(
-                f"occluder {self.name!r}: height {self.height} m, {self.geometry.geom_type}; it needs a line or "
-                "polygon and a positive height"
+                f"occluder {self.name!r}: {kind} of height {self.height} m; "
+                "it needs a name, a line or polygon, and a positive height"
             )
 
 
@@ -104,9 +106,10 @@ class ControlPoint:
     sigma: tuple[float, float, float] = (0.02, 0.02, 0.02)
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.xyz).all() and np.isfinite(self.sigma).all() and min(self.sigma) >= 0):
-            found = f"xyz {self.xyz}, sigma {self.sigma}"
-            raise InputError(f"control point {self.name!r}: {found} must be finite and sigma >= 0")
+        finite = np.isfinite(self.xyz).all() and np.isfinite(self.sigma).all()
+        if not (self.name and finite and min(self.sigma) >= 0):
+            found = f"control point {self.name!r}: xyz {self.xyz}, sigma {self.sigma}"
+            raise InputError(f"{found}; it needs a name, finite values, sigma >= 0")
 
 
 @dataclass(frozen=True, eq=False)

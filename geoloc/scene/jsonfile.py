@@ -1,0 +1,116 @@
+"""JSON files read with clear refusals, and files written whole or not at all."""
+
+import json
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoloc.errors import InputError, unknown_name
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; InputError without the path (see `naming`) where there is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8 text; is it a JSON file?") from error
+    except json.JSONDecodeError as error:
+        ends = error.pos >= len(error.doc.rstrip())
+        why = "ends in the middle of its JSON; was it cut off?" if ends else f"is not JSON: {error}"
+        raise InputError(why) from error
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise InputError(f"is no file of geoloc ({error})") from error
+    if not isinstance(document, dict):
+        raise InputError(f"holds a JSON {type(document).__name__}; it must be an object")
+    return document
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 so that the file is either the old one or complete; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Put the name of a file or part before the message of an InputError that is raised inside."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{what}: {error}") from error
+
+
+def check_keys(
+    what: str, found: Mapping[str, Any], required: Collection[str], optional: Collection[str] = ()
+) -> None:
+    """Raise UnknownNameError for a key that is neither required nor optional, InputError for one missing."""
+    for key in found:
+        if key not in required and key not in optional:
+            raise unknown_name(f"key of {what}", key, [*required, *optional])
+    for key in required:
+        if key not in found:
+            raise InputError(f"{what} has no {key!r}; add it")
+
+
+def mapping(what: str, value: object) -> dict[str, Any]:
+    """`value` as a JSON object."""
+    if not isinstance(value, dict):
+        raise InputError(f"{what} is {_short(value)}; it must be an object")
+    return value
+
+
+def sequence(what: str, value: object) -> list[Any]:
+    """`value` as a JSON array."""
+    if not isinstance(value, list):
+        raise InputError(f"{what} is {_short(value)}; it must be a list")
+    return value
+
+
+def text(what: str, value: object) -> str:
+    """`value` as text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{what} is {_short(value)}; it must be text")
+    return value
+
+
+def numbers(what: str, value: object, shape: tuple[int, ...]) -> np.ndarray:
+    """`value` as finite float64 numbers of this shape; () is one number."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "iuf" or array.shape != shape:
+        want = " by ".join(map(str, shape)) + " numbers" if shape else "a number"
+        raise InputError(f"{what} is {_short(value)}; it must be {want}")
+    array = array.astype(float)
+    if not np.isfinite(array).all():
+        raise InputError(f"{what} is {_short(value)}; it must be finite")
+    return array
+
+
+def check_schema(header: Mapping[str, Any], version: int) -> None:
+    """Refuse a file of another schema version than `version`."""
+    found = header.get("schema")
+    if found != version:
+        raise InputError(f"is of schema {_short(found)}; this geoloc reads schema {version}")
+
+
+def _refuse_constant(name: str) -> float:
+    raise InputError(f"holds {name}; every number must be finite")
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
