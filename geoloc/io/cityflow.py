@@ -10,11 +10,10 @@ import numpy as np
 
 from geoloc.errors import GeometryError, InputError
 from geoloc.geometry.geodesy import Datum
+from geoloc.io.calibration_forms import CameraOptions, parse_latlon_homography, read_homography_latlon
 from geoloc.io.files import find_files, read_numbers, read_text
-from geoloc.io.homographies import apply_homography, metric_from_geodetic
+from geoloc.io.homographies import apply_homography, invert
 from geoloc.io.truth import BoxTruth
-from geoloc.scene.camera import Camera
-from geoloc.scene.lenses import Homography
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap, Surface
 from geoloc.scene.tables import Detections
@@ -27,26 +26,30 @@ EDGE_SHIFT = -0.5  # px, from corner origin to pixel centres
 def read_cityflow(folder: Path | str, source: str = "gt") -> tuple[Site, Detections]:
     """Site and boxes, without identities, of a folder laid out as the recording's.
 
-    `source` is "gt", the true boxes, or "tracks", those of a published system; neither has scores.
+    `source` is "gt", the true boxes, or "tracks", those of a published system; neither has scores. Boxes
+    without a positive width and height (one of the published system's) are left out.
     """
     rows = _box_rows(Path(folder), source)
-    return read_cityflow_site(folder), Detections(
+    found = Detections(
         id=np.arange(len(rows)),
         time=rows.time,
         camera=rows.camera,
         box=rows.box,
         label=np.full(len(rows), "car"),
     )
+    return read_cityflow_site(folder), found.take(_has_area(rows))
 
 
 def read_cityflow_truth(folder: Path | str) -> BoxTruth:
     """True boxes with identities that the cameras share."""
-    return _box_rows(Path(folder), "gt")
+    rows = _box_rows(Path(folder), "gt")
+    return rows.take(_has_area(rows))
 
 
 def read_cityflow_tracks(folder: Path | str) -> BoxTruth:
     """Boxes of the published system with its own identities, one camera's apart from another's."""
-    return _box_rows(Path(folder), "tracks")
+    rows = _box_rows(Path(folder), "tracks")
+    return rows.take(_has_area(rows))
 
 
 def read_cityflow_site(folder: Path | str) -> Site:
@@ -56,41 +59,20 @@ def read_cityflow_site(folder: Path | str) -> Site:
     height is not known and set to 0. A homography's sigma is the reprojection error that its file states.
     """
     files = find_files(folder, "calibration/c*.txt", "homography")
-    names = [file.stem for file in files]
-    read = [_read_homography(file) for file in files]
-    sizes = [_image_size(Path(folder), name) for name in names]
+    read = [parse_latlon_homography(file) for file in files]
+    sizes = [_image_size(Path(folder), file.stem) for file in files]
     middles = np.array(
         [
-            apply_homography(np.linalg.inv(matrix), np.array([[width / 2, 0.75 * height]]))[0]
-            for (matrix, _), (width, height) in zip(read, sizes, strict=True)
+            apply_homography(invert(matrix, str(file)), np.array([[width / 2, 0.75 * height]]))[0]
+            for file, (matrix, _), (width, height) in zip(files, read, sizes, strict=True)
         ]
     )
     datum = Datum(float(middles[:, 0].mean()), float(middles[:, 1].mean()))
     cameras = tuple(
-        Camera(
-            name,
-            Homography(metric_from_geodetic(matrix, datum).ravel()),
-            size,
-            homography_level="ground",
-            homography_sigma_px=error,
-        )
-        for name, (matrix, error), size in zip(names, read, sizes, strict=True)
+        read_homography_latlon(file, CameraOptions(size=size, datum=datum))[0]
+        for file, size in zip(files, sizes, strict=True)
     )
     return Site("cityflow", cameras, SiteMap((Level("ground", (Surface(),)),), datum=datum))
-
-
-def _read_homography(file: Path) -> tuple[np.ndarray, float]:
-    """pixel_from_latlon (3, 3) with all digits of the file, and the stated reprojection error, px."""
-    lines = {}
-    for line in read_text(file).splitlines():
-        key, _, value = line.partition(":")
-        lines[key.strip().lower()] = value.strip()
-    try:
-        rows = [[float(word) for word in row.split()] for row in lines["homography matrix"].split(";")]
-        return np.array(rows).reshape(3, 3), float(lines["reprojection error"])
-    except (KeyError, ValueError) as error:
-        form = "'Homography matrix: a b c;d e f;g h i' and 'Reprojection error: px'"
-        raise InputError(f"{file}: not a homography file ({error}); it must hold {form}") from error
 
 
 def _image_size(folder: Path, name: str) -> tuple[int, int]:
@@ -130,6 +112,10 @@ def _box_rows(folder: Path, source: str) -> BoxTruth:
         id=rows[:, 1].astype(int),
         box=np.concatenate([corners, corners + rows[:, 5:7]], axis=1),
     )
+
+
+def _has_area(rows: BoxTruth) -> np.ndarray:
+    return np.asarray((rows.box[:, 2:] > rows.box[:, :2]).all(axis=1))
 
 
 def _with_camera(file: Path, rows: np.ndarray) -> np.ndarray:

@@ -29,8 +29,9 @@ NOT_SEEN = -1
 def read_mot(path: Path, options: ReadOptions) -> ReadResult:
     """MOTChallenge: frame from 1, id not read, left, top, width, height, conf[, class, visibility | x, y, z].
 
-    conf -1 means none. Confidences beyond 1 are divided by 100, or by the largest where that is more;
-    negative ones become 0; the report says so. Needs `camera` and `fps`.
+    conf -1 means none, and so does a column without any positive one. Confidences beyond 1 are divided by
+    100, or by the largest where that is more; negative ones become 0; the report says so. Needs `camera` and
+    `fps`.
     """
     camera, fps = options.require_camera("MOTChallenge"), options.require_fps("MOTChallenge")
     rows = Rows(path, "mot")
@@ -134,6 +135,9 @@ def _mot_scores(words: Mapping[int, str], rows: Rows) -> dict[int, float]:
         except ValueError:
             given[line] = np.nan
     confidence = np.array([value if value != -1 else 1.0 for value in given.values()])
+    if len(confidence) and (confidence <= 0).all():
+        rows.notes.append("no confidence is positive: the column is not read")
+        return {}
     top = np.nanmax(np.where(np.isfinite(confidence), confidence, np.nan), initial=1.0)
     if top > 1:
         divisor = max(100.0, float(top))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from geoloc.errors import InputError
 from geoloc.geometry.geodesy import Datum, enu_from_geodetic
 
 STEP_DEG = 1e-4  # about 10 m: central differences of this step are exact to 1e-9
@@ -11,6 +12,16 @@ def apply_homography(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Image (N, 2) of points (N, 2) under a homography (3, 3)."""
     mapped = np.column_stack([points, np.ones(len(points))]) @ np.asarray(matrix, float).T
     return mapped[:, :2] / mapped[:, 2:]
+
+
+def invert(matrix: np.ndarray, where: str) -> np.ndarray:
+    """The inverse of a homography (3, 3); a singular one is refused."""
+    matrix = np.asarray(matrix, float)
+    if not (np.isfinite(matrix).all() and np.linalg.cond(matrix) < 1e15):
+        raise InputError(
+            f"{where}: the homography is singular; it must map the ground to the image one-to-one"
+        )
+    return np.linalg.inv(matrix)
 
 
 def geodetic_from_metric(datum: Datum) -> np.ndarray:

@@ -9,16 +9,16 @@ as if it were right-handed, put every point behind the camera, where it has the 
 from the other side of the square (y = 16 m - the recording's y), in cameras and truth alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import shapely
+from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
-from geoloc.geometry.se3 import from_rt
+from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
 from geoloc.io.files import find_files, read_json
-from geoloc.io.opencv_storage import lens_from_matrix, read_storage, require
 from geoloc.io.truth import BoxTruth, GroundTruth
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
@@ -125,15 +125,10 @@ def read_annotations(folder: Path | str) -> Annotations:
     )
 
 
-def _camera(extrinsic_file: Path, pose_sigma: tuple[float, float]) -> Camera:
-    name = extrinsic_file.stem.removeprefix("extr_")
-    inner = extrinsic_file.parents[1] / "intrinsic" / f"intr_{name}.xml"
-    intrinsic, extrinsic = read_storage(inner), read_storage(extrinsic_file)
-    distortion = require(intrinsic, ("distortion_coefficients",), inner)
-    lens = lens_from_matrix(require(intrinsic, ("camera_matrix",), inner), distortion, str(inner))
-    rotation = require(extrinsic, ("rvec",), extrinsic_file).ravel()
-    given = from_rt(rotation, require(extrinsic, ("tvec",), extrinsic_file).ravel())
-    turned = given.rotation.as_matrix() * [-1.0, 1.0, -1.0]  # -R diag(1, -1, 1)
-    pose = from_rt(turned, -given.apply([0.0, AREA[3], 0.0]))
-    calib_cov = np.diag(np.repeat(np.square(pose_sigma), 3))
-    return Camera("C" + name.removeprefix("Camera"), lens, SIZE, pose, calib_cov)
+def _camera(extrinsic: Path, pose_sigma: tuple[float, float]) -> Camera:
+    name = extrinsic.stem.removeprefix("extr_")
+    intrinsic = extrinsic.parents[1] / "intrinsic" / f"intr_{name}.xml"
+    options = CameraOptions("C" + name.removeprefix("Camera"), SIZE, left_handed=True, pose_sigma=pose_sigma)
+    camera = read_xml_pair(intrinsic, extrinsic, options)
+    mirrored_from_square = RigidTransform.from_translation([0.0, -AREA[3], 0.0])
+    return replace(camera, cam_from_world=camera.cam_from_world * mirrored_from_square)

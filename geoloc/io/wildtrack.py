@@ -5,19 +5,18 @@ frames are every fifth of 10 a second). The boxes come from a network that was t
 with OpenCV, whose pixel (0, 0) is the centre of the top-left pixel: they are not shifted.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import shapely
 
 from geoloc.errors import InputError
-from geoloc.geometry.se3 import from_rt
-from geoloc.io.files import read_numbers
-from geoloc.io.opencv_storage import lens_from_matrix, read_storage, require
+from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
+from geoloc.io.files import find_files, read_numbers
 from geoloc.io.recording_forms import read_mvdetr
 from geoloc.io.rows import ReadOptions, require_whole
 from geoloc.io.truth import GroundTruth
-from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Place, SiteMap, Surface
 from geoloc.scene.tables import Detections
@@ -48,16 +47,18 @@ def read_wildtrack(
 def read_wildtrack_site(folder: Path | str, pose_sigma: tuple[float, float] = ASSUMED_SIGMA) -> Site:
     """Cameras C1..C7 that lie in the folder, and the plaza: one level `ground`, z = 0, no datum."""
     calibrations = Path(folder) / "calibrations"
-    cameras = tuple(
-        _camera(calibrations, f"C{i + 1}", name, pose_sigma)
-        for i, name in enumerate(CAMERA_FILES)
-        if (calibrations / "extrinsic" / f"extr_{name}.xml").is_file()
-    )
-    if not cameras:
-        raise InputError(f"{calibrations}: no extrinsic/extr_CVLab1.xml or its like in this folder")
+    options = CameraOptions(size=SIZE, metres=0.01, pose_sigma=pose_sigma)
+    cameras = []
+    for outer in find_files(calibrations, "extrinsic/extr_*.xml", "extrinsic calibration"):
+        name = outer.stem.removeprefix("extr_")
+        if name not in CAMERA_FILES:
+            raise InputError(f"{outer}: no camera of WILDTRACK; they are {', '.join(CAMERA_FILES)}")
+        inner = calibrations / "intrinsic_zero" / f"intr_{name}.xml"
+        named = replace(options, name=f"C{CAMERA_FILES.index(name) + 1}")
+        cameras.append(read_xml_pair(inner, outer, named))
     level = Level("ground", (Surface(sigma_z=ASSUMED_SIGMA_Z),))
     area = Place("annotated area", "ground", shapely.box(*AREA), "area_of_interest")
-    return Site("wildtrack", cameras, SiteMap((level,), zones=(area,)))
+    return Site("wildtrack", tuple(cameras), SiteMap((level,), zones=(area,)))
 
 
 def read_wildtrack_boxes(path: Path | str) -> Detections:
@@ -74,15 +75,3 @@ def read_wildtrack_positions(path: Path | str) -> GroundTruth:
     """Positions of a file of `frame gx gy`: the truth, or a published detector's `mvdet_positions.txt`."""
     rows = read_numbers(path, 3)
     return GroundTruth(time=rows[:, 0] / FPS, xy=GRID_ORIGIN + GRID_STEP * rows[:, 1:])
-
-
-def _camera(calibrations: Path, name: str, file: str, pose_sigma: tuple[float, float]) -> Camera:
-    inner = calibrations / "intrinsic_zero" / f"intr_{file}.xml"
-    outer = calibrations / "extrinsic" / f"extr_{file}.xml"
-    intrinsic, extrinsic = read_storage(inner), read_storage(outer)
-    matrix = require(intrinsic, ("camera_matrix",), inner)
-    lens = lens_from_matrix(matrix, require(intrinsic, ("distortion_coefficients",), inner), str(inner))
-    rotation = require(extrinsic, ("rvec",), outer).ravel()
-    translation = require(extrinsic, ("tvec",), outer).ravel() / 100.0  # the files are in centimetres
-    calib_cov = np.diag(np.repeat(np.square(pose_sigma), 3))
-    return Camera(name, lens, SIZE, from_rt(rotation, translation), calib_cov)

@@ -1,0 +1,115 @@
+"""Tracks as CSV, with everything that the table holds but the embedding, and back.
+
+Columns: track, time (UTC Unix s), object (-1 = coasting), level, x, y (m, east and north of the datum),
+vx, vy (m/s), label, score, state, lon, lat (degrees, WGS84; empty where the map has no datum), sigma (m,
+largest standard deviation of the reported position in any direction), then the upper triangle of the
+covariance of x, y, vx, vy row by row, cov_x_x ... cov_vy_vy (m², m²/s, m²/s²), and of the bias, bias_x_x,
+bias_x_y, bias_y_y (m²). Numbers come back bit by bit; lon, lat and sigma are not read back.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.geometry.gaussian import worst_sigma
+from geoloc.io.files import read_text
+from geoloc.io.track_geojson import positions_on_earth
+from geoloc.io.track_options import WriteOptions
+from geoloc.scene.sitemap import SiteMap
+from geoloc.scene.tables import Tracks
+
+AXES = ("x", "y", "vx", "vy")
+UPPER = [(i, j) for i in range(4) for j in range(i, 4)]
+BIAS_UPPER = [(0, 0), (0, 1), (1, 1)]
+COV_COLUMNS = [f"cov_{AXES[i]}_{AXES[j]}" for i, j in UPPER]
+BIAS_COLUMNS = [f"bias_{AXES[i]}_{AXES[j]}" for i, j in BIAS_UPPER]
+TEXT_COLUMNS = ("level", "label", "state")
+WHOLE_COLUMNS = ("track", "object")
+COLUMNS = (
+    *("track", "time", "object", "level", "x", "y", "vx", "vy", "label", "score", "state"),
+    *("lon", "lat", "sigma"),
+    *COV_COLUMNS,
+    *BIAS_COLUMNS,
+)
+
+
+def csv_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
+    """CSV of tracks in the order of track and time."""
+    if site_map.datum is None:
+        lon: list[object] = [""] * len(tracks)
+        lat = lon
+    else:
+        lon, lat = (values.tolist() for values in np.round(positions_on_earth(tracks, site_map)[0].T, 9))
+    columns: dict[str, list[object]] = {
+        "track": tracks.track.tolist(),
+        "time": tracks.time.tolist(),
+        "object": tracks.object.tolist(),
+        "level": tracks.level.tolist(),
+        **{name: values.tolist() for name, values in zip(("x", "y"), tracks.xy.T, strict=True)},
+        **{name: values.tolist() for name, values in zip(("vx", "vy"), tracks.velocity.T, strict=True)},
+        "label": tracks.label.tolist(),
+        "score": tracks.score.tolist(),
+        "state": tracks.state.tolist(),
+        "lon": lon,
+        "lat": lat,
+        "sigma": np.round(worst_sigma(tracks.position_cov), 4).tolist(),
+        **{name: tracks.cov[:, i, j].tolist() for name, (i, j) in zip(COV_COLUMNS, UPPER, strict=True)},
+        **{
+            name: tracks.bias_cov[:, i, j].tolist()
+            for name, (i, j) in zip(BIAS_COLUMNS, BIAS_UPPER, strict=True)
+        },
+    }
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(zip(*(columns[name] for name in COLUMNS), strict=True))
+    return out.getvalue()
+
+
+def read_tracks(path: Path | str) -> Tracks:
+    """Tracks of a CSV file that `write_tracks` wrote; a broken line is refused with its number."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        header = next(reader, [])
+        missing = [name for name in COLUMNS if name not in header]
+        if missing:
+            raise InputError(f"{path}: not tracks of geoloc; it has no column {', '.join(missing[:5])}")
+        cells: dict[str, list[str]] = {name: [] for name in header}
+        for row in reader:
+            if len(row) != len(header):
+                found = f"{len(row)} cells for {len(header)} columns"
+                raise InputError(f"{path}: line {reader.line_num}: {found}; is it truncated?")
+            for name, cell in zip(header, row, strict=True):
+                cells[name].append(cell)
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: not CSV ({error})") from error
+    return _table(cells, path)
+
+
+def _table(cells: dict[str, list[str]], path: Path | str) -> Tracks:
+    def numbers(name: str) -> np.ndarray:
+        try:
+            return np.array(cells[name], dtype=int if name in WHOLE_COLUMNS else float)
+        except (ValueError, OverflowError) as error:
+            raise InputError(f"{path}: column {name}: {error}") from error
+
+    def matrix(names: list[str], places: list[tuple[int, int]], n: int) -> np.ndarray:
+        out = np.zeros((len(cells["track"]), n, n))
+        for name, (i, j) in zip(names, places, strict=True):
+            out[:, i, j] = out[:, j, i] = numbers(name)
+        return out
+
+    return Tracks(
+        time=numbers("time"),
+        track=numbers("track"),
+        object=numbers("object"),
+        xy=np.stack([numbers("x"), numbers("y")], axis=1),
+        velocity=np.stack([numbers("vx"), numbers("vy")], axis=1),
+        score=numbers("score"),
+        cov=matrix(COV_COLUMNS, UPPER, 4),
+        bias_cov=matrix(BIAS_COLUMNS, BIAS_UPPER, 2),
+        **{name: np.array(cells[name], dtype=str) for name in TEXT_COLUMNS},
+    )
