@@ -1,0 +1,125 @@
+"""What pictures and pages show, made ready once: paths, points of other sources, where things lie."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import shapely
+
+from geoloc.draw.footprint import Footprint, near_point
+from geoloc.errors import unknown_name
+from geoloc.scene.camera import Camera
+from geoloc.scene.site import Site
+from geoloc.scene.sitemap import ControlPoint, SiteMap
+from geoloc.scene.tables import Column, Table, Tracks
+
+MAIN_SHARE = 0.25  # a camera is shown on levels of which it sees this share of what it sees of any
+
+
+class Markers(Table):
+    """Points to show beside the tracks, such as GPS fixes or true positions; rows of one name are one series.
+
+    >>> Markers(name=["GPS"], xy=[[3.0, 4.0]]).level[0]
+    ''
+    """
+
+    name: np.ndarray
+    time: np.ndarray
+    level: np.ndarray
+    xy: np.ndarray
+    columns: ClassVar[dict[str, Column]] = {
+        "name": Column(str),
+        "time": Column(float, unit="s"),  # NaN: always
+        "level": Column(str),  # "": on every level
+        "xy": Column(float, (2,), "m"),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class TrackPath:
+    """One track: its rows (in a `drawable` table) in order of time, and the runs of them to join by lines."""
+
+    track: int
+    label: str
+    rows: slice
+    pieces: tuple[slice, ...]
+
+
+def drawable(tracks: Tracks, site_map: SiteMap) -> Tracks:
+    """Rows with a finite time and position, by track and time; a level that the map lacks is refused."""
+    for level in np.unique(tracks.level).tolist():
+        if level not in site_map.level_index:
+            raise unknown_name("level of a track", level, site_map.level_index)
+    rows = np.flatnonzero(np.isfinite(tracks.time) & np.isfinite(tracks.xy).all(axis=1))
+    return tracks.take(rows[np.lexsort((tracks.time[rows], tracks.track[rows]))])
+
+
+def drawable_markers(markers: Markers, site_map: SiteMap) -> Markers:
+    """Rows with a finite position; a level that the map lacks is refused."""
+    for level in np.unique(markers.level).tolist():
+        if level and level not in site_map.level_index:
+            raise unknown_name("level of a marker", level, site_map.level_index)
+    return markers.take(np.isfinite(markers.xy).all(axis=1))
+
+
+def track_paths(tracks: Tracks, gap_s: float) -> tuple[TrackPath, ...]:
+    """The tracks of a `drawable` table; lines break where the level changes or `gap_s` s are missing."""
+    if not len(tracks):
+        return ()
+    other = np.diff(tracks.track) != 0
+    broken = other | (tracks.level[1:] != tracks.level[:-1]) | (np.diff(tracks.time) > gap_s)
+    pieces = _runs(broken)
+    found = []
+    for rows in _runs(other):
+        inside = tuple(piece for piece in pieces if rows.start <= piece.start < rows.stop)
+        labels = [label for label in tracks.label[rows].tolist() if label]
+        label = labels[-1] if labels else ""
+        found.append(TrackPath(int(tracks.track[rows.start]), label, rows, inside))
+    return tuple(found)
+
+
+def camera_spot(camera: Camera) -> np.ndarray:
+    """Where a camera is shown (2,) m: its place; of a homography the ground at the bottom of its image."""
+    return near_point(camera) if camera.is_homography else camera.centre_world[:2]
+
+
+def camera_levels(site: Site, seen: Iterable[Footprint]) -> dict[str, tuple[str, ...]]:
+    """Levels on which each camera is shown: those that it mainly sees; the nearest below if it sees none."""
+    levels: dict[str, list[str]] = {camera.name: [] for camera in site.cameras}
+    seen = tuple(seen)
+    most = {name: max((f.area.area for f in seen if f.camera == name), default=0.0) for name in levels}
+    for footprint in seen:
+        if footprint.area.area >= MAIN_SHARE * most[footprint.camera]:
+            levels[footprint.camera].append(footprint.level)
+    for camera in site.cameras:
+        if not levels[camera.name]:
+            known = camera.is_homography
+            levels[camera.name] = [
+                camera.homography_level if known else _level_under(site.site_map, camera.centre_world)
+            ]
+    return {name: tuple(names) for name, names in levels.items()}
+
+
+def control_level(site_map: SiteMap, point: ControlPoint) -> str:
+    """The level whose surface is nearest in height to a control point; the first where none lies under it."""
+    xyz = np.asarray(point.xyz)
+    away = [abs(float(level.z_at(xyz[:2])[0]) - xyz[2]) for level in site_map.levels]
+    return site_map.levels[int(np.argmin(np.where(np.isnan(away), np.inf, away)))].name
+
+
+def bounds(geometries: Iterable[shapely.Geometry]) -> np.ndarray:
+    """x0, y0, x1, y1 (4,) m around all of them; NaN if there are none."""
+    return shapely.total_bounds(np.array(list(geometries), dtype=object))
+
+
+def _runs(broken: np.ndarray) -> list[slice]:
+    cuts = [0, *(np.flatnonzero(broken) + 1).tolist(), len(broken) + 1]
+    return [slice(a, b) for a, b in pairwise(cuts)]
+
+
+def _level_under(site_map: SiteMap, xyz: np.ndarray) -> str:
+    drop = np.array([xyz[2] - float(level.z_at(xyz[:2])[0]) for level in site_map.levels])
+    drop = np.where(drop >= 0, drop, np.inf)
+    return site_map.levels[int(np.argmin(drop))].name

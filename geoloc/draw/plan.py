@@ -1,0 +1,163 @@
+"""The plan view: one picture of a site's map, what its cameras see, and where things went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geoloc.draw.extent import Box, choose_extent
+from geoloc.draw.files import write_whole
+from geoloc.draw.footprint import Footprint, footprints
+from geoloc.draw.layers import Markers, TrackPath, camera_levels, drawable, drawable_markers, track_paths
+from geoloc.draw.sheet import MIN_WIDTH, divide
+from geoloc.draw.style import DARK, LIGHT, Palette
+from geoloc.draw.words import counted, duration_text, time_text
+from geoloc.options import check_range
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Tracks
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+    from geoloc.draw.panel import Panel
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """How a plan view looks."""
+
+    width_in: float = 12.0  # largest width of the picture, inches
+    height_in: float = 8.5  # largest height of the map panels together, inches
+    dpi: float = 150.0
+    probability: float = 0.95  # that the error ellipses hold
+    range_m: float = 80.0  # footprints end here, m from the camera
+    gap_s: float = 2.0  # a path breaks where more seconds than this are missing
+    footprints: bool = True
+    dark: bool = False
+
+    def __post_init__(self) -> None:
+        check_range(self, width_in=(MIN_WIDTH, 100), height_in=(2, 100), dpi=(30, 600), range_m=(1, 1e5))
+        check_range(self, probability=(0.01, 0.9999), gap_s=(0, np.inf))
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    site: Site
+    tracks: Tracks
+    paths: tuple[TrackPath, ...]
+    markers: Markers
+    seen: tuple[Footprint, ...]
+    options: PlanOptions
+
+    @property
+    def palette(self) -> Palette:
+        return DARK if self.options.dark else LIGHT
+
+
+def draw_plan(
+    site: Site,
+    tracks: Tracks,
+    path: str | Path,
+    *,
+    markers: Markers | None = None,
+    levels: Sequence[str] = (),
+    title: str = "",
+    options: PlanOptions | None = None,
+) -> Path:
+    """Write a PNG of the site's map with `tracks`, cameras and their footprints; returns its path.
+
+    A panel a level, `levels` in their order or all; what part of the ground they show is chosen from tracks
+    and map. `markers` are points of another source such as GPS fixes. `title` defaults to the site's name.
+    """
+    options = options or PlanOptions()
+    names = tuple(site.site_map.level(name).name for name in levels) or tuple(site.site_map.level_index)
+    tracks = drawable(tracks, site.site_map)
+    seen = footprints(site, options.range_m)
+    markers = drawable_markers(markers if markers is not None else Markers(), site.site_map)
+    scene = _Scene(site, tracks, track_paths(tracks, options.gap_s), markers, seen, options)
+    return write_whole(path, _render(scene, names, title or site.name))
+
+
+def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
+    # here and not above: `import geoloc` does not load matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from geoloc.draw.furniture import header, legend, note, scale_and_north
+
+    box = choose_extent(scene.site, scene.tracks.xy if len(scene.tracks) else scene.markers.xy)
+    sheet, scale = divide(len(levels), box, (scene.options.width_in, scene.options.height_in))
+    figure = Figure(facecolor=scene.palette.paper)
+    FigureCanvasAgg(figure)
+    panels = [_panel(figure, scene, level, box, 72 * scale) for level in levels]
+    _paint(panels, scene)
+    entries = _legend_entries(panels)
+    sheet = replace(sheet, names=tuple(entries))
+    figure.set_size_inches(sheet.width, sheet.height)
+    for i, panel in enumerate(panels):
+        panel.axes.set_position(sheet.panel(i))
+    header(figure, scene.palette, title, _summary(scene))
+    letter = "y" if scene.site.site_map.datum is None else "N"
+    scale_and_north(figure, scene.palette, scale, letter, sheet.map_right)
+    legend(figure, scene.palette, entries, sheet)
+    note(figure, scene.palette, _origin_text(scene.site))
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=scene.options.dpi, metadata={"Software": "geoloc"})
+    return stream.getvalue()
+
+
+def _panel(figure: "Figure", scene: _Scene, level: str, box: Box, pt_per_m: float) -> "Panel":
+    from geoloc.draw.panel import Panel
+
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), facecolor=scene.palette.outside, label=level)
+    axes.set_xlim(box[0], box[2])
+    axes.set_ylim(box[1], box[3])
+    return Panel(axes, level, box, pt_per_m, scene.palette)
+
+
+def _paint(panels: Sequence["Panel"], scene: _Scene) -> None:
+    from geoloc.draw.furniture import dress
+    from geoloc.draw.paint_map import paint_cameras, paint_footprints, paint_map
+    from geoloc.draw.paint_tracks import paint_ellipses, paint_ends, paint_markers, paint_names, paint_paths
+
+    tracks, gap_s, probability = scene.tracks, scene.options.gap_s, scene.options.probability
+    shown_on = camera_levels(scene.site, scene.seen)
+    for panel in panels:
+        paint_map(panel, scene.site.site_map)
+        paint_footprints(panel, scene.seen if scene.options.footprints else ())
+        cameras = paint_cameras(panel, [c for c in scene.site.cameras if panel.level in shown_on[c.name]])
+        paint_markers(panel, scene.markers)
+        paint_paths(panel, tracks, scene.paths)
+        paint_ellipses(panel, tracks, scene.paths, probability)
+        paint_ends(panel, tracks, scene.paths, gap_s)
+        paint_names(panel, tracks, scene.paths, cameras)
+        n = len(np.unique(tracks.track[tracks.level == panel.level]))
+        several = len(panels) > 1
+        dress(panel, panel.level if several else "", counted(n, "track") if several else "")
+
+
+def _legend_entries(panels: Sequence["Panel"]) -> dict[str, "Artist"]:
+    """Names and signs of all panels: what moves, points of other sources, cameras, the map."""
+    entries = {name: entry for panel in panels for name, entry in panel.legend.items()}
+    ordered = sorted(entries.items(), key=lambda item: item[1][0])
+    return {name: handle for name, (_, handle) in ordered}
+
+
+def _summary(scene: _Scene) -> str:
+    parts = [counted(len(scene.paths), "track"), counted(len(scene.site.cameras), "camera")]
+    if len(scene.tracks):
+        first, last = float(scene.tracks.time.min()), float(scene.tracks.time.max())
+        parts += [duration_text(last - first)] if last > first else []
+        parts += [f"from {time_text(first, with_date=True)}"]
+    return "  ·  ".join(parts)
+
+
+def _origin_text(site: Site) -> str:
+    datum = site.site_map.datum
+    if datum is None:
+        return "metres in the site's own axes (it has no datum)"
+    return f"metres east and north of {datum.lat_deg:.6f}°, {datum.lon_deg:.6f}°"
