@@ -30,12 +30,12 @@ class FootprintOptions:
 
     offset_sigma: float = 0.4  # of the class's length: its offset along the line of sight; 0: none is learned
     camera_offset_sigma: float = 0.2  # of the class's length: what a camera adds to it
-    shift_sigma: float = 0.05  # m, of a camera's shift east and north, besides what its bias_cov tells
+    shift_sigma: float = 0.1  # m, of a camera's shift east and north, besides what its bias_cov tells
     constant_share: float = 0.75  # of the variance in bias_cov: what a shift of the camera explains
-    independent: float = 0.2  # share of a window's evidence that counts: errors repeat from frame to frame
+    independent: float = 0.5  # share of a window's evidence that counts: errors repeat from frame to frame
     memory_s: float = 3600.0  # evidence fades with this time constant
     point_sigma: float = 0.2  # of the class's length: a point however sharp; a camera's own, unlike the body's
-    noise_strength: float = 20.0  # points for which the stated noise counts against what is seen
+    noise_strength: float = 10.0  # points for which the stated noise counts against what is seen
 
     def __post_init__(self) -> None:
         check_range(self, offset_sigma=(0, 100), camera_offset_sigma=(0, 100), shift_sigma=(0, 100))

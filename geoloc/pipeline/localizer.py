@@ -8,6 +8,7 @@ import numpy as np
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.options import check_range
+from geoloc.pipeline.alignment import align_times
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
@@ -64,9 +65,10 @@ class Localizer:
         options = self.options
         time = self._time(detections, time)
         projected, dropped = project_to_ground(detections, self.site, options.projection)
+        predicted = self.tracker.predict(time)
+        projected = align_times(projected, predicted, time)
         points = self.footprint.correct(projected)
         reporting = self._reporting(detections, time, cameras)
-        predicted = self.tracker.predict(time)
         groups = associate(points, predicted, options.association)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, reporting, options.existence)

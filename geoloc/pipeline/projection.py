@@ -35,7 +35,7 @@ class ProjectionOptions:
     foot_sigma_across: float = 0.05  # of the box's width: standard deviation of the foot along the image row
     foot_sigma_along: float = 0.02  # of the box's height: standard deviation of the foot along the column
     cut_sigma: float = 0.3  # the same two, of width and height, where the image's edge cuts the box off
-    max_sigma: float = 5.0  # m; a point whose worst standard deviation is larger is dropped
+    max_sigma: float = 10.0  # m; a point whose worst standard deviation is larger is dropped
 
     def __post_init__(self) -> None:
         check_range(self, foot_sigma_px=(1e-3, 1e3), foot_sigma_across=(0, 1), foot_sigma_along=(0, 1))

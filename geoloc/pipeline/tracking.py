@@ -39,7 +39,7 @@ class TrackingOptions:
     delete_probability: float = 0.05  # and forgotten below here
     lifetime_s: float = 60.0  # mean time after which an object leaves unseen
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
-    max_sigma: float = 5.0  # m; a track whose position is known worse than this is forgotten
+    max_sigma: float = 10.0  # m; a track whose position is known worse than this is forgotten
 
     def __post_init__(self) -> None:
         if self.motion not in MOTIONS:
