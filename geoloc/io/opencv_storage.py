@@ -1,12 +1,14 @@
 """Matrices of an OpenCV FileStorage file (XML, YAML or JSON), and the cameras that they describe."""
 
+import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.io.files import read_text
+from geoloc.io.files import parse_json, read_text
 from geoloc.scene.lenses import Lens, Pinhole, RadialTangential
 
 DISTORTION_SIZES = (4, 5, 8, 12, 14)
@@ -14,10 +16,9 @@ DISTORTION_SIZES = (4, 5, 8, 12, 14)
 
 def read_storage(path: Path | str) -> dict[str, np.ndarray]:
     """Every top-level matrix (rows, columns), number (1,) or list of numbers (n,) by its name."""
-    text = read_text(path)
-    if text.lstrip().startswith("<"):
-        return _read_xml(text, path)
-    return _read_yaml(text, path)
+    text = read_text(path).strip()
+    read = {"<": _read_xml, "{": _read_json}.get(text[:1], _read_yaml)
+    return read(text, path)
 
 
 def require(storage: dict[str, np.ndarray], names: tuple[str, ...], path: Path | str) -> np.ndarray:
@@ -49,7 +50,7 @@ def lens_from_matrix(matrix: np.ndarray, distortion: np.ndarray, where: str) -> 
 def _read_xml(text: str, path: Path | str) -> dict[str, np.ndarray]:
     try:
         root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path}: XML breaks ({error}); is it truncated?") from error
     if root.tag != "opencv_storage":
         raise InputError(f"{path}: its root is <{root.tag}>; an OpenCV file has <opencv_storage>")
@@ -58,39 +59,65 @@ def _read_xml(text: str, path: Path | str) -> dict[str, np.ndarray]:
 
 def _xml_array(node: ElementTree.Element, path: Path | str) -> np.ndarray | None:
     data = node.find("data")
-    text = (node if data is None else data).text or ""
+    if data is not None:
+        return _matrix(
+            (data.text or "").split(), [node.findtext("rows"), node.findtext("cols")], node.tag, path
+        )
     try:
-        values = np.array([float(word) for word in text.split()])
-        if data is None:
-            return values if len(values) else None
-        return values.reshape(int(node.findtext("rows", "")), int(node.findtext("cols", "")))
-    except ValueError as error:
-        if data is None:
-            return None  # a string, such as the date of the calibration
-        raise InputError(f"{path}: matrix <{node.tag}>: {error}") from error
+        return (
+            np.array([float(word) for word in (node.text or "").split()])
+            if (node.text or "").strip()
+            else None
+        )
+    except ValueError:
+        return None  # a string, such as the date of the calibration
 
 
 def _read_yaml(text: str, path: Path | str) -> dict[str, np.ndarray]:
-    import cv2
+    """The subset of YAML that OpenCV writes; its own parser aborts the whole process on a broken file."""
+    if not text.startswith("%YAML"):
+        raise InputError(f"{path}: not an OpenCV file; it begins with neither %YAML, <opencv_storage> nor {{")
+    starts = list(re.finditer(r"^([A-Za-z_][\w.-]*)[ \t]*:", text, re.MULTILINE))
+    ends = [match.start() for match in starts[1:]] + [len(text)]
+    found = {}
+    for match, end in zip(starts, ends, strict=True):
+        array = _yaml_array(text[match.end() : end].strip(), match[1], path)
+        if array is not None:
+            found[match[1]] = array
+    return found
 
+
+def _yaml_array(body: str, name: str, path: Path | str) -> np.ndarray | None:
+    if "opencv-matrix" in body:
+        data = re.search(r"data\s*:\s*\[([^\[\]]*)\]", body)
+        sizes = [re.search(rf"{size}\s*:\s*(\d{{1,6}})\s", body) for size in ("rows", "cols")]
+        if data is None or None in sizes:
+            raise InputError(f"{path}: matrix {name}: no whole rows, cols and data; is it truncated?")
+        words = data[1].replace(",", " ").split()
+        return _matrix(words, [match[1] for match in sizes if match], name, path)
+    flow = re.fullmatch(r"\[([^\[\]]*)\]", body)
+    words = (flow[1].replace(",", " ") if flow else re.sub(r"^\s*-\s", " ", body, flags=re.MULTILINE)).split()
     try:
-        storage = cv2.FileStorage(text, cv2.FileStorage_READ | cv2.FileStorage_MEMORY)
-        root = storage.root()
-        nodes = {name: root.getNode(name) for name in root.keys()}  # noqa: SIM118 - not a dict
-    except (cv2.error, SystemError, UnicodeDecodeError) as error:
-        why = str(error).partition("\n")[0]
-        raise InputError(f"{path}: not an OpenCV YAML, JSON or XML file ({why})") from error
-    return {name: array for name, node in nodes.items() if (array := _yaml_array(node)) is not None}
+        return np.array([float(word) for word in words]) if words else None
+    except ValueError:
+        return None  # a string, or something nested
 
 
-def _yaml_array(node: "cv2.FileNode") -> np.ndarray | None:  # type: ignore[name-defined]  # noqa: F821
-    if node.isMap():
-        matrix = node.mat()
-        return None if matrix is None else np.asarray(matrix, float)
-    if node.isInt() or node.isReal():
-        return np.array([node.real()])
-    if node.isSeq():
-        items = [node.at(i) for i in range(node.size())]
-        if all(item.isInt() or item.isReal() for item in items):
-            return np.array([item.real() for item in items])
-    return None
+def _read_json(text: str, path: Path | str) -> dict[str, np.ndarray]:
+    found = {}
+    for name, value in parse_json(text, path).items():
+        if isinstance(value, dict) and value.get("type_id") == "opencv-matrix":
+            found[name] = _matrix(value.get("data"), [value.get("rows"), value.get("cols")], name, path)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = np.array([float(value)])
+        elif isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
+            found[name] = np.array(value, float)
+    return found
+
+
+def _matrix(data: Any, sizes: list[Any], name: str, path: Path | str) -> np.ndarray:
+    try:
+        rows, cols = (int(size) for size in sizes)
+        return np.array([float(value) for value in data]).reshape(rows, cols)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: matrix {name}: {error}") from error
