@@ -1,0 +1,73 @@
+"""Intervals of pooled figures by resampling blocks: errors of neighbouring frames depend on each other."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from geoloc.errors import InputError
+
+
+def time_blocks(time: np.ndarray, length_s: float) -> np.ndarray:
+    """The block that each time (N,) s falls into: (N,) int from 0, each `length_s` long."""
+    if not length_s > 0:
+        raise InputError(f"blocks of {length_s} s; their length must be greater than 0")
+    time = np.asarray(time, float)
+    if not len(time):
+        return np.empty(0, dtype=int)
+    # a hair of slack: 0.1 s steps of a clock in seconds must not fall out of their block by rounding
+    number = np.floor((time - time.min()) / length_s + 1e-6).astype(int)
+    return np.unique(number, return_inverse=True)[1]
+
+
+def pool(counts: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Sums (B, ...) of the `counts` (N, ...) of each block (N,) int."""
+    out = np.zeros((int(block.max(initial=-1)) + 1, *np.shape(counts)[1:]))
+    np.add.at(out, block, counts)
+    return out
+
+
+def block_bootstrap(
+    blocks: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+    n: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval (Efron 1979) of a figure of counts that are pooled over blocks.
+
+    `blocks` (B, K) are a block's counts, as `pool` gives them; `statistic` makes (...) figures of summed
+    counts (..., K), as the formulas of `metrics.detection` and `metrics.tracking` do. Blocks are drawn with
+    replacement. A single block tells nothing of the spread: (NaN, NaN).
+    """
+    blocks = np.asarray(blocks, float)
+    if len(blocks) < 2:
+        return float("nan"), float("nan")
+    times_drawn = rng.multinomial(len(blocks), np.full(len(blocks), 1.0 / len(blocks)), size=n)
+    return _percentiles(statistic(times_drawn @ blocks), level)
+
+
+def block_bootstrap_rows(
+    values: np.ndarray,
+    block: np.ndarray,
+    statistic: Callable[[np.ndarray], float],
+    rng: np.random.Generator,
+    n: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """As `block_bootstrap`, for figures that are no sums, such as medians.
+
+    `values` (N, ...) with their block (N,) int; `statistic` makes one figure of the rows that were drawn.
+    """
+    order = np.argsort(block, kind="stable")
+    starts = np.flatnonzero(np.diff(np.asarray(block)[order], prepend=np.nan) != 0)
+    parts = np.split(np.asarray(values)[order], starts[1:])
+    if len(starts) < 2:
+        return float("nan"), float("nan")
+    draws = rng.integers(0, len(parts), size=(n, len(parts)))
+    figures = [statistic(np.concatenate([parts[i] for i in draw])) for draw in draws]
+    return _percentiles(np.array(figures), level)
+
+
+def _percentiles(figures: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.percentile(figures, [50.0 * (1.0 - level), 50.0 * (1.0 + level)])
+    return float(low), float(high)

@@ -1,0 +1,37 @@
+"""Reports are aligned for people and whole for machines."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geoloc.errors import InputError
+from geoloc.evaluation.report import Figure, format_value, to_json, to_table
+
+MODA = Figure("plaza", "frames 0 to 95", "moda", 93.25, 90.0, 95.125, "%", "0.5 m on the ground")
+
+
+def test_json_is_a_list_with_every_field_and_no_nan() -> None:
+    no_interval = replace(MODA, figure="id_switches", value=0.0, low=float("nan"), high=float("nan"))
+    rows = json.loads(to_json([MODA, no_interval]))
+    assert list(rows[0]) == ["recording", "part", "figure", "value", "low", "high", "unit", "protocol"]
+    assert (rows[0]["value"], rows[1]["low"], rows[1]["value"]) == (93.25, None, 0.0)
+    assert json.loads(to_json([])) == []
+
+
+def test_columns_of_the_table_line_up() -> None:
+    lines = to_table([MODA, replace(MODA, figure="modp_fusion", value=7.0)]).splitlines()
+    assert "90 to 95.12" in lines[1]
+    assert len({line.index("%", line.index("to 9")) for line in lines[1:]}) == 1
+    assert lines[0].startswith("recording  part")
+
+
+def test_numbers_read_as_people_write_them() -> None:
+    found = [format_value(x) for x in (93.2468, 0.06612, 12345.6, 0.0, 3.0, 0.00001234, -1.5, float("nan"))]
+    assert found == ["93.25", "0.06612", "12346", "0", "3", "0.000012", "-1.500", ""]
+
+
+def test_a_figure_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match="'nees' of plaza"):
+        replace(MODA, figure="nees", value=np.nan)
