@@ -1,0 +1,89 @@
+"""Which views of a point agree: every pair of its views proposes a point, and all of its views judge it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from geoloc.estimators.point_fit import Fit, fit_points, normal_equations, residuals_px
+from geoloc.estimators.sightings import Sightings
+from geoloc.geometry.solver import inverse_symmetric_3, times
+
+ALL_PAIRS = 12  # views; of more than these, each is paired with N_PARTNERS others only
+N_PARTNERS = 6
+N_REFITS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Consensus:
+    """The group of views that agrees, for each of M points."""
+
+    sightings: Sightings  # of that group only
+    fit: Fit
+    majority: np.ndarray  # (M,) bool: it holds more than half of the views
+    ambiguous: np.ndarray  # (M,) bool: another group, as large, agrees on another point
+
+
+def find_consensus(sightings: Sightings, view_gate2: float, pair_gate2: float) -> Consensus:
+    """The views that agree with the best pair, fitted and judged again until the group stays the same.
+
+    `view_gate2` is the squared gate of one view (2 degrees of freedom), `pair_gate2` that of the disagreement
+    within a pair (1). The best pair has the smallest sum of squared distances, each cut at the view's gate,
+    so the outcome does not depend on chance.
+    """
+    points, group, rivals = _best_pairs(sightings, view_gate2, pair_gate2)
+    for _ in range(N_REFITS):
+        kept = sightings.only(group)
+        fit = fit_points(kept, points)
+        points, before = fit.points, group
+        group = _distance2(sightings, points) <= view_gate2
+        if (group == before).all():
+            break
+    else:
+        kept = sightings.only(group)
+        fit = fit_points(kept, points)
+    size = group.sum(axis=0)
+    ambiguous = np.zeros(size.shape, dtype=bool)
+    for rival in rivals:
+        ambiguous |= (rival.sum(axis=0) >= size) & (rival & ~group).any(axis=0)
+    return Consensus(kept, fit, 2 * size > sightings.seen.sum(axis=0), ambiguous)
+
+
+def _best_pairs(
+    sightings: Sightings, view_gate2: float, pair_gate2: float
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """The best pair's point (3, M) and group (K, M); and the group of each pair that agrees with itself."""
+    left, right = normal_equations(sightings)
+    n_views, n_points = sightings.seen.shape
+    best_cost = np.full(n_points, np.inf)
+    best = np.full((3, n_points), np.nan)
+    best_group = np.zeros((n_views, n_points), dtype=bool)
+    groups = []
+    for i, j in _pairs(n_views):
+        proposal = times(inverse_symmetric_3(left[:, :, i] + left[:, :, j]), right[:, i] + right[:, j])
+        distance2 = _distance2(sightings, proposal)
+        agrees = distance2[i] + distance2[j] <= pair_gate2
+        cost = np.where(agrees, np.minimum(distance2, view_gate2).sum(axis=0), np.inf)
+        group = (distance2 <= view_gate2) & agrees
+        groups.append(group)
+        better = np.flatnonzero(cost < best_cost)
+        best_cost[better] = cost[better]
+        best[:, better], best_group[:, better] = proposal[:, better], group[:, better]
+    return best, best_group, groups
+
+
+def _pairs(n_views: int) -> Iterator[tuple[int, int]]:
+    if n_views <= ALL_PAIRS:
+        yield from combinations(range(n_views), 2)
+        return
+    for offset in np.unique(np.linspace(1, n_views // 2, N_PARTNERS).astype(int)).tolist():
+        yield from ((i, (i + offset) % n_views) for i in range(n_views))
+
+
+def _distance2(sightings: Sightings, points: np.ndarray) -> np.ndarray:
+    """Squared Mahalanobis distance of each sighting from points (3, M): (K, M); infinite behind a camera."""
+    (u, v), depth = residuals_px(sightings.rows, points)
+    uu, uv, vv = sightings.total(depth)
+    distance2 = (vv * u * u - 2.0 * uv * u * v + uu * v * v) / (uu * vv - uv * uv)
+    return np.where(sightings.seen & (depth > 0), distance2, np.inf)

@@ -1,0 +1,183 @@
+"""Pixels of many points in many cameras, brought into the one form that triangulation works on.
+
+A sighting is three rows of a 3x4 matrix: for a point X (relative to `origin`) the residual, predicted minus
+observed, is `rows[:2] (X, 1) / rows[2] (X, 1)` px and the depth is `rows[2] (X, 1)`. With b the ray of the
+pixel and J = d pixel / d point there, the rows are J and an axis n with n b = 1, both turned into the world.
+For lenses without distortion that is the residual exactly; for others the pixel's covariance is carried
+through the lens's Jacobian at the pixel, which is right to first order in the residual.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import Fisheye
+
+
+@dataclass(frozen=True, eq=False)
+class Sightings:
+    """Up to K sightings of each of M points, components first. Where `seen` is false the rows are blank."""
+
+    rows: np.ndarray  # (3, 4, K, M)
+    noise: np.ndarray  # (3, K, M) px²: uu, uv, vv
+    bias: np.ndarray  # (D, 3, K, M) px²: the calibration's share, in powers 0, 1, 2 of 1 / depth; D is 0 or 3
+    camera: np.ndarray  # (K, M) index into the cameras
+    seen: np.ndarray  # (K, M) bool
+
+    def total(self, depth: np.ndarray) -> np.ndarray:
+        """Covariance of the residual, noise and calibration, at `depth` (K, M): (3, K, M) px²."""
+        if len(self.bias) == 0:
+            return self.noise
+        inverse = 1.0 / depth
+        out = self.bias[2] * inverse
+        out += self.bias[1]
+        out *= inverse
+        out += self.bias[0]
+        out += self.noise
+        return out
+
+    def take(self, points: np.ndarray) -> "Sightings":
+        """Those of some of the points, by an index."""
+        return Sightings(
+            self.rows[..., points],
+            self.noise[..., points],
+            self.bias[..., points],
+            self.camera[:, points],
+            self.seen[:, points],
+        )
+
+    def only(self, group: np.ndarray) -> "Sightings":
+        """A copy in which only the sightings of `group` (K, M) count."""
+        kept = Sightings(self.rows.copy(), self.noise.copy(), self.bias.copy(), self.camera, self.seen.copy())
+        kept.blank(~group)
+        return kept
+
+    def blank(self, where: np.ndarray) -> None:
+        """Make sightings (K, M) count for nothing: no residual, depth 1, unit covariance."""
+        self.rows[:, :, where] = np.array([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]], float)[:, :, None]
+        self.noise[:, where] = np.array([1.0, 0.0, 1.0])[:, None]
+        self.bias[:, :, where] = 0.0
+        self.seen[where] = False
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What does not change from call to call about a camera; `P = F F'` is its calibration covariance."""
+
+    rotation: np.ndarray  # (3, 3) of cam_from_world
+    centre: np.ndarray  # (3,) m, world
+    by_turn: np.ndarray  # (3 + k, R): F's rows of the rotation and of the freed lens parameters
+    by_shift: np.ndarray  # (3, R): F's rows of the translation
+    freed: np.ndarray  # (k,) int
+
+
+@lru_cache(maxsize=4096)
+def view_of(camera: Camera) -> View:
+    """The constants of a camera, made once; GeometryError for one that is known by a homography only."""
+    camera.require_pose("cannot triangulate")
+    factor = _factor(camera.calib_cov)
+    turn = np.r_[0:3, 6 : len(factor)]
+    rotation = camera.cam_from_world.rotation.as_matrix()
+    return View(rotation, camera.centre_world, factor[turn], factor[3:6], camera.freed_index)
+
+
+def gather(
+    pixels: np.ndarray, pixel_cov: np.ndarray, seen: np.ndarray, cameras: Sequence[Camera], origin: np.ndarray
+) -> Sightings:
+    """Sightings of M points: pixels (M, V, 2), their covariances (M or 1, V or 1, 2, 2), which are seen (M, V).
+
+    A pixel that its lens cannot undo is not seen. The sightings of a point are in the order of the cameras'
+    names, so that a permutation of the cameras changes nothing, to the last bit.
+    """
+    by_name = sorted(range(len(cameras)), key=lambda index: cameras[index].name)
+    slot = np.empty(seen.shape, dtype=np.intp)
+    slot[:, by_name] = np.cumsum(seen[:, by_name], axis=1) - 1
+    n_slots, n_points = int(slot.max(initial=0)) + 1, len(seen)
+    biased = any(view_of(cameras[v]).by_shift.size for v in np.flatnonzero(seen.any(axis=0)))
+    out = Sightings(
+        rows=np.empty((3, 4, n_slots, n_points)),
+        noise=np.empty((3, n_slots, n_points)),
+        bias=np.zeros((3 if biased else 0, 3, n_slots, n_points)),
+        camera=np.zeros((n_slots, n_points), dtype=np.intp),
+        seen=np.zeros((n_slots, n_points), dtype=bool),
+    )
+    for index, camera in enumerate(cameras):
+        points = np.flatnonzero(seen[:, index])
+        if len(points) == n_points and n_slots == len(cameras):
+            _fill(out, (slot[0, index], slice(None)), camera, index, pixels[:, index], origin)
+        elif len(points):
+            _fill(out, (slot[points, index], points), camera, index, pixels[points, index], origin)
+    _fill_noise(out, pixel_cov)
+    if not out.seen.all():
+        out.blank(~out.seen)
+    return out
+
+
+def _fill(
+    out: Sightings, at: tuple, camera: Camera, index: int, pixels: np.ndarray, origin: np.ndarray
+) -> None:
+    view = view_of(camera)
+    rays = camera.lens.unproject(pixels)
+    _, by_point, by_lens = camera.lens.jacobians(rays)
+    out.camera[at], out.seen[at] = index, np.isfinite(rays[:, 0])
+    jacobian = np.ascontiguousarray(by_point.transpose(1, 2, 0))  # (2, 3, n)
+    ray = np.ascontiguousarray(rays.T)
+    axis = ray
+    if not isinstance(camera.lens, Fisheye):
+        axis = np.zeros_like(ray)
+        np.divide(1.0, ray[2], out=axis[2])
+    to_centre = view.rotation @ (view.centre - origin)
+    for row, vector in enumerate((*jacobian, axis)):
+        out.rows[(row, slice(0, 3), *at)] = view.rotation.T @ vector
+        out.rows[(row, 3, *at)] = -(to_centre @ vector)
+    if view.by_shift.size:
+        by_freed = by_lens[:, :, view.freed].transpose(1, 2, 0)
+        for power, cov in enumerate(_bias(view, ray, jacobian, by_freed)):
+            out.bias[(power, slice(None), *at)] = cov
+
+
+def _fill_noise(out: Sightings, pixel_cov: np.ndarray) -> None:
+    m, v = pixel_cov.shape[:2]
+    points = np.arange(out.seen.shape[1]) if m > 1 else 0
+    of = (points, out.camera if v > 1 else 0)
+    for k, (i, j) in enumerate(((0, 0), (0, 1), (1, 1))):
+        out.noise[k] = pixel_cov[(*of, i, j)]
+
+
+def _bias(
+    view: View, ray: np.ndarray, jacobian: np.ndarray, by_freed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Covariance of the pixel from calibration, in powers of 1 / depth along the ray: three of (3, n) px².
+
+    At X = depth * ray: d pixel / d rotation = X x (J / depth) = ray x J, d pixel / d translation = J / depth.
+    """
+    n = ray.shape[1]
+    turn = np.empty((3 + len(view.freed), 2, n))
+    for i, (x, y, z) in enumerate(jacobian):
+        turn[0, i] = ray[1] * z - ray[2] * y
+        turn[1, i] = ray[2] * x - ray[0] * z
+        turn[2, i] = ray[0] * y - ray[1] * x
+    turn[3:] = by_freed.swapaxes(0, 1)
+    shift = np.ascontiguousarray(jacobian.swapaxes(0, 1)).reshape(3, 2 * n)
+    a = (view.by_turn.T @ turn.reshape(-1, 2 * n)).reshape(-1, 2, n)
+    b = (view.by_shift.T @ shift).reshape(-1, 2, n)
+    return _dots(a, a), _dots(a, b) + _dots(b, a), _dots(b, b)
+
+
+def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sums over the first axis of a_u b_u, a_u b_v (its symmetric half), a_v b_v: (R, 2, n) each -> (3, n)."""
+    products = np.einsum("rin,rjn->ijn", a, b)
+    return np.stack([products[0, 0], 0.5 * (products[0, 1] + products[1, 0]), products[1, 1]])
+
+
+def _factor(cov: np.ndarray) -> np.ndarray:
+    """F (n, R) with F F' = cov (n, n), without its empty directions."""
+    scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
+    safe = np.where(scale > 0, scale, 1.0)
+    # radians beside pixels: only the correlations tell which directions are empty
+    eigenvalues, eigenvectors = np.linalg.eigh(cov / np.outer(safe, safe))
+    kept = eigenvalues > 1e-12
+    return scale[:, None] * eigenvectors[:, kept] * np.sqrt(eigenvalues[kept])
