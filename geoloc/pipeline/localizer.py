@@ -75,6 +75,13 @@ class Localizer:
         self.footprint.learn(projected, groups)
         return self.tracker.update(self._remember(points, groups, objects, dropped), reporting)
 
+    def replay(self, detections: Detections) -> Iterator[Tracks]:
+        """The tracks after each window of a recording, in order of time; the order of its rows does not matter."""
+        for window in windows(detections, self.options.window_s):
+            # parts of one window may overlap in time; a step never goes back
+            time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
+            yield self.step(window, max(time, np.nan_to_num(self.tracker.time, nan=-np.inf)))
+
     def _time(self, detections: Detections, time: float | None) -> float:
         if time is not None:
             return float(time)
@@ -109,13 +116,7 @@ def localize(detections: Detections, site: Site, options: LocalizerOptions | Non
 
     The order of the rows does not matter.
     """
-    localizer = Localizer(site, options)
-    steps = []
-    for window in windows(detections, localizer.options.window_s):
-        # parts of one window may overlap in time; a step never goes back
-        time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
-        steps.append(localizer.step(window, max(time, np.nan_to_num(localizer.tracker.time, nan=-np.inf))))
-    return Tracks.concat(steps)
+    return Tracks.concat(list(Localizer(site, options).replay(detections)))
 
 
 def windows(detections: Detections, window_s: float) -> Iterator[Detections]:
