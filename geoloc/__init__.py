@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from geoloc.options import load_options, merge_options, options_to_dict
     from geoloc.pipeline.association import AssociationOptions, associate
     from geoloc.pipeline.fusion import FusionOptions, fuse
-    from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, windows
+    from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
     from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
     from geoloc.pipeline.smoothing import smooth
     from geoloc.pipeline.tracking import Tracker, TrackingOptions
@@ -34,7 +34,7 @@ _HOMES = {
     "geoloc.options": ("load_options", "merge_options", "options_to_dict"),
     "geoloc.pipeline.association": ("AssociationOptions", "associate"),
     "geoloc.pipeline.fusion": ("FusionOptions", "fuse"),
-    "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "windows"),
+    "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
     "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),
     "geoloc.pipeline.smoothing": ("smooth",),
     "geoloc.pipeline.tracking": ("Tracker", "TrackingOptions"),

@@ -75,13 +75,6 @@ class Localizer:
         self.footprint.learn(projected, groups)
         return self.tracker.update(self._remember(points, groups, objects, dropped), reporting)
 
-    def replay(self, detections: Detections) -> Iterator[Tracks]:
-        """The tracks after each window of a recording, in order of time; the order of its rows does not matter."""
-        for window in windows(detections, self.options.window_s):
-            # parts of one window may overlap in time; a step never goes back
-            time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
-            yield self.step(window, max(time, np.nan_to_num(self.tracker.time, nan=-np.inf)))
-
     def _time(self, detections: Detections, time: float | None) -> float:
         if time is not None:
             return float(time)
@@ -116,7 +109,15 @@ def localize(detections: Detections, site: Site, options: LocalizerOptions | Non
 
     The order of the rows does not matter.
     """
-    return Tracks.concat(list(Localizer(site, options).replay(detections)))
+    return Tracks.concat(list(replay(Localizer(site, options), detections)))
+
+
+def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
+    """Feed a recording to a `localizer`: the tracks of each window, whose objects it holds meanwhile."""
+    for window in windows(detections, localizer.options.window_s):
+        # parts of one window may overlap in time; a step never goes back
+        time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
+        yield localizer.step(window, max(time, np.nan_to_num(localizer.tracker.time, nan=-np.inf)))
 
 
 def windows(detections: Detections, window_s: float) -> Iterator[Detections]:
