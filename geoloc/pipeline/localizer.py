@@ -109,13 +109,15 @@ def localize(detections: Detections, site: Site, options: LocalizerOptions | Non
 
     The order of the rows does not matter.
     """
-    localizer = Localizer(site, options)
-    steps = []
+    return Tracks.concat(list(replay(Localizer(site, options), detections)))
+
+
+def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
+    """Feed a recording to a `localizer`: the tracks of each window, whose objects it holds meanwhile."""
     for window in windows(detections, localizer.options.window_s):
         # parts of one window may overlap in time; a step never goes back
         time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
-        steps.append(localizer.step(window, max(time, np.nan_to_num(localizer.tracker.time, nan=-np.inf))))
-    return Tracks.concat(steps)
+        yield localizer.step(window, max(time, np.nan_to_num(localizer.tracker.time, nan=-np.inf)))
 
 
 def windows(detections: Detections, window_s: float) -> Iterator[Detections]:

@@ -1,0 +1,38 @@
+"""Arguments that several commands share."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+
+def add_site(parser: ArgumentParser) -> None:
+    """SITE and --root."""
+    parser.add_argument("site", metavar="SITE", help="name of a site below --root, or a path to its map")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="folder with sitemaps/ and calibration/ (default: here)"
+    )
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """--options and --set: what changes the engine's defaults."""
+    parser.add_argument("--options", type=Path, metavar="FILE.toml", help="what differs from the defaults")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="STAGE.KEY=VALUE",
+        help="one option, over --options; may be repeated",
+    )
+
+
+def add_reading(parser: ArgumentParser) -> None:
+    """What a file of detections does not say about itself."""
+    parser.add_argument("--kind", help="format of the detections (default: what they look like)")
+    parser.add_argument("--camera", default="", help="camera of files that do not name it")
+    parser.add_argument("--fps", type=float, default=0.0, help="frames per second of files that count frames")
+    parser.add_argument("--start", type=float, default=0.0, help="Unix time (s) of the first frame of those")
+    parser.add_argument("--label", default="", help="class of files that have none")
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """--json."""
+    parser.add_argument("--json", action="store_true", help="the report as JSON on stdout, and nothing else")

@@ -1,0 +1,114 @@
+"""`geoloc localize`: boxes of a site's cameras to tracks on its map."""
+
+import json
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from geoloc.cli.arguments import add_json, add_options, add_reading, add_site
+from geoloc.cli.outputs import planned, record_path, write_results
+from geoloc.cli.progress import replay_with_progress
+from geoloc.cli.report import RunReport, write_record
+from geoloc.io.detections import ReadOptions, read_detections
+from geoloc.io.rows import ReadReport
+from geoloc.options import load_options
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions
+from geoloc.pipeline.smoothing import smooth
+from geoloc.scene.site import Site
+from geoloc.scene.storage import load_site
+from geoloc.scene.tables import Detections, Tracks
+
+DESCRIPTION = """\
+Boxes of a site's cameras become tracks on its map. DETECTIONS are files of any known form (CSV with columns
+time, camera, x1, y1, x2, y2; JSON lines; Parquet; MOTChallenge; COCO results; ...), together one recording.
+Write CAMERA=FILE for files that hold one camera and do not name it."""
+EXAMPLES = """\
+examples:
+  geoloc localize garage boxes.csv -o out/garage
+      writes tracks.geojson, tracks.csv, plan.png, map.html and run.json into out/garage/
+  geoloc localize garage boxes.csv -o tracks.geojson --smooth
+      a recording, looked at again with what came after; options and report go to tracks.run.json
+  geoloc localize plaza C1=gate.txt C2=hall.txt --fps 25 -o out/plaza
+      MOTChallenge files, which name no camera and count frames
+  geoloc localize garage boxes.jsonl -o out --set tracking.acceleration=2 --options busy.toml
+      other options than the defaults; the effective ones are written to out/run.json
+  geoloc localize garage boxes.csv -o out --json | jq .report.tracks
+      the report for machines"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare what the command takes."""
+    add_site(parser)
+    parser.add_argument("detections", nargs="+", metavar="[CAMERA=]DETECTIONS", help="files of boxes")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        action="append",
+        required=True,
+        help="folder, or file ending in .geojson, .csv, .png or .html; may be repeated",
+    )
+    add_options(parser)
+    add_reading(parser)
+    parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
+    add_json(parser)
+
+
+def run(args: Namespace) -> None:
+    """Read, localize, write, report."""
+    site = load_site(args.site, args.root)
+    options = load_options(LocalizerOptions(), args.options, args.set)
+    files = planned(args.out, site)
+    detections, reports = read_all(args, site)
+    report = RunReport(site.name)
+    report.add_reading(reports)
+    tracks = localize_with_report(detections, site, options, report)
+    tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
+    tracks = tracks.take(tracks.state != "tentative")
+    report.add_tracks(tracks)
+    write_results(files, site, tracks)
+    record = record_path(args.out)
+    report.written = [str(path) for path in (*files, record)]
+    write_record(record, args.command_line, options, report)
+    print(json.dumps(asdict(report)) if args.json else report)
+
+
+def read_all(args: Namespace, site: Site) -> tuple[Detections, list[ReadReport]]:
+    """The detections of all files as one table, numbered through, and what the readers said."""
+    options = ReadOptions(
+        camera=args.camera,
+        fps=args.fps,
+        start=args.start,
+        label=args.label,
+        sizes={camera.name: camera.size for camera in site.cameras},
+    )
+    tables: list[Detections] = []
+    reports: list[ReadReport] = []
+    for text in args.detections:
+        camera, path = split_camera(text, site)
+        result = read_detections(path, args.kind, replace(options, camera=camera or args.camera))
+        first_id = sum(report.n_rows + report.n_skipped for report in reports)
+        tables.append(result.detections.replace(id=result.detections.id + first_id))
+        reports.append(result.report)
+    return Detections.concat(tables), reports
+
+
+def split_camera(text: str, site: Site) -> tuple[str, Path]:
+    """CAMERA=FILE taken apart, where CAMERA is one of the site's and no file has the whole as its name."""
+    camera, equals, file = text.partition("=")
+    if equals and not Path(text).exists():
+        return site.camera(camera).name, Path(file)
+    return "", Path(text)
+
+
+def localize_with_report(
+    detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
+) -> Tracks:
+    """As `geoloc.localize`, under a progress bar; fills in the report."""
+    localizer = Localizer(site, options)
+    start = time.perf_counter()
+    steps = list(replay_with_progress(localizer, detections, "localize"))
+    report.add_frames(detections)
+    report.add_run(len(steps), localizer.dropped, time.perf_counter() - start)
+    return Tracks.concat(steps)

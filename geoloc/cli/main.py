@@ -1,0 +1,100 @@
+"""The command line: `geoloc COMMAND ...`. A command is loaded when it is called: help comes at once."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from geoloc import __version__
+from geoloc.errors import GeolocError
+
+COMMANDS = {
+    "demo": "a synthetic garage, end to end: boxes to tracks, figures, map",
+    "localize": "boxes of a site's cameras to tracks on its map",
+    "map": "draw a site, and tracks on it: picture and map page",
+    "check": "what a site's cameras see, and how sharply",
+    "convert": "cameras, detections and tracks from one form to another",
+}
+EXAMPLES = """\
+examples:
+  geoloc demo                                       see it run; writes out/demo/
+  geoloc check garage                               look at a site before using it
+  geoloc localize garage boxes.csv -o out/garage    tracks, picture, map page, report
+  geoloc localize --help                            what one command takes, with examples
+
+A SITE is a name below --root (sitemaps/NAME.geojson and calibration/NAME/), or a path to its map.
+Exit codes: 0 done, 2 wrong input or data that cannot give the answer, said in one line on stderr.
+"""
+
+
+class Command(Protocol):
+    """What a module of `COMMANDS` holds."""
+
+    DESCRIPTION: str
+    EXAMPLES: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what the command takes."""
+
+    def run(self, args: argparse.Namespace) -> None:
+        """Do it: results on stdout, progress on stderr; a GeolocError for what the caller can mend."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. Known errors are caught here and nowhere else."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    called = next((word for word in words if not word.startswith("-")), "")
+    command = _load(called) if called in COMMANDS else None
+    parser = _parser(called, command)
+    args = parser.parse_args(words)
+    if command is None:
+        parser.error("give one command")
+    args.command_line = shlex.join(["geoloc", *words])
+    try:
+        command.run(args)
+        sys.stdout.flush()
+    except GeolocError as error:
+        print(f"geoloc {called}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # the reader of our output has gone, as with `| head`: nothing is left to say, at exit neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print(f"geoloc {called}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _load(name: str) -> Command:
+    return cast(Command, import_module(f"geoloc.cli.{name}"))
+
+
+def _parser(called: str, command: Command | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="geoloc",
+        description="Georeferenced object positions with honest uncertainty, from a site's fixed cameras.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"geoloc {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        if name != called or command is None:
+            commands.add_parser(name, help=summary)
+            continue
+        own = commands.add_parser(
+            name,
+            help=summary,
+            description=command.DESCRIPTION,
+            epilog=command.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(own)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

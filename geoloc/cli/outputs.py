@@ -1,0 +1,68 @@
+"""Where results go: files by their ending, or a folder that gets one of each."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from geoloc.errors import InputError
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Tracks
+
+FOLDER_FILES = ("tracks.geojson", "tracks.csv", "plan.png", "map.html")
+
+
+def write_plan(path: Path, site: Site, tracks: Tracks) -> None:
+    """The plan view as a picture."""
+    from geoloc.draw.plan import draw_plan
+
+    draw_plan(site, tracks, path)
+
+
+def write_page(path: Path, site: Site, tracks: Tracks) -> None:
+    """The map as one HTML page."""
+    from geoloc.draw.page import write_map_page
+
+    write_map_page(site, tracks, path)
+
+
+def write_tracks_file(path: Path, site: Site, tracks: Tracks) -> None:
+    """Tracks in the form that the ending names."""
+    from geoloc.io.tracks import write_tracks
+
+    write_tracks(path, tracks, site.site_map)
+
+
+ENDINGS: dict[str, Callable[[Path, Site, Tracks], None]] = {
+    ".geojson": write_tracks_file,
+    ".csv": write_tracks_file,
+    ".png": write_plan,
+    ".html": write_page,
+}
+
+
+def planned(outputs: list[Path], site: Site) -> list[Path]:
+    """The files that `outputs` stand for; a path without an ending is a folder that gets one of each form.
+
+    Endings are looked at before any work is done. A folder gets no GeoJSON of a site without a datum.
+    """
+    files: list[Path] = []
+    for path in outputs:
+        if path.suffix in ENDINGS and not path.is_dir():
+            files.append(path)
+        elif path.suffix and not path.is_dir():
+            raise InputError(f"{path}: unknown ending {path.suffix!r}; use {', '.join(ENDINGS)}, or a folder")
+        else:
+            on_earth = site.site_map.datum is not None
+            files += [path / name for name in FOLDER_FILES if on_earth or not name.endswith(".geojson")]
+    return files
+
+
+def write_results(files: list[Path], site: Site, tracks: Tracks) -> None:
+    """Write each of `files` by its ending."""
+    for path in files:
+        ENDINGS[path.suffix](path, site, tracks)
+
+
+def record_path(outputs: list[Path]) -> Path:
+    """Where the run's record goes: run.json in a folder, NAME.run.json beside a file."""
+    first = outputs[0]
+    return first.with_name(f"{first.stem}.run.json") if first.suffix in ENDINGS else first / "run.json"

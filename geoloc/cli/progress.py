@@ -1,0 +1,22 @@
+"""Progress bars for long work: on stderr."""
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from geoloc.pipeline.localizer import Localizer, replay
+from geoloc.scene.tables import Detections, Tracks
+
+
+def replay_with_progress(localizer: Localizer, detections: Detections, what: str) -> Iterator[Tracks]:
+    """`replay(localizer, detections)` under a bar that counts seconds of the recording."""
+    from tqdm import tqdm
+
+    finite = detections.time[np.isfinite(detections.time)]
+    start, end = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    form = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of recording [{elapsed}<{remaining}]"
+    with tqdm(total=end - start, desc=what, file=sys.stderr, bar_format=form) as bar:
+        for tracks in replay(localizer, detections):
+            bar.update(min(localizer.tracker.time, end) - start - bar.n)
+            yield tracks
