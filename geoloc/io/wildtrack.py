@@ -27,7 +27,8 @@ SIZE = (1920, 1080)
 GRID_ORIGIN = np.array([-3.0, -9.0])  # m
 GRID_STEP = 0.025  # m
 AREA = (-3.0, -9.0, 9.0, 27.0)  # the annotated part of the plaza: west, south, east, north, m
-# The files state no accuracy. Assumed: half a milliradian of rotation (a pixel), 2 cm of position, a plaza flat to 2 cm.
+# The files state no accuracy. Assumed: half a milliradian of rotation (a pixel), 2 cm of position, a plaza flat
+# to 2 cm.
 ASSUMED_SIGMA = (0.0005, 0.02)
 ASSUMED_SIGMA_Z = 0.02
 

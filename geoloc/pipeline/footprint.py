@@ -175,7 +175,7 @@ class Footprint:
         self._solve()
 
     def _solve(self) -> None:
-        options, n_cameras, n = self.options, len(self._site.cameras), len(self._labels)
+        options, n_cameras = self.options, len(self._site.cameras)
         length = np.array([kind_of(label).length for label in self._labels])
         bias = self._bias_sigma[0] / np.maximum(self._bias_sigma[1], 1.0)
         sigma = np.r_[

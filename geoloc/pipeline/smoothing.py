@@ -72,7 +72,8 @@ def _back(
 def _leaving(tracks: Tracks, site: Site, options: TrackingOptions) -> np.ndarray:
     """Rate (N,) 1/s at which each row's object leaves: as often as one comes, where one could step out of view."""
     level = site.site_map.level_rows(tracks.level)
-    near_edge = site.visibility.distance_to_unseen(level, tracks.xy) <= options.reach_sigma * kind_column(tracks.label, "speed")
+    reach = options.reach_sigma * kind_column(tracks.label, "speed")  # in a second
+    near_edge = site.visibility.distance_to_unseen(level, tracks.xy) <= reach
     return np.where(near_edge, options.birth_probability, 1.0 / options.lifetime_s)
 
 

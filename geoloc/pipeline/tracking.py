@@ -18,7 +18,6 @@ from geoloc.scene.kinds import kind_column
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Objects, Tracks
 
-
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
 APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
 TURN_RATE_SIGMA = 0.5  # rad/s, of a new track

@@ -46,4 +46,9 @@ def kind_of(label: str) -> Kind:
 
 def kind_column(labels: np.ndarray, attribute: str) -> np.ndarray:
     """One attribute of the kinds of `labels` (N,) str or object: (N,) float."""
-    return np.fromiter((getattr(kind_of(label), attribute) for label in labels.tolist()), float, len(labels))
+    if not len(labels):
+        return np.zeros(0)
+    if (labels == labels[0]).all():  # a site watched for one class: the common case, and the fast one
+        return np.full(len(labels), getattr(kind_of(labels[0]), attribute), dtype=float)
+    names, row = np.unique(labels.astype(np.str_), return_inverse=True)
+    return np.array([getattr(kind_of(name), attribute) for name in names.tolist()], dtype=float)[row]

@@ -8,7 +8,12 @@ import numpy as np
 from geoloc.synthetic.occupancy import Occupancy
 from geoloc.synthetic.paths import DV, STEP, Leg
 from geoloc.synthetic.routes import (
-    legs_from_stall, legs_through, legs_to_stall, reachable, stall_centre, stall_heading,
+    legs_from_stall,
+    legs_through,
+    legs_to_stall,
+    reachable,
+    stall_centre,
+    stall_heading,
 )
 from geoloc.synthetic.speeds import Drive, plan_drives
 from geoloc.synthetic.truth import Truth
