@@ -9,6 +9,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye, Homography, RadialTangential
 from geoloc.scene.site import Site
 
+
 @dataclass(frozen=True, eq=False)
 class Rig:
     """Constants of C cameras. `families` lists the lens classes present, `family` says which a camera has."""
