@@ -122,9 +122,7 @@ def _radial_limit(k: np.ndarray) -> float:
     top = np.array([k[4], k[1], k[0], 1.0])  # in s = r², highest power first
     bottom = np.array([k[7], k[6], k[5], 1.0])
     # d/dr (r top/bottom) = (top bottom + 2 s (top' bottom - top bottom')) / bottom²
-    change: np.ndarray = np.polysub(
-        np.polymul(np.polyder(top), bottom), np.polymul(top, np.polyder(bottom))
-    )
+    change: np.ndarray = np.polysub(np.polymul(np.polyder(top), bottom), np.polymul(top, np.polyder(bottom)))
     growth = np.polyadd(np.polymul(top, bottom), np.polymul([2.0, 0.0], change))
     return float(np.sqrt(min(first_positive_root(growth), first_positive_root(bottom))))
 

@@ -11,22 +11,11 @@ from shapely.geometry.polygon import orient
 
 from geoloc.errors import InputError
 from geoloc.geometry.geodesy import Datum, enu_from_geodetic, geodetic_from_enu
-from geoloc.scene.sitemap import Level
 
 MAX_EXTENT = 50e3  # m; farther from its datum a tangent plane is no map any more
 DIGITS_DEG = 12  # 1e-7 m
 DIGITS_M = 9
 Heights = Callable[[np.ndarray], np.ndarray]  # z (N,) m at xy (N, 2) m
-
-
-def level_heights(level: Level) -> Heights:
-    """z (N,) m of a level at xy (N, 2) m; off the level the plane of its first surface goes on."""
-
-    def z_at(xy: np.ndarray) -> np.ndarray:
-        z = level.z_at(xy)
-        return np.where(np.isnan(z), level.surfaces[0].z_at(xy), z)
-
-    return z_at
 
 
 def read_geometry(value: object, types: tuple[str, ...]) -> Geometry:

@@ -19,7 +19,6 @@ from geoloc.scene import jsonfile
 from geoloc.scene.map_coordinates import (
     Heights,
     from_file,
-    level_heights,
     read_geometry,
     to_file,
     write_geometry,
@@ -74,7 +73,7 @@ def map_from_geojson(document: dict[str, Any]) -> SiteMap:
     levels = _levels([feature for feature in features if feature.kind == "surface"], datum)
     if not levels:
         raise InputError("has no level: add a feature of kind 'surface', with a plane [a, b, c] or heights")
-    heights = {level.name: level_heights(level) for level in levels}
+    heights: dict[str, Heights] = {level.name: level.z_extended for level in levels}
     things: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     for feature in features:
         if feature.kind != "surface":
@@ -216,12 +215,12 @@ def _surface_features(site_map: SiteMap) -> list[dict[str, Any]]:
 
 
 def _place_feature(kind: str, place: Place, site_map: SiteMap) -> dict[str, Any]:
-    outline = write_geometry(place.polygon, level_heights(site_map.level(place.level)), site_map.datum)
+    outline = write_geometry(place.polygon, site_map.level(place.level).z_extended, site_map.datum)
     return _feature(kind, outline, {"name": place.name, "level": place.level, "use": place.kind})
 
 
 def _occluder_feature(occluder: Occluder, site_map: SiteMap) -> dict[str, Any]:
-    heights = level_heights(site_map.level(occluder.level))
+    heights = site_map.level(occluder.level).z_extended
     outline = write_geometry(occluder.geometry, heights, site_map.datum)
     properties = {"name": occluder.name, "level": occluder.level, "height": float(occluder.height)}
     return _feature("occluder", outline, properties)

@@ -10,6 +10,7 @@ import numpy as np
 from geoloc.errors import InputError, unknown_name
 from geoloc.scene.camera import Camera
 from geoloc.scene.sitemap import SiteMap
+from geoloc.scene.visibility import Visibility, compute_visibility
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,11 @@ class Site:
         """Index among `cameras` of each name (N,) str -> (N,) int; -1 where the site has no such camera."""
         get = self.camera_index.get
         return np.fromiter((get(name, -1) for name in names.tolist()), dtype=np.intp, count=len(names))
+
+    @cached_property
+    def visibility(self) -> Visibility:
+        """What each camera sees of each level, by the defaults of `compute_visibility`; computed once."""
+        return compute_visibility(self)
 
     def require_cameras_above_ground(self) -> None:
         """Raise InputError for a camera that lies under every surface at its place, and by how much."""

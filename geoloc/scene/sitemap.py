@@ -61,6 +61,11 @@ class Level:
             z = np.where(surface.holds(xy), surface.z_at(xy), z)
         return z
 
+    def z_extended(self, xy: np.ndarray) -> np.ndarray:
+        """As `z_at`; off the level the plane of its first surface goes on."""
+        z = self.z_at(xy)
+        return np.where(np.isnan(z), self.surfaces[0].z_at(xy), z)
+
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -145,8 +150,9 @@ class SiteMap:
         return np.array([level.name for level in self.levels])
 
     def level_rows(self, names: np.ndarray) -> np.ndarray:
-        """Index among `levels` of each name (N,) str -> (N,) int; UnknownNameError for a level that is not."""
-        return np.fromiter((self.level_index[self.level(name).name] for name in names.tolist()), np.intp, len(names))
+        """Index among `levels` of each name (N,) str -> (N,) int; UnknownNameError if there is none."""
+        rows = (self.level_index[self.level(name).name] for name in names.tolist())
+        return np.fromiter(rows, np.intp, len(names))
 
     def level(self, name: str) -> Level:
         """The level of this name; UnknownNameError with the nearest name otherwise."""
