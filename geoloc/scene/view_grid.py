@@ -15,6 +15,8 @@ from geoloc.scene.sitemap import Level, SiteMap
 MAX_CELLS = 20_000_000  # of one level
 N_BORDER = 33  # samples along each side of the image
 
+WATCHED = "area_of_interest"  # kind of the zones outside which a site's detectors report nothing
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -25,7 +27,7 @@ class Grid:
     height: float
     first: np.ndarray  # (2,)
     size: np.ndarray  # (2,) cells along x and y
-    z: np.ndarray  # (ny, nx) m; NaN off the level and inside pillars
+    z: np.ndarray  # (ny, nx) m; NaN off the level, inside pillars, and outside what is watched
     surface: np.ndarray  # (ny, nx) index into planes
     planes: np.ndarray  # (S, 3)
 
@@ -60,6 +62,9 @@ class Grid:
         for occluder in site_map.occluders:
             if occluder.level == level.name and occluder.height >= height:
                 z[_covers(occluder.geometry, xy)] = np.nan
+        watched = [zone.polygon for zone in site_map.zones if (zone.kind, zone.level) == (WATCHED, level.name)]
+        if watched:
+            z[~_covers(shapely.union_all(watched), xy)] = np.nan
         planes = np.array([piece.plane for piece in level.surfaces], float)
         nx, ny = size
         return cls(index, cell, height, first, size, z.reshape(ny, nx), surface.reshape(ny, nx), planes)
