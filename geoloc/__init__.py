@@ -1,0 +1,72 @@
+"""geoloc: persistent, georeferenced object positions with honest uncertainty, from a site's fixed cameras.
+
+>>> site = geoloc.load_site("garage")                     # doctest: +SKIP
+>>> tracks = geoloc.localize(detections, site)            # doctest: +SKIP
+
+The names below are imported when they are first used, so that `import geoloc` itself costs next to nothing.
+"""
+
+# ruff: noqa: F401 - the imports tell type checkers and editors what `__getattr__` gives
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
+    from geoloc.estimators.triangulation import triangulate
+    from geoloc.geometry.geodesy import Datum
+    from geoloc.io.calibrations import read_cameras
+    from geoloc.io.detections import read_detections
+    from geoloc.io.tracks import write_tracks
+    from geoloc.options import load_options
+    from geoloc.pipeline.association import associate
+    from geoloc.pipeline.fusion import fuse
+    from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize
+    from geoloc.pipeline.projection import project_to_ground
+    from geoloc.pipeline.smoothing import smooth
+    from geoloc.scene.camera import Camera
+    from geoloc.scene.lenses import LENSES, Fisheye, Homography, Pinhole, RadialTangential
+    from geoloc.scene.map_storage import load_map, save_map
+    from geoloc.scene.site import Site
+    from geoloc.scene.sitemap import ControlPoint, Level, Occluder, Place, SiteMap, Surface
+    from geoloc.scene.storage import load_cameras, load_site, save_cameras, save_site
+    from geoloc.scene.tables import Detections, GroundPoints, Objects, Tracks
+    from geoloc.scene.visibility import compute_visibility
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
+    "geoloc.estimators.triangulation": ("triangulate",),
+    "geoloc.geometry.geodesy": ("Datum",),
+    "geoloc.io.calibrations": ("read_cameras",),
+    "geoloc.io.detections": ("read_detections",),
+    "geoloc.io.tracks": ("write_tracks",),
+    "geoloc.options": ("load_options",),
+    "geoloc.pipeline.association": ("associate",),
+    "geoloc.pipeline.fusion": ("fuse",),
+    "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize"),
+    "geoloc.pipeline.projection": ("project_to_ground",),
+    "geoloc.pipeline.smoothing": ("smooth",),
+    "geoloc.scene.camera": ("Camera",),
+    "geoloc.scene.lenses": ("LENSES", "Fisheye", "Homography", "Pinhole", "RadialTangential"),
+    "geoloc.scene.map_storage": ("load_map", "save_map"),
+    "geoloc.scene.site": ("Site",),
+    "geoloc.scene.sitemap": ("ControlPoint", "Level", "Occluder", "Place", "SiteMap", "Surface"),
+    "geoloc.scene.storage": ("load_cameras", "load_site", "save_cameras", "save_site"),
+    "geoloc.scene.tables": ("Detections", "GroundPoints", "Objects", "Tracks"),
+    "geoloc.scene.visibility": ("compute_visibility",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'geoloc' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])
