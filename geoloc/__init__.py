@@ -1,60 +1,72 @@
-"""What the fixed cameras of a site see becomes georeferenced object positions with honest uncertainty.
+"""geoloc: persistent, georeferenced object positions with honest uncertainty, from a site's fixed cameras.
 
->>> from geoloc import load_site, localize, read_detections, write_tracks
+>>> site = geoloc.load_site("garage")                     # doctest: +SKIP
+>>> tracks = geoloc.localize(detections, site)            # doctest: +SKIP
 
-Every public name is loaded when it is first asked for, so that `import geoloc` costs next to nothing.
+The names below are imported when they are first used, so that `import geoloc` itself costs next to nothing.
 """
 
-# ruff: noqa: F401 - the imports below are what type checkers and editors see
+# ruff: noqa: F401 - the imports tell type checkers and editors what `__getattr__` gives
 
-from importlib import import_module
+import importlib
 from typing import TYPE_CHECKING
-
-__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
-    from geoloc.io.detections import ReadOptions, read_detections
-    from geoloc.options import load_options, merge_options, options_to_dict
-    from geoloc.pipeline.association import AssociationOptions, associate
-    from geoloc.pipeline.fusion import FusionOptions, fuse
-    from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
-    from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
+    from geoloc.estimators.triangulation import triangulate
+    from geoloc.geometry.geodesy import Datum
+    from geoloc.io.calibrations import read_cameras
+    from geoloc.io.detections import read_detections
+    from geoloc.io.tracks import write_tracks
+    from geoloc.options import load_options
+    from geoloc.pipeline.association import associate
+    from geoloc.pipeline.fusion import fuse
+    from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize
+    from geoloc.pipeline.projection import project_to_ground
     from geoloc.pipeline.smoothing import smooth
-    from geoloc.pipeline.tracking import Tracker, TrackingOptions
     from geoloc.scene.camera import Camera
-    from geoloc.scene.lenses import Fisheye, Homography, Pinhole, RadialTangential
+    from geoloc.scene.lenses import LENSES, Fisheye, Homography, Pinhole, RadialTangential
+    from geoloc.scene.map_storage import load_map, save_map
     from geoloc.scene.site import Site
     from geoloc.scene.sitemap import ControlPoint, Level, Occluder, Place, SiteMap, Surface
-    from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks
+    from geoloc.scene.storage import load_cameras, load_site, save_cameras, save_site
+    from geoloc.scene.tables import Detections, GroundPoints, Objects, Tracks
+    from geoloc.scene.visibility import compute_visibility
 
-_HOMES = {
+__version__ = "0.1.0"
+
+_MODULES = {
     "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
-    "geoloc.io.detections": ("ReadOptions", "read_detections"),
-    "geoloc.options": ("load_options", "merge_options", "options_to_dict"),
-    "geoloc.pipeline.association": ("AssociationOptions", "associate"),
-    "geoloc.pipeline.fusion": ("FusionOptions", "fuse"),
-    "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
-    "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),
+    "geoloc.estimators.triangulation": ("triangulate",),
+    "geoloc.geometry.geodesy": ("Datum",),
+    "geoloc.io.calibrations": ("read_cameras",),
+    "geoloc.io.detections": ("read_detections",),
+    "geoloc.io.tracks": ("write_tracks",),
+    "geoloc.options": ("load_options",),
+    "geoloc.pipeline.association": ("associate",),
+    "geoloc.pipeline.fusion": ("fuse",),
+    "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize"),
+    "geoloc.pipeline.projection": ("project_to_ground",),
     "geoloc.pipeline.smoothing": ("smooth",),
-    "geoloc.pipeline.tracking": ("Tracker", "TrackingOptions"),
     "geoloc.scene.camera": ("Camera",),
-    "geoloc.scene.lenses": ("Fisheye", "Homography", "Pinhole", "RadialTangential"),
+    "geoloc.scene.lenses": ("LENSES", "Fisheye", "Homography", "Pinhole", "RadialTangential"),
+    "geoloc.scene.map_storage": ("load_map", "save_map"),
     "geoloc.scene.site": ("Site",),
     "geoloc.scene.sitemap": ("ControlPoint", "Level", "Occluder", "Place", "SiteMap", "Surface"),
-    "geoloc.scene.tables": ("Detections", "Dropped", "GroundPoints", "Objects", "Tracks"),
+    "geoloc.scene.storage": ("load_cameras", "load_site", "save_cameras", "save_site"),
+    "geoloc.scene.tables": ("Detections", "GroundPoints", "Objects", "Tracks"),
+    "geoloc.scene.visibility": ("compute_visibility",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = ["__version__", *_HOME]
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'geoloc' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*globals(), *_MODULE_OF])

@@ -26,7 +26,7 @@ def slowly_seen(site, camera, level, xy):
     foot = np.array([*xy, z])
     if not np.isfinite(z) or not camera.inside(camera.project(foot[None]))[0]:
         return False
-    centre, target = camera.centre_world, foot + [0, 0, HEIGHT]
+    centre, target = camera.centre_world, foot + np.array([0, 0, HEIGHT])
     line = LineString([centre[:2], target[:2]])
     for occluder in site.site_map.occluders:
         if occluder.geometry.geom_type == "Polygon" and occluder.geometry.contains(shapely.Point(centre[:2])):
