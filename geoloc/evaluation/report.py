@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from geoloc.errors import InputError
 
-HEADER = ("recording", "part", "figure", "value", "95 % interval", "unit", "protocol")
+HEADER = ("recording", "part", "figure", "value", "95 % interval", "unit", "how")
 RIGHT = {"value"}  # columns of numbers, aligned at their right end
 
 
@@ -45,10 +45,12 @@ def to_json(figures: Iterable[Figure]) -> str:
 
 
 def to_table(figures: Sequence[Figure]) -> str:
-    """The figures as aligned lines under a header, for a terminal."""
-    rows = [HEADER, *(_cells(figure) for figure in figures)]
+    """The figures as aligned lines under a header, for a terminal; protocols follow as numbered notes."""
+    protocols = list(dict.fromkeys(figure.protocol for figure in figures))
+    rows = [HEADER, *(_cells(figure, f"[{protocols.index(figure.protocol) + 1}]") for figure in figures)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    return "\n".join(_line(row, widths) for row in rows)
+    notes = [f"[{i}] {protocol}" for i, protocol in enumerate(protocols, 1)]
+    return "\n".join([*(_line(row, widths) for row in rows), *([""] if notes else []), *notes])
 
 
 def format_value(value: float) -> str:
@@ -61,11 +63,11 @@ def format_value(value: float) -> str:
     return f"{value:.{min(digits, 6)}f}"
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
+def _cells(figure: Figure, note: str) -> tuple[str, ...]:
     low, high = format_value(figure.low), format_value(figure.high)
     interval = f"{low} to {high}" if low and high else ""
     value = format_value(figure.value)
-    return figure.recording, figure.part, figure.figure, value, interval, figure.unit, figure.protocol
+    return figure.recording, figure.part, figure.figure, value, interval, figure.unit, note
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -1,0 +1,74 @@
+"""Runs the engine on the real recordings that lie in a folder and prints each figure with its interval.
+
+    python tools/accuracy.py --data ../shared/data             # every recording that is there
+    python tools/accuracy.py wildtrack --data DIR --json       # a list of figures on stdout, for machines
+
+Progress and what was skipped go to stderr. Exit status: 0, 1 if a recording failed, 2 for a wrong call.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from recordings import RECORDINGS
+
+from geoloc.errors import GeolocError
+from geoloc.evaluation.report import Figure, to_json, to_table
+
+DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the recordings that are asked for; returns the exit status."""
+    as_it_is = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
+    known = ", ".join(RECORDINGS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {known}; default: all")
+    data = Path(os.environ.get("GEOLOC_DATA", DEFAULT_DATA))
+    parser.add_argument("--data", type=Path, default=data, metavar="DIR", help="folder of the recordings")
+    parser.add_argument("--json", action="store_true", help="print a list of figures as JSON")
+    asked = parser.parse_args(arguments)
+    unknown = [name for name in asked.names if name not in RECORDINGS]
+    if unknown:
+        parser.error(f"unknown recording {unknown[0]!r}; known: {known}")
+    if not asked.data.is_dir():
+        parser.error(f"{asked.data} is no folder; give the one that holds the recordings as --data DIR")
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    figures, failed = measure(asked.names or list(RECORDINGS), asked.data)
+    sys.stdout.write((to_json(figures) if asked.json else to_table(figures)) + "\n")
+    return 1 if failed else 0
+
+
+def measure(names: Sequence[str], data: Path) -> tuple[list[Figure], list[str]]:
+    """Figures of the recordings that lie in `data`, and the names of those that failed."""
+    figures: list[Figure] = []
+    failed: list[str] = []
+    for name in names:
+        if not (data / name).is_dir():
+            say(f"{name}: skipped, {data / name} is not there")
+            continue
+        say(f"{name}: running")
+        start = time.perf_counter()
+        try:
+            found = RECORDINGS[name](data / name)
+        except GeolocError as error:
+            say(f"{name}: failed: {error}")
+            failed.append(name)
+            continue
+        say(f"{name}: {len(found)} figures in {time.perf_counter() - start:.1f} s")
+        figures += found
+    return figures, failed
+
+
+def say(text: str) -> None:
+    """A line of progress, kept apart from the results."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

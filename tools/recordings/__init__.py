@@ -1,0 +1,13 @@
+"""The recordings that `tools/accuracy.py` can run: one module each, `run(folder)` makes its figures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from geoloc.evaluation.report import Figure
+from recordings import cmc, multiviewx, wildtrack
+
+RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
+    "wildtrack": wildtrack.run,
+    "multiviewx": multiviewx.run,
+    "cmc": cmc.run,
+}

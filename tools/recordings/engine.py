@@ -1,0 +1,54 @@
+"""The engine as recordings run it: online, smoothed, and fusion alone."""
+
+from dataclasses import dataclass
+
+from geoloc.pipeline.footprint import Footprint
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay, windows
+from geoloc.pipeline.smoothing import smooth
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Detections, GroundPoints, Objects, Tracks
+
+REAL = 0.5  # probability of existence from which an object or a track counts as a result
+
+
+@dataclass(frozen=True, eq=False)
+class Online:
+    """What the engine gave, window by window: all tracks, tentative ones too, and the objects behind them."""
+
+    tracks: Tracks
+    objects: Objects
+    points: GroundPoints
+
+
+def run_online(detections: Detections, site: Site, options: LocalizerOptions) -> Online:
+    """The engine as it runs live: nothing is known of later windows."""
+    localizer = Localizer(site, options)
+    tracks, objects, points = [], [], []
+    for step in replay(localizer, detections):
+        tracks.append(step)
+        objects.append(localizer.objects)
+        points.append(localizer.points)
+    return Online(Tracks.concat(tracks), Objects.concat(objects), GroundPoints.concat(points))
+
+
+def reported(tracks: Tracks) -> Tracks:
+    """The tracks that are scored online: confirmed ones that the window saw; coasting ones are a guess."""
+    return tracks.take(tracks.state == "confirmed")
+
+
+def smoothed(online: Online, site: Site, options: LocalizerOptions) -> Tracks:
+    """The tracks of the whole recording with what came after, gaps of a track filled."""
+    return smooth(online.tracks, site, options.tracking)
+
+
+def fuse_alone(detections: Detections, site: Site, options: LocalizerOptions) -> Objects:
+    """Objects of each window by itself, without a tracker; footprints are learned from window to window."""
+    footprint = Footprint(site, options.footprint)
+    names = [camera.name for camera in site.cameras]
+    objects = []
+    for window in windows(detections, options.window_s):
+        fresh = Localizer(site, options)
+        fresh.footprint = footprint
+        fresh.step(window, cameras=names)
+        objects.append(fresh.objects)
+    return Objects.concat(objects)

@@ -1,0 +1,97 @@
+"""MultiviewX: boxes of up to 6 cameras of a rendered square against true positions and identities."""
+
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.evaluation.report import Figure
+from geoloc.io.multiviewx import FRAMES_PER_SECOND, read_multiviewx, read_multiviewx_truth
+from geoloc.metrics.detection import score_positions
+from geoloc.metrics.matching import Sightings, pair_positions
+from geoloc.metrics.tracking import score_clear, score_identity
+from geoloc.pipeline.localizer import LocalizerOptions
+from geoloc.scene.tables import Objects, Tracks
+from recordings.engine import REAL, fuse_alone, reported, run_online, smoothed
+from recordings.figures import NO_INTERVAL, GroundErrors, Part, detection_figures, median_figure, nees_figure
+
+THRESHOLD = 0.5  # m
+TRUTH_SIGMA = 0.025 / np.sqrt(12.0)  # m per axis: positions are cells of 2.5 cm
+BLOCK_S = 0.5  # a frame: so few lie here that longer blocks would leave none to draw from
+PROTOCOL = f"ground plane, Hungarian within {THRESHOLD} m, 2 frames/s assumed"
+TRACKING = f"{PROTOCOL}, CLEAR MOT and identity scores as TrackEval has them"
+
+
+def run(folder: Path) -> list[Figure]:
+    """Fused positions, tracks online and smoothed, and fusion alone."""
+    site, detections = read_multiviewx(folder)
+    people = read_multiviewx_truth(folder)
+    truth = Sightings(frame_of(people.time), people.id, people.xy)
+    part = Part("multiviewx", f"frames {truth.frame.min()}-{truth.frame.max()}", BLOCK_S)
+    options = LocalizerOptions()
+    online = run_online(detections, site, options)
+    tracks = reported(online.tracks)
+    fused = online.objects.take(online.objects.score >= REAL)
+    alone = fuse_alone(detections, site, options)
+    offline = smoothed(online, site, options)
+    figures = _object_figures(part, truth, fused, "", "fused positions of the online engine")
+    figures += _scores(part, truth, tracks.time, tracks.xy, "", "tracks online")
+    figures += _identity_figures(part, truth, tracks, "")
+    figures += _track_figures(part, truth, tracks, "_tracks", "tracks online")
+    figures += _scores(part, truth, offline.time, offline.xy, "_offline", "tracks smoothed offline")
+    figures += _track_figures(part, truth, offline, "_offline", "tracks smoothed offline")
+    alone = alone.take(alone.score >= REAL)
+    figures += _scores(part, truth, alone.time, alone.xyz[:, :2], "_fusion", "fusion alone")
+    return figures + _object_figures(part, truth, alone, "_fusion", "fusion alone")
+
+
+def frame_of(time: np.ndarray) -> np.ndarray:
+    """The recording's frame number of times (N,) s."""
+    return np.rint(np.asarray(time) * FRAMES_PER_SECOND).astype(int)
+
+
+def _scores(
+    part: Part, truth: Sightings, time: np.ndarray, xy: np.ndarray, suffix: str, what: str
+) -> list[Figure]:
+    scores = score_positions(truth, Sightings.unnamed(frame_of(time), xy), THRESHOLD)
+    return detection_figures(part, scores, scores.frames / FRAMES_PER_SECOND, suffix, f"{PROTOCOL}, {what}")
+
+
+def _object_figures(part: Part, truth: Sightings, objects: Objects, suffix: str, what: str) -> list[Figure]:
+    cov = (objects.cov + objects.bias_cov)[:, :2, :2]
+    errors = _errors(truth, objects.time, objects.xyz[:, :2], cov)
+    return _error_figures(part, errors, suffix, what)
+
+
+def _track_figures(part: Part, truth: Sightings, tracks: Tracks, suffix: str, what: str) -> list[Figure]:
+    return _error_figures(part, _errors(truth, tracks.time, tracks.xy, tracks.position_cov), suffix, what)
+
+
+def _errors(truth: Sightings, time: np.ndarray, xy: np.ndarray, cov: np.ndarray) -> GroundErrors:
+    scores = score_positions(truth, Sightings.unnamed(frame_of(time), xy), THRESHOLD)
+    rows = scores.result
+    return GroundErrors(
+        error=xy[rows] - truth.where[scores.truth],
+        cov=cov[rows] + TRUTH_SIGMA**2 * np.eye(2),
+        time=time[rows],
+    )
+
+
+def _error_figures(part: Part, errors: GroundErrors, suffix: str, what: str) -> list[Figure]:
+    said = f"{PROTOCOL}, {what}, matched positions"
+    distance = np.linalg.norm(errors.error, axis=1)
+    return [
+        median_figure(part, "position_error_median_m" + suffix, distance, errors.time, said),
+        nees_figure(part, errors, suffix, f"{said}; cov + bias_cov + the truth's cells of 2.5 cm"),
+    ]
+
+
+def _identity_figures(part: Part, truth: Sightings, tracks: Tracks, suffix: str) -> list[Figure]:
+    result = Sightings(frame_of(tracks.time), tracks.track, tracks.xy)
+    pairs = pair_positions(truth, result, 2 * THRESHOLD)
+    clear, identity = score_clear(pairs, 0.5), score_identity(pairs, 0.5)
+    said = f"{TRACKING}, tracks online"
+    return [
+        part.figure("id_switches" + suffix, clear.switches, NO_INTERVAL, "", said),
+        part.figure("mota" + suffix, 100 * clear.mota, NO_INTERVAL, "%", said),
+        part.figure("idf1" + suffix, 100 * identity.idf1, NO_INTERVAL, "%", said),
+    ]
