@@ -43,7 +43,7 @@ def smooth(tracks: Tracks, site: Site, options: TrackingOptions | None = None) -
             support[rows] |= support[after]
             log_odds[now] += _hindsight(tracks, log_odds, now, goes_on, later.start + place, leave[now] * dt, options)
         later = slice(start[k], stop[k])
-    kept = support & (probability(log_odds) >= 0.5)
+    kept = support & (probability(log_odds) >= options.confirm_probability)
     kept &= _ever_confirmed(tracks)
     return tracks.replace(
         xy=state[:, :2],

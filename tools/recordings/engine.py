@@ -37,8 +37,8 @@ def reported(tracks: Tracks) -> Tracks:
 
 
 def smoothed(online: Online, site: Site, options: LocalizerOptions) -> Tracks:
-    """The tracks of the whole recording with what came after, gaps of a track filled."""
-    return smooth(online.tracks, site, options.tracking)
+    """The tracks of the whole recording with what came after; filled gaps are guesses and not scored either."""
+    return reported(smooth(online.tracks, site, options.tracking))
 
 
 def fuse_alone(detections: Detections, site: Site, options: LocalizerOptions) -> Objects:
