@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.options import check_range
 from geoloc.scene.kinds import kind_column
-from geoloc.scene.tables import GroundPoints, Tracks
+from geoloc.scene.tables import GroundPoints, Tracks, name_codes
 
 DENSE_LIMIT = 600  # nodes up to which all pairs are looked at; beyond, a tree finds the near ones
 
@@ -71,7 +71,7 @@ class _Graph:
 
     def __init__(self, points: GroundPoints, tracks: Tracks, options: AssociationOptions) -> None:
         self.options = options
-        cameras, camera = np.unique(points.camera, return_inverse=True)
+        cameras, camera = name_codes(points.camera)
         source = np.concatenate([camera, np.full(len(tracks), len(cameras))])
         xy = np.concatenate([points.xy, tracks.xy])
         cov = np.concatenate([points.cov + points.bias_cov, tracks.position_cov])
@@ -88,7 +88,7 @@ class _Graph:
         self.cluster = np.arange(n)
         self.member = np.full((n, len(cameras) + 1), -1, dtype=np.intp)  # node of each source in a cluster
         self.member[self.cluster, self.source] = self.cluster
-        level = np.unique(np.concatenate([points.level, tracks.level]), return_inverse=True)[1][self.order]
+        level = name_codes(np.concatenate([points.level, tracks.level]))[1][self.order]
         reach = worst_sigma(cov)[self.order]
         self.edges = _candidate_edges(xy[self.order], reach, self.source, level, options.gate_sigma)
 
@@ -261,11 +261,11 @@ def _state(stats: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _one_hot(label: np.ndarray) -> np.ndarray:
     """A column for each name; the empty name has none. With fewer than two names there is nothing to compare."""
-    names = np.unique(label)
-    names = names[names != ""]
-    if len(names) < 2:
+    names, code = name_codes(label)
+    named = [i for i, name in enumerate(names) if name]
+    if len(named) < 2:
         return np.zeros((len(label), 0))
-    return (label[:, None] == names[None]).astype(float)
+    return (code[:, None] == named).astype(float)
 
 
 def _unit_rows(of_points: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Points of one object, fused: information fusion on the ground, both covariances carried through."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.scene.kinds import kind_column
 from geoloc.scene.site import Site
-from geoloc.scene.tables import GroundPoints, Objects, Tracks
+from geoloc.scene.tables import GroundPoints, Objects, Tracks, name_codes
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _surface(site: Site, level: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray,
     """Height (n,), slope (n, 2) and sigma_z (n,) of the levels at xy; off a level, of its first surface."""
     n = len(xy)
     z, slope, sigma_z = np.zeros(n), np.zeros((n, 2)), np.zeros(n)
-    for name in np.unique(level):
+    for name in set(level.tolist()):
         surfaces = site.site_map.level(name).surfaces
         rows = np.flatnonzero(level == name)
         for i, surface in reversed(list(enumerate(surfaces))):
@@ -134,15 +135,16 @@ def _lift(cov: np.ndarray, slope: np.ndarray, sigma_z: np.ndarray) -> np.ndarray
 
 def _camera_sets(camera: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:
     """A number (n,) for each set of cameras, the same in every window."""
-    names, code = np.unique(camera, return_inverse=True)
+    names, code = name_codes(camera)
     # FNV-1a over the name's code points: Python's own hash differs from run to run
-    numbers = np.array([_fnv(name) for name in names.tolist()], dtype=np.uint64)
+    numbers = np.array([_fnv(name) for name in names], dtype=np.uint64)
     out = np.zeros(n, dtype=np.uint64)
     if len(camera):
         np.add.at(out, group, numbers[code])
     return (out >> np.uint64(1)).astype(np.int64)
 
 
+@lru_cache(maxsize=4096)
 def _fnv(text: str) -> int:
     value = 0xCBF29CE484222325
     for byte in text.encode():

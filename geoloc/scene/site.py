@@ -44,8 +44,13 @@ class Site:
 
     def camera_rows(self, names: np.ndarray) -> np.ndarray:
         """Index among `cameras` of each name (N,) str -> (N,) int; -1 where the site has no such camera."""
+        known, rows = self.__dict__.get("_last_rows", (None, None))
+        if known is names:  # tables are frozen: the stages of one window ask for the same column
+            return rows
         get = self.camera_index.get
-        return np.fromiter((get(name, -1) for name in names.tolist()), dtype=np.intp, count=len(names))
+        rows = np.fromiter((get(name, -1) for name in names.tolist()), dtype=np.intp, count=len(names))
+        self.__dict__["_last_rows"] = (names, rows)
+        return rows
 
     @cached_property
     def visibility(self) -> Visibility:

@@ -151,8 +151,11 @@ class SiteMap:
 
     def level_rows(self, names: np.ndarray) -> np.ndarray:
         """Index among `levels` of each name (N,) str -> (N,) int; UnknownNameError if there is none."""
-        rows = (self.level_index[self.level(name).name] for name in names.tolist())
-        return np.fromiter(rows, np.intp, len(names))
+        index = self.level_index
+        try:
+            return np.fromiter((index[name] for name in names.tolist()), np.intp, len(names))
+        except KeyError as error:
+            raise unknown_name("level", error.args[0], index) from None
 
     def level(self, name: str) -> Level:
         """The level of this name; UnknownNameError with the nearest name otherwise."""

@@ -103,8 +103,13 @@ class Table:
         return self._wrap({name: array[rows] for name, array in self})
 
     def replace(self, **data: Any) -> Self:
-        """A copy with some columns replaced."""
-        return type(self)(**{**dict(self), **data})
+        """A copy with some columns replaced; the others are shared."""
+        name, n = type(self).__name__, len(self)
+        for key in data:
+            if key not in self.columns:
+                raise unknown_name(f"column of {name}", key, self.columns)
+        new = {key: self.columns[key].cast(name, key, value, n).view() for key, value in data.items()}
+        return self._wrap({**dict(self), **new})
 
     @classmethod
     def concat(cls, tables: list[Self]) -> Self:
@@ -132,6 +137,14 @@ class Table:
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+def name_codes(names: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The distinct names in order, and each one's place among them: (N,) str -> (N,) int."""
+    listed = names.tolist()
+    distinct = sorted(set(listed))
+    place = {name: i for i, name in enumerate(distinct)}
+    return distinct, np.fromiter(map(place.__getitem__, listed), np.intp, len(listed))
 
 
 def _same_width(table: str, name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
