@@ -34,7 +34,21 @@ class Surface:
         """Which points (N, 2) m lie over this piece: (N,) bool; its edge belongs to it."""
         if self.polygon.is_empty:
             return np.isfinite(xy).all(axis=1)
-        return shapely.intersects_xy(self.polygon, xy[:, 0], xy[:, 1])
+        x, y = xy[:, 0], xy[:, 1]
+        x0, y0, x1, y1 = self._bounds
+        held = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+        if not self._is_box:
+            rows = np.flatnonzero(held)
+            held[rows] = shapely.intersects_xy(self.polygon, x[rows], y[rows])
+        return held
+
+    @cached_property
+    def _bounds(self) -> tuple[float, float, float, float]:
+        return self.polygon.bounds
+
+    @cached_property
+    def _is_box(self) -> bool:
+        return self.polygon.equals(self.polygon.envelope)
 
     def z_at(self, xy: np.ndarray) -> np.ndarray:
         """Height of the plane (N,) m at points (N, 2) m."""
