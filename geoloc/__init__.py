@@ -8,65 +8,68 @@ The names below are imported when they are first used, so that `import geoloc` i
 
 # ruff: noqa: F401 - the imports tell type checkers and editors what `__getattr__` gives
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
     from geoloc.estimators.triangulation import triangulate
     from geoloc.geometry.geodesy import Datum
     from geoloc.io.calibrations import read_cameras
-    from geoloc.io.detections import read_detections
+    from geoloc.io.detections import ReadOptions, read_detections
     from geoloc.io.tracks import write_tracks
-    from geoloc.options import load_options
-    from geoloc.pipeline.association import associate
-    from geoloc.pipeline.fusion import fuse
-    from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize
-    from geoloc.pipeline.projection import project_to_ground
+    from geoloc.options import load_options, merge_options, options_to_dict
+    from geoloc.pipeline.association import AssociationOptions, associate
+    from geoloc.pipeline.fusion import FusionOptions, covariance_intersection, fuse
+    from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
+    from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
     from geoloc.pipeline.smoothing import smooth
+    from geoloc.pipeline.tracking import Tracker, TrackingOptions
     from geoloc.scene.camera import Camera
     from geoloc.scene.lenses import LENSES, Fisheye, Homography, Pinhole, RadialTangential
     from geoloc.scene.map_storage import load_map, save_map
     from geoloc.scene.site import Site
     from geoloc.scene.sitemap import ControlPoint, Level, Occluder, Place, SiteMap, Surface
     from geoloc.scene.storage import load_cameras, load_site, save_cameras, save_site
-    from geoloc.scene.tables import Detections, GroundPoints, Objects, Tracks
-    from geoloc.scene.visibility import compute_visibility
+    from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks
+    from geoloc.scene.visibility import Visibility, compute_visibility
 
-__version__ = "0.1.0"
-
-_MODULES = {
+_HOMES = {
     "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
     "geoloc.estimators.triangulation": ("triangulate",),
     "geoloc.geometry.geodesy": ("Datum",),
     "geoloc.io.calibrations": ("read_cameras",),
-    "geoloc.io.detections": ("read_detections",),
+    "geoloc.io.detections": ("ReadOptions", "read_detections"),
     "geoloc.io.tracks": ("write_tracks",),
-    "geoloc.options": ("load_options",),
-    "geoloc.pipeline.association": ("associate",),
-    "geoloc.pipeline.fusion": ("fuse",),
-    "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize"),
-    "geoloc.pipeline.projection": ("project_to_ground",),
+    "geoloc.options": ("load_options", "merge_options", "options_to_dict"),
+    "geoloc.pipeline.association": ("AssociationOptions", "associate"),
+    "geoloc.pipeline.fusion": ("FusionOptions", "covariance_intersection", "fuse"),
+    "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
+    "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),
     "geoloc.pipeline.smoothing": ("smooth",),
+    "geoloc.pipeline.tracking": ("Tracker", "TrackingOptions"),
     "geoloc.scene.camera": ("Camera",),
     "geoloc.scene.lenses": ("LENSES", "Fisheye", "Homography", "Pinhole", "RadialTangential"),
     "geoloc.scene.map_storage": ("load_map", "save_map"),
     "geoloc.scene.site": ("Site",),
     "geoloc.scene.sitemap": ("ControlPoint", "Level", "Occluder", "Place", "SiteMap", "Surface"),
     "geoloc.scene.storage": ("load_cameras", "load_site", "save_cameras", "save_site"),
-    "geoloc.scene.tables": ("Detections", "GroundPoints", "Objects", "Tracks"),
-    "geoloc.scene.visibility": ("compute_visibility",),
+    "geoloc.scene.tables": ("Detections", "Dropped", "GroundPoints", "Objects", "Tracks"),
+    "geoloc.scene.visibility": ("Visibility", "compute_visibility"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
+    if name not in _HOME:
         raise AttributeError(f"module 'geoloc' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULE_OF])
+    return sorted({*globals(), *__all__})

@@ -70,7 +70,7 @@ def test_type_checkers_see_the_names_that_are_loaded_lazily() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {(node.module, alias.name) for node in block.body for alias in node.names}
-    assert seen == {(module, name) for name, module in geoloc._MODULE_OF.items()}
+    assert seen == {(module, name) for name, module in geoloc._HOME.items()}
 
 
 def test_an_unknown_public_name_is_refused() -> None:

@@ -137,7 +137,8 @@ class Footprint:
         camera = self._site.camera_rows(points.camera)
         sigma = np.sqrt(0.5 * np.trace(points.bias_cov, axis1=1, axis2=2))
         new = not self._bias_sigma[1, camera].all()
-        np.add.at(self._bias_sigma, (slice(None), camera), np.stack([sigma, np.ones(len(points))]))
+        n_cameras = len(self._site.cameras)
+        self._bias_sigma += [np.bincount(camera, sigma, n_cameras), np.bincount(camera, minlength=n_cameras)]
         if new:
             self._solve()
 
