@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.options import check_range
-from geoloc.scene.kinds import kind_column
+from geoloc.scene.kinds import family_of, kind_column
 from geoloc.scene.tables import GroundPoints, Tracks, name_codes
 
 DENSE_LIMIT = 600  # nodes up to which all pairs are looked at; beyond, a tree finds the near ones
@@ -28,7 +28,7 @@ class AssociationOptions:
     gate_sigma: float = 4.0  # nodes further apart than this many joint sigmas are never one object
     outlier_probability: float = 0.05  # share of points whose noise is `outlier_scale` times what they say
     outlier_scale: float = 3.0  # how much wider the noise of such a point is
-    label_confusion: float = 0.02  # probability that one object is given two labels
+    label_confusion: float = 0.0001  # probability that one object is given labels of two families
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity above `appearance_neutral`
     appearance_neutral: float = 0.6  # cosine similarity that speaks neither for nor against
     max_moves: int = 8  # rounds of moving single nodes after the contraction
@@ -65,7 +65,7 @@ class _Graph:
     """Clusters while they grow. Rows are nodes in an order that depends on what they are alone.
 
     A row of `stats` is what a cluster's odds need: information xx, xy, yy (1/m²), information times position
-    (1/m), count, log of the density (1/m²), a count for each label, the embedding. The sum over its nodes is
+    (1/m), count, log of the density (1/m²), a count for each family of labels, the embedding. The sum over its nodes is
     the cluster's, so joining and taking out are additions.
     """
 
@@ -260,12 +260,13 @@ def _state(stats: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _one_hot(label: np.ndarray) -> np.ndarray:
-    """A column for each name; the empty name has none. With fewer than two names there is nothing to compare."""
+    """A column for each family of labels; with fewer than two there is nothing to compare."""
     names, code = name_codes(label)
-    named = [i for i, name in enumerate(names) if name]
-    if len(named) < 2:
+    families = [family_of(name) for name in names]
+    distinct = sorted(set(families) - {""})
+    if len(distinct) < 2:
         return np.zeros((len(label), 0))
-    return (code[:, None] == named).astype(float)
+    return np.array([[family == other for other in distinct] for family in families], dtype=float)[code]
 
 
 def _unit_rows(of_points: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:

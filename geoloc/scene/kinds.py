@@ -11,8 +11,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Kind:
-    """A class of objects. Uncertainties of what a box means on the ground go with its length."""
+    """A class of objects. Uncertainties of what a box means on the ground go with its length.
 
+    Detectors take a van for a truck now and then, but no car for a person: labels of one `family` agree.
+    """
+
+    family: str
     length: float  # m
     width: float  # m
     height: float  # m
@@ -20,11 +24,11 @@ class Kind:
     acceleration: float  # m/s^1.5, density of the white-noise acceleration
 
 
-PERSON = Kind(length=0.5, width=0.5, height=1.7, speed=1.5, acceleration=0.8)
-BICYCLE = Kind(length=1.8, width=0.6, height=1.7, speed=4.0, acceleration=1.5)
-CAR = Kind(length=4.5, width=1.8, height=1.5, speed=8.0, acceleration=2.0)
-TRUCK = Kind(length=8.0, width=2.5, height=3.0, speed=8.0, acceleration=2.0)
-UNKNOWN = Kind(length=1.0, width=1.0, height=1.7, speed=4.0, acceleration=1.5)
+PERSON = Kind("person", length=0.5, width=0.5, height=1.7, speed=1.5, acceleration=0.8)
+BICYCLE = Kind("cycle", length=1.8, width=0.6, height=1.7, speed=4.0, acceleration=1.5)
+CAR = Kind("vehicle", length=4.5, width=1.8, height=1.5, speed=8.0, acceleration=2.0)
+TRUCK = Kind("vehicle", length=8.0, width=2.5, height=3.0, speed=8.0, acceleration=2.0)
+UNKNOWN = Kind("", length=1.0, width=1.0, height=1.7, speed=4.0, acceleration=1.5)
 
 KINDS: dict[str, Kind] = {
     "person": PERSON,
@@ -42,6 +46,11 @@ KINDS: dict[str, Kind] = {
 def kind_of(label: str) -> Kind:
     """The kind of a detector's label; one of middling size for a label that is not known."""
     return KINDS.get(label.strip().lower(), UNKNOWN)
+
+
+def family_of(label: str) -> str:
+    """The family of a label; a label that is not known is one of its own."""
+    return kind_of(label).family or label.strip().lower()
 
 
 def kind_column(labels: np.ndarray, attribute: str) -> np.ndarray:

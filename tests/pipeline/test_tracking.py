@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+from consistency import assert_consistent
+from sites import drawn, square, walk
+
+from geoloc.errors import InputError, UnknownNameError
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize
+from geoloc.pipeline.tracking import Tracker, TrackingOptions
+from geoloc.scene.tables import Detections, Objects
+
+
+def confirmed(tracks):
+    return tracks.take(tracks.state == "confirmed")
+
+
+@pytest.mark.parametrize("fps", [2.0, 10.0, 30.0])
+def test_crossing_walkers_keep_their_ids_at_any_frame_rate(fps, rng):
+    """Two people cross at 1.4 m/s, 0.4 m apart at the nearest: two ids from beginning to end."""
+    times = 100.0 + np.arange(0.0, 8.0, 1.0 / fps)
+    start, velocity = np.array([[-5.0, 0.0], [0.4, -5.5]]), np.array([[1.4, 0.0], [0.0, 1.4]])
+    tracks = confirmed(localize(walk(square(), start, velocity, times, rng), square()))
+    assert len(set(tracks.track.tolist())) == 2
+    for one in set(tracks.track.tolist()):
+        path = tracks.take(tracks.track == one)
+        heading = path.velocity[-1]
+        assert np.ptp(path.xy @ [1.0, 0.0]) > 6.0 or np.ptp(path.xy @ [0.0, 1.0]) > 6.0
+        assert np.linalg.norm(heading) == pytest.approx(1.4, abs=0.5)
+
+
+@pytest.mark.parametrize("motion", ["constant_velocity", "coordinated_turn"])
+def test_reported_covariances_are_honest(motion, rng):
+    """Calibration and noise drawn anew for 200 walks; the last position's NEES must be 2 with the bias in it."""
+    site, errors, covs = square(), [], []
+    start, velocity = np.array([[-4.0, -1.0]]), np.array([[1.0, 0.4]])
+    times = np.arange(0.0, 4.0, 0.25)
+    options = LocalizerOptions(tracking=TrackingOptions(motion=motion))
+    for _ in range(200):
+        tracks = localize(walk(drawn(site, rng), start, velocity, times, rng), site, options)
+        last = tracks.take(tracks.time == tracks.time.max())
+        errors.append(last.xy[0] - (start + velocity * (times[-1] - times[0]))[0])
+        covs.append(last.position_cov[0])
+    nees = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(covs), errors)
+    # the engine allows for bodies and footprints that these points do not have: it may be wide, never narrow
+    assert nees.mean() < 2.3, nees.mean()
+    assert nees.mean() > 0.3, nees.mean()
+
+
+def test_low_scores_extend_tracks_and_start_none(rng):
+    times = np.arange(0.0, 3.0, 0.1)
+    strong = walk(square(), np.array([[-3.0, 0.0]]), np.array([[1.0, 0.0]]), times, rng)
+    weak = strong.replace(score=np.full(len(strong), 0.3))
+    assert len(localize(weak, square())) == 0
+    half = strong.replace(score=np.where(strong.time < 1.0, 0.95, 0.3))
+    tracks = localize(half, square(), LocalizerOptions(tracking=TrackingOptions(delete_probability=0.001)))
+    assert len(set(tracks.track.tolist())) == 1
+    assert confirmed(tracks).time.max() == pytest.approx(times[-1])
+
+
+def test_a_strong_box_is_believed_sooner_than_a_weak_one(rng):
+    times = np.arange(0.0, 1.0, 0.1)
+    rows = walk(square(), np.array([[-3.0, 0.0]]), np.array([[1.0, 0.0]]), times, rng)
+    rows = rows.take(rows.camera == "A")
+    first = {}
+    for score in (0.55, 0.95):
+        tracks = confirmed(localize(rows.replace(score=np.full(len(rows), score)), square()))
+        first[score] = tracks.time.min() if len(tracks) else np.inf
+    assert first[0.95] < first[0.55]
+
+
+def test_what_no_camera_could_see_is_not_missed(rng):
+    """A walker is lost from all cameras' boxes for 2 s: forgotten if they looked, kept if they were silent."""
+    times = np.arange(0.0, 6.0, 0.1)
+    rows = walk(square(), np.array([[-4.0, 0.0]]), np.array([[1.0, 0.0]]), times, rng)
+    rows = rows.take((rows.time < 2.0) | (rows.time > 4.0))
+    ids = {}
+    for cameras in ((), ("A", "B", "C", "D")):
+        localizer, seen = Localizer(square()), set()
+        for time in times:
+            tracks = localizer.step(rows.take(rows.time == time), float(time), cameras)
+            seen |= set(confirmed(tracks).track.tolist())
+        ids[cameras] = len(seen)
+    assert ids == {(): 1, ("A", "B", "C", "D"): 2}
+
+
+def test_coasting_tracks_say_so_and_grow_unsure(rng):
+    times = np.arange(0.0, 2.0, 0.1)
+    rows = walk(square(), np.array([[-3.0, 0.0]]), np.array([[1.0, 0.0]]), times, rng)
+    localizer = Localizer(square())
+    for time in times:
+        before = localizer.step(rows.take(rows.time == time), float(time))
+    after = localizer.step(Detections(), 3.0, ())
+    assert after.state.tolist() == ["coasting"]
+    assert after.object.tolist() == [-1]
+    assert after.cov[0, 0, 0] > 4 * before.cov[0, 0, 0]
+    assert after.xy[0, 0] - before.xy[0, 0] == pytest.approx(1.1, abs=0.3)
+
+
+def test_windows_that_go_back_in_time_are_refused():
+    tracker = Tracker(square())
+    tracker.predict(10.0)
+    with pytest.raises(InputError, match="sort the windows by time"):
+        tracker.predict(9.0)
+
+
+def test_an_unknown_motion_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownNameError, match="constant_velocity"):
+        TrackingOptions(motion="constant_velocty")
+
+
+def test_no_objects_no_tracks():
+    tracker = Tracker(square())
+    tracker.predict(0.0)
+    assert len(tracker.update(Objects(), np.ones(4, dtype=bool))) == 0
+
+
+def test_filtered_positions_are_honest_about_noise_alone(rng):
+    """No bias, no bodies: with what is drawn equal to what is stated the filter's NEES is 2."""
+    site = square(calib_cov=np.zeros((6, 6)))
+    from geoloc.pipeline.footprint import FootprintOptions
+    from geoloc.pipeline.fusion import FusionOptions
+
+    options = LocalizerOptions(
+        fusion=FusionOptions(body_sigma=0.0, spread=False),
+        footprint=FootprintOptions(0.0, 0.0, 0.0, point_sigma=1e-3, noise_strength=1e6),
+        tracking=TrackingOptions(acceleration=1e-3),
+    )
+    errors, covs = [], []
+    start, velocity, times = np.array([[-4.0, -1.0]]), np.array([[1.0, 0.4]]), np.arange(0.0, 4.0, 0.25)
+    for _ in range(200):
+        tracks = localize(walk(site, start, velocity, times, rng), site, options)
+        last = tracks.take(tracks.time == tracks.time.max())
+        errors.append(last.xy[0] - (start + velocity * times[-1])[0])
+        covs.append(last.position_cov[0])
+    assert_consistent(np.array(errors), np.array(covs))
