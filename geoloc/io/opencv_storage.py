@@ -115,7 +115,7 @@ def _read_json(text: str, path: Path | str) -> dict[str, np.ndarray]:
 
 
 def _matrix(parts: Mapping[str, str], name: str, path: Path | str) -> np.ndarray:
-    """Matrix of the texts of its `data` and its `rows` and `cols`, or its `sizes` if not of two dimensions."""
+    """Matrix of the texts of its `data` and its `rows` and `cols`, or its `sizes` if it is not flat."""
     try:
         sizes = parts["sizes"] if parts.get("sizes") else f"{parts['rows']} {parts['cols']}"
         values = np.array([float(word) for word in parts["data"].replace(",", " ").split()])
