@@ -14,6 +14,7 @@ from geoloc.io.meva import meva_slots, read_meva, read_meva_site
 from geoloc.io.meva_truth import (
     read_meva_gps,
     read_meva_gps_matches,
+    read_meva_objects,
     read_meva_pairs,
     read_meva_truth,
 )
@@ -195,6 +196,9 @@ def test_meva_truth_says_whose_every_detection_is(recording):
     for slot_name in meva_slots(folder):
         pairs = read_meva_pairs(folder, slot_name)
         assert set(pairs.level) <= set("ABCG")
+    listed = read_meva_objects(folder, slot)
+    assert {(c, o) for c, o in zip(listed.camera, listed.object, strict=True)} <= objects
+    assert int(listed.n_frames.sum()) <= len(truth)
     pairs = read_meva_pairs(folder, slot)
     assert {(c, o) for c, o in zip(pairs.camera_a, pairs.object_a, strict=True)} <= objects
 
