@@ -54,8 +54,14 @@ def read_opencv(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
     """
     storage = read_storage(path)
     if storage.keys() & set(WIDTH_NAMES) and storage.keys() & set(HEIGHT_NAMES):
-        width, height = (require(storage, names, path).ravel()[0] for names in (WIDTH_NAMES, HEIGHT_NAMES))
-        options = replace(options, size=(int(width), int(height)))
+        sides = np.concatenate(
+            [require(storage, names, path).ravel() for names in (WIDTH_NAMES, HEIGHT_NAMES)]
+        )
+        if len(sides) != 2 or not ((sides >= 1) & (sides < 1e6)).all():
+            raise InputError(
+                f"{path}: image width and height {sides.tolist()}; they must be two counts of pixels"
+            )
+        options = replace(options, size=(int(sides[0]), int(sides[1])))
     pose = _storage_pose(storage, path, options)
     return (_camera(path.stem, path, options, _storage_lens(storage, path), pose),)
 

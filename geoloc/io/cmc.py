@@ -5,12 +5,13 @@ metres to pixels (same people in two cameras agree to 0.16 to 0.44 m on z = 0); 
 bottom, not cut at the image's edge, in the pixels that those matrices give: they are not shifted.
 """
 
+import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import shapely
-from scipy.io import loadmat
 
 from geoloc.errors import InputError
 from geoloc.io.files import find_files, read_bytes, read_numbers
@@ -81,10 +82,15 @@ def read_matlab_matrix(path: Path | str) -> np.ndarray:
     content = read_bytes(path)
     if content.startswith(b"MATLAB 7.3"):
         return _read_compact_hdf5(content, path)
+    if not content.startswith(b"MATLAB 5.0"):
+        raise InputError(f"{path}: not a MATLAB file of version 5 or 7.3")
+    from scipy.io.matlab import MatReadError, loadmat
+
+    broken = (ValueError, TypeError, LookupError, OSError, EOFError, ArithmeticError, MemoryError, zlib.error)
     try:
-        arrays = [value for name, value in loadmat(str(path)).items() if not name.startswith("__")]
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        raise InputError(f"{path}: not a MATLAB file ({error})") from error
+        arrays = [value for name, value in loadmat(io.BytesIO(content)).items() if name[:2] != "__"]
+    except (*broken, NotImplementedError, MatReadError) as error:
+        raise InputError(f"{path}: a MATLAB file that cannot be read ({error})") from error
     if len(arrays) != 1 or arrays[0].shape != (3, 4):
         raise InputError(f"{path}: it must hold one matrix of 3 x 4, the camera's projection")
     return arrays[0].astype(float)

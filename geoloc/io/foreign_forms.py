@@ -62,7 +62,7 @@ def read_coco(path: Path, options: ReadOptions) -> ReadResult:
     if not isinstance(content, list):
         raise InputError(f"{path}: not COCO results; they are a list of objects with image_id and bbox")
     images, categories = _coco_images(options)
-    rows = Rows(path, "coco")
+    rows = Rows(path, "coco", "row")
     for i, item in enumerate(content, 1):
         try:
             camera, time = images(item["image_id"])
@@ -84,7 +84,7 @@ def read_annotations(path: Path, options: ReadOptions) -> ReadResult:
     the file names (WILDTRACK 10, MultiviewX 2).
     """
     fps = options.require_fps("annotation")
-    rows = Rows(path, "annotations")
+    rows = Rows(path, "annotations", "person")
     for file in find_files(path, "*.json", "annotation") if path.is_dir() else [path]:
         if not re.fullmatch("[0-9]{1,15}", file.stem):
             raise InputError(f"{file}: its name must be the number of its frame, such as 00001.json")
@@ -107,16 +107,17 @@ def read_cvml(path: Path, options: ReadOptions) -> ReadResult:
         root = ElementTree.fromstring(read_text(path))
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: XML breaks ({error}); is it truncated?") from error
-    rows = Rows(path, "cvml")
-    for frame in root.iter("frame"):
-        for i, box in enumerate(frame.iter("box"), 1):
-            try:
-                time = options.start + number(frame.get("number", "")) / fps
-                h, w, x, y = (number(box.get(name, "")) for name in ("h", "w", "xc", "yc"))
-                edges = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2]) + MOT_EDGE_SHIFT
-                rows.add(i, time, camera, edges.tolist(), options.label or "person")
-            except ValueError:
-                rows.skip(i, "box has no numbers h, w, xc, yc or its frame none")
+    rows = Rows(path, "cvml", "row")
+    listed = [(frame, box) for frame in root.iter("frame") for box in frame.iter("box")]
+    for i, (frame, box) in enumerate(listed, 1):
+        try:
+            time = options.start + number(frame.get("number", "")) / fps
+            h, w, x, y = (number(box.get(name, "")) for name in ("h", "w", "xc", "yc"))
+        except ValueError:
+            rows.skip(i, "box has no numbers h, w, xc, yc or its frame none")
+            continue
+        edges = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2]) + MOT_EDGE_SHIFT
+        rows.add(i, time, camera, edges.tolist(), options.label or "person")
     return rows.result(options)
 
 

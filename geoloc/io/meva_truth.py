@@ -33,6 +33,25 @@ class MevaBoxes(Table):
     }
 
 
+class MevaObjects(Table):
+    """Objects of single cameras: tracks of one camera that are the same thing, as its editors merged them."""
+
+    camera: np.ndarray
+    object: np.ndarray
+    label: np.ndarray
+    t_first: np.ndarray
+    t_last: np.ndarray
+    n_frames: np.ndarray
+    columns: ClassVar[dict[str, Column]] = {
+        "camera": Column(str),
+        "object": Column(int),
+        "label": Column(str),
+        "t_first": Column(float, unit="s"),
+        "t_last": Column(float, unit="s"),
+        "n_frames": Column(int),
+    }
+
+
 class MevaPairs(Table):
     """Two objects of two cameras that are the same thing, as derived by the recording's editors."""
 
@@ -99,6 +118,12 @@ def read_meva_truth(folder: Path | str, slot: str) -> MevaBoxes:
         object=rows.object,
         label=rows.label,
     )
+
+
+def read_meva_objects(folder: Path | str, slot: str) -> MevaObjects:
+    """Objects of a slot's cameras; empty where it lists none."""
+    names = {"object": "object_id", "label": "type"}
+    return _read(MevaObjects, Path(folder) / "tracks" / slot / "objects.csv", names)
 
 
 def read_meva_pairs(folder: Path | str, slot: str) -> MevaPairs:

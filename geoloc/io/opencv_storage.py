@@ -1,8 +1,8 @@
 """Matrices of an OpenCV FileStorage file (XML, YAML or JSON), and the cameras that they describe."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,6 +12,13 @@ from geoloc.io.files import parse_json, read_text
 from geoloc.scene.lenses import Lens, Pinhole, RadialTangential
 
 DISTORTION_SIZES = (4, 5, 8, 12, 14)
+MATRIX = re.compile(r"opencv-(nd-)?matrix")
+YAML_PARTS = {
+    "rows": r"rows\s*:\s*(\d{1,6})\s",
+    "cols": r"cols\s*:\s*(\d{1,6})\s",
+    "sizes": r"sizes\s*:\s*\[([^\[\]]*)\]",
+    "data": r"data\s*:\s*\[([^\[\]]*)\]",
+}
 
 
 def read_storage(path: Path | str) -> dict[str, np.ndarray]:
@@ -58,17 +65,12 @@ def _read_xml(text: str, path: Path | str) -> dict[str, np.ndarray]:
 
 
 def _xml_array(node: ElementTree.Element, path: Path | str) -> np.ndarray | None:
-    data = node.find("data")
-    if data is not None:
-        return _matrix(
-            (data.text or "").split(), [node.findtext("rows"), node.findtext("cols")], node.tag, path
-        )
+    if node.find("data") is not None:
+        parts = {name: node.findtext(name, "") for name in ("rows", "cols", "sizes", "data")}
+        return _matrix(parts, node.tag, path)
     try:
-        return (
-            np.array([float(word) for word in (node.text or "").split()])
-            if (node.text or "").strip()
-            else None
-        )
+        values = np.array([float(word) for word in (node.text or "").split()])
+        return values if len(values) else None
     except ValueError:
         return None  # a string, such as the date of the calibration
 
@@ -78,9 +80,9 @@ def _read_yaml(text: str, path: Path | str) -> dict[str, np.ndarray]:
     if not text.startswith("%YAML"):
         raise InputError(f"{path}: not an OpenCV file; it begins with neither %YAML, <opencv_storage> nor {{")
     starts = list(re.finditer(r"^([A-Za-z_][\w.-]*)[ \t]*:", text, re.MULTILINE))
-    ends = [match.start() for match in starts[1:]] + [len(text)]
+    ends = [*[match.start() for match in starts[1:]], len(text)]
     found = {}
-    for match, end in zip(starts, ends, strict=True):
+    for match, end in zip(starts, ends, strict=False):  # one end too many where there is no entry
         array = _yaml_array(text[match.end() : end].strip(), match[1], path)
         if array is not None:
             found[match[1]] = array
@@ -88,17 +90,13 @@ def _read_yaml(text: str, path: Path | str) -> dict[str, np.ndarray]:
 
 
 def _yaml_array(body: str, name: str, path: Path | str) -> np.ndarray | None:
-    if "opencv-matrix" in body:
-        data = re.search(r"data\s*:\s*\[([^\[\]]*)\]", body)
-        sizes = [re.search(rf"{size}\s*:\s*(\d{{1,6}})\s", body) for size in ("rows", "cols")]
-        if data is None or None in sizes:
-            raise InputError(f"{path}: matrix {name}: no whole rows, cols and data; is it truncated?")
-        words = data[1].replace(",", " ").split()
-        return _matrix(words, [match[1] for match in sizes if match], name, path)
+    if MATRIX.search(body):
+        parts = {part: match[1] for part, form in YAML_PARTS.items() if (match := re.search(form, body))}
+        return _matrix(parts, name, path)
     flow = re.fullmatch(r"\[([^\[\]]*)\]", body)
-    words = (flow[1].replace(",", " ") if flow else re.sub(r"^\s*-\s", " ", body, flags=re.MULTILINE)).split()
+    listed = flow[1].replace(",", " ") if flow else re.sub(r"^\s*-\s", " ", body, flags=re.MULTILINE)
     try:
-        return np.array([float(word) for word in words]) if words else None
+        return np.array([float(word) for word in listed.split()]) if listed.strip() else None
     except ValueError:
         return None  # a string, or something nested
 
@@ -106,18 +104,23 @@ def _yaml_array(body: str, name: str, path: Path | str) -> np.ndarray | None:
 def _read_json(text: str, path: Path | str) -> dict[str, np.ndarray]:
     found = {}
     for name, value in parse_json(text, path).items():
-        if isinstance(value, dict) and value.get("type_id") == "opencv-matrix":
-            found[name] = _matrix(value.get("data"), [value.get("rows"), value.get("cols")], name, path)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = np.array([float(value)])
-        elif isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
-            found[name] = np.array(value, float)
+        if isinstance(value, dict) and MATRIX.search(str(value.get("type_id"))):
+            texts = {part: re.sub(r"[\[\],]", " ", str(item)) for part, item in value.items()}
+            found[name] = _matrix(texts, name, path)
+        elif isinstance(value, int | float | list):
+            numbers = value if isinstance(value, list) else [value]
+            if numbers and all(type(item) in (int, float) for item in numbers):
+                found[name] = np.array([float(str(item)) for item in numbers])
     return found
 
 
-def _matrix(data: Any, sizes: list[Any], name: str, path: Path | str) -> np.ndarray:
+def _matrix(parts: Mapping[str, str], name: str, path: Path | str) -> np.ndarray:
+    """Matrix of the texts of its `data` and its `rows` and `cols`, or its `sizes` if it is not flat."""
     try:
-        rows, cols = (int(size) for size in sizes)
-        return np.array([float(value) for value in data]).reshape(rows, cols)
-    except (ValueError, TypeError, OverflowError) as error:
+        sizes = parts["sizes"] if parts.get("sizes") else f"{parts['rows']} {parts['cols']}"
+        values = np.array([float(word) for word in parts["data"].replace(",", " ").split()])
+        return values.reshape([int(size) for size in sizes.replace(",", " ").split()])
+    except KeyError as error:
+        raise InputError(f"{path}: matrix {name} has no whole {error.args[0]}; is it truncated?") from error
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: matrix {name}: {error}") from error

@@ -78,7 +78,7 @@ def read_parquet(path: Path, options: ReadOptions) -> ReadResult:
         columns = {name: table[name].to_pylist() for name in table.column_names}
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: not a Parquet file that can be read ({error})") from error
-    rows = Rows(path, "parquet")
+    rows = Rows(path, "parquet", "row")
     _check_header(list(columns), path, options, rows)
     names = [name for name in columns if name in KNOWN]
     for number, values in enumerate(zip(*(columns[name] for name in names), strict=True), 1):

@@ -30,17 +30,18 @@ def read_mvdetr(path: Path, options: ReadOptions) -> ReadResult:
     content = read_json(path)
     if not isinstance(content, dict) or not all(re.fullmatch("[0-9]{1,15}", key) for key in content):
         raise InputError(f"{path}: not MVDeTr boxes; they are an object whose keys are numbers of frames")
-    rows = Rows(path, "mvdetr")
+    rows = Rows(path, "mvdetr", "row")
     fps = options.fps or MVDETR_FPS
-    for key, boxes in content.items():
+    frames = ((key, boxes if isinstance(boxes, list) else [boxes]) for key, boxes in content.items())
+    for i, (key, row) in enumerate(((key, row) for key, boxes in frames for row in boxes), 1):
+        try:
+            left, top, width, height, _, camera = (number(value) for value in row)
+            name = f"C{int(camera) + 1}"
+        except (TypeError, ValueError, OverflowError):
+            rows.skip(i, "row is not [left, top, width, height, -1, camera]")
+            continue
         time = options.start + int(key) * MVDETR_FRAMES_PER_KEY / fps
-        for i, row in enumerate(boxes if isinstance(boxes, list) else [boxes], 1):
-            try:
-                left, top, width, height, _, camera = (number(value) for value in row)
-                box = [left, top, left + width, top + height]
-                rows.add(i, time, f"C{int(camera) + 1}", box, options.label or "person")
-            except (TypeError, ValueError, OverflowError):
-                rows.skip(i, "row is not [left, top, width, height, -1, camera]")
+        rows.add(i, time, name, [left, top, left + width, top + height], options.label or "person")
     return rows.result(options)
 
 
@@ -92,12 +93,11 @@ def read_fairmot(path: Path, options: ReadOptions) -> ReadResult:
     """
     fps = options.require_fps("FairMOT")
     camera = options.camera or path.stem
-    rows = Rows(path, "fairmot")
-    for frame, array in _archive(path):
-        for i, row in enumerate(array, 1):
-            box, score, vector = row[:4].tolist(), float(row[4]), row[FAIRMOT_BOX_COLUMNS:]
-            label = options.label or "person"
-            rows.add(i, options.start + frame / fps, camera, box, label, score, embedding=vector)
+    rows = Rows(path, "fairmot", "row")
+    for i, (frame, row) in enumerate(((frame, row) for frame, array in _archive(path) for row in array), 1):
+        box, score, vector = row[:4].tolist(), float(row[4]), row[FAIRMOT_BOX_COLUMNS:]
+        label = options.label or "person"
+        rows.add(i, options.start + frame / fps, camera, box, label, score, embedding=vector)
     return rows.result(options)
 
 

@@ -32,6 +32,7 @@ class ReadReport:
     n_rows: int
     skipped: Mapping[str, Skipped] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unit: str = "line"  # what `Skipped.first` counts from 1: lines of text, or rows of another form
 
     @property
     def n_skipped(self) -> int:
@@ -42,7 +43,7 @@ class ReadReport:
         lines = [f"{self.path} ({self.kind}): {self.n_rows} detections, {self.n_skipped} rows skipped"]
         for reason, item in self.skipped.items():
             more = ", ..." if item.count > len(item.first) else ""
-            lines.append(f"  {item.count} x {reason} (line {', '.join(map(str, item.first))}{more})")
+            lines.append(f"  {item.count} x {reason} ({self.unit} {', '.join(map(str, item.first))}{more})")
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
@@ -86,16 +87,18 @@ class ReadOptions:
 
 def require_whole(result: ReadResult) -> Detections:
     """The detections of a recording's own file, of which no row may be malformed; InputError otherwise."""
-    if result.report.n_skipped:
-        raise InputError(f"the file is damaged, fetch it again: {result.report}")
+    report = result.report
+    for reason, item in report.skipped.items():
+        where = f"{report.unit} {item.first[0]}, {report.n_skipped} in all"
+        raise InputError(f"{report.path}: damaged, fetch it again: {reason} ({where})")
     return result.detections
 
 
 class Rows:
     """Collects a file's rows in order. Every `add` or `skip` is a row; its running number becomes its id."""
 
-    def __init__(self, path: Path | str, kind: str) -> None:
-        self.path, self.kind = str(path), kind
+    def __init__(self, path: Path | str, kind: str, unit: str = "line") -> None:
+        self.path, self.kind, self.unit = str(path), kind, unit
         self.notes: list[str] = []
         self._n = 0
         self._values: list[tuple[float, ...]] = []
@@ -158,7 +161,8 @@ class Rows:
             for reason, lines in self._skipped.items()
         }
         notes = (*self.notes, *(["it holds no detections"] if self._n == 0 else []))
-        return ReadResult(table, ReadReport(self.path, self.kind, len(table), skipped, notes))
+        report = ReadReport(self.path, self.kind, len(table), skipped, notes, self.unit)
+        return ReadResult(table, report)
 
     def _checks(
         self, values: np.ndarray, camera: np.ndarray, options: ReadOptions

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.geometry.gaussian import symmetric
 from geoloc.io.files import write_whole
 from geoloc.io.rows import MILLISECONDS
 from geoloc.io.track_csv import csv_text, read_tracks
@@ -45,12 +46,12 @@ def write_tracks(
     kind = kind or ENDINGS.get(Path(path).suffix.lower(), Path(path).suffix)
     if kind not in WRITERS:
         raise unknown_name("kind of tracks file", kind, WRITERS)
-    _check_finite(tracks)
+    _check(tracks)
     in_order = tracks.take(np.lexsort((tracks.time, tracks.track)))
     write_whole(path, WRITERS[kind](in_order, site_map, options or WriteOptions()))
 
 
-def _check_finite(tracks: Tracks) -> None:
+def _check(tracks: Tracks) -> None:
     numbers = (tracks.time[:, None], tracks.xy, tracks.velocity, tracks.position_cov.reshape(-1, 4))
     bad = ~np.isfinite(np.concatenate(numbers, axis=1)).all(axis=1)
     if bad.any():
@@ -58,6 +59,13 @@ def _check_finite(tracks: Tracks) -> None:
         raise InputError(
             f"track {tracks.track[row]} at {tracks.time[row]} s: its position, velocity or covariance is not "
             f"finite ({int(bad.sum())} such rows); drop them with tracks.take"
+        )
+    smallest = np.linalg.eigvalsh(symmetric(tracks.position_cov))[:, 0]
+    negative = smallest < -1e-9 * np.trace(tracks.position_cov, axis1=1, axis2=2)
+    if negative.any():
+        row = int(np.flatnonzero(negative)[0])
+        raise InputError(
+            f"track {tracks.track[row]} at {tracks.time[row]} s: its covariance is none (variance < 0)"
         )
     if len(tracks) and np.abs(tracks.time).max() > MILLISECONDS:
         raise InputError(f"times up to {tracks.time.max():g} look like milliseconds; divide them by 1000")

@@ -1,4 +1,4 @@
-"""One small well-formed file for every reader of detections: the same three boxes of camera C1 (or its like)."""
+"""One small well-formed file for every reader of detections: the same three boxes of one camera."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,9 @@ def _write(path: Path, text: str) -> Path:
 
 
 def make_csv(folder: Path, ids: list[int]) -> Path:
-    rows = [f"{i},{t},C1,{','.join(map(str, b))},person,0.9" for i, t, b in zip(ids, TIMES, BOXES, strict=True)]
+    rows = [
+        f"{i},{t},C1,{','.join(map(str, b))},person,0.9" for i, t, b in zip(ids, TIMES, BOXES, strict=True)
+    ]
     return _write(folder / "boxes.csv", "\n".join(["id,time,camera,x1,y1,x2,y2,label,score", *rows]) + "\n")
 
 
@@ -60,7 +62,9 @@ def make_parquet(folder: Path, ids: list[int]) -> Path:
 
 def make_mot(folder: Path, ids: list[int]) -> Path:
     rows = zip((1, 1, 2), ids, _corner_size(-1.5), strict=True)
-    return _write(folder / "det.txt", "".join(f"{f},{i},{','.join(map(str, b))},0.9,-1,-1,-1\n" for f, i, b in rows))
+    return _write(
+        folder / "det.txt", "".join(f"{f},{i},{','.join(map(str, b))},0.9,-1,-1,-1\n" for f, i, b in rows)
+    )
 
 
 def make_coco(folder: Path, ids: list[int]) -> Path:
@@ -81,7 +85,10 @@ def make_annotations(folder: Path, ids: list[int]) -> Path:
                 "personID": ids[row],
                 "positionID": 456826 + row,
                 "views": [
-                    {"viewNum": 0, **dict(zip(("xmin", "ymin", "xmax", "ymax"), BOXES[row].tolist(), strict=True))},
+                    {
+                        "viewNum": 0,
+                        **dict(zip(("xmin", "ymin", "xmax", "ymax"), BOXES[row].tolist(), strict=True)),
+                    },
                     {"viewNum": 1, "xmin": -1, "ymin": -1, "xmax": -1, "ymax": -1},
                 ],
             }
@@ -111,7 +118,9 @@ def make_mvdetr(folder: Path, ids: list[int]) -> Path:
 
 def make_cityflow(folder: Path, ids: list[int]) -> Path:
     rows = zip(ids, (1, 1, 6), _corner_size(-0.5), strict=True)
-    return _write(folder / "gt.txt", "".join(f"1 {i} {f} {' '.join(map(str, b))} -1 -1\n" for i, f, b in rows))
+    return _write(
+        folder / "gt.txt", "".join(f"1 {i} {f} {' '.join(map(str, b))} -1 -1\n" for i, f, b in rows)
+    )
 
 
 def make_meva(folder: Path, ids: list[int]) -> Path:

@@ -1,4 +1,4 @@
-"""Every reader of detections, over the same three boxes; what is malformed is counted, what is other is refused."""
+"""Every reader of detections, over the same three boxes: the malformed is counted, the other refused."""
 
 import gzip
 import json
@@ -71,9 +71,10 @@ def test_gzip_is_read_like_plain(kind, sample, folder):
     packed = folder / "packed" / (path.name + ".gz")
     packed.parent.mkdir()
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    assert read_detections(packed, kind, sample.options).detections == read_detections(
-        path, kind, sample.options
-    ).detections
+    assert (
+        read_detections(packed, kind, sample.options).detections
+        == read_detections(path, kind, sample.options).detections
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,10 @@ def test_mot_confidences_become_scores_and_the_report_says_how(folder):
 def test_mot_classes_of_the_nine_column_form_become_labels(folder):
     path = folder / "gt.txt"
     path.write_text("1,1,1,1,10,10,1,1,0.5\n1,2,1,1,10,10,1,3,0.5\n")
-    assert read_detections(path, options=SAMPLES["mot"].options).detections.label.tolist() == ["person", "car"]
+    assert read_detections(path, options=SAMPLES["mot"].options).detections.label.tolist() == [
+        "person",
+        "car",
+    ]
 
 
 def test_coco_images_file_gives_camera_time_and_category(folder):
