@@ -18,6 +18,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap, Surface
 
 N_LINES, N_STEPS, N_HALVINGS = 72, 48, 14
+CLEARANCE = 1e-3  # m; surfaces nearer to each other than this do not hide each other
 
 GroundFromPixel = Callable[[np.ndarray], np.ndarray]  # (N, 2) px -> (N, 2) m, NaN where there is no ground
 
@@ -148,34 +149,36 @@ def _other_surfaces(site_map: SiteMap, surface: Surface) -> Iterator[Surface]:
 
 
 def _shadow(centre: np.ndarray, other: Surface, surface: Surface, range_m: float) -> Geometry:
-    """Part of `surface`'s plane that `other` hides from `centre`: the piece between them, projected."""
+    """Part of `surface`'s plane that `other` hides from `centre`: the piece between them, projected.
+
+    How far a point of `other` lies above the plane, and how fast the ray through it falls towards the plane,
+    are both linear in its xy, so the piece is cut by two lines.
+    """
     x, y = centre[:2]
     reach = shapely.box(x - range_m, y - range_m, x + range_m, y + range_m)
     piece = reach if other.polygon.is_empty else other.polygon.intersection(reach)
-    a, b, c = other.plane
-    piece = _where_negative(piece, (a, b, c - centre[2] + 1e-3))  # below the camera
-    over = np.subtract(surface.plane, other.plane)
-    piece = _where_negative(piece, (over[0], over[1], over[2] + 1e-3))  # above the surface
+    tilt = np.subtract(surface.plane, other.plane)
+    camera_above = centre[2] - surface.plane[0] * x - surface.plane[1] * y
+    piece = _where_positive(piece, (-tilt[0], -tilt[1], -tilt[2] - CLEARANCE))
+    piece = _where_positive(piece, (tilt[0], tilt[1], camera_above - other.plane[2] - CLEARANCE))
 
     def project(xy: np.ndarray) -> np.ndarray:
-        rays = np.column_stack([xy, other.z_at(xy)]) - centre
-        a, b, c = surface.plane
-        fall = a * rays[:, 0] + b * rays[:, 1] - rays[:, 2]
-        return centre[:2] + ((centre[2] - (a * x + b * y + c)) / fall)[:, None] * rays[:, :2]
+        fall = tilt[0] * xy[:, 0] + tilt[1] * xy[:, 1] + camera_above - other.plane[2]
+        return centre[:2] + ((camera_above - surface.plane[2]) / fall)[:, None] * (xy - centre[:2])
 
-    return shapely.transform(piece, project).buffer(0)
+    return shapely.make_valid(shapely.transform(piece, project))
 
 
-def _where_negative(area: Geometry, plane: tuple[float, float, float]) -> Geometry:
-    """The part of `area` in which a x + b y + c <= 0."""
+def _where_positive(area: Geometry, plane: tuple[float, float, float]) -> Geometry:
+    """The part of `area` in which a x + b y + c >= 0."""
     a, b, c = plane
     steep = np.hypot(a, b)
     if area.is_empty or steep < 1e-12:
-        return area if c <= 0 else Polygon()
+        return area if c >= 0 else Polygon()
     normal = np.array([a, b]) / steep
     x0, y0, x1, y1 = area.bounds
     middle = np.array([x0 + x1, y0 + y1]) / 2
-    foot = middle - (normal @ middle + c / steep) * normal
+    foot = middle - (normal @ middle + c / steep) * normal  # the point of the line nearest to the middle
     reach = 2 * np.hypot(x1 - x0, y1 - y0) + np.linalg.norm(foot - middle)
-    side, back = reach * np.array([-normal[1], normal[0]]), 2 * reach * normal
-    return area.intersection(Polygon([foot + side, foot - side, foot - side - back, foot + side - back]))
+    side, ahead = reach * np.array([-normal[1], normal[0]]), 2 * reach * normal
+    return area.intersection(Polygon([foot + side, foot - side, foot - side + ahead, foot + side + ahead]))

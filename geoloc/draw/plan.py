@@ -89,7 +89,7 @@ def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
 
     from geoloc.draw.furniture import header, legend, note, scale_and_north
 
-    box = choose_extent(scene.site, scene.tracks.xy if len(scene.tracks) else scene.markers.xy)
+    box = choose_extent(scene.site, scene.seen, scene.tracks.xy if len(scene.tracks) else scene.markers.xy)
     sheet, scale = divide(len(levels), box, (scene.options.width_in, scene.options.height_in))
     figure = Figure(facecolor=scene.palette.paper)
     FigureCanvasAgg(figure)
@@ -102,7 +102,7 @@ def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
         panel.axes.set_position(sheet.panel(i))
     header(figure, scene.palette, title, _summary(scene))
     letter = "y" if scene.site.site_map.datum is None else "N"
-    scale_and_north(figure, scene.palette, scale, letter, sheet.map_right)
+    scale_and_north(figure, scene.palette, scale, letter, sheet.right)
     legend(figure, scene.palette, entries, sheet)
     note(figure, scene.palette, _origin_text(scene.site))
     stream = BytesIO()
