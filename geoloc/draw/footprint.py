@@ -1,16 +1,17 @@
-"""What each camera sees of each level: its image projected onto the ground, clipped by range and by floors.
+"""What each camera sees of each level: its image projected onto the ground, less what is hidden.
 
 The image is scanned along the axis that is nearer to the world's vertical. On each scan line the part that
 meets the ground within range is one interval; its ends are refined by bisection and carried to the map.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from shapely import Geometry, Polygon
 
+from geoloc.draw.shadow import shadows
 from geoloc.scene.camera import Camera
 from geoloc.scene.ground import MIN_DROP
 from geoloc.scene.lenses import Homography
@@ -18,7 +19,6 @@ from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap, Surface
 
 N_LINES, N_STEPS, N_HALVINGS = 72, 48, 14
-CLEARANCE = 1e-3  # m; surfaces nearer to each other than this do not hide each other
 
 GroundFromPixel = Callable[[np.ndarray], np.ndarray]  # (N, 2) px -> (N, 2) m, NaN where there is no ground
 
@@ -35,8 +35,8 @@ class Footprint:
 def footprints(site: Site, range_m: float = 80.0) -> tuple[Footprint, ...]:
     """Footprints of all cameras, nearest `range_m` metres of ground only; levels not seen have none.
 
-    Floors above hide what is below them; walls and pillars are not considered. The range of a camera that
-    is known by a homography counts from the ground at the bottom of its image, as its place is not known.
+    Floors, walls and broad pillars hide what is behind them. A camera that is known by a homography has no
+    place: nothing hides from it, and its range counts from the ground at the bottom of its image.
     """
     found = []
     for camera in site.cameras:
@@ -66,9 +66,8 @@ def _areas(camera: Camera, site_map: SiteMap, range_m: float) -> dict[str, list[
         for surface in level.surfaces:
             seen = _outline(_plane_ground(camera, surface, range_m), camera.size, sideways)
             seen = _on_surface(seen, surface)
-            for other in _other_surfaces(site_map, surface):
-                if not seen.is_empty:
-                    seen = seen.difference(_shadow(camera.centre_world, other, surface, range_m))
+            if not seen.is_empty:
+                seen = seen.difference(shadows(site_map, level, surface, camera.centre_world, range_m))
             areas.setdefault(level.name, []).append(seen)
     return areas
 
@@ -142,43 +141,3 @@ def _refine(
 
 def _on_surface(area: Geometry, surface: Surface) -> Geometry:
     return area if surface.polygon.is_empty else area.intersection(surface.polygon)
-
-
-def _other_surfaces(site_map: SiteMap, surface: Surface) -> Iterator[Surface]:
-    return (other for level in site_map.levels for other in level.surfaces if other is not surface)
-
-
-def _shadow(centre: np.ndarray, other: Surface, surface: Surface, range_m: float) -> Geometry:
-    """Part of `surface`'s plane that `other` hides from `centre`: the piece between them, projected.
-
-    How far a point of `other` lies above the plane, and how fast the ray through it falls towards the plane,
-    are both linear in its xy, so the piece is cut by two lines.
-    """
-    x, y = centre[:2]
-    reach = shapely.box(x - range_m, y - range_m, x + range_m, y + range_m)
-    piece = reach if other.polygon.is_empty else other.polygon.intersection(reach)
-    tilt = np.subtract(surface.plane, other.plane)
-    camera_above = centre[2] - surface.plane[0] * x - surface.plane[1] * y
-    piece = _where_positive(piece, (-tilt[0], -tilt[1], -tilt[2] - CLEARANCE))
-    piece = _where_positive(piece, (tilt[0], tilt[1], camera_above - other.plane[2] - CLEARANCE))
-
-    def project(xy: np.ndarray) -> np.ndarray:
-        fall = tilt[0] * xy[:, 0] + tilt[1] * xy[:, 1] + camera_above - other.plane[2]
-        return centre[:2] + ((camera_above - surface.plane[2]) / fall)[:, None] * (xy - centre[:2])
-
-    return shapely.make_valid(shapely.transform(piece, project))
-
-
-def _where_positive(area: Geometry, plane: tuple[float, float, float]) -> Geometry:
-    """The part of `area` in which a x + b y + c >= 0."""
-    a, b, c = plane
-    steep = np.hypot(a, b)
-    if area.is_empty or steep < 1e-12:
-        return area if c >= 0 else Polygon()
-    normal = np.array([a, b]) / steep
-    x0, y0, x1, y1 = area.bounds
-    middle = np.array([x0 + x1, y0 + y1]) / 2
-    foot = middle - (normal @ middle + c / steep) * normal  # the point of the line nearest to the middle
-    reach = 2 * np.hypot(x1 - x0, y1 - y0) + np.linalg.norm(foot - middle)
-    side, ahead = reach * np.array([-normal[1], normal[0]]), 2 * reach * normal
-    return area.intersection(Polygon([foot + side, foot - side, foot - side + ahead, foot + side + ahead]))

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.draw.extent import choose_extent
-from geoloc.draw.files import write_whole
 from geoloc.draw.footprint import footprints
 from geoloc.draw.layers import Markers, drawable, drawable_markers, track_paths
 from geoloc.draw.page_data import Json, camera_data, choose_step, map_data, marker_data, track_data
 from geoloc.draw.style import DARK, LIGHT, css_variables
 from geoloc.draw.words import is_unix, one_line
+from geoloc.io.files import write_whole
 from geoloc.options import check_range
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
@@ -31,9 +31,7 @@ class PageOptions:
     probability: float = 0.95  # that the error ellipses hold
     range_m: float = 80.0  # footprints end here, m from the camera
     gap_s: float = 2.0  # a track is not shown in gaps that are longer, s
-    max_rows: int = (
-        100_000  # rows of all tracks together; more are thinned evenly in time (about 60 bytes each)
-    )
+    max_rows: int = 100_000  # rows of all tracks together; more are thinned evenly in time (about 60 bytes each)
 
     def __post_init__(self) -> None:
         check_range(self, probability=(0.01, 0.9999), range_m=(1, 1e5), gap_s=(0, 1e6), max_rows=(100, 1e7))
@@ -58,7 +56,8 @@ def write_map_page(
     markers = drawable_markers(markers if markers is not None else Markers(), site.site_map)
     data = _page_data(site, tracks, markers, options)
     data["title"] = one_line(title or site.name, 120)
-    return write_whole(path, _fill(data).encode("utf-8"))
+    write_whole(path, _fill(data))
+    return Path(path)
 
 
 def _page_data(site: Site, tracks: Tracks, markers: Markers, options: PageOptions) -> Json:

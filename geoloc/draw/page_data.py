@@ -118,9 +118,7 @@ def _level_data(site_map: SiteMap, level: Level) -> Json:
         "name": level.name,
         "everywhere": any(outline.is_empty for outline in outlines),
         "surfaces": [_rings(outline) for outline in outlines if not outline.is_empty],
-        "stalls": [
-            [stall.name, _rings(stall.polygon)] for stall in site_map.stalls if stall.level == level.name
-        ],
+        "stalls": [[stall.name, _rings(stall.polygon)] for stall in site_map.stalls if stall.level == level.name],
         "zones": [[z.name, z.kind, _rings(z.polygon)] for z in site_map.zones if z.level == level.name],
         "walls": [line for thing in standing if shapely.get_dimensions(thing) == 1 for line in _lines(thing)],
         "pillars": [_rings(thing) for thing in standing if shapely.get_dimensions(thing) == 2],

@@ -52,9 +52,25 @@ function paintGround(context, view, { palette }, level) {
   for (const [, rings] of level.stalls) for (const ring of rings) line(context, view, ring);
   stroke(context, palette.stall, 1);
   stroke(context, palette.edge, 1.3, path(view, level.surfaces.flat()));
-  if (view.scale > 11) {
-    for (const [name, rings] of level.stalls) words(context, view.toScreen(...middle(rings[0])), name, 10, palette.muted);
-    for (const [name, , rings] of level.zones) cornerWords(context, view, rings[0], name, palette.muted);
+  paintPlaceNames(context, view, palette, level);
+}
+
+// Names of stalls in their middle, of zones in their upper left corner, where they have room.
+function paintPlaceNames(context, view, palette, level) {
+  const taken = [];
+  const write = (text, size, ring, place) => {
+    const [u0, v1] = view.toScreen(...corner(ring, Math.min)), [u1, v0] = view.toScreen(...corner(ring, Math.max));
+    context.font = fontOf(size, false);
+    const wide = context.measureText(text).width + 4, at = place(u0, v0, u1, v1, wide), box = boxAt(...at, wide, size + 2);
+    if (wide > u1 - u0 || size + 4 > v1 - v0 || taken.some(other => overlap(box, other) > 0)) return;
+    taken.push(box);
+    words(context, at, text, size, palette.muted);
+  };
+  for (const [name, rings] of level.stalls) {
+    write(name, 10, rings[0], (u0, v0, u1, v1) => [(u0 + u1) / 2, (v0 + v1) / 2]);
+  }
+  for (const [name, , rings] of level.zones) {
+    write(name, 11, rings[0], (u0, v0, u1, v1, wide) => [u0 + 4 + wide / 2, v0 + 11]);
   }
 }
 
@@ -64,7 +80,7 @@ function paintFootprints(context, view, scene) {
   for (const camera of shown) {
     const outline = path(view, camera.views[scene.level]), strong = camera.name === scene.hoverCamera;
     fill(context, outline, scene.palette.footprint, strong ? 0.25 : alpha);
-    stroke(context, scene.palette.footprint, strong ? 2 : 1, outline, strong ? 1 : 0.45);
+    stroke(context, scene.palette.footprint, strong ? 2 : 1, outline, strong ? 1 : shown.length < 7 ? 0.45 : 0.25);
   }
 }
 
@@ -258,24 +274,10 @@ function words(context, [u, v], text, size, colour, bold = false, halo = null) {
   context.fillText(text, u, v);
 }
 
-function cornerWords(context, view, ring, text, colour) {
-  const [[x], [, y]] = [corner(ring, Math.min), corner(ring, Math.max)], [u, v] = view.toScreen(x, y);
-  context.font = fontOf(11, false);
-  context.textAlign = "left";
-  context.textBaseline = "top";
-  context.fillStyle = colour;
-  context.fillText(text, u + 6, v + 5);
-}
-
 function fontOf(size, bold) { return `${bold ? "bold " : ""}${size}px system-ui, sans-serif`; }
 
 function corner(ring, choose) {
   return [choose(...ring.filter((_, i) => i % 2 === 0)), choose(...ring.filter((_, i) => i % 2 === 1))];
-}
-
-function middle(ring) {
-  const [x0, y0] = corner(ring, Math.min), [x1, y1] = corner(ring, Math.max);
-  return [(x0 + x1) / 2, (y0 + y1) / 2];
 }
 
 function boxAt(u, v, width, height) { return [u - width / 2, v - height / 2, u + width / 2, v + height / 2]; }

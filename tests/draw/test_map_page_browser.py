@@ -138,9 +138,7 @@ def test_levels_switch_by_click_and_by_keys(open_page):
 def test_click_on_a_track_shows_what_is_known_of_it(open_page):
     page = open_page("garage")
     set_time(page, 20)
-    spot = page.evaluate(
-        "() => scene.present.filter(s => s.track.id === 7).map(s => view.toScreen(s.x, s.y))[0]"
-    )
+    spot = page.evaluate("() => scene.present.filter(s => s.track.id === 7).map(s => view.toScreen(s.x, s.y))[0]")
     box = page.locator("#canvas").bounding_box()
     page.mouse.move(box["x"] + spot[0], box["y"] + spot[1])
     settle(page)

@@ -61,9 +61,7 @@ def test_track_is_drawn_in_its_colour_where_it_went(tmp_path):
     assert count(without, colour) == 0
     assert count(image, colour) > 40
     young = np.argwhere(np.abs(image - pixel_of(colour)).max(axis=2) <= 24)[:, 1].mean()
-    old = np.argwhere(np.abs(image - pixel_of(blend(colour, LIGHT.ground, 0.4))).max(axis=2) <= 14)[
-        :, 1
-    ].mean()
+    old = np.argwhere(np.abs(image - pixel_of(blend(colour, LIGHT.ground, 0.4))).max(axis=2) <= 14)[:, 1].mean()
     assert young > old, "the end of a track that goes east is the strong one"
 
 
@@ -101,9 +99,7 @@ def test_rows_that_are_not_finite_do_not_break_the_picture(tmp_path):
 def test_markers_and_chosen_levels_are_shown(tmp_path):
     markers = Markers(name=["GPS", "truth"] * 10, xy=np.random.default_rng(0).uniform(5, 25, (20, 2)))
     both = pixels(draw_plan(garage(), traffic(), tmp_path / "a.png", options=FINE))
-    one = pixels(
-        draw_plan(garage(), traffic(), tmp_path / "b.png", levels=["level 2"], markers=markers, options=FINE)
-    )
+    one = pixels(draw_plan(garage(), traffic(), tmp_path / "b.png", levels=["level 2"], markers=markers, options=FINE))
     assert one.shape[0] < both.shape[0]
     assert count(one, LIGHT.markers[1]) > 20 > count(both, LIGHT.markers[1])
     with pytest.raises(UnknownNameError, match="did you mean 'level 2'"):
@@ -133,6 +129,13 @@ def test_same_input_gives_the_same_picture(tmp_path):
     tracks = traffic()
     shuffled = tracks.take(np.random.default_rng(3).permutation(len(tracks)))
     assert draw_plan(garage(), shuffled, tmp_path / "b.png", options=SMALL).read_bytes() == a
+
+
+def test_picture_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
+    (tmp_path / "plan.png").mkdir()
+    with pytest.raises(InputError, match=r"plan\.png"):
+        draw_plan(bare(), Tracks(), tmp_path / "plan.png", options=SMALL)
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.png"]
 
 
 def test_options_out_of_range_are_refused():

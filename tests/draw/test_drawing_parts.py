@@ -1,4 +1,4 @@
-"""What is made ready for drawing: paths, extents, places of names, files."""
+"""What is made ready for drawing: paths, extents, places of names, words."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,11 @@ from draw_samples import bare, camera, garage, plaza, walk
 from shapely import box
 
 from geoloc.draw.extent import choose_extent, nice_step
-from geoloc.draw.files import write_whole
 from geoloc.draw.labels import place_labels
 from geoloc.draw.layers import Markers, camera_levels, control_level, drawable, drawable_markers, track_paths
 from geoloc.draw.page_data import choose_step, kept_rows
 from geoloc.draw.words import duration_text, one_line, time_text
-from geoloc.errors import InputError, UnknownNameError
+from geoloc.errors import UnknownNameError
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, Level, SiteMap, Surface
 from geoloc.scene.tables import Tracks
@@ -128,25 +127,6 @@ def test_thinned_tracks_keep_their_ends_and_every_change_of_state():
     assert (state[rows] == "coasting").any()
     assert choose_step(table, (path,), 100) == 1.0
     assert choose_step(table, (path,), 1000) == 0.0
-
-
-def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    target = tmp_path / "new" / "map.html"
-    assert write_whole(target, b"one").read_bytes() == b"one"
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(InputError, match="No space left"):
-        write_whole(target, b"two")
-    assert target.read_bytes() == b"one"
-    assert [file.name for file in target.parent.iterdir()] == ["map.html"]
-
-
-def test_folder_in_the_place_of_a_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot write"):
-        write_whole(tmp_path, b"x")
 
 
 def test_times_read_as_dates_only_where_they_can_be_meant_as_such():

@@ -29,9 +29,7 @@ def page(tmp_path, site, tracks, **options):
 def test_page_asks_for_nothing_from_outside(tmp_path):
     text = page(tmp_path, garage(), traffic())
     assert re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text) == []
-    assert (
-        re.findall(r"""<link[^>]+href="(?!data:)|\ssrc=|@import|url\(|fetch\(|XMLHttpRequest""", text) == []
-    )
+    assert re.findall(r"""<link[^>]+href="(?!data:)|\ssrc=|@import|url\(|fetch\(|XMLHttpRequest""", text) == []
     assert "default-src 'none'" in text
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 from draw_samples import SIZE, camera, garage, homography_camera, plaza
-from shapely import box
+from shapely import LineString, Point, box
 
 from geoloc.draw.footprint import footprints, near_point
 from geoloc.geometry.se3 import look_at
@@ -12,7 +12,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.ground import intersect_ground
 from geoloc.scene.lenses import Fisheye
 from geoloc.scene.site import Site
-from geoloc.scene.sitemap import Level, SiteMap, Surface
+from geoloc.scene.sitemap import Level, Occluder, SiteMap, Surface
 
 RANGE_M = 40.0
 
@@ -119,3 +119,29 @@ def test_deck_above_hides_the_deck_below():
 def test_camera_under_the_ground_sees_nothing():
     site = Site("s", (camera("buried", (0, 0, -2), (10, 0, -1)),))
     assert footprints(site) == ()
+
+
+def one_wall(thing, height, centre=(0, 0, 3)):
+    street = SiteMap(occluders=(Occluder("thing", "ground", thing, height),))
+    site = Site("s", (camera("eye", centre, (20, 0, 0), 500.0),), street)
+    return area_of(site, "eye", "ground")
+
+
+def test_wall_hides_as_much_as_its_height_and_no_more():
+    low = one_wall(LineString([(10, -5), (10, 5)]), 2.0)
+    # similar triangles: the line of sight over 2 m at 10 m, from 3 m, meets the ground at 30 m
+    assert [low.intersects(Point(x, 0)) for x in (9.9, 10.1, 29.9, 30.1)] == [True, False, False, True]
+    assert low.intersects(Point(20, 10.2))
+    assert not low.intersects(Point(20, 9.8))
+    tall = one_wall(LineString([(10, -5), (10, 5)]), 3.5)
+    assert not tall.intersects(Point(39, 0))
+
+
+def test_camera_that_hangs_on_a_wall_looks_past_it():
+    free = one_wall(LineString([(-100, 50), (-100, 60)]), 3.0)
+    assert one_wall(LineString([(-0.1, -30), (-0.1, 30)]), 5.0).area == pytest.approx(free.area)
+
+
+def test_broad_pillars_hide_and_thin_ones_do_not():
+    assert not one_wall(box(10, -1, 12, 1), 5.0).intersects(Point(20, 0))
+    assert one_wall(box(10, -0.2, 10.4, 0.2), 5.0).intersects(Point(20, 0))
