@@ -1,8 +1,11 @@
 """Which part of the ground a picture shows: chosen from the tracks, the map and the cameras."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import shapely
 
+from geoloc.draw.footprint import Footprint
 from geoloc.draw.layers import bounds, camera_spot
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
@@ -11,17 +14,17 @@ MIN_SPAN = 12.0  # m
 MARGIN = 0.05  # of the longer side
 ZOOM_RATIO = 2.5  # a map this many times longer than what the tracks cover is cut to them
 ASPECT = 0.4  # least ratio of the short to the long side
-
 CAMERA_REACH = 0.45  # cameras within this share of the longer side are taken in
+NEAR_CAMERAS = 25.0  # m of footprints that a site with nothing else shows
 
 Box = np.ndarray  # x0, y0, x1, y1 (4,) m
 
 
-def choose_extent(site: Site, xy: np.ndarray) -> Box:
+def choose_extent(site: Site, seen: Iterable[Footprint], xy: np.ndarray) -> Box:
     """The box to show, for points (N, 2) m that have to be in it, all but a few strays.
 
     The whole map, unless the points cover only a small part of it; cameras that stand near are taken in.
-    A site without outlines and without points is shown around its cameras.
+    A site without outlines and without points is shown around its cameras and what they see near them.
     """
     spots = np.array([camera_spot(camera) for camera in site.cameras]).reshape(-1, 2)
     spots = spots[np.isfinite(spots).all(axis=1)]
@@ -30,7 +33,7 @@ def choose_extent(site: Site, xy: np.ndarray) -> Box:
     if np.isfinite(around).all() and np.isfinite(on_map).all() and _span(on_map) > ZOOM_RATIO * _span(around):
         box = _grow(around, max(0.35 * _span(around), 6.0))
     elif np.isnan(box).any():
-        box = _grow(points_bounds(spots), 10.0) if len(spots) else np.zeros(4)
+        box = _around_cameras(spots, seen)
     reach = _grow(box, CAMERA_REACH * max(_span(box), 20.0))
     near = spots[((spots >= reach[:2]) & (spots <= reach[2:])).all(axis=1)]
     if len(near):
@@ -64,6 +67,14 @@ def nice_step(length: float) -> float:
     """The largest of 1, 2, 5 times a power of ten that is at most `length`."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(power * max(step for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))
+
+
+def _around_cameras(spots: np.ndarray, seen: Iterable[Footprint]) -> Box:
+    if not len(spots):
+        return np.zeros(4)
+    box = np.concatenate([spots.min(axis=0), spots.max(axis=0)])
+    near = shapely.box(*_grow(box, NEAR_CAMERAS))
+    return _join(box, bounds(footprint.area.intersection(near) for footprint in seen))
 
 
 def _join(a: Box, b: Box) -> Box:

@@ -1,16 +1,17 @@
-"""What each camera sees of each level: its image projected onto the ground, clipped by range and by floors.
+"""What each camera sees of each level: its image projected onto the ground, less what is hidden.
 
 The image is scanned along the axis that is nearer to the world's vertical. On each scan line the part that
 meets the ground within range is one interval; its ends are refined by bisection and carried to the map.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from shapely import Geometry, Polygon
 
+from geoloc.draw.shadow import shadows
 from geoloc.scene.camera import Camera
 from geoloc.scene.ground import MIN_DROP
 from geoloc.scene.lenses import Homography
@@ -34,8 +35,8 @@ class Footprint:
 def footprints(site: Site, range_m: float = 80.0) -> tuple[Footprint, ...]:
     """Footprints of all cameras, nearest `range_m` metres of ground only; levels not seen have none.
 
-    Floors above hide what is below them; walls and pillars are not considered. The range of a camera that
-    is known by a homography counts from the ground at the bottom of its image, as its place is not known.
+    Floors, walls and broad pillars hide what is behind them. A camera that is known by a homography has no
+    place: nothing hides from it, and its range counts from the ground at the bottom of its image.
     """
     found = []
     for camera in site.cameras:
@@ -65,9 +66,8 @@ def _areas(camera: Camera, site_map: SiteMap, range_m: float) -> dict[str, list[
         for surface in level.surfaces:
             seen = _outline(_plane_ground(camera, surface, range_m), camera.size, sideways)
             seen = _on_surface(seen, surface)
-            for other in _other_surfaces(site_map, surface):
-                if not seen.is_empty:
-                    seen = seen.difference(_shadow(camera.centre_world, other, surface, range_m))
+            if not seen.is_empty:
+                seen = seen.difference(shadows(site_map, level, surface, camera.centre_world, range_m))
             areas.setdefault(level.name, []).append(seen)
     return areas
 
@@ -141,41 +141,3 @@ def _refine(
 
 def _on_surface(area: Geometry, surface: Surface) -> Geometry:
     return area if surface.polygon.is_empty else area.intersection(surface.polygon)
-
-
-def _other_surfaces(site_map: SiteMap, surface: Surface) -> Iterator[Surface]:
-    return (other for level in site_map.levels for other in level.surfaces if other is not surface)
-
-
-def _shadow(centre: np.ndarray, other: Surface, surface: Surface, range_m: float) -> Geometry:
-    """Part of `surface`'s plane that `other` hides from `centre`: the piece between them, projected."""
-    x, y = centre[:2]
-    reach = shapely.box(x - range_m, y - range_m, x + range_m, y + range_m)
-    piece = reach if other.polygon.is_empty else other.polygon.intersection(reach)
-    a, b, c = other.plane
-    piece = _where_negative(piece, (a, b, c - centre[2] + 1e-3))  # below the camera
-    over = np.subtract(surface.plane, other.plane)
-    piece = _where_negative(piece, (over[0], over[1], over[2] + 1e-3))  # above the surface
-
-    def project(xy: np.ndarray) -> np.ndarray:
-        rays = np.column_stack([xy, other.z_at(xy)]) - centre
-        a, b, c = surface.plane
-        fall = a * rays[:, 0] + b * rays[:, 1] - rays[:, 2]
-        return centre[:2] + ((centre[2] - (a * x + b * y + c)) / fall)[:, None] * rays[:, :2]
-
-    return shapely.transform(piece, project).buffer(0)
-
-
-def _where_negative(area: Geometry, plane: tuple[float, float, float]) -> Geometry:
-    """The part of `area` in which a x + b y + c <= 0."""
-    a, b, c = plane
-    steep = np.hypot(a, b)
-    if area.is_empty or steep < 1e-12:
-        return area if c <= 0 else Polygon()
-    normal = np.array([a, b]) / steep
-    x0, y0, x1, y1 = area.bounds
-    middle = np.array([x0 + x1, y0 + y1]) / 2
-    foot = middle - (normal @ middle + c / steep) * normal
-    reach = 2 * np.hypot(x1 - x0, y1 - y0) + np.linalg.norm(foot - middle)
-    side, back = reach * np.array([-normal[1], normal[0]]), 2 * reach * normal
-    return area.intersection(Polygon([foot + side, foot - side, foot - side - back, foot + side - back]))

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import shapely
+from shapely import Geometry, Polygon
 
 from geoloc.draw.footprint import Footprint, near_point
 from geoloc.errors import unknown_name
@@ -109,9 +110,10 @@ def control_level(site_map: SiteMap, point: ControlPoint) -> str:
     return site_map.levels[int(np.argmin(np.where(np.isnan(away), np.inf, away)))].name
 
 
-def bounds(geometries: Iterable[shapely.Geometry]) -> np.ndarray:
+def bounds(geometries: Iterable[Geometry]) -> np.ndarray:
     """x0, y0, x1, y1 (4,) m around all of them; NaN if there are none."""
-    return shapely.total_bounds(np.array(list(geometries), dtype=object))
+    boxes = shapely.bounds(np.array([*geometries, Polygon()], dtype=object))
+    return np.concatenate([np.fmin.reduce(boxes[:, :2]), np.fmax.reduce(boxes[:, 2:])])
 
 
 def _runs(broken: np.ndarray) -> list[slice]:

@@ -18,6 +18,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.sitemap import Level, Place, SiteMap
 
 GRID_LINES = 4  # about so many along the longer side
+MANY = 7  # footprints on one level: from here on their outlines are fainter
 CAMERA_PT = 17.0  # length of a camera's sign
 
 
@@ -26,7 +27,7 @@ def paint_map(panel: Panel, site_map: SiteMap) -> None:
     level = site_map.level(panel.level)
     _paint_ground(panel, level)
     _paint_other_levels(panel, [other for other in site_map.levels if other is not level])
-    _paint_zones(panel, [zone for zone in site_map.zones if zone.level == level.name])
+    _paint_zones(panel, site_map.zones)
     _paint_stalls(panel, [stall for stall in site_map.stalls if stall.level == level.name])
     standing = [occluder.geometry for occluder in site_map.occluders if occluder.level == level.name]
     _paint_occluders(panel, standing)
@@ -39,7 +40,7 @@ def paint_footprints(panel: Panel, seen: Sequence[Footprint]) -> None:
     colour, (least, most, together) = panel.palette.footprint, FOOTPRINT_ALPHAS
     for area in areas:
         alpha = float(np.clip(together / len(areas), least, most))
-        panel.areas([area], (colour, alpha), 2.2, (colour, 0.45), OUTLINE_PT)
+        panel.areas([area], (colour, alpha), 2.2, (colour, 0.45 if len(areas) < MANY else 0.25), OUTLINE_PT)
     if areas:
         patch = Patch(facecolor=(colour, together), edgecolor=(colour, 0.6), linewidth=OUTLINE_PT)
         panel.explain(CAMERAS, "footprint of a camera", patch)
@@ -84,11 +85,15 @@ def _paint_other_levels(panel: Panel, others: Sequence[Level]) -> None:
 
 
 def _paint_zones(panel: Panel, zones: Sequence[Place]) -> None:
+    """Zones of the panel's level; a kind has the same colour on all levels."""
     palette = panel.palette
     for i, kind in enumerate(sorted({zone.kind for zone in zones})):
         face = palette.zones[i % len(palette.zones)]
         edge = blend(palette.muted, face, 0.35)
-        panel.areas([zone.polygon for zone in zones if zone.kind == kind], face, 0.7, edge, 0.5)
+        here = [zone.polygon for zone in zones if zone.kind == kind and zone.level == panel.level]
+        if not here:
+            continue
+        panel.areas(here, face, 0.7, edge, 0.5)
         panel.explain(MAP, one_line(kind, 24) or "zone", Patch(facecolor=face, edgecolor=edge, linewidth=0.6))
 
 

@@ -15,9 +15,10 @@ from geoloc.draw.words import one_line
 from geoloc.geometry.gaussian import ellipse
 from geoloc.scene.tables import Tracks
 
-SHORTEST_STEP_PT = 0.6  # path points nearer to each other than this are drawn as one
+SHORTEST_STEP_PT = 1.0  # path points nearer to each other than this are drawn as one
 ELLIPSE_EVERY_PT = 75.0  # along a path, and at least three ellipses' lengths apart
 LEADER_PT = 18.0  # a name farther than this from its point is joined to it by a line
+SHADES = 40  # of a fading path
 MARKER_SHAPES = ("x", "+", "D", "v")
 
 
@@ -26,13 +27,14 @@ def paint_paths(panel: Panel, tracks: Tracks, paths: Sequence[TrackPath]) -> Non
     steps, colours, times = [], [], []
     for path in paths:
         first, last = tracks.time[path.rows.start], tracks.time[path.rows.stop - 1]
+        shades = [_faded(panel, path.track, i / SHADES) for i in range(SHADES + 1)]
         for piece in path.pieces:
             rows = piece.start + _apart(panel.to_pt(tracks.xy[piece]))
             if tracks.level[piece.start] != panel.level or len(rows) < 2:
                 continue
-            youth = ((tracks.time[rows[1:]] - first) / (last - first)).round(2)
+            youth = (tracks.time[rows[1:]] - first) / (last - first)
             steps += list(np.stack([tracks.xy[rows[:-1]], tracks.xy[rows[1:]]], axis=1))
-            colours += [_faded(panel, path.track, y) for y in youth]
+            colours += [shades[i] for i in np.rint(SHADES * youth).astype(int)]
             times += tracks.time[rows[1:]].tolist()
     if steps:
         order = np.argsort(times, kind="stable")

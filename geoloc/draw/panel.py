@@ -78,9 +78,7 @@ class Panel:
     ) -> None:
         """Fill polygons and multipolygons, holes left out; `z` says what lies over what."""
         outlines = [_outline(area) for area in areas if not area.is_empty]
-        filled = PathCollection(
-            outlines, facecolors=[face], edgecolors=[edge], linewidths=[width_pt], zorder=z
-        )
+        filled = PathCollection(outlines, facecolors=[face], edgecolors=[edge], linewidths=[width_pt], zorder=z)
         self.axes.add_collection(filled, autolim=False)
 
     def lines(
@@ -102,9 +100,7 @@ class Panel:
         """One marker at each point (N, 2) m."""
         self.axes.add_artist(dot.line(xy, z))
 
-    def text(
-        self, xy: np.ndarray, words: str, size_pt: float, colour: str, z: float, bold: bool = False
-    ) -> None:
+    def text(self, xy: np.ndarray, words: str, size_pt: float, colour: str, z: float, bold: bool = False) -> None:
         """Words in one line, centred on a point (2,) m, with a halo that keeps them legible on lines."""
         text = self.axes.text(
             float(xy[0]), float(xy[1]), one_line(words), fontsize=size_pt, color=colour, family=FONT,

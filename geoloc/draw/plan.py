@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoloc.draw.extent import Box, choose_extent
-from geoloc.draw.files import write_whole
 from geoloc.draw.footprint import Footprint, footprints
 from geoloc.draw.layers import Markers, TrackPath, camera_levels, drawable, drawable_markers, track_paths
 from geoloc.draw.sheet import MIN_WIDTH, divide
 from geoloc.draw.style import DARK, LIGHT, Palette
 from geoloc.draw.words import counted, duration_text, time_text
+from geoloc.io.files import write_whole
 from geoloc.options import check_range
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
@@ -79,7 +79,8 @@ def draw_plan(
     seen = footprints(site, options.range_m)
     markers = drawable_markers(markers if markers is not None else Markers(), site.site_map)
     scene = _Scene(site, tracks, track_paths(tracks, options.gap_s), markers, seen, options)
-    return write_whole(path, _render(scene, names, title or site.name))
+    write_whole(path, _render(scene, names, title or site.name))
+    return Path(path)
 
 
 def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
@@ -89,7 +90,7 @@ def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
 
     from geoloc.draw.furniture import header, legend, note, scale_and_north
 
-    box = choose_extent(scene.site, scene.tracks.xy if len(scene.tracks) else scene.markers.xy)
+    box = choose_extent(scene.site, scene.seen, scene.tracks.xy if len(scene.tracks) else scene.markers.xy)
     sheet, scale = divide(len(levels), box, (scene.options.width_in, scene.options.height_in))
     figure = Figure(facecolor=scene.palette.paper)
     FigureCanvasAgg(figure)
@@ -102,7 +103,7 @@ def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
         panel.axes.set_position(sheet.panel(i))
     header(figure, scene.palette, title, _summary(scene))
     letter = "y" if scene.site.site_map.datum is None else "N"
-    scale_and_north(figure, scene.palette, scale, letter, sheet.map_right)
+    scale_and_north(figure, scene.palette, scale, letter, sheet.right)
     legend(figure, scene.palette, entries, sheet)
     note(figure, scene.palette, _origin_text(scene.site))
     stream = BytesIO()

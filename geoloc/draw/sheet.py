@@ -9,7 +9,7 @@ SIDE, HEADER, GAP, PANEL_TITLE, TICKS, NOTE = 0.42, 0.92, 0.34, 0.30, 0.26, 0.48
 BESIDE = 2.35  # width of a legend beside the panels
 LEGEND_PT = SUBTITLE_PT - 1
 LEGEND_LINE = 1.68 * LEGEND_PT / 72
-MIN_WIDTH = 7.0
+MIN_WIDTH = 7.8
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Sheet:
         return left / self.width, bottom / self.height, self.size[0] / self.width, self.size[1] / self.height
 
     @property
-    def map_right(self) -> float:
-        """Right edge of the panels, from the figure's left."""
-        return self._indent + self._map_width
+    def right(self) -> float:
+        """Right edge of the panels or of the legend beside them, from the figure's left."""
+        return self.width - SIDE if self.beside else self._indent + self._map_width
 
     @property
     def _indent(self) -> float:

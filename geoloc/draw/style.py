@@ -48,7 +48,7 @@ LIGHT = Palette(
     control="#9a5b24",
     accent="#2f62a8",
     zones=("#e3e9f1", "#dcefe2", "#f8edd6", "#efe2f2", "#d9eef1"),
-    markers=("#b7791f", "#0f766e", "#9d174d", "#4b5563"),
+    markers=("#36404d", "#d61f8c", "#0b7a75", "#8a6d00"),
     tracks=(
         "#2b6cb0", "#d4572f", "#2c8a63", "#8552bd", "#bf8010", "#bd3f78",
         "#1f8fa3", "#7b5f42", "#5b861b", "#4c57cf", "#a83240", "#45707f",
@@ -72,7 +72,7 @@ DARK = Palette(
     control="#dd9f63",
     accent="#7fb0f5",
     zones=("#28354a", "#263d36", "#3d3729", "#382d42", "#243c43"),
-    markers=("#e0ab54", "#4fc3b5", "#ec7fb0", "#aab4c0"),
+    markers=("#d5dbe3", "#ff7ac3", "#3fd0c4", "#d9bb3f"),
     tracks=(
         "#6aa9f0", "#f2875f", "#5cc79a", "#b58ae8", "#e6b04c", "#ec7fb0",
         "#58c4d8", "#c2a17e", "#9dcb55", "#929bf7", "#ee7a86", "#8bbac9",

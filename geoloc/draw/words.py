@@ -2,12 +2,17 @@
 
 import numpy as np
 
-UTC_FROM = 1e8  # times above are Unix times; below they are seconds of a recording without a date
+UNIX_TIMES = (1e8, 1e11)  # s; times outside are seconds of a recording without a date
+
+
+def is_unix(time: float) -> bool:
+    """Whether a time can be meant as a date."""
+    return UNIX_TIMES[0] <= time < UNIX_TIMES[1]
 
 
 def time_text(time: float, with_date: bool = False) -> str:
     """A time as UTC, or as seconds where it is not a Unix time."""
-    if time < UTC_FROM:
+    if not is_unix(time):
         return f"{time:.1f} s"
     moment = np.datetime64(round(time * 1000), "ms").astype("datetime64[s]").item()
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if with_date else f"{moment:%H:%M:%S}"

@@ -90,9 +90,7 @@ def walk(track, times, xy, level, sigma=0.15, label="person", state="confirmed")
     same = {"track": track, "level": level, "label": label, "state": state}
     bias_cov = np.tile(0.05**2 * np.eye(2), (n, 1, 1))
     columns = {name: np.full(n, value) for name, value in same.items()}
-    return Tracks(
-        time=times, object=np.arange(n), xy=xy, velocity=velocity, cov=cov, bias_cov=bias_cov, **columns
-    )
+    return Tracks(time=times, object=np.arange(n), xy=xy, velocity=velocity, cov=cov, bias_cov=bias_cov, **columns)
 
 
 def crowd(rng, n=30, seconds=20.0, start=0.0):
