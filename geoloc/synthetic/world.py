@@ -32,7 +32,7 @@ class TrafficOptions:
     parked_share: float = 0.6  # of the cars stand in a stall at the start
     leaving_share: float = 0.3  # of the cars that stand at the start leave during the recording
     warmup: float = 40.0  # s of traffic before the first row
-    start_time: float = 1_700_000_000.0  # Unix s of the first row
+    start_time: float = 1_700_000_000.05  # Unix s of the first row
 
     def __post_init__(self) -> None:
         check_range(self, duration=(0.1, 86400), rate=(0.1, 1000), n_cars=(0, 100_000), n_people=(0, 100_000))
