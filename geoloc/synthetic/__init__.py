@@ -11,10 +11,23 @@ from geoloc.synthetic.plaza import plaza
 from geoloc.synthetic.sensor import Observation, draw_true_site, observe
 from geoloc.synthetic.simulate import simulate
 from geoloc.synthetic.streets import grid_site, intersection
-from geoloc.synthetic.truth import Sightings, Truth
+from geoloc.synthetic.truth import Glimpses, Truth
 from geoloc.synthetic.world import Light, TrafficOptions, Walk, World
 
 __all__ = [
-    "Light", "Observation", "SensorOptions", "Sightings", "TrafficOptions", "Truth", "Walk", "World",
-    "draw_true_site", "garage", "grid_site", "intersection", "observe", "plaza", "simulate",
+    "Glimpses",
+    "Light",
+    "Observation",
+    "SensorOptions",
+    "TrafficOptions",
+    "Truth",
+    "Walk",
+    "World",
+    "draw_true_site",
+    "garage",
+    "grid_site",
+    "intersection",
+    "observe",
+    "plaza",
+    "simulate",
 ]

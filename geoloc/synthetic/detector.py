@@ -9,7 +9,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.tables import Detections
 from geoloc.synthetic.occlusion import Scenery, covered
 from geoloc.synthetic.shapes import INNER, body_points, may_see, project_bodies
-from geoloc.synthetic.truth import Sightings, Truth
+from geoloc.synthetic.truth import Glimpses, Truth
 
 SCORE_SPREAD = 18.0  # of the Beta distribution of scores: larger is tighter
 FALSE_SCORE = (1.6, 5.0)  # Beta parameters of false alarms' scores: 0.24 on average
@@ -29,7 +29,9 @@ class SensorOptions:
     min_height_px: float = 24.0  # lower boxes are never detected; misses are more probable up to twice this
     false_alarms: float = 0.2  # mean number a frame
     clock_sigma: float = 0.01  # s, standard deviation of the cameras' clock offsets
-    calibration_error: float = 1.0  # true cameras and floors deviate by this × what calib_cov and sigma_z state
+    calibration_error: float = (
+        1.0  # true cameras and floors deviate by this × what calib_cov and sigma_z state
+    )
     embedding_size: int = 0  # appearance vector of each box; 0: none
     embedding_sigma: float = 0.5  # noise on it, relative to the vector's length
 
@@ -55,7 +57,7 @@ class Report:
 
     detections: Detections
     object: np.ndarray  # (N,) true object of each detection; -1: a false alarm
-    sightings: Sightings  # their `detection` is the row of `detections`
+    glimpses: Glimpses  # their `detection` is the row of `detections`
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,11 @@ def look(camera: Camera, truth: Truth, poses: Poses, scenery: Scenery, min_heigh
 
 
 def detect(
-    camera: Camera, truth: Truth, view: View, looks: dict[int, np.ndarray], options: SensorOptions,
+    camera: Camera,
+    truth: Truth,
+    view: View,
+    looks: dict[int, np.ndarray],
+    options: SensorOptions,
     stream: np.random.Generator,
 ) -> Report:
     """Boxes of what the detector finds in `view`, with its errors, and false alarms."""
@@ -123,18 +129,20 @@ def detect(
     score = stream.beta(SCORE_SPREAD * mean, SCORE_SPREAD * (1.0 - mean))
     hits = np.flatnonzero(found)
     false = _false_alarms(camera, truth, options, stream)
-    detections = Detections.concat([
-        Detections(
-            time=seen.time[hits],
-            camera=np.full(len(hits), camera.name),
-            box=box[hits],
-            label=seen.label[hits],
-            score=score[hits],
-            embedding=_embed(seen.object[hits], looks, options, stream),
-        ),
-        false.replace(embedding=_embed(np.full(len(false), -1), looks, options, stream)),
-    ])
-    sightings = Sightings(
+    detections = Detections.concat(
+        [
+            Detections(
+                time=seen.time[hits],
+                camera=np.full(len(hits), camera.name),
+                box=box[hits],
+                label=seen.label[hits],
+                score=score[hits],
+                embedding=_embed(seen.object[hits], looks, options, stream),
+            ),
+            false.replace(embedding=_embed(np.full(len(false), -1), looks, options, stream)),
+        ]
+    )
+    glimpses = Glimpses(
         time=seen.time,
         camera=np.full(len(seen), camera.name),
         object=seen.object,
@@ -142,7 +150,7 @@ def detect(
         hidden=view.hidden,
         detection=np.where(found, np.cumsum(found) - 1, -1),
     )
-    return Report(detections, np.append(seen.object[hits], np.full(len(false), -1)), sightings)
+    return Report(detections, np.append(seen.object[hits], np.full(len(false), -1)), glimpses)
 
 
 def appearance(truth: Truth, size: int, stream: np.random.Generator) -> dict[int, np.ndarray]:
@@ -178,7 +186,10 @@ def _false_alarms(
     height = np.exp(stream.uniform(np.log(30.0), np.log(250.0), n))
     label = labels[stream.integers(0, max(len(labels), 1), n)] if len(labels) else np.full(0, "")
     half = 0.5 * height * np.where(label == "person", 0.4, 1.5)
-    middle, bottom = stream.uniform(0, camera.size[0], n), stream.uniform(height, np.maximum(camera.size[1], height))
+    middle, bottom = (
+        stream.uniform(0, camera.size[0], n),
+        stream.uniform(height, np.maximum(camera.size[1], height)),
+    )
     box = _cut(camera, np.column_stack([middle - half, bottom - height, middle + half, bottom]))
     score = stream.beta(*FALSE_SCORE, n)
     return Detections(time=time, camera=np.full(n, camera.name), box=box, label=label, score=score)

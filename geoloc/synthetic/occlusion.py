@@ -22,9 +22,7 @@ class Scenery:
                 z = level.z_at(xy)
                 # where a wall stands beside its level its foot has the level's nearest height
                 z = np.where(np.isfinite(z), z, np.nanmean(z) if np.isfinite(z).any() else 0.0)
-                faces += [
-                    [*xy[i], *xy[i + 1], z[i], z[i + 1], occluder.height] for i in range(len(xy) - 1)
-                ]
+                faces += [[*xy[i], *xy[i + 1], z[i], z[i + 1], occluder.height] for i in range(len(xy) - 1)]
         self.faces = np.array(faces, float).reshape(-1, 7)  # x, y of both ends, both feet's z, height; m
 
     def sees(self, centre: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -85,10 +83,16 @@ def covered(frame: np.ndarray, box: np.ndarray, depth: np.ndarray, pixels: np.nd
     counts = np.diff(np.append(starts, len(frame)))
     n_others = np.repeat(counts, counts)
     far = np.repeat(np.arange(len(frame)), n_others)
-    near = np.arange(len(far)) - np.repeat(np.cumsum(n_others) - n_others, n_others) + np.repeat(starts, counts)[far]
+    near = (
+        np.arange(len(far))
+        - np.repeat(np.cumsum(n_others) - n_others, n_others)
+        + np.repeat(starts, counts)[far]
+    )
     keep = (depth[near] < depth[far]) & (solid[near, 0] < box[far, 2]) & (solid[near, 2] > box[far, 0])
     keep &= (solid[near, 1] < box[far, 3]) & (solid[near, 3] > box[far, 1])
     near, far = near[keep], far[keep]
-    behind = (pixels[far] >= solid[near, None, :2]).all(axis=2) & (pixels[far] <= solid[near, None, 2:]).all(axis=2)
+    behind = (pixels[far] >= solid[near, None, :2]).all(axis=2) & (pixels[far] <= solid[near, None, 2:]).all(
+        axis=2
+    )
     np.logical_or.at(hidden, far, behind)
     return hidden

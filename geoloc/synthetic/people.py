@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 
 from geoloc.synthetic.truth import Truth
-from geoloc.synthetic.world import TrafficOptions, Walk, World
+from geoloc.synthetic.world import TrafficOptions, World
 
 DT = 0.1  # s, longest inner step
 RELAX = 0.6  # s to take up the wished velocity
@@ -77,14 +77,21 @@ class _Walkers:
         rows = []
         for _ in range(n_frames):
             crowd = self.crowd
-            rows.append((crowd.number.copy(), crowd.xy.copy(), crowd.velocity.copy(), crowd.facing, crowd.size.copy()))
+            rows.append(
+                (crowd.number.copy(), crowd.xy.copy(), crowd.velocity.copy(), crowd.facing, crowd.size.copy())
+            )
             for _ in range(inner):
                 self._step(dt)
         times = options.start_time + np.arange(n_frames) / options.rate
         return self._truth(times, *(np.concatenate(column) for column in zip(*rows, strict=True)))
 
     def _truth(
-        self, times: np.ndarray, number: np.ndarray, xy: np.ndarray, velocity: np.ndarray, facing: np.ndarray,
+        self,
+        times: np.ndarray,
+        number: np.ndarray,
+        xy: np.ndarray,
+        velocity: np.ndarray,
+        facing: np.ndarray,
         size: np.ndarray,
     ) -> Truth:
         level = np.array([walk.level for walk in self.world.walks])[np.tile(self.crowd.walk, len(times))]
@@ -106,9 +113,18 @@ class _Walkers:
         n = len(walk)
         xy = np.array([self._points(int(i), 1)[0] for i in walk])
         crowd = _Crowd(
-            walk=walk, number=np.zeros(n, int), xy=xy, velocity=np.zeros((n, 2)), facing=np.ones((n, 2)),
-            goal=xy.copy(), pace=np.zeros(n), wait=np.zeros(n), nearest=np.full(n, np.inf),
-            since=np.zeros(n), departs=np.zeros(n, bool), size=np.zeros((n, 3)),
+            walk=walk,
+            number=np.zeros(n, int),
+            xy=xy,
+            velocity=np.zeros((n, 2)),
+            facing=np.ones((n, 2)),
+            goal=xy.copy(),
+            pace=np.zeros(n),
+            wait=np.zeros(n),
+            nearest=np.full(n, np.inf),
+            since=np.zeros(n),
+            departs=np.zeros(n, bool),
+            size=np.zeros((n, 3)),
         )
         for i in range(n):
             self._newcomer(crowd, i, xy[i])
@@ -121,7 +137,9 @@ class _Walkers:
         crowd.pace[i] = np.clip(self.rng.normal(1.3, 0.2), 0.8, 1.8)
         crowd.wait[i] = 0.0
         self._new_goal(crowd, i)
-        if i and crowd.walk[i] == crowd.walk[i - 1] and self.rng.random() < P_TOGETHER:  # walks with the one before: same goal and pace
+        if (
+            i and crowd.walk[i] == crowd.walk[i - 1] and self.rng.random() < P_TOGETHER
+        ):  # walks with the one before: same goal and pace
             crowd.goal[i] = crowd.goal[i - 1] + self.rng.uniform(-0.7, 0.7, 2)
             crowd.pace[i], crowd.departs[i] = crowd.pace[i - 1], crowd.departs[i - 1]
         crowd.facing[i] = crowd.goal[i] - xy
@@ -135,7 +153,9 @@ class _Walkers:
         if choice < P_MEET and len(standing):
             other = standing[self.rng.integers(len(standing))]
             angle = self.rng.uniform(0, 2 * np.pi, 12)
-            found = self._walkable(crowd, i, crowd.xy[other] + 0.9 * np.column_stack([np.cos(angle), np.sin(angle)]))
+            found = self._walkable(
+                crowd, i, crowd.xy[other] + 0.9 * np.column_stack([np.cos(angle), np.sin(angle)])
+            )
             crowd.wait[other] += self.rng.uniform(*STAND)
         elif choice < P_MEET + P_DOOR and len(doors):
             found = self._walkable(crowd, i, self.rng.permutation(doors))
@@ -188,7 +208,9 @@ class _Walkers:
         for i in np.flatnonzero(arrived & crowd.departs):
             doors = self.world.walks[crowd.walk[i]].doors
             door = doors[self.rng.integers(len(doors))]
-            if np.linalg.norm(crowd.xy[~self.strangers[i]] - door, axis=1).min(initial=np.inf) > NEAR:  # else it waits until the way in is free
+            if (
+                np.linalg.norm(crowd.xy[~self.strangers[i]] - door, axis=1).min(initial=np.inf) > NEAR
+            ):  # else it waits until the way in is free
                 self._newcomer(crowd, i, door)
         for i in np.flatnonzero(arrived & ~crowd.departs):
             crowd.wait[i] = self.rng.uniform(*STAND) if self.rng.random() < 0.6 else 0.0

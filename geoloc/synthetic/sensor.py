@@ -11,7 +11,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections
 from geoloc.synthetic.detector import Poses, Report, SensorOptions, appearance, detect, look
 from geoloc.synthetic.occlusion import Scenery
-from geoloc.synthetic.truth import Sightings, Truth
+from geoloc.synthetic.truth import Glimpses, Truth
 from geoloc.synthetic.world import World
 
 
@@ -24,7 +24,7 @@ class Observation:
     object: np.ndarray  # (N,) true object of each detection; -1: a false alarm
     true_site: Site  # as it is: cameras and floors from which the detections were made
     truth: Truth  # as it is: on the true floors
-    sightings: Sightings
+    glimpses: Glimpses
     clock_offset: dict[str, float]  # s that each camera's stamps are ahead of true time
     options: SensorOptions
 
@@ -52,8 +52,8 @@ def observe(
         offsets[camera.name] = float(options.clock_sigma * stream.standard_normal())
         view = look(camera, truth, poses, scenery, options.min_height_px)
         reports.append(detect(camera, truth, view, looks, options, stream))
-    detections, objects, sightings = _gather(reports, offsets)
-    return Observation(detections, world.site, objects, true_site, truth, sightings, offsets, options)
+    detections, objects, glimpses = _gather(reports, offsets)
+    return Observation(detections, world.site, objects, true_site, truth, glimpses, offsets, options)
 
 
 def draw_true_site(site: Site, scale: float, seed: int) -> Site:
@@ -80,7 +80,9 @@ def _draw_camera(camera: Camera, scale: float, stream: np.random.Generator) -> C
     error = scale * vectors @ (np.sqrt(np.maximum(values, 0.0)) * stream.standard_normal(len(values)))
     params = camera.lens.params.copy()
     params[camera.freed_index] += error[6:]
-    return replace(camera, cam_from_world=perturb(camera.cam_from_world, error[:6]), lens=type(camera.lens)(params))
+    return replace(
+        camera, cam_from_world=perturb(camera.cam_from_world, error[:6]), lens=type(camera.lens)(params)
+    )
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:
@@ -95,19 +97,21 @@ def _on_floors(truth: Truth, site: Site) -> Truth:
     return truth.replace(xyz=xyz)
 
 
-def _gather(reports: list[Report], offsets: dict[str, float]) -> tuple[Detections, np.ndarray, Sightings]:
+def _gather(reports: list[Report], offsets: dict[str, float]) -> tuple[Detections, np.ndarray, Glimpses]:
     """All cameras' reports in order of time; ids say nothing about which object it is."""
-    detections = Detections.concat([
-        report.detections.replace(time=report.detections.time + offsets[name])
-        for report, name in zip(reports, offsets, strict=True)
-    ])
+    detections = Detections.concat(
+        [
+            report.detections.replace(time=report.detections.time + offsets[name])
+            for report, name in zip(reports, offsets, strict=True)
+        ]
+    )
     order = np.lexsort((detections.box[:, 0], detections.camera, detections.time))
     place = np.empty(len(order), dtype=int)
     place[order] = np.arange(len(order))
     objects = np.concatenate([report.object for report in reports])[order]
     before = np.cumsum([0] + [len(report.object) for report in reports[:-1]])
-    sightings = []
+    glimpses = []
     for report, start in zip(reports, before, strict=True):
-        local = report.sightings.detection
-        sightings.append(report.sightings.replace(detection=np.where(local < 0, -1, place[local + start])))
-    return detections.take(order).replace(id=np.arange(len(order))), objects, Sightings.concat(sightings)
+        local = report.glimpses.detection
+        glimpses.append(report.glimpses.replace(detection=np.where(local < 0, -1, place[local + start])))
+    return detections.take(order).replace(id=np.arange(len(order))), objects, Glimpses.concat(glimpses)

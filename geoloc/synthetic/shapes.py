@@ -10,11 +10,16 @@ _SIDES = (-0.5, 0.0, 0.5)
 BOX = np.array([(x, y, z) for x in _SIDES for y in _SIDES for z in (0.0, 0.5, 1.0)])
 _RING = np.column_stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)]) / 2
 # of a person: feet, hips, shoulders and the top of the head
-PERSON = np.concatenate([
-    np.column_stack([share * _RING, np.full(8, z)]) for z, share in ((0.0, 0.6), (0.5, 0.8), (0.82, 1.0), (1.0, 0.3))
-])
+PERSON = np.concatenate(
+    [
+        np.column_stack([share * _RING, np.full(8, z)])
+        for z, share in ((0.0, 0.6), (0.5, 0.8), (0.82, 1.0), (1.0, 0.3))
+    ]
+)
 # inside a body, each standing for as much of it: what of it is hidden is counted on these
-INNER = np.array([(x, y, z) for x in (-0.36, -0.12, 0.12, 0.36) for y in (-0.25, 0.25) for z in (0.2, 0.5, 0.8)])
+INNER = np.array(
+    [(x, y, z) for x in (-0.36, -0.12, 0.12, 0.36) for y in (-0.25, 0.25) for z in (0.2, 0.5, 0.8)]
+)
 
 
 def body_points(truth: Truth, unit: np.ndarray) -> np.ndarray:
@@ -50,7 +55,9 @@ def may_see(camera: Camera, truth: Truth, min_height_px: float) -> np.ndarray:
     stretch = 1.0 / np.clip(cos, 0.5, 1.0) ** 2  # of a pinhole's image away from its middle
     size = 2.0 * radius * max(camera.lens.params[:2]) * stretch / np.maximum(distance - radius, 0.1)
     width, height = camera.size
-    corners = camera.lens.unproject(np.array([[u, v] for u in (-0.5, width - 0.5) for v in (-0.5, height - 0.5)]))
+    corners = camera.lens.unproject(
+        np.array([[u, v] for u in (-0.5, width - 0.5) for v in (-0.5, height - 0.5)])
+    )
     widest = float(np.arccos(np.clip(np.nanmin(corners[:, 2]), -1, 1)))
     angle = np.arccos(np.clip(cos, -1, 1))
     near = np.arcsin(np.clip(radius / np.maximum(distance, 1e-9), 0, 1))

@@ -19,8 +19,10 @@ def simulate(world: World, rng: np.random.Generator, options: TrafficOptions | N
     """
     options = options or world.traffic
     cars, people = rng.spawn(2)
-    truth = Truth.concat([
-        simulate_cars(world, options, cars),
-        simulate_people(world, options, people, first=options.n_cars),
-    ])
+    truth = Truth.concat(
+        [
+            simulate_cars(world, options, cars),
+            simulate_people(world, options, people, first=options.n_cars),
+        ]
+    )
     return truth.take(np.lexsort((truth.object, truth.time)))

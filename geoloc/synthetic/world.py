@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -79,7 +80,9 @@ class World:
         known = {stall.name for stall in self.site.site_map.stalls}
         for stall, lane in self.access.items():
             if stall not in known or lane not in self.lanes.edges:
-                raise InputError(f"world {self.site.name!r}: stall {stall!r} or its lane {lane} does not exist")
+                raise InputError(
+                    f"world {self.site.name!r}: stall {stall!r} or its lane {lane} does not exist"
+                )
 
     def nodes_that_are(self, kind: str) -> list[str]:
         """Names of the lane nodes marked `entrance` or `exit`, in the order in which they were added."""
@@ -89,7 +92,7 @@ class World:
 def add_lane(lanes: nx.DiGraph, nodes: Iterable[str], level: str, speed: float) -> None:
     """Add the edges that join `nodes` in order, on one level, with one speed limit (m/s)."""
     names = list(nodes)
-    for a, b in zip(names, names[1:], strict=False):
+    for a, b in pairwise(names):
         length = float(np.linalg.norm(np.subtract(lanes.nodes[b]["xy"], lanes.nodes[a]["xy"])))
         lanes.add_edge(a, b, level=level, speed=speed, length=length)
 
