@@ -1,0 +1,33 @@
+"""Synthetic worlds: sites with moving cars and people, seen by cameras with stated errors, with their truth.
+
+>>> world = garage()                                                   # doctest: +SKIP
+>>> truth = simulate(world, np.random.default_rng(1))                  # doctest: +SKIP
+>>> seen = observe(world, truth, np.random.default_rng(2))             # doctest: +SKIP
+"""
+
+from geoloc.synthetic.detector import SensorOptions
+from geoloc.synthetic.garage import garage
+from geoloc.synthetic.plaza import plaza
+from geoloc.synthetic.sensor import Observation, draw_true_site, observe
+from geoloc.synthetic.simulate import simulate
+from geoloc.synthetic.streets import grid_site, intersection
+from geoloc.synthetic.truth import Glimpses, Truth
+from geoloc.synthetic.world import Light, TrafficOptions, Walk, World
+
+__all__ = [
+    "Glimpses",
+    "Light",
+    "Observation",
+    "SensorOptions",
+    "TrafficOptions",
+    "Truth",
+    "Walk",
+    "World",
+    "draw_true_site",
+    "garage",
+    "grid_site",
+    "intersection",
+    "observe",
+    "plaza",
+    "simulate",
+]

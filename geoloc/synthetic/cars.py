@@ -105,7 +105,10 @@ class _Traffic:
                 heapq.heappush(self.wishes, (step + RETRY, number))
 
     def _populate(self) -> None:
-        stalls = [str(name) for name in self.rng.permutation(sorted(p.name for p in self.world.site.site_map.stalls))]
+        stalls = [
+            str(name)
+            for name in self.rng.permutation(sorted(p.name for p in self.world.site.site_map.stalls))
+        ]
         n_parked = min(round(self.options.parked_share * self.options.n_cars), len(stalls))
         for number in range(self.options.n_cars):
             car = _Car(number, np.round(self.rng.uniform(*SIZES), 2))
@@ -170,4 +173,3 @@ class _Traffic:
         track = np.column_stack([pose[:, :2], _heights(self.world, level, pose[:, :2]), pose[:, 2]])
         self.occupancy.add(car.number, track, car.size, int(steps[0]), stays=not leaves)
         return True
-

@@ -1,4 +1,4 @@
-"""The garage: two levels above each other, a ramp, pillars, walls, 80 stalls, 13 cameras.
+"""The garage: two levels above each other, a ramp, pillars, walls, 80 stalls, 14 cameras.
 
 Every level is a one-way loop, counter-clockwise, with two aisles; cars come in at the south-west, leave at
 the north-west, and change levels on a two-way ramp in the east. The upper level is open to the sky.
@@ -43,7 +43,8 @@ def garage() -> World:
         control_points=tuple(_control_points()),
     )
     walks = tuple(
-        Walk(level, rectangle(6.0, 32.6, 36.0, 34.4), np.array([[6.3, 33.5], [35.7, 33.5]])) for level in levels
+        Walk(level, rectangle(6.0, 32.6, 36.0, 34.4), np.array([[6.3, 33.5], [35.7, 33.5]]))
+        for level in levels
     )
     traffic = TrafficOptions(duration=120.0, rate=5.0, n_cars=60, n_people=6)
     return World(Site("garage", tuple(_cameras()), site_map), _lanes(), dict(_access(stalls)), walks, traffic)
@@ -53,8 +54,14 @@ def _levels() -> tuple[Level, Level]:
     x0, y0, x1, y1 = RAMP
     slope = STOREY / (y1 - y0)
     # floors and ramp overlap by 0.2 m, so that no car falls between two pieces
-    p1 = union_all([rectangle(-12, 4, 0, 12), rectangle(-12, 20, 0, 28), rectangle(0, 0, 45, 35),
-                    rectangle(45, 0, 57, y0 + 0.2)])
+    p1 = union_all(
+        [
+            rectangle(-12, 4, 0, 12),
+            rectangle(-12, 20, 0, 28),
+            rectangle(0, 0, 45, 35),
+            rectangle(45, 0, 57, y0 + 0.2),
+        ]
+    )
     p2 = union_all([rectangle(0, 0, 45, 35), rectangle(37, 32, 57, 45)])
     p2 = p2.difference(rectangle(x0, y0, x1, y1))
     ramp = Surface((0.0, slope, -slope * y0), rectangle(x0, y0 - 0.2, x1, y1), SIGMA_Z)
@@ -72,7 +79,12 @@ def _stalls(level: str, row: str) -> list[tuple[Place, str]]:
     near = AISLES[aisle] + 3.0 * side
     low, high = sorted((near, near + STALL[1] * side))
     return [
-        (zone(f"{level}-{row}{i + 1:02d}", level, (x - STALL[0] / 2, low, x + STALL[0] / 2, high), "stall"), aisle)
+        (
+            zone(
+                f"{level}-{row}{i + 1:02d}", level, (x - STALL[0] / 2, low, x + STALL[0] / 2, high), "stall"
+            ),
+            aisle,
+        )
         for i, x in enumerate(first + step * _offsets())
     ]
 
@@ -80,7 +92,10 @@ def _stalls(level: str, row: str) -> list[tuple[Place, str]]:
 def _access(stalls: list[tuple[Place, str]]) -> list[tuple[str, tuple[str, str]]]:
     ends = {"S": {"P1": ("sw", "s1"), "P2": ("sw", "se")}, "N": {"P1": ("ne", "nw"), "P2": ("n1", "nw")}}
     return [
-        (place.name, (f"{place.level}_{ends[aisle][place.level][0]}", f"{place.level}_{ends[aisle][place.level][1]}"))
+        (
+            place.name,
+            (f"{place.level}_{ends[aisle][place.level][0]}", f"{place.level}_{ends[aisle][place.level][1]}"),
+        )
         for place, aisle in stalls
     ]
 
@@ -95,13 +110,28 @@ def _lanes() -> nx.DiGraph:
     lanes.add_node("in_gate", xy=(-3, 8), stop=GATE)
     lanes.add_node("out_gate", xy=(-3, 24), stop=GATE)
     lanes.add_node("out", xy=(-11, 24), exit=True)
-    lanes.add_nodes_from((name, {"xy": xy}) for name, xy in {
-        "up_1": (45, 6.25), "up_2": (53.75, 6.25), "up_foot": (53.75, 14), "up_head": (53.75, 34),
-        "up_3": (53.75, 42), "up_4": (40, 42), "up_5": (40, 24),
-        "down_1": (43.3, 30), "down_2": (43.3, 38), "down_3": (50.25, 38), "down_head": (50.25, 34),
-        "down_foot": (50.25, 14), "down_4": (50.25, 10), "down_5": (42, 10),
-    }.items())
-    add_lane(lanes, ["in", "in_gate", "P1_sw", "P1_s1", "P1_se", "P1_e1", "P1_ne", "P1_nw", "P1_sw"], "P1", SPEED)
+    lanes.add_nodes_from(
+        (name, {"xy": xy})
+        for name, xy in {
+            "up_1": (45, 6.25),
+            "up_2": (53.75, 6.25),
+            "up_foot": (53.75, 14),
+            "up_head": (53.75, 34),
+            "up_3": (53.75, 42),
+            "up_4": (40, 42),
+            "up_5": (40, 24),
+            "down_1": (43.3, 30),
+            "down_2": (43.3, 38),
+            "down_3": (50.25, 38),
+            "down_head": (50.25, 34),
+            "down_foot": (50.25, 14),
+            "down_4": (50.25, 10),
+            "down_5": (42, 10),
+        }.items()
+    )
+    add_lane(
+        lanes, ["in", "in_gate", "P1_sw", "P1_s1", "P1_se", "P1_e1", "P1_ne", "P1_nw", "P1_sw"], "P1", SPEED
+    )
     add_lane(lanes, ["P1_nw", "out_gate", "out"], "P1", SPEED)
     add_lane(lanes, ["P2_sw", "P2_se", "P2_e1", "P2_ne", "P2_n1", "P2_nw", "P2_sw"], "P2", SPEED)
     add_lane(lanes, ["P1_s1", "up_1", "up_2", "up_foot"], "P1", SPEED)
@@ -112,7 +142,10 @@ def _lanes() -> nx.DiGraph:
 
 
 def _zones() -> list[Place]:
-    zones = [zone("entrance", "P1", (-12, 5, 0, 11), "entrance"), zone("exit", "P1", (-12, 21, 0, 27), "exit")]
+    zones = [
+        zone("entrance", "P1", (-12, 5, 0, 11), "entrance"),
+        zone("exit", "P1", (-12, 21, 0, 27), "exit"),
+    ]
     for level in ("P1", "P2"):
         zones += [
             zone(f"{level} aisle south", level, (0, 5, 45, 11), "lane"),
@@ -132,12 +165,17 @@ def _zones() -> list[Place]:
 def _walls() -> list[Occluder]:
     x0, y0, x1, y1 = RAMP
     p1 = {
-        "south": [(0, 0), (57, 0), (57, 14), (55.5, 14)], "west": [(0, 12), (0, 20)], "southwest": [(0, 0), (0, 4)],
-        "north": [(0, 28), (0, 35), (45, 35), (45, 14), (48.5, 14)], "core": [(13.0, 16), (25.0, 16)],
+        "south": [(0, 0), (57, 0), (57, 14), (55.5, 14)],
+        "west": [(0, 12), (0, 20)],
+        "southwest": [(0, 0), (0, 4)],
+        "north": [(0, 28), (0, 35), (45, 35), (45, 14), (48.5, 14)],
+        "core": [(13.0, 16), (25.0, 16)],
     }
     p2 = {
-        "south": [(0, 35), (0, 0), (45, 0), (45, 32)], "north": [(0, 35), (37, 35), (37, 45), (57, 45), (57, 32)],
-        "mouth": [(45, 32), (48.5, 32)], "mouth east": [(55.5, 32), (57, 32)],
+        "south": [(0, 35), (0, 0), (45, 0), (45, 32)],
+        "north": [(0, 35), (37, 35), (37, 45), (57, 45), (57, 32)],
+        "mouth": [(45, 32), (48.5, 32)],
+        "mouth east": [(55.5, 32), (57, 32)],
     }
     walls = [Occluder(f"P1 wall {name}", "P1", LineString(line), STOREY) for name, line in p1.items()]
     walls += [Occluder(f"P2 parapet {name}", "P2", LineString(line), 1.0) for name, line in p2.items()]
@@ -151,7 +189,9 @@ def _walls() -> list[Occluder]:
 
 def _pillars() -> list[Occluder]:
     offsets = _offsets()
-    gaps = np.array([offsets[0] - 1.7, (offsets[2] + offsets[3]) / 2, (offsets[6] + offsets[7]) / 2, offsets[9] + 1.7])
+    gaps = np.array(
+        [offsets[0] - 1.7, (offsets[2] + offsets[3]) / 2, (offsets[6] + offsets[7]) / 2, offsets[9] + 1.7]
+    )
     pillars = []
     for row, (aisle, side, first, step) in ROWS.items():
         y = AISLES[aisle] + 5.5 * side
@@ -168,23 +208,28 @@ def _control_points() -> list[ControlPoint]:
         for level, z in (("P1", 0.0), ("P2", STOREY))
         for i, (x, y) in enumerate(marks)
     ]
-    return [*points, ControlPoint("ramp foot", (52.0, 14.0, 0.0)), ControlPoint("ramp head", (52.0, 34.0, STOREY))]
+    return [
+        *points,
+        ControlPoint("ramp foot", (52.0, 14.0, 0.0)),
+        ControlPoint("ramp head", (52.0, 34.0, STOREY)),
+    ]
 
 
 def _cameras() -> list[Camera]:
     low, high = STOREY - 0.2, STOREY + 3.0  # under the ceiling of P1, on poles of 3 m on P2
     return [
-        make_camera("p1-aisle-s-west", (0.5, 10.5, low), (20, 7.5, 0.3)),
-        make_camera("p1-aisle-s-east", (44.5, 5.2, low), (24, 8.5, 0.3)),
-        make_camera("p1-aisle-n-west", (0.5, 21.5, low), (20, 24.5, 0.3)),
-        make_camera("p1-aisle-n-east", (44.5, 26.5, low), (24, 23.5, 0.3)),
-        make_camera("p1-dome-s", (21.5, 10.0, low), (22.0, 8.0, 0.0), field_deg=150),
-        make_camera("p1-dome-n", (23.5, 22.0, low), (23.0, 24.0, 0.0), field_deg=150),
+        make_camera("p1-aisle-s-west", (0.5, 10.5, low), (14, 7.5, 0.3)),
+        make_camera("p1-aisle-s-east", (44.5, 5.2, low), (30, 8.5, 0.3)),
+        make_camera("p1-aisle-n-west", (0.5, 21.5, low), (14, 24.5, 0.3)),
+        make_camera("p1-aisle-n-east", (44.5, 26.5, low), (30, 23.5, 0.3)),
+        make_camera("p1-row-a", (23.0, 10.8, low), (23.0, 7.2, 0.0), field_deg=150),
+        make_camera("p1-row-b", (24.5, 5.2, low), (24.5, 8.8, 0.0), field_deg=150),
+        make_camera("p1-row-c", (21.0, 26.8, low), (21.0, 23.2, 0.0), field_deg=150),
+        make_camera("p1-row-d", (22.0, 21.2, low), (22.0, 24.8, 0.0), field_deg=150),
         make_camera("p1-ramp-foot", (56.5, 0.5, low), (47, 10, 0.5), field_deg=95),
-        make_camera("p2-southwest", (0.5, 0.5, high), (16, 11, STOREY), field_deg=95),
-        make_camera("p2-southeast", (44.5, 0.5, high), (28, 11, STOREY), field_deg=95),
-        make_camera("p2-northwest", (0.5, 34.5, high), (17, 22, STOREY), field_deg=95),
-        make_camera("p2-middle", (22.5, 16.0, high), (36, 20, STOREY), field_deg=100),
-        make_camera("p2-ramp-head", (37.5, 44.5, high), (49, 33, STOREY - 0.5), field_deg=95),
-        make_camera("p2-middle-west", (22.5, 16.0, high), (9, 14, STOREY), field_deg=100),
+        make_camera("p2-southwest", (0.5, 0.5, high), (13, 9, STOREY), field_deg=95),
+        make_camera("p2-southeast", (44.5, 0.5, high), (31, 10, STOREY), field_deg=95),
+        make_camera("p2-northwest", (0.5, 34.5, high), (14, 24, STOREY), field_deg=95),
+        make_camera("p2-middle", (22.5, 16.0, high), (31, 20, STOREY), field_deg=105),
+        make_camera("p2-ramp-head", (37.5, 44.5, high), (47, 34, STOREY - 0.5), field_deg=95),
     ]

@@ -16,7 +16,11 @@ COARSE = 2  # samples of the path for one test
 
 
 def rectangles_overlap(
-    xy_a: np.ndarray, heading_a: np.ndarray, size_a: np.ndarray, xy_b: np.ndarray, heading_b: np.ndarray,
+    xy_a: np.ndarray,
+    heading_a: np.ndarray,
+    size_a: np.ndarray,
+    xy_b: np.ndarray,
+    heading_b: np.ndarray,
     size_b: np.ndarray,
 ) -> np.ndarray:
     """Which pairs of rectangles overlap: centres (N, 2) m, headings (N,) rad, lengths and widths (N, 2) m.
@@ -91,11 +95,15 @@ class Occupancy:
         place = middle[sample]
         tight = leg.tight[place]
         half_sample = leg.spacing * COARSE
-        own = np.column_stack([
-            size[0] + half_sample + np.where(tight, STALL_GAP, 2 * GAP),
-            size[1] + 2 * np.where(tight, STALL_GAP, SIDE_GAP),
-        ])
+        own = np.column_stack(
+            [
+                size[0] + half_sample + np.where(tight, STALL_GAP, 2 * GAP),
+                size[1] + 2 * np.where(tight, STALL_GAP, SIDE_GAP),
+            ]
+        )
         pose = self._pose[run]
-        hit = rectangles_overlap(leg.xyz[place, :2], leg.heading[place], own, pose[:, :2], pose[:, 3], self._size[run])
+        hit = rectangles_overlap(
+            leg.xyz[place, :2], leg.heading[place], own, pose[:, :2], pose[:, 3], self._size[run]
+        )
         hit &= np.abs(leg.xyz[place, 2] - pose[:, 2]) < STOREY
         return run[hit], sample[hit]

@@ -1,6 +1,7 @@
 """From lanes and stalls to the legs that a car drives."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -101,7 +102,7 @@ def _dwell(world: World, node: str) -> float:
 
 
 def _line(world: World, nodes: list[str]) -> tuple[np.ndarray, list[str], list[float]]:
-    edges = [world.lanes.edges[edge] for edge in zip(nodes, nodes[1:], strict=False)]
+    edges = [world.lanes.edges[edge] for edge in pairwise(nodes)]
     xy = np.array([world.lanes.nodes[node]["xy"] for node in nodes], float)
     return xy, [edge["level"] for edge in edges], [edge["speed"] for edge in edges]
 

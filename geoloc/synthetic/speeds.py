@@ -49,7 +49,9 @@ class _Field:
     back: np.ndarray  # (T, n, K) int8: which acceleration led there; -1: from the source
 
 
-def plan_drives(legs: list[Leg], blocked: list[np.ndarray], first: int, entry: int, leaves: bool) -> list[Drive]:
+def plan_drives(
+    legs: list[Leg], blocked: list[np.ndarray], first: int, entry: int, leaves: bool
+) -> list[Drive]:
     """Drives along `legs` in order, from step `first` on; none if there is no way.
 
     `blocked` has an array (T, n) bool for each leg: where the car may not be at steps first, first + 1, ...
@@ -83,39 +85,44 @@ def _search(leg: Leg, blocked: np.ndarray, source: np.ndarray, speed: int, leave
     speed = min(speed, int(cap[0])) // 2 * 2  # an odd one never stops on an even place
     n_speeds = int(cap.max()) + 1
     came_from = _predecessors(n, n_speeds)
-    remaining = np.arange(n - 1, -1, -1.0) / (n - 1)
-    price = remaining[:, None, None] + COMFORT * np.square(ACCELERATIONS, dtype=float)
-    too_fast = np.arange(n_speeds) > cap[:, None]
-    ends = slice(max((n - 2 * n_speeds) * n_speeds, 0), None) if leaves else slice((n - 1) * n_speeds, -n_speeds + 1)
-    back = np.full((n_steps, n, n_speeds), -1, np.int8)
+    too_fast = (np.arange(n_speeds) > cap[:, None]).ravel()
+    remaining = np.repeat(np.arange(n - 1, -1, -1.0) / (n - 1), n_speeds)
+    ends = np.arange(max(n - 2 * n_speeds, 0) * n_speeds if leaves else (n - 1) * n_speeds, n * n_speeds)
+    ends = ends if leaves else ends[:1]  # at the end of the path it stands
+    back = np.full((n_steps, n * n_speeds), -1, np.int8)
     arrival, state = np.full(n_steps, np.inf), np.zeros(n_steps, int)
     cost = np.full(n * n_speeds + 1, np.inf)  # the last is nowhere
     found = n_steps
     begin = int(np.flatnonzero(np.isfinite(source))[0])
     for t in range(begin, n_steps):
-        options = cost[came_from] + price
-        back[t] = options.argmin(axis=2)
-        grid = np.take_along_axis(options, back[t][..., None].astype(np.intp), axis=2)[..., 0]
-        if source[t] < grid[0, speed]:
-            grid[0, speed], back[t, 0, speed] = source[t], -1
-        grid[too_fast] = np.inf
-        grid[blocked[t]] = np.inf
-        cost[:-1] = grid.ravel()
-        state[t] = int(np.argmin(cost[:-1][ends])) + ends.start
-        arrival[t] = cost[state[t]]
+        reached = min(n, (t - begin + 1) * 2 * n_speeds) * n_speeds
+        best = np.full(n * n_speeds, np.inf)
+        for i, acceleration in enumerate(ACCELERATIONS):
+            option = cost[came_from[i, :reached]] + (COMFORT * acceleration**2)
+            better = option < best[:reached]
+            np.copyto(best[:reached], option, where=better)
+            np.copyto(back[t, :reached], i, where=better)
+        best += remaining
+        if source[t] < best[speed]:
+            best[speed], back[t, speed] = source[t], -1
+        best[too_fast] = np.inf
+        best.reshape(n, n_speeds)[blocked[t]] = np.inf
+        cost[:-1] = best
+        state[t] = ends[np.argmin(best[ends])]
+        arrival[t] = best[state[t]]
         found = min(found, t) if np.isfinite(arrival[t]) else found
         if t >= found + (0 if leaves else PATIENCE):
             break
-    return _Field(arrival, state, back)
+    return _Field(arrival, state, back.reshape(n_steps, n, n_speeds))
 
 
 def _predecessors(n: int, n_speeds: int) -> np.ndarray:
-    """Flat index of the state that each acceleration comes from: (n, K, A); n * K where there is none."""
-    place, speed = np.arange(n)[:, None, None], np.arange(n_speeds)[:, None]
-    before = speed - np.array(ACCELERATIONS)
+    """Flat index of the state that each acceleration comes from: (A, n * K); n * K where there is none."""
+    place, speed = np.arange(n)[:, None], np.arange(n_speeds)
+    before = speed - np.array(ACCELERATIONS)[:, None, None]
     start = place - (speed + before)
     exists = (before >= 0) & (before < n_speeds) & (start >= 0)
-    return np.where(exists, start * n_speeds + before, n * n_speeds)
+    return np.where(exists, start * n_speeds + before, n * n_speeds).reshape(len(ACCELERATIONS), -1)
 
 
 def _trace(leg: Leg, field: _Field, t: int) -> Drive:

@@ -30,7 +30,7 @@ class Truth(Table):
     }
 
 
-class Sightings(Table):
+class Glimpses(Table):
     """What the cameras' images truly held: one row an object, camera and frame, detected or not."""
 
     time: np.ndarray

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -32,7 +33,7 @@ class TrafficOptions:
     parked_share: float = 0.6  # of the cars stand in a stall at the start
     leaving_share: float = 0.3  # of the cars that stand at the start leave during the recording
     warmup: float = 40.0  # s of traffic before the first row
-    start_time: float = 1_700_000_000.0  # Unix s of the first row
+    start_time: float = 1_700_000_000.05  # Unix s of the first row
 
     def __post_init__(self) -> None:
         check_range(self, duration=(0.1, 86400), rate=(0.1, 1000), n_cars=(0, 100_000), n_people=(0, 100_000))
@@ -79,7 +80,9 @@ class World:
         known = {stall.name for stall in self.site.site_map.stalls}
         for stall, lane in self.access.items():
             if stall not in known or lane not in self.lanes.edges:
-                raise InputError(f"world {self.site.name!r}: stall {stall!r} or its lane {lane} does not exist")
+                raise InputError(
+                    f"world {self.site.name!r}: stall {stall!r} or its lane {lane} does not exist"
+                )
 
     def nodes_that_are(self, kind: str) -> list[str]:
         """Names of the lane nodes marked `entrance` or `exit`, in the order in which they were added."""
@@ -89,7 +92,7 @@ class World:
 def add_lane(lanes: nx.DiGraph, nodes: Iterable[str], level: str, speed: float) -> None:
     """Add the edges that join `nodes` in order, on one level, with one speed limit (m/s)."""
     names = list(nodes)
-    for a, b in zip(names, names[1:], strict=False):
+    for a, b in pairwise(names):
         length = float(np.linalg.norm(np.subtract(lanes.nodes[b]["xy"], lanes.nodes[a]["xy"])))
         lanes.add_edge(a, b, level=level, speed=speed, length=length)
 
