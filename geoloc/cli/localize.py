@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from geoloc.cli.arguments import add_json, add_options, add_reading, add_site
-from geoloc.cli.outputs import planned, record_path, write_results
+from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
 from geoloc.cli.progress import replay_with_progress
 from geoloc.cli.report import RunReport, write_record
 from geoloc.io.detections import ReadOptions, read_detections
@@ -59,7 +59,7 @@ def run(args: Namespace) -> None:
     """Read, localize, write, report."""
     site = load_site(args.site, args.root)
     options = load_options(LocalizerOptions(), args.options, args.set)
-    files = planned(args.out, site)
+    files = planned(args.out, site, RESULT_FILES)
     detections, reports = read_all(args, site)
     report = RunReport(site.name)
     report.add_reading(reports)

@@ -7,7 +7,8 @@ from geoloc.errors import InputError
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 
-FOLDER_FILES = ("tracks.geojson", "tracks.csv", "plan.png", "map.html")
+PAGE_FILES = ("plan.png", "map.html")
+RESULT_FILES = ("tracks.geojson", "tracks.csv", *PAGE_FILES)
 
 
 def write_plan(path: Path, site: Site, tracks: Tracks) -> None:
@@ -39,20 +40,21 @@ ENDINGS: dict[str, Callable[[Path, Site, Tracks], None]] = {
 }
 
 
-def planned(outputs: list[Path], site: Site) -> list[Path]:
-    """The files that `outputs` stand for; a path without an ending is a folder that gets one of each form.
+def planned(outputs: list[Path], site: Site, names: tuple[str, ...]) -> list[Path]:
+    """The files that `outputs` stand for; a path without an ending is a folder, which gets files of `names`.
 
     Endings are looked at before any work is done. A folder gets no GeoJSON of a site without a datum.
     """
     files: list[Path] = []
     for path in outputs:
-        if path.suffix in ENDINGS and not path.is_dir():
+        endings = [Path(name).suffix for name in names]
+        if path.suffix in endings and not path.is_dir():
             files.append(path)
         elif path.suffix and not path.is_dir():
-            raise InputError(f"{path}: unknown ending {path.suffix!r}; use {', '.join(ENDINGS)}, or a folder")
+            raise InputError(f"{path}: unknown ending {path.suffix!r}; use {', '.join(endings)}, or a folder")
         else:
             on_earth = site.site_map.datum is not None
-            files += [path / name for name in FOLDER_FILES if on_earth or not name.endswith(".geojson")]
+            files += [path / name for name in names if on_earth or not name.endswith(".geojson")]
     return files
 
 

@@ -1,0 +1,180 @@
+"""`geoloc convert`: cameras, detections, tracks and whole recordings from one form to another."""
+
+import json
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geoloc.cli.arguments import add_json, add_reading, add_site
+from geoloc.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from geoloc.scene.site import Site
+    from geoloc.scene.tables import Detections
+
+DESCRIPTION = "Cameras, detections, tracks and whole recordings from one form to another."
+EXAMPLES = """\
+examples:
+  geoloc convert cameras gate.yaml hall.krtd --site garage --pose-sigma 0.001 0.03
+      OpenCV, KRTD, XML pairs or homographies into calibration/garage/cameras.json
+  geoloc convert cameras calibrations/ --site plaza --new --metres 0.01
+      a new site: its cameras, and one level `ground` at z = 0
+  geoloc convert detections gate.txt --camera gate --fps 25 -o gate.csv
+      MOTChallenge (or COCO, ...) into CSV or JSON lines
+  geoloc convert tracks garage out/garage/tracks.csv -o tracks.geojson
+      tracks of a run into .geojson, .csv, or .txt (MOTChallenge)
+  geoloc convert recording wildtrack ~/data/wildtrack -o out/wildtrack
+      a published recording into a site and boxes; then:
+      geoloc localize wildtrack out/wildtrack/boxes.csv --root out/wildtrack -o out/wildtrack/run"""
+RECORDINGS = ("wildtrack", "multiviewx", "cityflow", "cmc", "meva")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare what the command takes."""
+    things = parser.add_subparsers(metavar="WHAT", required=True)
+    for name, summary, declare, do in (
+        ("cameras", "calibrations into a site's cameras", _cameras_arguments, _cameras),
+        ("detections", "boxes into CSV or JSON lines", _detections_arguments, _detections),
+        ("tracks", "tracks of a run into another form", _tracks_arguments, _tracks),
+        ("recording", "a published recording into a site and boxes", _recording_arguments, _recording),
+    ):
+        own = things.add_parser(
+            name, help=summary, description=summary, epilog=EXAMPLES, formatter_class=RawDescriptionHelpFormatter
+        )
+        declare(own)
+        add_json(own)
+        own.set_defaults(convert=do)
+
+
+def run(args: Namespace) -> None:
+    """Convert, and say what was written."""
+    convert: Callable[[Namespace], dict[str, object]] = args.convert
+    said = convert(args)
+    print(json.dumps(said) if args.json else "\n".join(f"{key:<10} {value}" for key, value in said.items()))
+
+
+def _cameras_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="CALIBRATION", help="files, or a folder of pairs")
+    parser.add_argument("--site", required=True, help="name of the site that gets the cameras")
+    parser.add_argument("--root", type=Path, default=Path(), help="folder of sites (default: here)")
+    parser.add_argument("--new", action="store_true", help="make the site, with one level `ground` at z = 0")
+    parser.add_argument("--kind", help="form of the calibrations (default: what they look like)")
+    parser.add_argument("--name", default="", help="name of a single camera (default: its file's)")
+    parser.add_argument("--size", nargs=2, type=int, default=(0, 0), metavar=("W", "H"), help="image size, px")
+    parser.add_argument("--metres", type=float, default=1.0, help="metres in one unit of the file, such as 0.01")
+    parser.add_argument("--left-handed", action="store_true", help="the file's y runs clockwise from x")
+    parser.add_argument(
+        "--pose-sigma",
+        nargs=2,
+        type=float,
+        default=(0.0, 0.0),
+        metavar=("RAD", "M"),
+        help="standard deviation of each rotation and translation, which no such file states",
+    )
+    parser.add_argument("--level", default="ground", help="level that a homography belongs to")
+    parser.add_argument("--sigma-px", type=float, default=0.0, help="error of a homography, px")
+
+
+def _cameras(args: Namespace) -> dict[str, object]:
+    from geoloc.io.calibrations import CameraOptions, read_cameras
+    from geoloc.scene.site import Site
+    from geoloc.scene.storage import load_site, save_site
+
+    site = Site(args.site, ()) if args.new else load_site(args.site, args.root)
+    if args.new and (args.root / "sitemaps" / f"{args.site}.geojson").exists():
+        raise InputError(f"site {args.site!r} is there already; leave --new out to add cameras to it")
+    options = CameraOptions(
+        name=args.name,
+        size=tuple(args.size),
+        metres=args.metres,
+        left_handed=args.left_handed,
+        pose_sigma=tuple(args.pose_sigma),
+        level=args.level,
+        sigma_px=args.sigma_px,
+        datum=site.site_map.datum,
+    )
+    cameras = [camera for path in args.files for camera in read_cameras(path, args.kind, options)]
+    save_site(site.with_cameras(cameras), args.root)
+    said: dict[str, object] = {"cameras": ", ".join(camera.name for camera in cameras), "site": site.name}
+    if not any(args.pose_sigma) and not all(camera.is_homography for camera in cameras):
+        said["note"] = "no uncertainty was stated; give --pose-sigma, or positions will look too sure"
+    return said
+
+
+def _detections_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="DETECTIONS", help="files of boxes")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="file ending in .csv or .jsonl")
+    add_reading(parser)
+
+
+def _detections(args: Namespace) -> dict[str, object]:
+    from geoloc.io.detection_writers import write_detections
+    from geoloc.io.detections import ReadOptions, read_detections
+    from geoloc.scene.tables import Detections
+
+    options = ReadOptions(camera=args.camera, fps=args.fps, start=args.start, label=args.label)
+    results = [read_detections(path, args.kind, options) for path in args.files]
+    detections = Detections.concat([result.detections for result in results])
+    write_detections(args.out, detections)
+    said: dict[str, object] = {"rows": len(detections), "wrote": str(args.out)}
+    skipped = [f"{item.count} x {why}" for result in results for why, item in result.report.skipped.items()]
+    return {**said, "skipped": "; ".join(skipped)} if skipped else said
+
+
+def _tracks_arguments(parser: ArgumentParser) -> None:
+    add_site(parser)
+    parser.add_argument("tracks", type=Path, metavar="TRACKS", help="tracks.csv of a run")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="file ending in .geojson, .csv or .txt")
+    parser.add_argument("--fps", type=float, default=0.0, help="frames per second of .txt (MOTChallenge)")
+    parser.add_argument("--start", type=float, default=0.0, help="Unix time (s) of frame 1 of .txt")
+
+
+def _tracks(args: Namespace) -> dict[str, object]:
+    from geoloc.io.tracks import WriteOptions, read_tracks, write_tracks
+    from geoloc.scene.storage import load_site
+
+    site, tracks = load_site(args.site, args.root), read_tracks(args.tracks)
+    write_tracks(args.out, tracks, site.site_map, options=WriteOptions(fps=args.fps, start=args.start))
+    return {"positions": len(tracks), "wrote": str(args.out)}
+
+
+def _recording_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("recording", metavar="NAME", help=f"one of {', '.join(RECORDINGS)}")
+    parser.add_argument("folder", type=Path, help="where it lies")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder that gets the site and boxes")
+    parser.add_argument("--slot", default="", help="of MEVA, such as 2018-03-07.17-05-00")
+
+
+def _recording(args: Namespace) -> dict[str, object]:
+    from geoloc.io.detection_writers import write_detections
+    from geoloc.scene.storage import save_site
+
+    site, detections = _read_recording(args)
+    site = replace(site, name=args.recording)
+    boxes = args.out / ("boxes.jsonl" if detections.embedding.shape[1] else "boxes.csv")
+    save_site(site, args.out)
+    write_detections(boxes, detections)
+    return {"cameras": len(site.cameras), "rows": len(detections), "wrote": str(boxes)}
+
+
+def _read_recording(args: Namespace) -> tuple["Site", "Detections"]:
+    from geoloc.io.cityflow import read_cityflow
+    from geoloc.io.cmc import read_cmc
+    from geoloc.io.meva import read_meva
+    from geoloc.io.multiviewx import read_multiviewx
+    from geoloc.io.wildtrack import read_wildtrack
+
+    readers: dict[str, Callable[[Path], tuple[Site, Detections]]] = {
+        "wildtrack": read_wildtrack,
+        "multiviewx": read_multiviewx,
+        "cityflow": read_cityflow,
+        "cmc": read_cmc,
+        "meva": lambda folder: read_meva(folder, args.slot),
+    }
+    if args.recording not in readers:
+        raise unknown_name("recording", args.recording, readers)
+    if args.recording == "meva" and not args.slot:
+        raise InputError("MEVA has several slots; name one with --slot, a folder of its tracks/")
+    return readers[args.recording](args.folder)
