@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from geoloc.evaluation.report import Figure
-from recordings import cmc, multiviewx, wildtrack
+from recordings import cityflow, cmc, multiviewx, wildtrack
 
 RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "wildtrack": wildtrack.run,
     "multiviewx": multiviewx.run,
+    "cityflow": cityflow.run,
     "cmc": cmc.run,
 }

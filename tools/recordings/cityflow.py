@@ -1,0 +1,98 @@
+"""CityFlow: traffic cameras of one intersection, known by homographies; identities are scored over all of them."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.evaluation.report import Figure
+from geoloc.io.cityflow import read_cityflow, read_cityflow_tracks, read_cityflow_truth
+from geoloc.io.truth import BoxTruth
+from geoloc.metrics.bootstrap import block_bootstrap_rows, time_blocks
+from geoloc.metrics.fixes import distance_to_fixes
+from geoloc.metrics.matching import Sightings, camera_frames, pair_boxes
+from geoloc.metrics.tracking import score_identity
+from geoloc.pipeline.localizer import LocalizerOptions
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Detections, GroundPoints
+from recordings.engine import run_online
+from recordings.figures import NO_INTERVAL, SEED, Part
+from recordings.identity import IOU, multi_camera_figure, track_of_detections
+
+BLOCK_S = 10.0
+TRUE_BOXES = "true boxes without identities as detections, online engine, every box under the track that it went into"
+PUBLISHED = "boxes of a published system without identities as detections, online engine"
+MAX_GAP_S = 0.25
+CROSS = f"ground points of one true car in two cameras, as corrected online, interpolated within {MAX_GAP_S} s"
+
+
+def run(folder: Path) -> list[Figure]:
+    """Multi-camera identity from true boxes and from a published system's, and how far cameras disagree."""
+    site, detections = read_cityflow(folder)
+    truth = read_cityflow_truth(folder)
+    cameras = ", ".join(np.unique(truth.camera).tolist())
+    part = Part("cityflow", f"cameras {cameras}", BLOCK_S)
+    options = LocalizerOptions()
+    online = run_online(detections, site, options)
+    track = track_of_detections(detections, online.points, online.tracks)
+    figures = [multi_camera_figure(part, "mc_idf1_true_boxes", truth, detections, track, TRUE_BOXES)]
+    figures += _cross_camera_figures(part, truth, detections, online.points)
+    if any((folder / "tracks").glob("c*_*")):
+        figures += _published_figures(part, folder, site, truth, options)
+    return figures
+
+
+def _published_figures(
+    part: Part, folder: Path, site: Site, truth: BoxTruth, options: LocalizerOptions
+) -> list[Figure]:
+    _, boxes = read_cityflow(folder, "tracks")
+    online = run_online(boxes, site, options)
+    track = track_of_detections(boxes, online.points, online.tracks)
+    figures = [multi_camera_figure(part, "mc_idf1_tracks", truth, boxes, track, PUBLISHED)]
+    peer = read_cityflow_tracks(folder)
+    for camera in np.unique(peer.camera).tolist():
+        ours, theirs = (table.take(table.camera == camera) for table in (truth, peer))
+        said = f"published system's own identities, this camera alone, IoU {IOU}"
+        idf1 = single_camera_idf1(ours, theirs)
+        figures.append(part.figure(f"idf1_camera_{camera}_peer", idf1, NO_INTERVAL, "", said))
+    return figures
+
+
+def single_camera_idf1(truth: BoxTruth, result: BoxTruth) -> float:
+    """IDF1 at IoU 0.5 of boxes with identities, 0 to 1."""
+    frames = camera_frames((truth.camera, truth.frame), (result.camera, result.frame))
+    pairs = pair_boxes(Sightings(frames[0], truth.id, truth.box), Sightings(frames[1], result.id, result.box))
+    return score_identity(pairs, IOU).idf1
+
+
+def _cross_camera_figures(part: Part, truth: BoxTruth, detections: Detections, points: GroundPoints) -> list[Figure]:
+    """Median and 90th percentile of the distance between two cameras' points of one car."""
+    time, distance = cross_camera_distances(truth.id[np.searchsorted(detections.id, points.detection)], points)
+    block = time_blocks(time, part.block_s)
+    figures = []
+    for name, share in (("cross_camera_median_m", 50.0), ("cross_camera_p90_m", 90.0)):
+
+        def percentile(rows: np.ndarray, share: float = share) -> float:
+            return float(np.percentile(rows, share))
+
+        interval = block_bootstrap_rows(distance, block, percentile, np.random.default_rng(SEED))
+        said = f"{CROSS}; n {len(distance)}; {part.how_sure}"
+        figures.append(part.figure(name, percentile(distance), interval, "m", said))
+    return figures
+
+
+def cross_camera_distances(identity: np.ndarray, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
+    """Times (K,) s and distances (K,) m between two cameras' points of one `identity` (N,), at each time of one.
+
+    The other camera's points are interpolated to that time, since cameras do not expose at once.
+    """
+    found = []
+    for car in np.unique(identity):
+        mine = points.take(identity == car)
+        tracks = [mine.take(mine.camera == name) for name in np.unique(mine.camera)]
+        for a, b in combinations(tracks, 2):
+            distance = distance_to_fixes(a.time, a.xy, b.time, b.xy, MAX_GAP_S)
+            near = np.isfinite(distance)
+            found.append((a.time[near], distance[near]))
+    time, distance = (np.concatenate([np.empty(0), *column]) for column in zip(*found, strict=True))
+    return time, distance
