@@ -33,22 +33,19 @@ def find_consensus(sightings: Sightings, view_gate2: float, pair_gate2: float) -
     so the outcome does not depend on chance.
     """
     points, group, rivals = _best_pairs(sightings, view_gate2, pair_gate2)
+    fit = fit_points(sightings.only(group), points)
     for _ in range(N_REFITS):
-        kept = sightings.only(group)
-        fit = fit_points(kept, points)
-        before = group
-        group = _refit_distance2(sightings, fit, group) <= view_gate2
-        if (group == before).all():
+        wanted = _refit_distance2(sightings, fit, group) <= view_gate2
+        changed = np.flatnonzero((wanted != group).any(axis=0))
+        group = wanted
+        if not len(changed):
             break
-        points = fit.points
-    else:
-        kept = sightings.only(group)
-        fit = fit_points(kept, points)
+        fit.put(changed, fit_points(sightings.take(changed).only(group[:, changed]), fit.points[:, changed]))
     size = group.sum(axis=0)
     ambiguous = np.zeros(size.shape, dtype=bool)
     for rival in rivals:
         ambiguous |= (rival.sum(axis=0) >= size) & (rival & ~group).any(axis=0)
-    return Consensus(kept, fit, 2 * size > sightings.seen.sum(axis=0), ambiguous)
+    return Consensus(sightings.only(group), fit, 2 * size > sightings.seen.sum(axis=0), ambiguous)
 
 
 def _best_pairs(

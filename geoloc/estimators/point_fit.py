@@ -1,6 +1,6 @@
 """The fit of M points to their sightings: linear start, Gauss-Newton, and the covariances at its end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -27,6 +27,11 @@ class Fit:
     def distance2(self) -> np.ndarray:
         """Squared Mahalanobis distance of each sighting: (K, M), of 2 degrees of freedom."""
         return np.einsum("ikm,ikm->km", self.residual, self.residual)
+
+    def put(self, at: np.ndarray, other: "Fit") -> None:
+        """Replace the points at an index."""
+        for mine in fields(self):
+            getattr(self, mine.name)[..., at] = getattr(other, mine.name)
 
     def noise_cov(self, noise: np.ndarray) -> np.ndarray:
         """The part of `cov` that comes from `noise` (3, K, M) px²: (3, 3, M) m²."""
