@@ -1,6 +1,6 @@
 """The fit of M points to their sightings: linear start, Gauss-Newton, and the covariances at its end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -27,6 +27,11 @@ class Fit:
     def distance2(self) -> np.ndarray:
         """Squared Mahalanobis distance of each sighting: (K, M), of 2 degrees of freedom."""
         return np.einsum("ikm,ikm->km", self.residual, self.residual)
+
+    def put(self, at: np.ndarray, other: "Fit") -> None:
+        """Replace the points at an index."""
+        for mine in fields(self):
+            getattr(self, mine.name)[..., at] = getattr(other, mine.name)
 
     def noise_cov(self, noise: np.ndarray) -> np.ndarray:
         """The part of `cov` that comes from `noise` (3, K, M) px²: (3, 3, M) m²."""
@@ -61,6 +66,17 @@ def residuals_px(rows: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.n
     return values[:2] / values[2], values[2]
 
 
+def linearised(rows: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Residuals (2, K, M), their derivatives by the point (2, 3, K, M), depths (K, M)."""
+    values = _homogeneous(rows, points)
+    inverse = 1.0 / values[2]
+    residual = values[:2] * inverse
+    jacobian = residual[:, None] * rows[2, :3]
+    np.subtract(rows[:2, :3], jacobian, out=jacobian)
+    jacobian *= inverse
+    return residual, jacobian, values[2]
+
+
 def fit_points(sightings: Sightings, start: np.ndarray) -> Fit:
     """Maximum likelihood from `start` (3, M), each residual weighed by its covariance at the start's depth."""
     _, depth = residuals_px(sightings.rows, start)
@@ -81,28 +97,17 @@ def fit_points(sightings: Sightings, start: np.ndarray) -> Fit:
         if not moving.all():
             active = active[moving]
             left = left[..., moving]
-    residual, jacobian, depth = _linearised(rows, points)
+    residual, jacobian, depth = linearised(rows, points)
     cov = inverse_symmetric_3(gram(jacobian))
     return Fit(points, cov, jacobian, residual, depth, whitener, settled)
 
 
 def _step(rows: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Newton's step (3, M) m and its squared size (M,) in sigmas."""
-    residual, jacobian, _ = _linearised(rows, points)
+    residual, jacobian, _ = linearised(rows, points)
     slope = np.einsum("iakm,ikm->am", jacobian, residual)
     step = -times(inverse_symmetric_3(gram(jacobian)), slope)
     return step, -np.einsum("am,am->m", step, slope)
-
-
-def _linearised(rows: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals (2, K, M), their derivatives by the point (2, 3, K, M), depths (K, M)."""
-    values = _homogeneous(rows, points)
-    inverse = 1.0 / values[2]
-    residual = values[:2] * inverse
-    jacobian = residual[:, None] * rows[2, :3]
-    np.subtract(rows[:2, :3], jacobian, out=jacobian)
-    jacobian *= inverse
-    return residual, jacobian, values[2]
 
 
 def _homogeneous(rows: np.ndarray, points: np.ndarray) -> np.ndarray:

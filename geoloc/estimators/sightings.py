@@ -96,7 +96,7 @@ def gather(
     slot = np.empty(seen.shape, dtype=np.intp)
     slot[:, by_name] = np.cumsum(seen[:, by_name], axis=1) - 1
     n_slots, n_points = int(slot.max(initial=0)) + 1, len(seen)
-    biased = any(view_of(cameras[v]).by_shift.size for v in np.flatnonzero(seen.any(axis=0)))
+    biased = any(view_of(cameras[v]).by_shift.size for v in np.flatnonzero(seen.any(axis=0)).tolist())
     out = Sightings(
         rows=np.empty((3, 4, n_slots, n_points)),
         noise=np.empty((3, n_slots, n_points)),
@@ -131,12 +131,12 @@ def _fill(
         np.divide(1.0, ray[2], out=axis[2])
     to_centre = view.rotation @ (view.centre - origin)
     for row, vector in enumerate((*jacobian, axis)):
-        out.rows[(row, slice(0, 3), *at)] = view.rotation.T @ vector
-        out.rows[(row, 3, *at)] = -(to_centre @ vector)
+        out.rows[row, :3][:, *at] = view.rotation.T @ vector
+        out.rows[row, 3][at] = -(to_centre @ vector)
     if view.by_shift.size:
         by_freed = by_lens[:, :, view.freed].transpose(1, 2, 0)
         for power, cov in enumerate(_bias(view, ray, jacobian, by_freed)):
-            out.bias[(power, slice(None), *at)] = cov
+            out.bias[power][:, *at] = cov
 
 
 def _fill_noise(out: Sightings, pixel_cov: np.ndarray) -> None:

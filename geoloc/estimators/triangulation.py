@@ -8,7 +8,7 @@ independent of each other.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
@@ -91,7 +91,7 @@ def triangulate(
     pixels, pixel_cov, seen = _checked(pixels, cameras, pixel_cov)
     out = _blank(*seen.shape)
     centres = np.full((len(cameras), 3), np.nan)
-    for index in np.flatnonzero(seen.any(axis=0)):
+    for index in np.flatnonzero(seen.any(axis=0)).tolist():
         centres[index] = view_of(cameras[index]).centre
     # far from the world's origin, coordinates would eat the digits of the small matrices
     known = centres[np.isfinite(centres[:, 0])]
@@ -116,8 +116,8 @@ class _Solved:
 
     def put(self, at: np.ndarray, other: "_Solved") -> None:
         """Replace the points at an index."""
-        self.points[:, at], self.cov[..., at], self.noise_cov[..., at] = other.points, other.cov, other.noise_cov
-        self.used[:, at], self.refusal[at] = other.used, other.refusal
+        for mine in fields(self):
+            getattr(self, mine.name)[..., at] = getattr(other, mine.name)
 
 
 def _solve(sightings: Sightings, centres: np.ndarray, options: TriangulationOptions) -> _Solved:
@@ -151,8 +151,8 @@ def _judge(fit: Fit, sightings: Sightings, centres: np.ndarray, options: Triangu
     limit = np.minimum(options.max_sigma, options.max_relative_sigma * np.fmin.reduce(distance, axis=0))
     distance2 = fit.distance2
     dof = 2 * np.maximum(n_views, 2) - 3
-    gates = chdtri(np.arange(dof.max(initial=1) + 1), 1.0 - options.gate_probability)
-    disagree = (distance2.sum(axis=0) > gates[dof]) | (distance2 > chdtri(2, 1.0 - options.gate_probability)).any(axis=0)
+    gates2 = chdtri(np.arange(max(3, dof.max() + 1)), 1.0 - options.gate_probability)
+    disagree = (distance2.sum(axis=0) > gates2[dof]) | (distance2 > gates2[2]).any(axis=0)
     tests = {
         Refusal.VAGUE: ~(worst <= limit),
         Refusal.DISAGREE: disagree,
@@ -195,7 +195,7 @@ def _checked(
     good = (cov[..., 0, 0] > 0) & (determinant > 0) & (cov[..., 0, 1] == cov[..., 1, 0]) & np.isfinite(determinant)
     bad = seen & ~good
     if bad.any():
-        point, view = np.argwhere(bad)[0]
+        point, view = np.argwhere(bad)[0].tolist()
         raise InputError(
             f"pixel_cov of {bad.sum()} pixels, first of point {point} in camera {cameras[view].name!r}, is not "
             "a covariance (finite, symmetric, positive definite)"
