@@ -32,7 +32,7 @@ class FootprintOptions:
     camera_offset_sigma: float = 0.2  # of the class's length: what a camera adds to it
     shift_sigma: float = 0.1  # m, of a camera's shift east and north, besides what its bias_cov tells
     constant_share: float = 0.75  # of the variance in bias_cov: what a shift of the camera explains
-    independent: float = 0.5  # share of a window's evidence that counts: errors repeat from frame to frame
+    every_s: float = 0.5  # windows closer than this to the last one learned from are passed over: errors repeat
     memory_s: float = 3600.0  # evidence fades with this time constant
     point_sigma: float = 0.2  # of the class's length: a point however sharp; a camera's own, unlike the body's
     noise_strength: float = 10.0  # points for which the stated noise counts against what is seen
@@ -40,7 +40,7 @@ class FootprintOptions:
     def __post_init__(self) -> None:
         check_range(self, offset_sigma=(0, 100), camera_offset_sigma=(0, 100), shift_sigma=(0, 100))
         check_range(self, constant_share=(0, 1))
-        check_range(self, independent=(0, 1), memory_s=(1, 1e12), point_sigma=(1e-3, 100))
+        check_range(self, every_s=(0, 1e9), memory_s=(1, 1e12), point_sigma=(1e-3, 100))
         check_range(self, noise_strength=(1e-3, 1e9))
 
 
@@ -75,6 +75,8 @@ class Footprint:
 
     def learn(self, points: GroundPoints, groups: Groups) -> None:
         """Take in a window: `points` as projected, not corrected, and the groups that they formed."""
+        if len(points) and self._time > float(points.time.max()) - self.options.every_s + SAME_TIME_S:
+            return
         count = np.bincount(groups.group, minlength=len(groups))
         rows = np.flatnonzero(count[groups.group] >= 2)
         if not len(rows):
@@ -89,10 +91,9 @@ class Footprint:
         full = _centred(full, weight, group)
         residual = _centred(points.xy[:, :, None], weight, group)
         pull = full.swapaxes(1, 2) @ weight
-        share = self.options.independent
         # robust: a point far off its group says little about offsets (Geman and McClure's weight)
         size = (residual.swapaxes(1, 2) @ weight @ residual)[:, 0, 0]
-        trust = share / (1.0 + size / ROBUST_DISTANCE2) ** 2
+        trust = 1.0 / (1.0 + size / ROBUST_DISTANCE2) ** 2
         self._information += np.tensordot(trust[:, None, None] * pull, full, axes=([0, 2], [0, 1]))
         self._weighted += np.einsum("n,nki,ni->k", trust, pull, residual[:, :, 0])
         self._solve()
@@ -199,6 +200,7 @@ class Footprint:
 
 
 ROBUST_DISTANCE2 = 9.0  # squared normalised distance at which a residual counts for a quarter
+SAME_TIME_S = 1e-3
 LEAST_FACTOR = 0.01  # of the stated variance that learning leaves
 
 
