@@ -19,7 +19,7 @@ class FusionOptions:
 
     shared_bias: bool = False  # persistent errors of different cameras may be the same (one survey, one lens)
     spread: bool = True  # widen `cov` where the points disagree more than their covariances say
-    body_sigma: float = 0.08 # of the class's length: what all cameras' boxes share, a foot is not the body's middle
+    body_sigma: float = 0.08  # of the class's length: what all cameras' boxes share, a foot is not the body's middle
 
     def __post_init__(self) -> None:
         check_range(self, body_sigma=(0, 10))
