@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def measure(names: Sequence[str], data: Path) -> tuple[list[Figure], list[str]]:
             found = RECORDINGS[name](data / name)
         except GeolocError as error:
             say(f"{name}: failed: {error}")
+            failed.append(name)
+            continue
+        except Exception:  # a fault of ours: told in full, and the other recordings still run
+            say(f"{name}: failed: {traceback.format_exc()}")
             failed.append(name)
             continue
         say(f"{name}: {len(found)} figures in {time.perf_counter() - start:.1f} s")

@@ -1,5 +1,6 @@
 """`tools/accuracy.py` runs what is there, says what it skips, and prints nothing else."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -56,3 +57,34 @@ def test_json_has_every_asked_figure_once_a_part(name: str, asked: set[str], rec
     for figure in figures:
         if figure["low"] is not None:
             assert figure["low"] <= figure["value"] <= figure["high"]
+
+
+def test_another_part_is_named_and_a_peer_of_other_frames_is_left_out(recording, tmp_path: Path) -> None:
+    there, here = recording("wildtrack"), tmp_path / "wildtrack"
+    here.mkdir()
+    for name in ("calibrations", "positions.txt"):
+        (here / name).symlink_to(there / name)
+    boxes = json.loads((there / "mvdetr_boxes.json").read_text())
+    keys = sorted(boxes, key=int)[:3]
+    (here / "mvdetr_boxes.json").write_text(json.dumps({key: boxes[key] for key in keys}))
+    (here / "mvdet_positions.txt").write_text("0 100 100\n")
+    done = accuracy("wildtrack", "--data", str(tmp_path), "--json")
+    figures = json.loads(done.stdout)
+    assert {figure["part"] for figure in figures} == {f"frames {5 * int(keys[0])}-{5 * int(keys[-1])}"}
+    assert not any(figure["figure"].endswith("_peer") for figure in figures)
+    assert "peer figures are left out" in done.stderr
+
+
+def test_one_camera_of_cityflow_has_no_disagreement_to_report(recording, tmp_path: Path) -> None:
+    there, here = recording("cityflow"), tmp_path / "cityflow"
+    (here / "gt").mkdir(parents=True)
+    for path in (there / "calibration", *there.glob("cam_timestamp*"), *there.glob("c*.jpg")):
+        (here / path.name).symlink_to(path)
+    text = b"".join(gzip.decompress(file.read_bytes()) for file in there.glob("gt/*.gz")).decode()
+    rows = text.splitlines(keepends=True)
+    camera = rows[0].split()[0]
+    part = "".join(line for line in rows if line.split()[0] == camera and int(line.split()[2]) < 200)
+    (here / "gt" / "S01_c002.txt.gz").write_bytes(gzip.compress(part.encode()))
+    done = accuracy("cityflow", "--data", str(tmp_path), "--json")
+    assert [figure["figure"] for figure in json.loads(done.stdout)] == ["mc_idf1_true_boxes"]
+    assert "cross_camera figures are left out" in done.stderr

@@ -1,5 +1,6 @@
 """CityFlow: traffic cameras of one intersection, known by homographies; identities are scored over all of them."""
 
+import logging
 from itertools import combinations
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from geoloc.scene.tables import Detections, GroundPoints
 from recordings.engine import run_online
 from recordings.figures import NO_INTERVAL, SEED, Part
 from recordings.identity import IOU, multi_camera_figure, track_of_detections
+
+logger = logging.getLogger(__name__)
 
 BLOCK_S = 10.0
 TRUE_BOXES = "true boxes without identities as detections, online engine, every box under the track that it went into"
@@ -68,6 +71,9 @@ def single_camera_idf1(truth: BoxTruth, result: BoxTruth) -> float:
 def _cross_camera_figures(part: Part, truth: BoxTruth, detections: Detections, points: GroundPoints) -> list[Figure]:
     """Median and 90th percentile of the distance between two cameras' points of one car."""
     time, distance = cross_camera_distances(truth.id[np.searchsorted(detections.id, points.detection)], points)
+    if not len(distance):
+        logger.warning("cityflow: no car is seen by two cameras at once; cross_camera figures are left out")
+        return []
     block = time_blocks(time, part.block_s)
     figures = []
     for name, share in (("cross_camera_median_m", 50.0), ("cross_camera_p90_m", 90.0)):
@@ -86,7 +92,7 @@ def cross_camera_distances(identity: np.ndarray, points: GroundPoints) -> tuple[
 
     The other camera's points are interpolated to that time, since cameras do not expose at once.
     """
-    found = []
+    found = [(np.empty(0), np.empty(0))]
     for car in np.unique(identity):
         mine = points.take(identity == car)
         tracks = [mine.take(mine.camera == name) for name in np.unique(mine.camera)]
@@ -94,5 +100,5 @@ def cross_camera_distances(identity: np.ndarray, points: GroundPoints) -> tuple[
             distance = distance_to_fixes(a.time, a.xy, b.time, b.xy, MAX_GAP_S)
             near = np.isfinite(distance)
             found.append((a.time[near], distance[near]))
-    time, distance = (np.concatenate([np.empty(0), *column]) for column in zip(*found, strict=True))
+    time, distance = (np.concatenate(column) for column in zip(*found, strict=True))
     return time, distance

@@ -1,5 +1,6 @@
 """WILDTRACK: boxes of up to 7 cameras on a plaza against true positions on its ground."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from recordings.figures import (
     detection_figures,
     nees_figure,
 )
+
+logger = logging.getLogger(__name__)
 
 THRESHOLD = 0.5  # m
 TRUTH_SIGMA = 0.045  # m per axis, of the annotated positions
@@ -61,10 +64,7 @@ def run(folder: Path) -> list[Figure]:
     figures += _position_figures(part, plaza, alone.time, alone.xyz[:, :2], "_fusion", "fusion alone")
     figures += _nees_figures(part, plaza, _real(online.objects))
     figures.append(nees_figure(part, _errors(plaza, alone)[0], "_fusion", f"{NEES_PROTOCOL}, fusion alone"))
-    if (folder / "mvdet_positions.txt").is_file():
-        peer = read_wildtrack_positions(folder / "mvdet_positions.txt")
-        figures += _position_figures(part, plaza, peer.time, peer.xy, "_peer", "published MVDet positions")
-    return figures
+    return figures + _peer_figures(folder, part, plaza)
 
 
 def frame_of(time: np.ndarray) -> np.ndarray:
@@ -80,6 +80,18 @@ def _plaza(folder: Path, site: Site, box_time: np.ndarray) -> Plaza:
     kept = np.isin(frame_of(truth.time), frames)
     area = next(zone.polygon for zone in site.site_map.zones if zone.kind == "area_of_interest")
     return Plaza(Sightings.unnamed(frame_of(truth.time[kept]), truth.xy[kept]), frames, area)
+
+
+def _peer_figures(folder: Path, part: Part, plaza: Plaza) -> list[Figure]:
+    """The published detector's positions, where its file covers every frame that is scored."""
+    file = folder / "mvdet_positions.txt"
+    if not file.is_file():
+        return []
+    peer = read_wildtrack_positions(file)
+    if not np.isin(plaza.frames, frame_of(peer.time)).all():
+        logger.warning("wildtrack: %s does not cover the frames scored; peer figures are left out", file.name)
+        return []
+    return _position_figures(part, plaza, peer.time, peer.xy, "_peer", "published MVDet positions")
 
 
 def _real(objects: Objects) -> Objects:
