@@ -212,17 +212,34 @@ def _candidate_edges(
     xy: np.ndarray, reach: np.ndarray, source: np.ndarray, level: np.ndarray, gate: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs first < second (E,), (E,) of different sources on one level that may lie within the gate."""
-    n = len(xy)
-    if n <= DENSE_LIMIT:
+    if len(xy) <= DENSE_LIMIT:
         first, second = np.nonzero(np.triu(source[:, None] != source[None], 1))
     else:
-        widest = 2.0 * gate * float(reach.max())
-        first, second = cKDTree(xy).query_pairs(widest, output_type="ndarray").T
-        first, second = np.minimum(first, second), np.maximum(first, second)
+        first, second = _near_pairs(xy, reach, gate)
     apart = xy[first] - xy[second]
     near = apart[:, 0] ** 2 + apart[:, 1] ** 2 <= gate**2 * (reach[first] ** 2 + reach[second] ** 2)
     near &= (level[first] == level[second]) & (source[first] != source[second])
     return first[near], second[near]
+
+
+def _near_pairs(xy: np.ndarray, reach: np.ndarray, gate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs first < second that may lie within the gate, found scale by scale: few points are vague.
+
+    A pair is found at the scale of its vaguer point, among all that are no vaguer.
+    """
+    scale = np.ceil(np.log2(np.maximum(reach, 1e-3))).astype(int)
+    found = [np.zeros((0, 2), dtype=np.intp)]
+    for level in np.unique(scale).tolist():
+        up_to, own = np.flatnonzero(scale <= level), np.flatnonzero(scale == level)
+        radius = gate * np.sqrt(2.0) * 2.0**level
+        tree = cKDTree(xy[up_to])
+        near = cKDTree(xy[own]).sparse_distance_matrix(tree, radius, output_type="coo_matrix")
+        found.append(np.column_stack([own[near.row], up_to[near.col]]))
+    pairs = np.concatenate(found)
+    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
+    # two points of one scale find each other twice
+    key = np.unique(pairs[:, 0] * len(xy) + pairs[:, 1])
+    return key // len(xy), key % len(xy)
 
 
 def _mutually_best(first: np.ndarray, second: np.ndarray, odds: np.ndarray, n: int) -> np.ndarray:
