@@ -65,11 +65,15 @@ def plan_drives(
     for i, leg in enumerate(legs):
         wait = round(leg.dwell / STEP)
         source = np.concatenate([np.full(wait, np.inf), source])[:n_steps] + wait
+        closed = np.convolve(blocked[i][:, 0], np.ones(wait + 1))[:n_steps] > 0  # at any time while it waits
+        source = np.where(closed, np.inf, source)
+        if not np.isfinite(source).any():
+            return []
         speed = max(entry, 0) if i == 0 else 0
         fields.append(_search(leg, blocked[i], source, speed, leaves and i == len(legs) - 1))
         source = fields[-1].arrival
-        if not np.isfinite(source).any():
-            return []
+    if not np.isfinite(source).any():
+        return []
     drives: list[Drive] = []
     t = int(np.argmin(source))
     for leg, field in zip(reversed(legs), reversed(fields), strict=True):
