@@ -6,9 +6,9 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
+from geoloc.scene.occlusion import Occlusion
 from geoloc.scene.tables import Detections
-from geoloc.synthetic.occlusion import Scenery, covered
-from geoloc.synthetic.shapes import INNER, body_points, may_see, project_bodies
+from geoloc.synthetic.shapes import INNER, body_points, covered, may_see, project_bodies
 from geoloc.synthetic.truth import Glimpses, Truth
 
 SCORE_SPREAD = 18.0  # of the Beta distribution of scores: larger is tighter
@@ -78,7 +78,7 @@ class Poses:
         return cls(truth.take(order[new]), of_row)
 
 
-def look(camera: Camera, truth: Truth, poses: Poses, scenery: Scenery, min_height_px: float) -> View:
+def look(camera: Camera, truth: Truth, poses: Poses, occlusion: Occlusion, min_height_px: float) -> View:
     """Every row of the truth of which this camera's images hold at least something."""
     standing = poses.truth
     near = may_see(camera, standing, min_height_px)
@@ -91,7 +91,7 @@ def look(camera: Camera, truth: Truth, poses: Poses, scenery: Scenery, min_heigh
     inner = body_points(standing.take(seen), INNER).reshape(-1, 3)
     pixels = camera.project(inner)
     clear = camera.inside(pixels)
-    clear[clear] = scenery.sees(camera.centre_world, inner[clear])
+    clear[clear] = ~occlusion(camera.centre_world, inner[clear])
     clear, pixels = clear.reshape(-1, len(INNER)), pixels.reshape(-1, len(INNER), 2)
     bare = clear.any(axis=1)
     seen, clear, pixels = seen[bare], clear[bare], pixels[bare]

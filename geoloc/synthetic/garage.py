@@ -27,17 +27,25 @@ ROWS = {  # aisle, side of it (+1: north), x of the first stall, direction in wh
     "C": ("N", -1, 33.7, -1),
     "D": ("N", 1, 33.7, -1),
 }
+LANES = {  # the lane that the stalls of a level and aisle open to
+    ("P1", "S"): ("P1_sw", "P1_s1"),
+    ("P2", "S"): ("P2_sw", "P2_se"),
+    ("P1", "N"): ("P1_ne", "P1_nw"),
+    ("P2", "N"): ("P2_n1", "P2_nw"),
+}
 SIGMA_Z = 0.01  # m, of each piece of floor
 
 
 def garage() -> World:
     """The two-level garage: 80 stalls, 60 cars and 6 people by default."""
     levels = ("P1", "P2")
-    stalls = [stall for level in levels for row in ROWS for stall in _stalls(level, row)]
+    rows = [(level, row) for level in levels for row in ROWS]
+    stalls = [stall for level, row in rows for stall in _stalls(level, row)]
+    access = {stall.name: LANES[level, ROWS[row][0]] for level, row in rows for stall in _stalls(level, row)}
     site_map = SiteMap(
         levels=_levels(),
         datum=Datum(48.13715, 11.57612, 519.0),
-        stalls=tuple(place for place, _ in stalls),
+        stalls=tuple(stalls),
         zones=tuple(_zones()),
         occluders=tuple(_walls() + _pillars()),
         control_points=tuple(_control_points()),
@@ -47,7 +55,7 @@ def garage() -> World:
         for level in levels
     )
     traffic = TrafficOptions(duration=120.0, rate=5.0, n_cars=60, n_people=6)
-    return World(Site("garage", tuple(_cameras()), site_map), _lanes(), dict(_access(stalls)), walks, traffic)
+    return World(Site("garage", tuple(_cameras()), site_map), _lanes(), access, walks, traffic)
 
 
 def _levels() -> tuple[Level, Level]:
@@ -74,29 +82,14 @@ def _offsets() -> np.ndarray:
     return STALL[0] * np.arange(10) + 0.8 * np.repeat([0, 1, 2], [3, 4, 3])
 
 
-def _stalls(level: str, row: str) -> list[tuple[Place, str]]:
+def _stalls(level: str, row: str) -> list[Place]:
     aisle, side, first, step = ROWS[row]
     near = AISLES[aisle] + 3.0 * side
     low, high = sorted((near, near + STALL[1] * side))
+    half = STALL[0] / 2
     return [
-        (
-            zone(
-                f"{level}-{row}{i + 1:02d}", level, (x - STALL[0] / 2, low, x + STALL[0] / 2, high), "stall"
-            ),
-            aisle,
-        )
+        zone(f"{level}-{row}{i + 1:02d}", level, (x - half, low, x + half, high), "stall")
         for i, x in enumerate(first + step * _offsets())
-    ]
-
-
-def _access(stalls: list[tuple[Place, str]]) -> list[tuple[str, tuple[str, str]]]:
-    ends = {"S": {"P1": ("sw", "s1"), "P2": ("sw", "se")}, "N": {"P1": ("ne", "nw"), "P2": ("n1", "nw")}}
-    return [
-        (
-            place.name,
-            (f"{place.level}_{ends[aisle][place.level][0]}", f"{place.level}_{ends[aisle][place.level][1]}"),
-        )
-        for place, aisle in stalls
     ]
 
 
@@ -104,8 +97,9 @@ def _lanes() -> nx.DiGraph:
     lanes = nx.DiGraph()
     for level in ("P1", "P2"):
         corners = {"sw": (3, 8), "se": (42, 8), "e1": (42, 16), "ne": (42, 24), "nw": (3, 24)}
-        corners |= {"s1": (37.5, 8)} if level == "P1" else {"n1": (36, 24)}
         lanes.add_nodes_from((f"{level}_{name}", {"xy": xy}) for name, xy in corners.items())
+    lanes.add_node("P1_s1", xy=(37.5, 8))
+    lanes.add_node("P2_n1", xy=(36, 24))
     lanes.add_node("in", xy=(-11, 8), entrance=True)
     lanes.add_node("in_gate", xy=(-3, 8), stop=GATE)
     lanes.add_node("out_gate", xy=(-3, 24), stop=GATE)

@@ -205,19 +205,19 @@ class _Walkers:
         crowd.nearest = np.where(nearer, distance, crowd.nearest)
         crowd.since = np.where(nearer | standing, 0.0, crowd.since + dt)
         arrived = ~standing & (distance < ARRIVED)
-        for i in np.flatnonzero(arrived & crowd.departs):
+        for i in np.flatnonzero(arrived & crowd.departs).tolist():
             doors = self.world.walks[crowd.walk[i]].doors
             door = doors[self.rng.integers(len(doors))]
             if (
                 np.linalg.norm(crowd.xy[~self.strangers[i]] - door, axis=1).min(initial=np.inf) > NEAR
             ):  # else it waits until the way in is free
                 self._newcomer(crowd, i, door)
-        for i in np.flatnonzero(arrived & ~crowd.departs):
+        for i in np.flatnonzero(arrived & ~crowd.departs).tolist():
             crowd.wait[i] = self.rng.uniform(*STAND) if self.rng.random() < 0.6 else 0.0
             if crowd.wait[i] == 0:
                 self._new_goal(crowd, i)
         up = standing & (crowd.wait == 0)
-        for i in np.flatnonzero(up | (crowd.since > STUCK)):
+        for i in np.flatnonzero(up | (crowd.since > STUCK)).tolist():
             self._new_goal(crowd, i)
 
     def _push(self, crowd: _Crowd, wished: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ import numpy as np
 
 from geoloc.geometry.se3 import perturb
 from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import LENSES
+from geoloc.scene.occlusion import Occlusion
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections
 from geoloc.synthetic.detector import Poses, Report, SensorOptions, appearance, detect, look
-from geoloc.synthetic.occlusion import Scenery
 from geoloc.synthetic.truth import Glimpses, Truth
 from geoloc.synthetic.world import World
 
@@ -44,13 +45,13 @@ def observe(
     seed = int(rng.integers(2**62))
     true_site = draw_true_site(world.site, options.calibration_error, seed)
     truth = _on_floors(truth, true_site)
-    poses, scenery = Poses.of(truth), Scenery(true_site.site_map)
+    poses, occlusion = Poses.of(truth), Occlusion(true_site.site_map)
     looks = appearance(truth, options.embedding_size, _stream(seed, "appearance"))
     reports, offsets = [], {}
     for camera in true_site.cameras:
         stream = _stream(seed, "detector " + camera.name)
         offsets[camera.name] = float(options.clock_sigma * stream.standard_normal())
-        view = look(camera, truth, poses, scenery, options.min_height_px)
+        view = look(camera, truth, poses, occlusion, options.min_height_px)
         reports.append(detect(camera, truth, view, looks, options, stream))
     detections, objects, glimpses = _gather(reports, offsets)
     return Observation(detections, world.site, objects, true_site, truth, glimpses, offsets, options)
@@ -81,7 +82,9 @@ def _draw_camera(camera: Camera, scale: float, stream: np.random.Generator) -> C
     params = camera.lens.params.copy()
     params[camera.freed_index] += error[6:]
     return replace(
-        camera, cam_from_world=perturb(camera.cam_from_world, error[:6]), lens=type(camera.lens)(params)
+        camera,
+        cam_from_world=perturb(camera.cam_from_world, error[:6]),
+        lens=LENSES[camera.lens.model](params),
     )
 
 

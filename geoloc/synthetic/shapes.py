@@ -1,4 +1,4 @@
-"""Bodies of objects: the points that span them, seen through a camera."""
+"""Bodies of objects: the points that span them, seen through a camera, one in front of the other."""
 
 import numpy as np
 
@@ -20,6 +20,8 @@ PERSON = np.concatenate(
 INNER = np.array(
     [(x, y, z) for x in (-0.36, -0.12, 0.12, 0.36) for y in (-0.25, 0.25) for z in (0.2, 0.5, 0.8)]
 )
+
+SHRINK = np.array([0.12, 0.1, -0.12, 0.0])  # of width, height: silhouettes do not fill their boxes' corners
 
 
 def body_points(truth: Truth, unit: np.ndarray) -> np.ndarray:
@@ -62,3 +64,30 @@ def may_see(camera: Camera, truth: Truth, min_height_px: float) -> np.ndarray:
     angle = np.arccos(np.clip(cos, -1, 1))
     near = np.arcsin(np.clip(radius / np.maximum(distance, 1e-9), 0, 1))
     return np.flatnonzero((size > min_height_px) & (angle < widest + near))
+
+
+def covered(frame: np.ndarray, box: np.ndarray, depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Which of the points (R, P, 2) px of each row lie behind a nearer row's box of its frame: (R, P) bool.
+
+    `frame` (R,) is sorted; boxes (R, 4) px are shrunk, since bodies do not fill them; `depth` (R,) in m.
+    """
+    hidden = np.zeros(pixels.shape[:2], dtype=bool)
+    size = np.tile(box[:, 2:] - box[:, :2], 2)
+    solid = box + SHRINK * size
+    starts = np.flatnonzero(np.diff(frame, prepend=-1))
+    counts = np.diff(np.append(starts, len(frame)))
+    n_others = np.repeat(counts, counts)
+    far = np.repeat(np.arange(len(frame)), n_others)
+    near = (
+        np.arange(len(far))
+        - np.repeat(np.cumsum(n_others) - n_others, n_others)
+        + np.repeat(starts, counts)[far]
+    )
+    keep = (depth[near] < depth[far]) & (solid[near, 0] < box[far, 2]) & (solid[near, 2] > box[far, 0])
+    keep &= (solid[near, 1] < box[far, 3]) & (solid[near, 3] > box[far, 1])
+    near, far = near[keep], far[keep]
+    behind = (pixels[far] >= solid[near, None, :2]).all(axis=2) & (pixels[far] <= solid[near, None, 2:]).all(
+        axis=2
+    )
+    np.logical_or.at(hidden, far, behind)
+    return hidden

@@ -65,11 +65,15 @@ def plan_drives(
     for i, leg in enumerate(legs):
         wait = round(leg.dwell / STEP)
         source = np.concatenate([np.full(wait, np.inf), source])[:n_steps] + wait
+        closed = np.convolve(blocked[i][:, 0], np.ones(wait + 1))[:n_steps] > 0  # at any time while it waits
+        source = np.where(closed, np.inf, source)
+        if not np.isfinite(source).any():
+            return []
         speed = max(entry, 0) if i == 0 else 0
         fields.append(_search(leg, blocked[i], source, speed, leaves and i == len(legs) - 1))
         source = fields[-1].arrival
-        if not np.isfinite(source).any():
-            return []
+    if not np.isfinite(source).any():
+        return []
     drives: list[Drive] = []
     t = int(np.argmin(source))
     for leg, field in zip(reversed(legs), reversed(fields), strict=True):
@@ -96,13 +100,7 @@ def _search(leg: Leg, blocked: np.ndarray, source: np.ndarray, speed: int, leave
     begin = int(np.flatnonzero(np.isfinite(source))[0])
     for t in range(begin, n_steps):
         reached = min(n, (t - begin + 1) * 2 * n_speeds) * n_speeds
-        best = np.full(n * n_speeds, np.inf)
-        for i, acceleration in enumerate(ACCELERATIONS):
-            option = cost[came_from[i, :reached]] + (COMFORT * acceleration**2)
-            better = option < best[:reached]
-            np.copyto(best[:reached], option, where=better)
-            np.copyto(back[t, :reached], i, where=better)
-        best += remaining
+        best = _advance(cost, came_from[:, :reached], back[t]) + remaining
         if source[t] < best[speed]:
             best[speed], back[t, speed] = source[t], -1
         best[too_fast] = np.inf
@@ -114,6 +112,18 @@ def _search(leg: Leg, blocked: np.ndarray, source: np.ndarray, speed: int, leave
         if t >= found + (0 if leaves else PATIENCE):
             break
     return _Field(arrival, state, back.reshape(n_steps, n, n_speeds))
+
+
+def _advance(cost: np.ndarray, came_from: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Least cost of each state one step later; the acceleration that gives it is written to `back`."""
+    best = np.full(len(back), np.inf)
+    reached = came_from.shape[1]
+    for i, acceleration in enumerate(ACCELERATIONS):
+        option = cost[came_from[i]] + COMFORT * acceleration**2
+        better = option < best[:reached]
+        np.copyto(best[:reached], option, where=better)
+        np.copyto(back[:reached], i, where=better)
+    return best
 
 
 def _predecessors(n: int, n_speeds: int) -> np.ndarray:
