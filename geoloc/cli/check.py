@@ -82,8 +82,8 @@ class _Cells:
         visibility = site.visibility
         self.cell_m2 = visibility.cell**2
         self.seen = []  # a level: (cells, cameras) bool
-        for offset, shape in zip(visibility.offset.tolist(), visibility.shape.tolist(), strict=True):
-            bits = visibility.seen[offset : offset + int(shape[0] * shape[1])]
+        for offset, n_cells in zip(visibility.offset, visibility.shape.prod(axis=1), strict=True):
+            bits = visibility.seen[int(offset) : int(offset + n_cells)]
             self.seen.append(np.unpackbits(bits, axis=1, count=visibility.n_cameras).astype(bool))
 
 

@@ -1,0 +1,14 @@
+"""The benchmarks by name: each a function that measures and gives rows."""
+
+from collections.abc import Callable
+
+from benchmarks.engine import bench_engine
+from benchmarks.projection import bench_projection
+from benchmarks.row import Row
+from benchmarks.startup import bench_startup
+
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
+    "projection": bench_projection,
+    "engine": bench_engine,
+    "startup": bench_startup,
+}
