@@ -204,19 +204,24 @@ def fisheye_rays(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) -> n
     yd = (pixels[:, 1] - params[:, 3]) / params[:, 1]
     radius = np.hypot(xd, yd)
     angle = np.minimum(radius, limit)
-    for _ in range(MAX_ITERATIONS):
+    low, high = np.zeros_like(radius), np.broadcast_to(limit, radius.shape)
+    before = np.full_like(radius, np.inf)
+    for _ in range(3 * MAX_ITERATIONS):
         distorted, slope = _fisheye_angle(angle, params)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = (distorted - radius) / slope
-        # at the edge of the field the slope is flat: stay inside and let the return test decide
-        step = np.where(np.isfinite(step), step, 0.0)
-        angle = np.clip(angle - step, 0.0, limit)
-        if np.abs(step).max(initial=0.0) < 1e-14:
+        error = distorted - radius
+        low, high = np.where(error < 0, angle, low), np.where(error > 0, angle, high)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            step = angle - error / slope
+        # Newton may leap to and fro where the slope turns: then halve the bracket instead
+        steady = (step >= low) & (step <= high) & (np.abs(step - angle) <= 0.5 * before)
+        step = np.where(steady, step, 0.5 * (low + high))
+        before, angle = np.abs(step - angle), step
+        if not (before > 1e-14).any():
             break
     returned = np.abs(_fisheye_angle(angle, params)[0] - radius) <= RETURN_TOLERANCE
     angle = np.where(returned, angle, np.nan)
     with np.errstate(invalid="ignore"):
-        scale = np.where(radius > 1e-12, np.sin(angle) / np.maximum(radius, 1e-12), 1.0)
+        scale = np.where(radius <= 1e-12, 1.0, np.sin(angle) / np.maximum(radius, 1e-12))
     return np.stack([xd * scale, yd * scale, np.cos(angle)], axis=-1)
 
 
