@@ -8,6 +8,7 @@ The way back is Newton's method held to the field in which the model is one-to-o
 import numpy as np
 
 MAX_ITERATIONS = 20
+QUICK_ITERATIONS = 6
 CONVERGED = 1e-12  # focal lengths
 RETURN_TOLERANCE = 1e-9  # focal lengths; an undistortion that projects farther from its pixel is refused
 MIN_DEPTH = 1e-9  # m; points nearer to the plane of the camera's centre have no pixel
@@ -18,14 +19,32 @@ def undistort_rows(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) ->
 
     `params` (N or 1, P) and `limit` (N or 1,) are one lens for all rows or one a row. NaN where refused.
     """
-    pixels = np.asarray(pixels, float)
-    xd = (pixels[:, 0] - params[:, 2]) / params[:, 0]
-    yd = (pixels[:, 1] - params[:, 3]) / params[:, 1]
-    x, y = xd, yd
-    if params.shape[1] > 4:
-        x, y = _undistort(xd, yd, params[:, 4:], limit)
+    (x, y), _ = undistort(params, limit, pixels)
+    rays = np.empty((len(x), 3))
     scale = 1.0 / np.sqrt(x * x + y * y + 1.0)
-    return np.stack([x * scale, y * scale, scale], axis=-1)
+    rays[:, 0], rays[:, 1], rays[:, 2] = x * scale, y * scale, scale
+    return rays
+
+
+def undistort(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normalised points (2, N) of pixels (N, 2) px and d pixel / d point there (2, 2, N), components first.
+
+    As `undistort_rows`; a column of `params` is read as a whole, so rows of many lenses are fastest when
+    they are the transpose of a contiguous (P, N).
+    """
+    pixels = np.asarray(pixels, float)
+    fx, fy = params[:, 0], params[:, 1]
+    xd, yd = (pixels[:, 0] - params[:, 2]) / fx, (pixels[:, 1] - params[:, 3]) / fy
+    points, jacobian = np.empty((2, len(xd))), np.empty((2, 2, len(xd)))
+    if params.shape[1] == 4:
+        points[0], points[1] = xd, yd
+        jacobian[0, 0], jacobian[0, 1], jacobian[1, 0], jacobian[1, 1] = fx, 0.0, 0.0, fy
+        return points, jacobian
+    x, y, a, b, c, d = _undistort(xd, yd, params[:, 4:], limit)
+    points[0], points[1] = x, y
+    for (i, j), slope in (((0, 0), fx * a), ((0, 1), fx * b), ((1, 0), fy * c), ((1, 1), fy * d)):
+        jacobian[i, j] = slope
+    return points, jacobian
 
 
 def radial_tangential_jacobians(
@@ -141,14 +160,16 @@ def _radial(r2: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _distort_untilted(x: np.ndarray, y: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, ...]:
-    r2, xy = x * x + y * y, x * y
-    factor, slope, _ = _radial(r2, k)
     p1, p2 = k[:, 2], k[:, 3]
-    xd = x * factor + 2.0 * p1 * xy + p2 * (r2 + 2.0 * x * x)
-    yd = y * factor + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * xy
-    mixed = 2.0 * (xy * slope + p1 * x + p2 * y)
-    a = factor + 2.0 * x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x
-    d = factor + 2.0 * y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x
+    r2 = x * x + y * y
+    factor, slope, _ = _radial(r2, k)
+    factor = factor + 2.0 * (p1 * y + p2 * x)
+    slope = slope + slope
+    xd, yd = x * factor + p2 * r2, y * factor + p1 * r2
+    x_slope = x * slope
+    mixed = y * x_slope + 2.0 * (p1 * x + p2 * y)
+    a = factor + x * (x_slope + 4.0 * p2)
+    d = factor + y * (y * slope + 4.0 * p1)
     if k.shape[1] <= 8:
         return xd, yd, a, mixed, mixed, d
     xd = xd + r2 * (k[:, 8] + k[:, 9] * r2)
@@ -200,7 +221,32 @@ def _by_coefficients(x: np.ndarray, y: np.ndarray, k: np.ndarray) -> tuple[np.nd
     return by_x, by_y
 
 
-def _undistort(
+def _undistort(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Normalised x, y and the four derivatives of the distortion there, six arrays (N,); NaN where refused."""
+    x, y = xd, yd
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for _ in range(QUICK_ITERATIONS):
+            fx, fy, a, b, c, d = distort(x, y, k)
+            ex, ey = fx - xd, fy - yd
+            inverse = 1.0 / (a * d - b * c)
+            off = np.maximum(np.abs(ex), np.abs(ey))
+            if off.max(initial=0.0) <= CONVERGED:
+                break
+            x, y = x - (d * ex - b * ey) * inverse, y - (a * ey - c * ex) * inverse
+        fine = (off <= CONVERGED) & (inverse > 0) & (x * x + y * y < limit * limit)
+    if fine.all():
+        return x, y, a, b, c, d
+    # near and beyond the edge of the field the steps must be held inside it
+    rows = np.flatnonzero(~fine)
+    k = k[rows] if len(k) == len(xd) else k
+    limit = limit[rows] if len(limit) == len(xd) else limit
+    out = np.array(np.broadcast_arrays(x, y, a, b, c, d))
+    out[:2, rows] = _undistort_held(xd[rows], yd[rows], k, limit)
+    out[2:, rows] = distort(out[0, rows], out[1, rows], k)[2:]
+    return tuple(out)
+
+
+def _undistort_held(
     xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Newton's method inside the one-to-one field; NaN for rows that do not return to themselves."""
