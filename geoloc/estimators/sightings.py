@@ -165,13 +165,15 @@ def _bias(
     shift = np.ascontiguousarray(jacobian.swapaxes(0, 1)).reshape(3, 2 * n)
     a = (view.by_turn.T @ turn.reshape(-1, 2 * n)).reshape(-1, 2, n)
     b = (view.by_shift.T @ shift).reshape(-1, 2, n)
-    return _dots(a, a), _dots(a, b) + _dots(b, a), _dots(b, b)
+    return _form(a, a), 2.0 * _form(a, b), _form(b, b)
 
 
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Sums over the first axis of a_u b_u, a_u b_v (its symmetric half), a_v b_v: (R, 2, n) each -> (3, n)."""
-    products = np.einsum("rin,rjn->ijn", a, b)
-    return np.stack([products[0, 0], 0.5 * (products[0, 1] + products[1, 0]), products[1, 1]])
+def _form(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """uu, uv, vv of the symmetric part of a' b, for (R, 2, n) each -> (3, n)."""
+    product = np.einsum("rin,rjn->ijn", a, b)
+    product[0, 1] += product[1, 0]
+    product[0, 1] *= 0.5
+    return product.reshape(4, -1)[[0, 1, 3]]
 
 
 def _factor(cov: np.ndarray) -> np.ndarray:
