@@ -8,6 +8,7 @@ from geoloc.estimators.sightings import Sightings
 from geoloc.geometry.solver import gram, inverse_symmetric_3, sandwich, times, whitening
 
 MAX_STEPS = 15
+HOPELESS = 100.0  # squared sigmas a view that the step is expected to leave
 SETTLED = 0.03  # sigma; the step after one this small is hundreds of times smaller
 
 
@@ -87,11 +88,11 @@ def fit_points(sightings: Sightings, start: np.ndarray) -> Fit:
     active = np.arange(start.shape[1])
     left = rows
     for _ in range(MAX_STEPS):
-        step, size2 = _step(left, points[:, active])
+        step, size2, cost = _step(left, points[:, active])
         points[:, active] += step
         settled[active] = size2 <= SETTLED**2
-        # a size that is no number never settles
-        moving = size2 > SETTLED**2
+        # a size that is no number never settles; views that disagree this much will not come together
+        moving = (size2 > SETTLED**2) & (cost - size2 <= HOPELESS * len(left[0, 0]))
         if not moving.any():
             break
         if not moving.all():
@@ -102,12 +103,12 @@ def fit_points(sightings: Sightings, start: np.ndarray) -> Fit:
     return Fit(points, cov, jacobian, residual, depth, whitener, settled)
 
 
-def _step(rows: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Newton's step (3, M) m and its squared size (M,) in sigmas."""
+def _step(rows: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gauss-Newton's step (3, M) m, its squared size (M,) in sigmas, and the squared residuals before it (M,)."""
     residual, jacobian, _ = linearised(rows, points)
     slope = np.einsum("iakm,ikm->am", jacobian, residual)
     step = -times(inverse_symmetric_3(gram(jacobian)), slope)
-    return step, -np.einsum("am,am->m", step, slope)
+    return step, -np.einsum("am,am->m", step, slope), np.einsum("ikm,ikm->m", residual, residual)
 
 
 def _homogeneous(rows: np.ndarray, points: np.ndarray) -> np.ndarray:

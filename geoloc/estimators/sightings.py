@@ -120,23 +120,24 @@ def _fill(
     out: Sightings, at: tuple, camera: Camera, index: int, pixels: np.ndarray, origin: np.ndarray
 ) -> None:
     view = view_of(camera)
-    rays = camera.lens.unproject(pixels)
-    _, by_point, by_lens = camera.lens.jacobians(rays)
-    out.camera[at], out.seen[at] = index, np.isfinite(rays[:, 0])
-    jacobian = np.ascontiguousarray(by_point.transpose(1, 2, 0))  # (2, 3, n)
-    ray = np.ascontiguousarray(rays.T)
-    axis = ray
-    if not isinstance(camera.lens, Fisheye):
-        axis = np.zeros_like(ray)
-        np.divide(1.0, ray[2], out=axis[2])
+    rays, jacobian = camera.lens.linearise(pixels)
+    out.camera[at], out.seen[at] = index, np.isfinite(rays[0])
+    axis = rays if isinstance(camera.lens, Fisheye) else np.broadcast_to([[0.0], [0.0], [1.0]], rays.shape)
     to_centre = view.rotation @ (view.centre - origin)
     for row, vector in enumerate((*jacobian, axis)):
         out.rows[row, :3][:, *at] = view.rotation.T @ vector
         out.rows[row, 3][at] = -(to_centre @ vector)
     if view.by_shift.size:
-        by_freed = by_lens[:, :, view.freed].transpose(1, 2, 0)
-        for power, cov in enumerate(_bias(view, ray, jacobian, by_freed)):
+        for power, cov in enumerate(_bias(view, rays, jacobian, _by_freed(camera, view, rays))):
             out.bias[power][:, *at] = cov
+
+
+def _by_freed(camera: Camera, view: View, rays: np.ndarray) -> np.ndarray:
+    """d pixel / d freed lens parameters at rays (3, n): (k, 2, n)."""
+    if len(view.freed) == 0:
+        return np.empty((0, 2, rays.shape[1]))
+    _, _, by_params = camera.lens.jacobians(rays.T)
+    return by_params[:, :, view.freed].transpose(2, 1, 0)
 
 
 def _fill_noise(out: Sightings, pixel_cov: np.ndarray) -> None:
@@ -160,17 +161,19 @@ def _bias(
         turn[0, i] = ray[1] * z - ray[2] * y
         turn[1, i] = ray[2] * x - ray[0] * z
         turn[2, i] = ray[0] * y - ray[1] * x
-    turn[3:] = by_freed.swapaxes(0, 1)
+    turn[3:] = by_freed
     shift = np.ascontiguousarray(jacobian.swapaxes(0, 1)).reshape(3, 2 * n)
     a = (view.by_turn.T @ turn.reshape(-1, 2 * n)).reshape(-1, 2, n)
     b = (view.by_shift.T @ shift).reshape(-1, 2, n)
-    return _dots(a, a), _dots(a, b) + _dots(b, a), _dots(b, b)
+    return _form(a, a), 2.0 * _form(a, b), _form(b, b)
 
 
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Sums over the first axis of a_u b_u, a_u b_v (its symmetric half), a_v b_v: (R, 2, n) each -> (3, n)."""
-    products = np.einsum("rin,rjn->ijn", a, b)
-    return np.stack([products[0, 0], 0.5 * (products[0, 1] + products[1, 0]), products[1, 1]])
+def _form(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """uu, uv, vv of the symmetric part of a' b, for (R, 2, n) each -> (3, n)."""
+    product = np.einsum("rin,rjn->ijn", a, b)
+    product[0, 1] += product[1, 0]
+    product[0, 1] *= 0.5
+    return product.reshape(4, -1)[[0, 1, 3]]
 
 
 def _factor(cov: np.ndarray) -> np.ndarray:

@@ -47,8 +47,8 @@ class Refusal(IntEnum):
     FEW_VIEWS = 1  # fewer than two cameras have a pixel that their lens can undo
     PARALLEL = 2  # the widest angle between its rays is below min_parallax
     BEHIND = 3  # it would lie behind a camera that sees it
-    UNSETTLED = 4  # the iterations do not converge
-    DISAGREE = 5  # the views disagree, and no majority of them agrees
+    DISAGREE = 4  # the views disagree, and no majority of them agrees
+    UNSETTLED = 5  # the iterations do not converge
     AMBIGUOUS = 6  # two groups of views, equally large, agree on different points
     VAGUE = 7  # its worst standard deviation is above max_sigma or max_relative_sigma
 
@@ -155,8 +155,8 @@ def _judge(fit: Fit, sightings: Sightings, centres: np.ndarray, options: Triangu
     disagree = (distance2.sum(axis=0) > gates2[dof]) | (distance2 > gates2[2]).any(axis=0)
     tests = {
         Refusal.VAGUE: ~(worst <= limit),
-        Refusal.DISAGREE: disagree,
         Refusal.UNSETTLED: ~fit.settled,
+        Refusal.DISAGREE: disagree,
         Refusal.BEHIND: (fit.depth <= 0).any(axis=0),
         Refusal.PARALLEL: ~(_widest_cosine(offset / distance) <= np.cos(options.min_parallax)),
         Refusal.FEW_VIEWS: n_views < 2,
@@ -237,7 +237,7 @@ def _store(
     out.cov[at] = solved.noise_cov[..., good].transpose(2, 0, 1)
     out.bias_cov[at] = (solved.cov - solved.noise_cov)[..., good].transpose(2, 0, 1)
     residual, _ = residuals_px(sightings.rows, solved.points)
-    slot, point = np.nonzero(sightings.seen & (solved.refusal == Refusal.NONE))
-    to = (points[point], sightings.camera[slot, point])
-    out.residual_px[to] = residual[:, slot, point].T
-    out.used[to] = solved.used[slot, point]
+    kept = np.flatnonzero(sightings.seen & (solved.refusal == Refusal.NONE))
+    to = (points * out.used.shape[1] + sightings.camera).ravel()[kept]
+    out.residual_px.reshape(-1, 2)[to] = residual.reshape(2, -1)[:, kept].T
+    out.used.reshape(-1)[to] = solved.used.ravel()[kept]

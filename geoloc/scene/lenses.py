@@ -23,6 +23,7 @@ from geoloc.scene.distortion import (
     normalised,
     radial_tangential_jacobians,
     to_pixels,
+    undistort,
     undistort_rows,
 )
 
@@ -49,6 +50,12 @@ class Lens(Protocol):
 
     def unproject(self, pixels: np.ndarray) -> np.ndarray:
         """Unit rays in the camera frame (N, 3) of pixels (N, 2); NaN where the lens cannot be undone."""
+
+    def linearise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays (3, N) of pixels (N, 2) and d pixel / d point at their tips (2, 3, N): components first.
+
+        The rays are unit for a fisheye and end on the plane z = 1 for the others; NaN as in `unproject`.
+        """
 
     def jacobians(self, points_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pixels (N, 2), their derivatives by the point (N, 2, 3) px/m, and by `params` (N, 2, P)."""
@@ -104,6 +111,12 @@ class RadialTangential:
     def unproject(self, pixels: np.ndarray) -> np.ndarray:
         return undistort_rows(self.params[None], np.array([self.limit]), pixels)
 
+    def linearise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        points, jacobian = undistort(self.params[None], np.array([self.limit]), pixels)
+        by_depth = -np.einsum("ijn,jn->in", jacobian, points)
+        ones = np.ones((1, points.shape[1]))
+        return np.concatenate([points, ones]), np.concatenate([jacobian, by_depth[:, None]], axis=1)
+
     def jacobians(self, points_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return radial_tangential_jacobians(self.params[None], points_cam)
 
@@ -146,6 +159,11 @@ class Fisheye:
     def unproject(self, pixels: np.ndarray) -> np.ndarray:
         return fisheye_rays(self.params[None], np.array([self.limit]), pixels)
 
+    def linearise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rays = self.unproject(pixels)
+        _, by_point, _ = self.jacobians(rays)
+        return np.ascontiguousarray(rays.T), np.ascontiguousarray(by_point.transpose(1, 2, 0))
+
     def jacobians(self, points_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return fisheye_jacobians(self.params[None], points_cam)
 
@@ -183,6 +201,9 @@ class Homography:
         raise GeometryError("a camera known by a homography cannot project points; calibrate its pose")
 
     def unproject(self, pixels: np.ndarray) -> np.ndarray:
+        raise GeometryError("a camera known by a homography has no rays; calibrate its pose")
+
+    def linearise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise GeometryError("a camera known by a homography has no rays; calibrate its pose")
 
     def jacobians(self, points_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
