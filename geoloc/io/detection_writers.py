@@ -34,7 +34,7 @@ def _csv_text(detections: Detections, path: Path | str) -> str:
         raise InputError(f"{path}: CSV has no place for embeddings; write .jsonl")
     columns: list[list[object]] = [detections.time.tolist(), detections.camera.tolist()]
     columns += [*detections.box.T.tolist(), detections.label.tolist(), detections.score.tolist()]
-    names = COLUMNS
+    names: tuple[str, ...] = COLUMNS
     if np.isfinite(detections.foot).any():
         names += FOOT_COLUMNS
         columns += [["" if value != value else value for value in axis] for axis in detections.foot.T.tolist()]
