@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.files import read_text
 
 Options = TypeVar("Options")
 
@@ -44,9 +45,10 @@ def load_options(options: Options, file: Path | None = None, sets: Iterable[str]
     """Defaults in `options`, changed by a TOML `file`, then by `sets` such as `"tracking.gate_sigma=4"`."""
     if file is not None:
         try:
-            options = merge_options(options, tomllib.loads(file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"options file {file}: {error}") from error
+            changes = tomllib.loads(read_text(file))
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{file}: not TOML ({error})") from error
+        options = merge_options(options, changes)
     for item in sets:
         key, equals, text = item.partition("=")
         if not equals:

@@ -12,6 +12,7 @@ import geoloc
 PACKAGE = Path(geoloc.__file__).parent
 ROWS = [
     ("errors",),
+    ("files",),
     ("options",),
     ("geometry",),
     ("metrics",),

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from geoloc import __version__
+from geoloc.files import write_whole
 from geoloc.geometry.gaussian import worst_sigma
-from geoloc.io.files import write_whole
 from geoloc.io.rows import ReadReport
 from geoloc.options import options_to_dict
 from geoloc.scene.tables import Detections, Tracks

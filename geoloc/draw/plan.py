@@ -14,7 +14,7 @@ from geoloc.draw.layers import Markers, TrackPath, camera_levels, drawable, draw
 from geoloc.draw.sheet import MIN_WIDTH, divide
 from geoloc.draw.style import DARK, LIGHT, Palette
 from geoloc.draw.words import counted, duration_text, time_text
-from geoloc.io.files import write_whole
+from geoloc.files import write_whole
 from geoloc.options import check_range
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
+from geoloc.files import find_files, read_text
 from geoloc.geometry.geodesy import Datum
 from geoloc.geometry.se3 import from_rt
-from geoloc.io.files import find_files, read_text
 from geoloc.io.homographies import invert, metric_from_geodetic
 from geoloc.io.opencv_storage import lens_from_matrix, read_storage, require
 from geoloc.scene.camera import Camera

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.files import read_text
 from geoloc.io.calibration_forms import (
     CameraOptions,
     read_homography,
@@ -16,7 +17,6 @@ from geoloc.io.calibration_forms import (
     read_opencv,
     read_xml_pairs,
 )
-from geoloc.io.files import read_text
 from geoloc.scene.camera import Camera
 
 __all__ = ["CAMERA_READERS", "CameraOptions", "CameraReader", "read_cameras"]

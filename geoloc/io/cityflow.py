@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import GeometryError, InputError
+from geoloc.files import find_files, read_numbers, read_text
 from geoloc.geometry.geodesy import Datum
 from geoloc.io.calibration_forms import CameraOptions, parse_latlon_homography, read_homography_latlon
-from geoloc.io.files import find_files, read_numbers, read_text
 from geoloc.io.homographies import apply_homography, invert
 from geoloc.io.truth import BoxTruth
 from geoloc.scene.site import Site

@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 
 from geoloc.errors import InputError
-from geoloc.io.files import find_files, read_bytes, read_numbers
+from geoloc.files import find_files, read_bytes, read_numbers
 from geoloc.io.matrices import camera_from_projection
 from geoloc.io.recording_forms import read_fairmot
 from geoloc.io.rows import ReadOptions, require_whole

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.io.files import find_files, read_json, read_text
+from geoloc.files import find_files, read_json, read_text
 from geoloc.io.own_forms import number
 from geoloc.io.rows import ReadOptions, ReadResult, Rows
 

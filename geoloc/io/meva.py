@@ -18,9 +18,9 @@ import numpy as np
 import shapely
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.files import find_files, read_json, read_text
 from geoloc.geometry.geodesy import Datum
 from geoloc.geometry.se3 import from_rt
-from geoloc.io.files import find_files, read_json, read_text
 from geoloc.io.opencv_storage import lens_from_matrix
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site

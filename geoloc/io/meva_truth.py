@@ -6,8 +6,8 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.files import find_files
 from geoloc.geometry.geodesy import enu_from_geodetic
-from geoloc.io.files import find_files
 from geoloc.io.meva import read_boxes, read_columns, read_meva_datum
 from geoloc.scene.tables import Column, Table
 

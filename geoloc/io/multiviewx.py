@@ -17,8 +17,8 @@ import shapely
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
+from geoloc.files import find_files, read_json
 from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
-from geoloc.io.files import find_files, read_json
 from geoloc.io.truth import BoxTruth, GroundTruth
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.io.files import parse_json, read_text
+from geoloc.files import parse_json, read_text
 from geoloc.scene.lenses import Lens, Pinhole, RadialTangential
 
 DISTORTION_SIZES = (4, 5, 8, 12, 14)

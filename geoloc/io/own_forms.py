@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from geoloc.errors import InputError
-from geoloc.io.files import read_text
+from geoloc.files import read_text
 from geoloc.io.rows import UNKNOWN, ReadOptions, ReadResult, Rows
 
 EDGES = ("x1", "y1", "x2", "y2")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.io.files import read_json, read_text
+from geoloc.files import read_json, read_text
 from geoloc.io.own_forms import number
 from geoloc.io.rows import ReadOptions, ReadResult, Rows
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from geoloc.io.files import read_bytes
+from geoloc.files import read_bytes
 
 HEAD = 65536  # characters that are looked at
 MAGIC = {b"PAR1": "parquet", b"PK\x03\x04": "fairmot", b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG"}

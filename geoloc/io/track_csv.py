@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.files import read_text
 from geoloc.geometry.gaussian import worst_sigma
-from geoloc.io.files import read_text
 from geoloc.io.track_geojson import positions_on_earth
 from geoloc.io.track_options import WriteOptions
 from geoloc.scene.sitemap import SiteMap

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.files import write_whole
 from geoloc.geometry.gaussian import symmetric
-from geoloc.io.files import write_whole
 from geoloc.io.rows import MILLISECONDS
 from geoloc.io.track_csv import csv_text, read_tracks
 from geoloc.io.track_geojson import geojson_text

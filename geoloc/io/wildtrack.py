@@ -12,8 +12,8 @@ import numpy as np
 import shapely
 
 from geoloc.errors import InputError
+from geoloc.files import find_files, read_numbers
 from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
-from geoloc.io.files import find_files, read_numbers
 from geoloc.io.recording_forms import read_mvdetr
 from geoloc.io.rows import ReadOptions, require_whole
 from geoloc.io.truth import GroundTruth

@@ -1,8 +1,5 @@
-"""JSON files read with clear refusals, and files written whole or not at all."""
+"""What geoloc's own JSON files hold, checked piece by piece with clear refusals."""
 
-import json
-import os
-import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,36 +8,15 @@ from typing import Any
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.files import parse_json, read_text
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; InputError without the path (see `naming`) where there is none."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8 text; is it a JSON file?") from error
-    except json.JSONDecodeError as error:
-        ends = error.pos >= len(error.doc.rstrip())
-        why = "ends in the middle of its JSON; was it cut off?" if ends else f"is not JSON: {error}"
-        raise InputError(why) from error
-    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
-        raise InputError(f"is no file of geoloc ({error})") from error
+    """The JSON object in a file; InputError where there is none, or a number in it is not finite."""
+    document = parse_json(read_text(path), path, finite=True)
     if not isinstance(document, dict):
-        raise InputError(f"holds a JSON {type(document).__name__}; it must be an object")
+        raise InputError(f"{path}: holds a JSON {type(document).__name__}; it must be an object")
     return document
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 so that the file is either the old one or complete; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -105,10 +81,6 @@ def check_schema(header: Mapping[str, Any], version: int) -> None:
     found = header.get("schema")
     if found != version:
         raise InputError(f"is of schema {_short(found)}; this geoloc reads schema {version}")
-
-
-def _refuse_constant(name: str) -> float:
-    raise InputError(f"holds {name}; every number must be finite")
 
 
 def _short(value: object) -> str:

@@ -14,6 +14,7 @@ import shapely
 from shapely import Polygon
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.files import write_whole
 from geoloc.geometry.geodesy import Datum
 from geoloc.scene import jsonfile
 from geoloc.scene.map_coordinates import (
@@ -46,8 +47,9 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
 def load_map(path: str | Path) -> SiteMap:
     """Read a map; InputError names the file, the feature and what to change."""
     path = Path(path)
+    document = jsonfile.read_object(path)
     with jsonfile.naming(path):
-        return map_from_geojson(jsonfile.read_object(path))
+        return map_from_geojson(document)
 
 
 def save_map(site_map: SiteMap, path: str | Path) -> None:
@@ -56,7 +58,7 @@ def save_map(site_map: SiteMap, path: str | Path) -> None:
     features = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in document["features"])
     header = json.dumps(document["geoloc"], ensure_ascii=False)
     text = f'{{"type": "FeatureCollection",\n"geoloc": {header},\n"features": [\n{features}\n]}}\n'
-    jsonfile.write_whole(Path(path), text)
+    write_whole(path, text)
 
 
 def map_from_geojson(document: dict[str, Any]) -> SiteMap:

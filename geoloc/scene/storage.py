@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.files import write_whole
 from geoloc.scene import jsonfile
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import LENSES, Lens, parameter_names
@@ -47,8 +48,8 @@ def save_site(site: Site, root: str | Path = ".") -> None:
 def load_cameras(path: str | Path) -> tuple[Camera, ...]:
     """Read a cameras file; InputError names the file, the camera and what to change."""
     path = Path(path)
+    document = jsonfile.read_object(path)
     with jsonfile.naming(path):
-        document = jsonfile.read_object(path)
         jsonfile.check_keys("the file", document, ("schema", "cameras"))
         jsonfile.check_schema(document, SCHEMA)
         members = jsonfile.sequence("'cameras'", document["cameras"])
@@ -63,7 +64,7 @@ def save_cameras(cameras: tuple[Camera, ...], path: str | Path) -> None:
         lines = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in items)
         blocks.append(" {\n" + ",\n".join(lines) + "\n }")
     text = f'{{"schema": {SCHEMA}, "cameras": [\n' + ",\n".join(blocks) + "\n]}\n"
-    jsonfile.write_whole(Path(path), text)
+    write_whole(path, text)
 
 
 def _camera_to_dict(camera: Camera) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geoloc.errors import InputError
+from geoloc.files import read_numbers
 from geoloc.io.calibrations import CAMERA_READERS, CameraOptions, read_cameras
 from geoloc.io.cmc import read_matlab_matrix
 from geoloc.io.detections import READERS, ReadOptions, read_detections
-from geoloc.io.files import read_numbers
 from geoloc.io.tracks import read_tracks
 from geoloc.scene.tables import Detections
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from geoloc.errors import InputError, UnknownNameError
+from geoloc.files import write_whole
 from geoloc.geometry.geodesy import Datum, enu_from_geodetic
-from geoloc.io.files import write_whole
 from geoloc.io.tracks import WRITERS, WriteOptions, read_tracks, write_tracks
 from geoloc.scene.sitemap import Level, SiteMap, Surface
 from geoloc.scene.tables import Tracks

@@ -51,7 +51,7 @@ def feet_seen(site: Site, xyz: np.ndarray, time: float, rng: np.random.Generator
                 id=np.arange(n) + 1000 * len(tables),
                 time=np.full(n, time),
                 camera=np.full(n, one.name),
-                box=np.column_stack([foot - [20.0, 100.0], foot + [20.0, 0.0]]),
+                box=np.concatenate([foot - np.array([20.0, 100.0]), foot + np.array([20.0, 0.0])], axis=1),
                 foot=foot,
                 foot_cov=np.broadcast_to(sigma_px**2 * np.eye(2), (n, 2, 2)),
                 label=np.full(n, label),

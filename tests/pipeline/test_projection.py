@@ -54,7 +54,8 @@ def test_a_homography_is_its_pinhole_camera_on_the_ground():
     pose = a.cam_from_world
     matrix = k @ np.column_stack([pose.rotation.as_matrix()[:, :2], pose.translation])
     flat = Camera("A", Homography(matrix.ravel()), (1920, 1080), homography_level="ground", homography_sigma_px=4.0)
-    rows = Detections(time=np.zeros(3), camera=["A"] * 3, box=[[900, 400, 950, 600], [100, 500, 150, 800], [5, 1, 9, 8]])
+    boxes = [[900, 400, 950, 600], [100, 500, 150, 800], [5, 1, 9, 8]]
+    rows = Detections(time=np.zeros(3), camera=["A"] * 3, box=boxes)
     expected, _ = project_to_ground(rows, site)
     points, dropped = project_to_ground(rows, Site("flat", (flat,)))
     assert np.allclose(points.xy, expected.xy, atol=1e-6)  # 1e-9 m measured

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,23 @@ def read_text(path: Path | str) -> str:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; it must be a text file") from error
 
 
-def parse_json(text: str, path: Path | str) -> Any:
-    """`text` as JSON; a broken or truncated one is refused with its line and column."""
+def parse_json(text: str, path: Path | str, finite: bool = False) -> Any:
+    """`text` as JSON; a broken or truncated one is refused with its line and column.
+
+    NaN and Infinity, which some programs write though JSON has none, are refused if `finite`.
+    """
+
+    def constant(name: str) -> float:
+        if finite:
+            raise InputError(f"{path}: holds {name}; every number must be finite")
+        return float(name)
+
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=constant)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        cut = "; the file ends there: is it truncated?" if error.pos >= len(text.rstrip()) else ""
+        ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+        cut = "; the file ends there: is it truncated?" if ends else ""
         raise InputError(f"{path}: JSON breaks at {where} ({error.msg}){cut}") from error
     except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: not JSON that can be read ({error})") from error
@@ -79,15 +90,16 @@ def find_files(folder: Path | str, pattern: str, what: str) -> list[Path]:
 
 
 def write_whole(path: Path | str, content: str | bytes) -> None:
-    """Write a file whole or not at all: to a temporary name beside it, then os.replace."""
+    """Write a file (text as UTF-8), whole or not at all; folders are made, InputError where that fails."""
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
