@@ -104,7 +104,7 @@ def pycolmap_call(pixels: np.ndarray) -> Callable[[], object]:
     def call() -> list[np.ndarray | None]:
         flat = [camera.cam_from_img(pixels[:, v]) for v in range(n_views)]
         if n_views == 2:
-            return [pycolmap.triangulate_point(*projections, a, b) for a, b in zip(*flat, strict=True)]
+            return [pycolmap.triangulate_point(*projections, a, b) for a, b in zip(*flat, strict=True)]  # type: ignore[call-overload]
         rays = np.concatenate([np.stack(flat, axis=1), np.ones((*pixels.shape[:2], 1))], axis=2)
         rays /= np.linalg.norm(rays, axis=2, keepdims=True)
         return [pycolmap.triangulate_multi_view_point(projections, ray) for ray in rays]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.io.files import write_whole
+from geoloc.files import write_whole
 from geoloc.scene.tables import Detections
 
 COLUMNS = ("time", "camera", "x1", "y1", "x2", "y2", "label", "score")
