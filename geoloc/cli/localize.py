@@ -102,9 +102,7 @@ def split_camera(text: str, site: Site) -> tuple[str, Path]:
     return "", Path(text)
 
 
-def localize_with_report(
-    detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
-) -> Tracks:
+def localize_with_report(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
     """As `geoloc.localize`, under a progress bar; fills in the report."""
     localizer = Localizer(site, options)
     start = time.perf_counter()

@@ -16,7 +16,8 @@ def replay_with_progress(localizer: Localizer, detections: Detections, what: str
     finite = detections.time[np.isfinite(detections.time)]
     start, end = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     form = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of recording [{elapsed}<{remaining}]"
-    with tqdm(total=end - start, desc=what, file=sys.stderr, bar_format=form) as bar:
+    often = 0.1 if sys.stderr.isatty() else 5.0  # s; where nobody looks, a log should not fill up
+    with tqdm(total=end - start, desc=what, file=sys.stderr, bar_format=form, mininterval=often) as bar:
         for tracks in replay(localizer, detections):
             bar.update(min(localizer.tracker.time, end) - start - bar.n)
             yield tracks

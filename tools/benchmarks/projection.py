@@ -26,9 +26,7 @@ def bench_projection() -> list[Row]:
         ours = best_time(lambda table=detections: project_to_ground(table, site))  # type: ignore[misc]
         rows.append(Row(name, "cv2.undistortPoints + homography, no covariance", n / plain, "rows/s", 1.0))
         said = "ratio is of times"
-        rows.append(
-            Row(name, "geoloc, both covariances", n / ours, "rows/s", ours / plain, "<= 4 x", said)
-        )
+        rows.append(Row(name, "geoloc, both covariances", n / ours, "rows/s", ours / plain, "<= 4 x", said))
     return rows
 
 
