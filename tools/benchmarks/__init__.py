@@ -6,9 +6,11 @@ from benchmarks.engine import bench_engine
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
 from benchmarks.startup import bench_startup
+from benchmarks.triangulation import bench_triangulation
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "projection": bench_projection,
     "engine": bench_engine,
+    "triangulation": bench_triangulation,
     "startup": bench_startup,
 }
