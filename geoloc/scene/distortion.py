@@ -227,9 +227,7 @@ def _by_coefficients(x: np.ndarray, y: np.ndarray, k: np.ndarray) -> tuple[np.nd
     return by_x, by_y
 
 
-def _undistort(
-    xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _undistort(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Undistorted coordinates of distorted ones; NaN for rows that do not return to themselves."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         radius = np.hypot(xd, yd)
@@ -276,9 +274,7 @@ def _newton(
     return solution[0], solution[1]
 
 
-def _radial_start(
-    xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _radial_start(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Undistorted coordinates by the radial terms alone, which grow over the whole field: by bisection."""
     target = np.hypot(xd, yd)
     low, high = np.zeros_like(target), np.minimum(np.broadcast_to(limit, target.shape), 1e3)

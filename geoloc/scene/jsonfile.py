@@ -28,9 +28,7 @@ def naming(what: object) -> Iterator[None]:
         raise type(error)(f"{what}: {error}") from error
 
 
-def check_keys(
-    what: str, found: Mapping[str, Any], required: Collection[str], optional: Collection[str] = ()
-) -> None:
+def check_keys(what: str, found: Mapping[str, Any], required: Collection[str], optional: Collection[str] = ()) -> None:
     """Raise UnknownNameError for a key that is neither required nor optional, InputError for one missing."""
     for key in found:
         if key not in required and key not in optional:

@@ -246,9 +246,7 @@ def fisheye_rays(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) -> n
     return np.stack([xd * scale, yd * scale, np.cos(angle)], axis=-1)
 
 
-def fisheye_jacobians(
-    params: np.ndarray, points_cam: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fisheye_jacobians(params: np.ndarray, points_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `radial_tangential_jacobians`, for fisheye lenses; points behind the camera's plane are allowed."""
     points = np.asarray(points_cam, float)
     x, y, z = points[:, 0], points[:, 1], points[:, 2]

@@ -14,7 +14,7 @@ from geoloc.geometry.geodesy import Datum, enu_from_geodetic, geodetic_from_enu
 
 MAX_EXTENT = 50e3  # m; farther from its datum a tangent plane is no map any more
 DIGITS_DEG = 12  # 1e-7 m
-DIGITS_M = 9
+DIGITS_M = 6
 Heights = Callable[[np.ndarray], np.ndarray]  # z (N,) m at xy (N, 2) m
 
 

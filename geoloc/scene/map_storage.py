@@ -182,9 +182,7 @@ def _fit_plane(corners: np.ndarray) -> tuple[float, float, float]:
     return a, b, float(middle[2] - a * middle[0] - b * middle[1])
 
 
-def _thing(
-    feature: _Feature, datum: Datum | None, heights: dict[str, Heights]
-) -> Place | Occluder | ControlPoint:
+def _thing(feature: _Feature, datum: Datum | None, heights: dict[str, Heights]) -> Place | Occluder | ControlPoint:
     geometry = read_geometry(feature.geometry, feature.types)
     coordinates = shapely.get_coordinates(geometry, include_z=geometry.has_z)
     name = feature.properties["name"]

@@ -126,7 +126,8 @@ def _read_lens(what: str, value: object) -> Lens:
         raise unknown_name(f"lens of {what}", model, LENSES)
     params = jsonfile.mapping(f"{what}: 'params'", entry["params"])
     names = parameter_names(model, len(params))
-    jsonfile.check_keys(f"lens {model} of {what}", params, names)
+    any_size = parameter_names(model, 18)  # one that is missing is named, not one that stands in its place
+    jsonfile.check_keys(f"lens {model} of {what}", params, names, any_size)
     with jsonfile.naming(what):
         return LENSES[model](jsonfile.numbers("'params'", [params[name] for name in names], (len(names),)))
 

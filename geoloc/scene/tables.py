@@ -34,9 +34,7 @@ class Column:
                 raise ValueError(f"dtype {array.dtype}")
             array = array.astype(np.str_ if self.dtype is str else self.dtype, copy=False)
         except (ValueError, TypeError) as error:
-            raise InputError(
-                f"{table}.{name}: cannot read the values as {self.dtype.__name__} ({error})"
-            ) from error
+            raise InputError(f"{table}.{name}: cannot read the values as {self.dtype.__name__} ({error})") from error
         if array.size == 0 and array.ndim <= 1 and len(self.shape):
             array = self.filled(0)
         fits = array.ndim == 1 + len(self.shape) and all(

@@ -131,9 +131,7 @@ class View:
         return in_cone & (distance2 <= self.max_range**2) & (distance2 <= self.max_m_per_px * focal * above)
 
 
-def _window(
-    level: Level, anchors: list[np.ndarray], radius: float, cell: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _window(level: Level, anchors: list[np.ndarray], radius: float, cell: float) -> tuple[np.ndarray, np.ndarray]:
     """First cell (2,) and number of cells (2,) of the level that lie within `radius` of any camera."""
     if not anchors:
         return np.zeros(2), np.zeros(2, dtype=int)
@@ -157,9 +155,7 @@ def _cos_cone(camera: Camera) -> float:
     return float(np.cos(min(widest + 1e-3, np.pi)))
 
 
-def _seen_by_homography(
-    camera: Camera, xy: np.ndarray, bottom: np.ndarray, max_m_per_px: float
-) -> np.ndarray:
+def _seen_by_homography(camera: Camera, xy: np.ndarray, bottom: np.ndarray, max_m_per_px: float) -> np.ndarray:
     """Points (N, 2) of the level whose pixels lie on the image, this side of the horizon, finely enough."""
     matrix = camera.lens.params.reshape(3, 3)
     u, v, w = matrix[:, :2] @ xy.T + matrix[:, 2:]

@@ -32,11 +32,7 @@ def slowly_seen(site, camera, level, xy):
         if occluder.geometry.geom_type == "Polygon" and occluder.geometry.contains(shapely.Point(centre[:2])):
             continue
         solid = occluder.level == level.name and occluder.height >= HEIGHT
-        if (
-            solid
-            and occluder.geometry.geom_type == "Polygon"
-            and occluder.geometry.contains(shapely.Point(xy))
-        ):
+        if solid and occluder.geometry.geom_type == "Polygon" and occluder.geometry.contains(shapely.Point(xy)):
             return False
         for point in shapely.get_coordinates(occluder.geometry.intersection(line)):
             t = np.linalg.norm(point - centre[:2]) / line.length
@@ -172,9 +168,7 @@ def test_a_camera_tower_on_an_endless_plain_is_clipped_to_its_range():
         compute_visibility(one_camera(), cell=0.001)
 
 
-@pytest.mark.parametrize(
-    "option", [{"cell": 0.0}, {"max_range": np.nan}, {"height": -1.0}, {"max_m_per_px": -2}]
-)
+@pytest.mark.parametrize("option", [{"cell": 0.0}, {"max_range": np.nan}, {"height": -1.0}, {"max_m_per_px": -2}])
 def test_impossible_options_are_refused(option):
     with pytest.raises(InputError, match=f"visibility: {next(iter(option))}"):
         compute_visibility(one_camera(), **option)
@@ -200,9 +194,7 @@ def test_looking_up_50_places_of_7_cameras_takes_microseconds(recording):
 
 
 def test_a_mesh_blocks_where_the_map_has_nothing(tmp_path):
-    pytest.importorskip(
-        "open3d", reason="pip install 'geoloc[mesh]' (and libegl1 libusb-1.0-0) to test meshes"
-    )
+    pytest.importorskip("open3d", reason="pip install 'geoloc[mesh]' (and libegl1 libusb-1.0-0) to test meshes")
     mesh = tmp_path / "wall.obj"
     mesh.write_text("v 10 -3 0\nv 10 3 0\nv 10 3 4\nv 10 -3 4\nf 1 2 3\nf 1 3 4\n")
     places = [(8, 0), (12, 0), (30, 0), (12, 6)]
