@@ -8,7 +8,8 @@ The way back is Newton's method held to the field in which the model is one-to-o
 import numpy as np
 
 MAX_ITERATIONS = 20
-QUICK_ITERATIONS = 6
+BLOCK = 8192  # rows that are worked on at once, so that their arrays stay in the processor's cache
+SLOW = 6  # iterations; most lenses need four
 CONVERGED = 1e-12  # focal lengths
 RETURN_TOLERANCE = 1e-9  # focal lengths; an undistortion that projects farther from its pixel is refused
 MIN_DEPTH = 1e-9  # m; points nearer to the plane of the camera's centre have no pixel
@@ -19,32 +20,20 @@ def undistort_rows(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) ->
 
     `params` (N or 1, P) and `limit` (N or 1,) are one lens for all rows or one a row. NaN where refused.
     """
-    (x, y), _ = undistort(params, limit, pixels)
-    rays = np.empty((len(x), 3))
-    scale = 1.0 / np.sqrt(x * x + y * y + 1.0)
-    rays[:, 0], rays[:, 1], rays[:, 2] = x * scale, y * scale, scale
-    return rays
-
-
-def undistort(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised points (2, N) of pixels (N, 2) px and d pixel / d point there (2, 2, N), components first.
-
-    As `undistort_rows`; a column of `params` is read as a whole, so rows of many lenses are fastest when
-    they are the transpose of a contiguous (P, N).
-    """
     pixels = np.asarray(pixels, float)
-    fx, fy = params[:, 0], params[:, 1]
-    xd, yd = (pixels[:, 0] - params[:, 2]) / fx, (pixels[:, 1] - params[:, 3]) / fy
-    points, jacobian = np.empty((2, len(xd))), np.empty((2, 2, len(xd)))
-    if params.shape[1] == 4:
-        points[0], points[1] = xd, yd
-        jacobian[0, 0], jacobian[0, 1], jacobian[1, 0], jacobian[1, 1] = fx, 0.0, 0.0, fy
-        return points, jacobian
-    x, y, a, b, c, d = _undistort(xd, yd, params[:, 4:], limit)
-    points[0], points[1] = x, y
-    for (i, j), slope in (((0, 0), fx * a), ((0, 1), fx * b), ((1, 0), fy * c), ((1, 1), fy * d)):
-        jacobian[i, j] = slope
-    return points, jacobian
+    xd = (pixels[:, 0] - params[:, 2]) / params[:, 0]
+    yd = (pixels[:, 1] - params[:, 3]) / params[:, 1]
+    x, y = xd, yd
+    if params.shape[1] > 4:
+        x, y = np.empty_like(xd), np.empty_like(yd)
+        for start in range(0, len(xd), BLOCK):
+            rows = slice(start, start + BLOCK)
+            k, edge = (part if len(part) == 1 else part[rows] for part in (params[:, 4:], limit))
+            x[rows], y[rows] = _undistort(xd[rows], yd[rows], k, edge)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = 1.0 / np.sqrt(x * x + y * y + 1.0)
+        scale[scale == 0.0] = np.nan  # so far off that its square is infinite
+        return np.stack([x * scale, y * scale, scale], axis=-1)
 
 
 def radial_tangential_jacobians(
@@ -103,34 +92,34 @@ def field_limit(k: np.ndarray) -> float:
     """Radius (tangent of the angle from the axis) up to which the lens (D,) is one-to-one, or infinity.
 
     The radial part alone gives it in closed form; with the other terms it is where the Jacobian's
-    determinant first reaches zero in any of 64 directions, found by bisection.
+    determinant first reaches zero in any direction, found by bisection.
     """
     limit = _radial_limit(k)
     if not k[2:4].any() and not k[8:].any():
         return limit
-    turn = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
 
-    def unfolded(radii: np.ndarray) -> np.ndarray:
+    def unfolded(radii: np.ndarray, n_directions: int) -> np.ndarray:
+        turn = np.linspace(0.0, 2.0 * np.pi, n_directions, endpoint=False)
         x, y = radii[:, None] * np.cos(turn), radii[:, None] * np.sin(turn)
         *_, a, b, c, d = distort(x.ravel(), y.ravel(), k[None])
         return ((a * d - b * c) > 0).reshape(x.shape).all(axis=1)
 
     radii = np.tan(np.linspace(0.0, np.arctan(min(limit, 1e3)), 513)[:-1])
-    folded = np.flatnonzero(~unfolded(radii))
-    if not len(folded):
-        return limit
-    low, high = radii[max(folded[0] - 1, 0)], radii[folded[0]]
-    for _ in range(50):
+    folded = np.flatnonzero(~unfolded(radii, 64))
+    low, high = (radii[max(folded[0] - 2, 0)], radii[folded[0]]) if len(folded) else (radii[-2], limit)
+    for _ in range(50 if np.isfinite(high) else 0):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if unfolded(np.array([middle]))[0] else (low, middle)
-    return float(low)
+        low, high = (middle, high) if unfolded(np.array([middle]), 2048)[0] else (low, middle)
+    return float(low if np.isfinite(high) else np.inf)
 
 
 def first_positive_root(polynomial: np.ndarray | list[float]) -> float:
-    """Smallest positive real root of a polynomial, highest power first; infinity if there is none."""
-    roots = np.roots(np.asarray(polynomial, float))
-    real = roots[np.abs(roots.imag) < 1e-9 * (1.0 + np.abs(roots.real))].real
-    return float(real[real > 0].min(initial=np.inf))
+    """Smallest positive real root, up to 1e12, of a polynomial whose last coefficient is 1; else infinity."""
+    # the reciprocals of the roots: this way round the first coefficient is 1, however small the others are
+    inverse = np.roots(np.asarray(polynomial, float)[::-1])
+    real = inverse[np.abs(inverse.imag) < 1e-9 * (1.0 + np.abs(inverse.real))].real
+    largest = real.max(initial=0.0)
+    return float(1.0 / largest) if largest > 1e-12 else np.inf
 
 
 def _radial_limit(k: np.ndarray) -> float:
@@ -221,60 +210,62 @@ def _by_coefficients(x: np.ndarray, y: np.ndarray, k: np.ndarray) -> tuple[np.nd
     return by_x, by_y
 
 
-def _undistort(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Normalised x, y and the four derivatives of the distortion there, six arrays (N,); NaN where refused."""
-    x, y = xd, yd
+def _undistort(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Undistorted coordinates of distorted ones; NaN for rows that do not return to themselves."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for _ in range(QUICK_ITERATIONS):
-            fx, fy, a, b, c, d = distort(x, y, k)
-            ex, ey = fx - xd, fy - yd
-            inverse = 1.0 / (a * d - b * c)
-            off = np.maximum(np.abs(ex), np.abs(ey))
-            if off.max(initial=0.0) <= CONVERGED:
-                break
-            x, y = x - (d * ex - b * ey) * inverse, y - (a * ey - c * ex) * inverse
-        fine = (off <= CONVERGED) & (inverse > 0) & (x * x + y * y < limit * limit)
-    if fine.all():
-        return x, y, a, b, c, d
-    # near and beyond the edge of the field the steps must be held inside it
-    rows = np.flatnonzero(~fine)
-    k = k[rows] if len(k) == len(xd) else k
-    limit = limit[rows] if len(limit) == len(xd) else limit
-    out = np.array(np.broadcast_arrays(x, y, a, b, c, d))
-    out[:2, rows] = _undistort_held(xd[rows], yd[rows], k, limit)
-    out[2:, rows] = distort(out[0, rows], out[1, rows], k)[2:]
-    return tuple(out)
-
-
-def _undistort_held(
-    xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Newton's method inside the one-to-one field; NaN for rows that do not return to themselves."""
-    solution = np.full((2, len(xd)), np.nan)
-    rows = np.arange(len(xd))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        radius = np.hypot(xd, yd)
+        grow = 1.0 / np.maximum(_radial(radius * radius, k)[0], 0.5)
         # at the limit itself the slope is zero: start, and stay, inside it
-        x, y = _shrink(xd, yd, 0.9 * limit / np.hypot(xd, yd))
-        for i in range(MAX_ITERATIONS + 1):
-            fx, fy, a, b, c, d = distort(x, y, k)
-            ex, ey = fx - xd, fy - yd
-            inverse = 1.0 / (a * d - b * c)
-            tolerance = CONVERGED if i < MAX_ITERATIONS else RETURN_TOLERANCE
-            done = (np.maximum(np.abs(ex), np.abs(ey)) <= tolerance) & (inverse > 0)
-            if done.any():  # rows outside the field go on alone
-                solution[0, rows[done]], solution[1, rows[done]] = x[done], y[done]
-                left = ~done & np.isfinite(ex)
-                rows, x, y, xd, yd, ex, ey, a, b, c, d, inverse = (
-                    value[left] for value in (rows, x, y, xd, yd, ex, ey, a, b, c, d, inverse)
-                )
-                k = k[left] if len(k) == len(left) else k
-                limit = limit[left] if len(limit) == len(left) else limit
-            if not len(rows):
-                break
-            radius = np.hypot(x, y)
-            x, y = x - (d * ex - b * ey) * inverse, y - (a * ey - c * ex) * inverse
-            x, y = _shrink(x, y, 0.5 * (radius + limit) / np.hypot(x, y))
+        grow = np.minimum(grow, 0.9 * limit / radius)
+        x, y = _newton(xd, yd, k, limit, xd * grow, yd * grow)
+        lost = np.flatnonzero(np.isnan(x) & np.isfinite(xd + yd))
+        if len(lost):  # Newton began too far off, or there is no solution
+            k = k if len(k) == 1 else k[lost]
+            limit = limit if len(limit) == 1 else limit[lost]
+            xd, yd = xd[lost], yd[lost]
+            x[lost], y[lost] = _newton(xd, yd, k, limit, *_radial_start(xd, yd, k, limit))
+    return x, y
+
+
+def _newton(
+    xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Newton's method from x, y inside the one-to-one field; slow rows go on alone."""
+    solution = np.full((2, len(xd)), np.nan)
+    rows, pending = np.arange(len(xd)), np.ones(len(xd), dtype=bool)
+    for i in range(MAX_ITERATIONS + 1):
+        fx, fy, a, b, c, d = distort(x, y, k)
+        ex, ey = fx - xd, fy - yd
+        inverse = 1.0 / (a * d - b * c)
+        tolerance = CONVERGED if i < MAX_ITERATIONS else RETURN_TOLERANCE
+        done = pending & (np.abs(ex) <= tolerance) & (np.abs(ey) <= tolerance) & (inverse > 0)
+        # each row stops at its own first solution, so that no row's answer depends on its neighbours
+        solution[0, rows[done]], solution[1, rows[done]] = x[done], y[done]
+        pending &= ~done & np.isfinite(ex)
+        if not pending.any():
+            break
+        if i >= SLOW:
+            left, pending = pending, pending[pending]
+            k = k if len(k) == 1 else k[left]
+            limit = limit if len(limit) == 1 else limit[left]
+            rows, x, y, xd, yd, ex, ey, a, b, c, d, inverse = (
+                value[left] for value in (rows, x, y, xd, yd, ex, ey, a, b, c, d, inverse)
+            )
+        radius = np.hypot(x, y)
+        x, y = x - (d * ex - b * ey) * inverse, y - (a * ey - c * ex) * inverse
+        x, y = _shrink(x, y, 0.5 * (radius + limit) / np.hypot(x, y))
     return solution[0], solution[1]
+
+
+def _radial_start(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Undistorted coordinates by the radial terms alone, which grow over the whole field: by bisection."""
+    target = np.hypot(xd, yd)
+    low, high = np.zeros_like(target), np.minimum(np.broadcast_to(limit, target.shape), 1e3)
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        short = middle * _radial(middle * middle, k)[0] < target
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return xd * (low / target), yd * (low / target)
 
 
 def _shrink(x: np.ndarray, y: np.ndarray, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
