@@ -20,39 +20,20 @@ def undistort_rows(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) ->
 
     `params` (N or 1, P) and `limit` (N or 1,) are one lens for all rows or one a row. NaN where refused.
     """
-    x, y = _undistorted(params, limit, pixels)
+    pixels = np.asarray(pixels, float)
+    xd = (pixels[:, 0] - params[:, 2]) / params[:, 0]
+    yd = (pixels[:, 1] - params[:, 3]) / params[:, 1]
+    x, y = xd, yd
+    if params.shape[1] > 4:
+        x, y = np.empty_like(xd), np.empty_like(yd)
+        for start in range(0, len(xd), BLOCK):
+            rows = slice(start, start + BLOCK)
+            k, edge = (part if len(part) == 1 else part[rows] for part in (params[:, 4:], limit))
+            x[rows], y[rows] = _undistort(xd[rows], yd[rows], k, edge)
     with np.errstate(over="ignore", invalid="ignore"):
         scale = 1.0 / np.sqrt(x * x + y * y + 1.0)
         scale[scale == 0.0] = np.nan  # so far off that its square is infinite
         return np.stack([x * scale, y * scale, scale], axis=-1)
-
-
-def undistort(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised points (2, N) of pixels (N, 2) px and d pixel / d point there (2, 2, N), components first.
-
-    As `undistort_rows`: NaN where refused.
-    """
-    x, y = _undistorted(params, limit, pixels)
-    fx, fy = params[:, 0], params[:, 1]
-    _, _, a, b, c, d = distort(x, y, params[:, 4:])
-    jacobian = np.empty((2, 2, len(x)))
-    for (i, j), slope in (((0, 0), fx * a), ((0, 1), fx * b), ((1, 0), fy * c), ((1, 1), fy * d)):
-        jacobian[i, j] = slope
-    return np.stack([x, y]), jacobian
-
-
-def _undistorted(params: np.ndarray, limit: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    pixels = np.asarray(pixels, float)
-    xd = (pixels[:, 0] - params[:, 2]) / params[:, 0]
-    yd = (pixels[:, 1] - params[:, 3]) / params[:, 1]
-    if params.shape[1] == 4:
-        return xd, yd
-    x, y = np.empty_like(xd), np.empty_like(yd)
-    for start in range(0, len(xd), BLOCK):
-        rows = slice(start, start + BLOCK)
-        k, edge = (part if len(part) == 1 else part[rows] for part in (params[:, 4:], limit))
-        x[rows], y[rows] = _undistort(xd[rows], yd[rows], k, edge)
-    return x, y
 
 
 def radial_tangential_jacobians(
@@ -168,14 +149,16 @@ def _radial(r2: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _distort_untilted(x: np.ndarray, y: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, ...]:
-    r2, xy = x * x + y * y, x * y
-    factor, slope, _ = _radial(r2, k)
     p1, p2 = k[:, 2], k[:, 3]
-    xd = x * factor + 2.0 * p1 * xy + p2 * (r2 + 2.0 * x * x)
-    yd = y * factor + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * xy
-    mixed = 2.0 * (xy * slope + p1 * x + p2 * y)
-    a = factor + 2.0 * x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x
-    d = factor + 2.0 * y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x
+    r2 = x * x + y * y
+    factor, slope, _ = _radial(r2, k)
+    factor = factor + 2.0 * (p1 * y + p2 * x)
+    slope = slope + slope
+    xd, yd = x * factor + p2 * r2, y * factor + p1 * r2
+    x_slope = x * slope
+    mixed = y * x_slope + 2.0 * (p1 * x + p2 * y)
+    a = factor + x * (x_slope + 4.0 * p2)
+    d = factor + y * (y * slope + 4.0 * p1)
     if k.shape[1] <= 8:
         return xd, yd, a, mixed, mixed, d
     xd = xd + r2 * (k[:, 8] + k[:, 9] * r2)

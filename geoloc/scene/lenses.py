@@ -23,9 +23,9 @@ from geoloc.scene.distortion import (
     normalised,
     radial_tangential_jacobians,
     to_pixels,
-    undistort,
     undistort_rows,
 )
+from geoloc.scene.linearise import linearise_radial_tangential
 
 
 class Lens(Protocol):
@@ -112,10 +112,8 @@ class RadialTangential:
         return undistort_rows(self.params[None], np.array([self.limit]), pixels)
 
     def linearise(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points, jacobian = undistort(self.params[None], np.array([self.limit]), pixels)
-        by_depth = -np.einsum("ijn,jn->in", jacobian, points)
-        ones = np.ones((1, points.shape[1]))
-        return np.concatenate([points, ones]), np.concatenate([jacobian, by_depth[:, None]], axis=1)
+        limit = np.array([self.limit])
+        return linearise_radial_tangential(self.params[:, None], limit, np.asarray(pixels, float).T)
 
     def jacobians(self, points_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return radial_tangential_jacobians(self.params[None], points_cam)
