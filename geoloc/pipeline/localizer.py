@@ -10,6 +10,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.options import check_range
 from geoloc.pipeline.alignment import align_times
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
+from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
@@ -25,6 +26,7 @@ class LocalizerOptions:
 
     window_s: float = 0.1  # frames of different cameras that fall into one window are taken as simultaneous
     heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
+    duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
     footprint: FootprintOptions = field(default_factory=FootprintOptions)
     association: AssociationOptions = field(default_factory=AssociationOptions)
@@ -64,7 +66,8 @@ class Localizer:
         """
         options = self.options
         time = self._time(detections, time)
-        projected, dropped = project_to_ground(detections, self.site, options.projection)
+        speaking, follows = set_duplicates_apart(detections, options.duplicates)
+        projected, dropped = project_to_ground(speaking, self.site, options.projection)
         predicted = self.tracker.predict(time)
         projected = align_times(projected, predicted, time)
         points = self.footprint.correct(projected)
@@ -73,7 +76,7 @@ class Localizer:
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, reporting, options.existence)
         self.footprint.learn(projected, groups)
-        return self.tracker.update(self._remember(points, groups, objects, dropped), reporting)
+        return self.tracker.update(self._remember(points, groups, objects, dropped, follows), reporting)
 
     def _time(self, detections: Detections, time: float | None) -> float:
         if time is not None:
@@ -95,11 +98,13 @@ class Localizer:
             reporting[self.site.camera_index[name]] = True
         return reporting
 
-    def _remember(self, points: GroundPoints, groups: Groups, objects: Objects, dropped: Dropped) -> Objects:
+    def _remember(
+        self, points: GroundPoints, groups: Groups, objects: Objects, dropped: Dropped, follows: np.ndarray
+    ) -> Objects:
         """Objects get numbers that last, so that a track can be walked back to its boxes."""
         self.dropped.update(dropped.reason.tolist())
         self.objects = objects.replace(object=objects.object + self._next_object)
-        self.points = points.replace(object=groups.group + self._next_object)
+        self.points = with_duplicates(points.replace(object=groups.group + self._next_object), follows)
         self._next_object += len(objects)
         return self.objects
 

@@ -38,7 +38,7 @@ class TrackingOptions:
     delete_probability: float = 0.05  # and forgotten below here
     lifetime_s: float = 60.0  # mean time after which an object leaves unseen
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
-    max_sigma: float = 10.0  # m; a track whose position is known worse than this is forgotten
+    max_sigma: float = 10.0  # m; a track without points whose position is known worse than this is forgotten
 
     def __post_init__(self) -> None:
         if self.motion not in MOTIONS:
@@ -199,8 +199,8 @@ class Tracker:
     def _alive(self) -> np.ndarray:
         filters, options = self._filters, self.options
         sigma = worst_sigma(filters.cov[:, :2, :2] + filters.bias_cov)
-        return (
-            ((filters.log_odds > logit(options.delete_probability)) | (filters.object >= 0))
+        return (filters.object >= 0) | (
+            (filters.log_odds > logit(options.delete_probability))
             & (self.time - filters.seen_time <= options.max_coast_s)
             & (sigma <= options.max_sigma)
         )
