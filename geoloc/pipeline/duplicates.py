@@ -16,7 +16,7 @@ from geoloc.scene.tables import Detections, GroundPoints, name_codes
 class DuplicateOptions:
     """Which boxes of a frame are one thing."""
 
-    overlap: float = 0.9  # intersection over union from which two boxes of one class are one thing; 1: none are
+    overlap: float = 0.95  # intersection over union from which two boxes of one class are one thing; 1: none are
 
     def __post_init__(self) -> None:
         check_range(self, overlap=(0.05, 1))
