@@ -44,7 +44,9 @@ BOX_COLUMNS = ("time", "camera", "x1", "y1", "x2", "y2", "label", "score")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the fixtures below the project's root, or below --out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help=f"which of {', '.join(WORLDS)} (default: all)")
     parser.add_argument("--expected", action="store_true", help="only the engine's figures")
     parser.add_argument("--out", type=Path, default=ROOT, help="folder that fixtures/ lies in")

@@ -15,7 +15,7 @@ from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
 from geoloc.synthetic.truth import Truth
 
-STOREY = 1000.0  # m that levels are held apart, so that nothing pairs across them
+STOREY = 1e5  # m that levels are held apart along x, so that nothing pairs across them
 
 
 @dataclass(frozen=True)
@@ -109,19 +109,19 @@ def _at_frames(tracks: Tracks, times: np.ndarray) -> Tracks:
 
 
 def _counted(pairs: Pairs, asked: np.ndarray) -> np.ndarray:
-    """Which results (M,) count: not those that are only near a truth that no camera could show."""
-    n = len(pairs.result_frame)
-    near_asked, near_any = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    near_any[pairs.result] = True
-    near_asked[pairs.result[asked[pairs.truth]]] = True
-    return near_asked | ~near_any
+    """Which results (M,) count: all but those that follow a truth that no camera could show."""
+    chosen = assign(pairs.truth, pairs.result, pairs.similarity + 1e-9)
+    counted = np.ones(len(pairs.result_frame), dtype=bool)
+    counted[pairs.result[chosen & ~asked[pairs.truth]]] = False
+    return counted
 
 
 def _sightings(truth: Truth, tracks: Tracks, site_map: SiteMap) -> tuple[Sightings, Sightings]:
     found = []
     for table, ids, xy in ((truth, truth.object, truth.xyz[:, :2]), (tracks, tracks.track, tracks.xy)):
-        storey = STOREY * site_map.level_rows(table.level)
-        found.append(Sightings(table.time, ids, np.column_stack([xy, storey])))
+        apart = np.zeros((len(table), 2))
+        apart[:, 0] = STOREY * site_map.level_rows(table.level)
+        found.append(Sightings(table.time, ids, xy + apart))
     return found[0], found[1]
 
 

@@ -161,7 +161,9 @@ def test_rectangles_overlap_as_shapely_says(rng: np.random.Generator) -> None:
     xy, heading = rng.uniform(-4, 4, (2, n, 2)), rng.uniform(-np.pi, np.pi, (2, n))
     size = rng.uniform(1, 5, (2, n, 2))
     shapes = [
-        outlines(Truth(xyz=np.column_stack([p, np.zeros(n)]), heading=h, size=np.column_stack([s, np.ones(n)])))
+        outlines(
+            Truth(xyz=np.column_stack([p, np.zeros(n)]), heading=h, size=np.column_stack([s, np.ones(n)]))
+        )
         for p, h, s in zip(xy, heading, size, strict=True)
     ]
     mine = rectangles_overlap(xy[0], heading[0], size[0], xy[1], heading[1], size[1])
