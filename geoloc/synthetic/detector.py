@@ -118,13 +118,12 @@ def detect(
 ) -> Report:
     """Boxes of what the detector finds in `view`, with its errors, and false alarms."""
     seen = truth.take(view.row)
-    large = np.clip((view.box[:, 3] - view.box[:, 1]) / options.min_height_px - 1.0, 0.0, 1.0)
-    span = max(options.hidden_to - options.hidden_from, 1e-9)
-    bare = np.clip((options.hidden_to - view.hidden) / span, 0.0, 1.0)
+    large, bare = _quality(view, options)
+    chance = (1.0 - options.p_miss) * large * bare
     draw, noise = stream.random(len(seen)), stream.standard_normal((len(seen), 4))
     box = _cut(camera, _jitter(view, noise, options))
     tall_enough = (box[:, 2:] - box[:, :2] >= LEAST_PX).all(axis=1)
-    found = (draw < (1.0 - options.p_miss) * large * bare) & tall_enough
+    found = (draw < chance) & tall_enough
     mean = 0.4 + 0.52 * (1.0 - view.hidden) * (0.5 + 0.5 * large)
     score = stream.beta(SCORE_SPREAD * mean, SCORE_SPREAD * (1.0 - mean))
     hits = np.flatnonzero(found)
@@ -148,6 +147,7 @@ def detect(
         object=seen.object,
         box=_cut(camera, view.box),
         hidden=view.hidden,
+        chance=chance,
         detection=np.where(found, np.cumsum(found) - 1, -1),
     )
     return Report(detections, np.append(seen.object[hits], np.full(len(false), -1)), glimpses)
@@ -159,6 +159,13 @@ def appearance(truth: Truth, size: int, stream: np.random.Generator) -> dict[int
     vectors = stream.standard_normal((len(objects), size))
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return dict(zip(objects.tolist(), vectors, strict=True))
+
+
+def _quality(view: View, options: SensorOptions) -> tuple[np.ndarray, np.ndarray]:
+    """By how much size and hiding lower the chance of a detection: two factors (R,), 1 where they do not."""
+    large = np.clip((view.box[:, 3] - view.box[:, 1]) / options.min_height_px - 1.0, 0.0, 1.0)
+    span = max(options.hidden_to - options.hidden_from, 1e-9)
+    return large, np.clip((options.hidden_to - view.hidden) / span, 0.0, 1.0)
 
 
 def _jitter(view: View, noise: np.ndarray, options: SensorOptions) -> np.ndarray:

@@ -64,8 +64,8 @@ def _levels() -> tuple[Level, Level]:
     # floors and ramp overlap by 0.2 m, so that no car falls between two pieces
     p1 = union_all(
         [
-            rectangle(-12, 4, 0, 12),
-            rectangle(-12, 20, 0, 28),
+            rectangle(-20, 4, 0, 12),
+            rectangle(-20, 20, 0, 28),
             rectangle(0, 0, 45, 35),
             rectangle(45, 0, 57, y0 + 0.2),
         ]
@@ -100,10 +100,10 @@ def _lanes() -> nx.DiGraph:
         lanes.add_nodes_from((f"{level}_{name}", {"xy": xy}) for name, xy in corners.items())
     lanes.add_node("P1_s1", xy=(37.5, 8))
     lanes.add_node("P2_n1", xy=(36, 24))
-    lanes.add_node("in", xy=(-11, 8), entrance=True)
+    lanes.add_node("in", xy=(-17, 8), entrance=True)
     lanes.add_node("in_gate", xy=(-3, 8), stop=GATE)
     lanes.add_node("out_gate", xy=(-3, 24), stop=GATE)
-    lanes.add_node("out", xy=(-11, 24), exit=True)
+    lanes.add_node("out", xy=(-17, 24), exit=True)
     lanes.add_nodes_from(
         (name, {"xy": xy})
         for name, xy in {
@@ -137,8 +137,8 @@ def _lanes() -> nx.DiGraph:
 
 def _zones() -> list[Place]:
     zones = [
-        zone("entrance", "P1", (-12, 5, 0, 11), "entrance"),
-        zone("exit", "P1", (-12, 21, 0, 27), "exit"),
+        zone("entrance", "P1", (-20, 5, 0, 11), "entrance"),
+        zone("exit", "P1", (-20, 21, 0, 27), "exit"),
     ]
     for level in ("P1", "P2"):
         zones += [

@@ -78,7 +78,8 @@ class Occupancy:
         times = (np.arange(n_steps) + first) * STEP
         for place, light in leg.reds:
             strip = round(2 * STEP * leg.cap[place] / leg.spacing) + 1  # no step is long enough to jump it
-            blocked[light.is_red(times), place : place + strip] = True
+            red = light.is_red(times) | light.is_red(times - 0.99 * STEP)  # also on the way to this step
+            blocked[red, place : place + strip] = True
         return blocked
 
     def _touching(

@@ -18,6 +18,7 @@ PUSH, PUSH_RANGE = 2.2, 0.35  # m/s² between touching people, and the distance 
 NEAR = 0.55  # m, centre to centre, at which the push is PUSH
 APART = 0.45  # m, closer than this nobody comes
 BEHIND = 0.35  # weight of others who are behind, beside 1 for those in front
+FIRM = 0.1  # weight of the push on somebody who stands
 TOP_SPEED = 2.0  # m/s
 ARRIVED = 0.35  # m from the goal
 SLOW_DOWN = 1.2  # m from the goal at which a person slows
@@ -140,7 +141,8 @@ class _Walkers:
         if (
             i and crowd.walk[i] == crowd.walk[i - 1] and self.rng.random() < P_TOGETHER
         ):  # walks with the one before: same goal and pace
-            crowd.goal[i] = crowd.goal[i - 1] + self.rng.uniform(-0.7, 0.7, 2)
+            aside = np.zeros(2) if crowd.departs[i - 1] else self.rng.uniform(-0.7, 0.7, 2)  # a door is narrow
+            crowd.goal[i] = crowd.goal[i - 1] + aside
             crowd.pace[i], crowd.departs[i] = crowd.pace[i - 1], crowd.departs[i - 1]
         crowd.facing[i] = crowd.goal[i] - xy
 
@@ -186,6 +188,7 @@ class _Walkers:
         speed = np.where(standing, 0.0, crowd.pace * np.minimum(1.0, distance / SLOW_DOWN + 0.2))
         wished = to_goal / np.maximum(distance, 1e-9)[:, None] * speed[:, None]
         push = self._push(crowd, wished)
+        push[standing] *= FIRM
         velocity = crowd.velocity + dt * ((wished - crowd.velocity) / RELAX + push)
         fast = np.linalg.norm(velocity, axis=1) / TOP_SPEED
         velocity /= np.maximum(fast, 1.0)[:, None]

@@ -24,7 +24,7 @@ class Observation:
     site: Site  # as calibrated
     object: np.ndarray  # (N,) true object of each detection; -1: a false alarm
     true_site: Site  # as it is: cameras and floors from which the detections were made
-    truth: Truth  # as it is: on the true floors
+    truth: Truth  # as it is: on the true floors, with the number of cameras that show each row
     glimpses: Glimpses
     clock_offset: dict[str, float]  # s that each camera's stamps are ahead of true time
     options: SensorOptions
@@ -48,12 +48,15 @@ def observe(
     poses, occlusion = Poses.of(truth), Occlusion(true_site.site_map)
     looks = appearance(truth, options.embedding_size, _stream(seed, "appearance"))
     reports, offsets = [], {}
+    n_cameras = np.zeros(len(truth), dtype=int)
     for camera in true_site.cameras:
         stream = _stream(seed, "detector " + camera.name)
         offsets[camera.name] = float(options.clock_sigma * stream.standard_normal())
         view = look(camera, truth, poses, occlusion, options.min_height_px)
         reports.append(detect(camera, truth, view, looks, options, stream))
+        n_cameras[view.row] += reports[-1].glimpses.chance >= 0.5 * (1.0 - options.p_miss)
     detections, objects, glimpses = _gather(reports, offsets)
+    truth = truth.replace(n_cameras=n_cameras)
     return Observation(detections, world.site, objects, true_site, truth, glimpses, offsets, options)
 
 

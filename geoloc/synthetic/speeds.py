@@ -13,6 +13,7 @@ from geoloc.synthetic.paths import DS, DV, STEP, Leg
 
 ACCELERATIONS = (-2, -1, 0, 1)  # in DV a step: brakes up to 3 m/s², gains 1.5 m/s²
 COMFORT = 0.02  # cost of a unit of acceleration squared, beside 1 for a step of delay at the start
+SLOW_ENTRY = 0.1  # cost of coming into the world slower by DV
 PATIENCE = 40  # steps that the planner looks past the first arrival, so that waiting earlier stays possible
 
 
@@ -55,8 +56,8 @@ def plan_drives(
     """Drives along `legs` in order, from step `first` on; none if there is no way.
 
     `blocked` has an array (T, n) bool for each leg: where the car may not be at steps first, first + 1, ...
-    A car with `entry` >= 0 comes into the world with that speed (in DV), as soon as there is room; with
-    -1 it stands there. `leaves`: it drives out of the world at the end.
+    A car with `entry` >= 0 comes into the world with at most that speed (in DV), as soon as there is room;
+    with -1 it stands there. `leaves`: it drives out of the world at the end.
     """
     n_steps = len(blocked[0])
     delay = np.arange(n_steps, dtype=float)
@@ -86,7 +87,8 @@ def plan_drives(
 def _search(leg: Leg, blocked: np.ndarray, source: np.ndarray, speed: int, leaves: bool) -> _Field:
     n, n_steps = len(leg.xyz), len(source)
     cap = np.maximum((leg.cap / DV + 1e-9).astype(int), 1)
-    speed = min(speed, int(cap[0])) // 2 * 2  # an odd one never stops on an even place
+    speed = min(speed, int(cap[0]))
+    entries = np.arange(0, speed + 1, 2)  # with an odd speed it would never stop on an even place
     n_speeds = int(cap.max()) + 1
     came_from = _predecessors(n, n_speeds)
     too_fast = (np.arange(n_speeds) > cap[:, None]).ravel()
@@ -101,8 +103,9 @@ def _search(leg: Leg, blocked: np.ndarray, source: np.ndarray, speed: int, leave
     for t in range(begin, n_steps):
         reached = min(n, (t - begin + 1) * 2 * n_speeds) * n_speeds
         best = _advance(cost, came_from[:, :reached], back[t]) + remaining
-        if source[t] < best[speed]:
-            best[speed], back[t, speed] = source[t], -1
+        begins = source[t] + SLOW_ENTRY * (speed - entries)
+        back[t, entries] = np.where(begins < best[entries], -1, back[t, entries])
+        best[entries] = np.minimum(best[entries], begins)
         best[too_fast] = np.inf
         best.reshape(n, n_speeds)[blocked[t]] = np.inf
         cost[:-1] = best

@@ -18,6 +18,7 @@ class Truth(Table):
     velocity: np.ndarray
     heading: np.ndarray
     size: np.ndarray
+    n_cameras: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "time": Column(float, unit="s"),
         "object": Column(int),
@@ -27,6 +28,7 @@ class Truth(Table):
         "velocity": Column(float, (2,), "m/s"),
         "heading": Column(float, unit="rad"),  # where the front points, from east, counter-clockwise
         "size": Column(float, (3,), "m"),  # length, width, height
+        "n_cameras": Column(int),  # that show it well enough for a detector; -1: not observed yet
     }
 
 
@@ -38,6 +40,7 @@ class Glimpses(Table):
     object: np.ndarray
     box: np.ndarray
     hidden: np.ndarray
+    chance: np.ndarray
     detection: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "time": Column(float, unit="s"),  # true time, whatever the camera's clock says
@@ -45,5 +48,6 @@ class Glimpses(Table):
         "object": Column(int),
         "box": Column(float, (4,), "px"),  # true projection, cut at the image's border
         "hidden": Column(float),  # share of the object behind something else or beyond the border, 0 to 1
+        "chance": Column(float),  # probability with which the detector finds it
         "detection": Column(int),  # -1: missed
     }
