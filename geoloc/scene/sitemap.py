@@ -11,6 +11,8 @@ from shapely import Geometry, Polygon
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.geodesy import Datum
 
+EDGE = 1e-3  # m
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
@@ -28,10 +30,9 @@ class Surface:
             found = f"plane {self.plane}, sigma_z {self.sigma_z}"
             raise InputError(f"surface: {found} must be finite and sigma_z >= 0")
         _check_valid("surface", self.polygon)
-        shapely.prepare(self.polygon)
 
     def holds(self, xy: np.ndarray) -> np.ndarray:
-        """Which points (N, 2) m lie over this piece: (N,) bool; its edge belongs to it."""
+        """Which points (N, 2) m lie over this piece: (N,) bool; its edge, 1 mm wide, belongs to it."""
         if self.polygon.is_empty:
             return np.isfinite(xy).all(axis=1)
         x, y = xy[:, 0], xy[:, 1]
@@ -39,12 +40,19 @@ class Surface:
         held = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
         if not self._is_box:
             rows = np.flatnonzero(held)
-            held[rows] = shapely.intersects_xy(self.polygon, x[rows], y[rows])
+            held[rows] = shapely.intersects_xy(self._outline, x[rows], y[rows])
         return held
 
     @cached_property
+    def _outline(self) -> Polygon:
+        # wider by more than files and arithmetic round: nothing may fall between two pieces that adjoin
+        outline = self.polygon.buffer(EDGE, join_style="mitre")
+        shapely.prepare(outline)
+        return outline
+
+    @cached_property
     def _bounds(self) -> tuple[float, float, float, float]:
-        return self.polygon.bounds
+        return self._outline.bounds
 
     @cached_property
     def _is_box(self) -> bool:

@@ -46,7 +46,7 @@ def opencv_pixels(lens, points):
 def test_points_land_where_opencv_puts_them(lens, rng):
     points = points_in_field(lens, rng)
     points = points[points[:, 2] > 0.05 * np.linalg.norm(points, axis=1)]  # OpenCV's fisheye ends at 90°
-    # measured 5e-12 px
+    # measured 2e-12 px
     np.testing.assert_allclose(lens.project(points), opencv_pixels(lens, points), atol=1e-7)
 
 
@@ -56,7 +56,7 @@ def test_unprojected_pixels_point_back_to_their_points(lens, rng):
     rays = lens.unproject(lens.project(points))
     np.testing.assert_allclose(np.linalg.norm(rays, axis=1), 1.0, atol=1e-12)
     directions = points / np.linalg.norm(points, axis=1, keepdims=True)
-    np.testing.assert_allclose(rays, directions, atol=1e-9)  # rad; measured 2e-12
+    np.testing.assert_allclose(rays, directions, atol=1e-9)  # rad; measured 1e-12
 
 
 @lens_of

@@ -63,7 +63,7 @@ def test_table_agrees_with_every_line_of_sight(garage, camera_name, rng):
         slow = np.array([slowly_seen(garage, camera, level, xy) for xy in cells])
         disagree += int((fast != slow).sum())
         seen += int(slow.sum())
-    assert seen > 60  # measured: 99 to 220 of 750
+    assert seen > 60  # measured: 85 to 219 of 750
     assert disagree <= 1  # measured: 0 of 750; the slow check samples lines every 7 mm, so a tie may differ
 
 
