@@ -14,14 +14,20 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from geoloc.draw.layers import Markers
+    from geoloc.draw.page import PageOptions, write_map_page
+    from geoloc.draw.plan import PlanOptions, draw_plan
     from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
-    from geoloc.estimators.triangulation import triangulate
+    from geoloc.estimators.triangulation import Triangulation, TriangulationOptions, triangulate
     from geoloc.geometry.geodesy import Datum
-    from geoloc.io.calibrations import read_cameras
+    from geoloc.io.calibrations import CameraOptions, read_cameras
+    from geoloc.io.detection_writers import write_detections
     from geoloc.io.detections import ReadOptions, read_detections
-    from geoloc.io.tracks import write_tracks
+    from geoloc.io.tracks import WriteOptions, read_tracks, write_tracks
     from geoloc.options import load_options, merge_options, options_to_dict
     from geoloc.pipeline.association import AssociationOptions, associate
+    from geoloc.pipeline.existence import ExistenceOptions
+    from geoloc.pipeline.footprint import Footprint, FootprintOptions
     from geoloc.pipeline.fusion import FusionOptions, covariance_intersection, fuse
     from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
     from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
@@ -37,14 +43,20 @@ if TYPE_CHECKING:
     from geoloc.scene.visibility import Visibility, compute_visibility
 
 _HOMES = {
+    "geoloc.draw.layers": ("Markers",),
+    "geoloc.draw.page": ("PageOptions", "write_map_page"),
+    "geoloc.draw.plan": ("PlanOptions", "draw_plan"),
     "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
-    "geoloc.estimators.triangulation": ("triangulate",),
+    "geoloc.estimators.triangulation": ("Triangulation", "TriangulationOptions", "triangulate"),
     "geoloc.geometry.geodesy": ("Datum",),
-    "geoloc.io.calibrations": ("read_cameras",),
+    "geoloc.io.calibrations": ("CameraOptions", "read_cameras"),
+    "geoloc.io.detection_writers": ("write_detections",),
     "geoloc.io.detections": ("ReadOptions", "read_detections"),
-    "geoloc.io.tracks": ("write_tracks",),
+    "geoloc.io.tracks": ("WriteOptions", "read_tracks", "write_tracks"),
     "geoloc.options": ("load_options", "merge_options", "options_to_dict"),
     "geoloc.pipeline.association": ("AssociationOptions", "associate"),
+    "geoloc.pipeline.existence": ("ExistenceOptions",),
+    "geoloc.pipeline.footprint": ("Footprint", "FootprintOptions"),
     "geoloc.pipeline.fusion": ("FusionOptions", "covariance_intersection", "fuse"),
     "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
     "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),
