@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from geoloc.errors import InputError
+
 
 def symmetric(cov: np.ndarray) -> np.ndarray:
     """The symmetric part: (..., d, d) -> (..., d, d)."""
@@ -41,6 +43,26 @@ def is_covariance(cov: np.ndarray, rtol: float = 1e-9) -> np.ndarray:
     close = np.abs(safe - np.swapaxes(safe, -1, -2)).max(axis=(-2, -1), initial=0.0)
     eigenvalues = np.linalg.eigvalsh(symmetric(safe))
     return finite & (close <= rtol * np.abs(eigenvalues[..., -1])) & (eigenvalues[..., 0] > 0)
+
+
+def is_covariance_2x2(cov: np.ndarray) -> np.ndarray:
+    """As `is_covariance` of (N, 2, 2) in closed form, a little asymmetry by rounding allowed: (N,) bool."""
+    xx, xy, yx, yy = cov.reshape(-1, 4).T
+    with np.errstate(invalid="ignore", over="ignore"):
+        determinant = xx * yy - xy * yx
+        symmetric = np.abs(xy - yx) <= 1e-6 * (xx + yy)
+        return (determinant > 0) & (xx > 0) & (determinant < np.inf) & symmetric
+
+
+def require_covariances(cov: np.ndarray, what: str) -> None:
+    """Raise InputError, naming `what` and the first row that is none, unless all of (N, 2, 2) are covariances."""
+    good = is_covariance_2x2(cov)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise InputError(
+            f"{what}: row {row} is {cov[row].tolist()}, no covariance ({(~good).sum()} such rows of {len(good)}); "
+            "it must be finite, symmetric and positive definite"
+        )
 
 
 def ellipse(cov: np.ndarray, probability: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.scene.tables import Detections
+from geoloc.scene.tables import LATEST_TIME, Detections
 
-MILLISECONDS = 1e11  # no time in seconds is later than the year 5138; one in milliseconds is, from 1973 on
 MAX_NAME = 200  # characters of a camera or label; one runaway name would widen the whole column
 SHOWN_LINES = 5
 UNKNOWN = float("nan")
@@ -173,7 +172,7 @@ class Rows:
         one_foot = np.isnan(foot).sum(axis=1) == 1
         return [
             ("time is NaN or infinite", ~np.isfinite(time)),
-            ("time looks like milliseconds: divide it by 1000", np.abs(time) > MILLISECONDS),
+            ("time looks like milliseconds: divide it by 1000", np.abs(time) > LATEST_TIME),
             ("box has a NaN or infinite edge", ~np.isfinite(box).all(axis=1)),
             ("box has no positive width and height", flat),
             ("score is outside [0, 1]", ~((score >= 0) & (score <= 1))),

@@ -8,13 +8,12 @@ import numpy as np
 from geoloc.errors import InputError, unknown_name
 from geoloc.files import write_whole
 from geoloc.geometry.gaussian import symmetric
-from geoloc.io.rows import MILLISECONDS
 from geoloc.io.track_csv import csv_text, read_tracks
 from geoloc.io.track_geojson import geojson_text
 from geoloc.io.track_mot import mot_text
 from geoloc.io.track_options import WriteOptions
 from geoloc.scene.sitemap import SiteMap
-from geoloc.scene.tables import Tracks
+from geoloc.scene.tables import LATEST_TIME, Tracks
 
 __all__ = ["WRITERS", "TrackWriter", "WriteOptions", "read_tracks", "write_tracks"]
 
@@ -67,5 +66,5 @@ def _check(tracks: Tracks) -> None:
         raise InputError(
             f"track {tracks.track[row]} at {tracks.time[row]} s: its covariance is none (variance < 0)"
         )
-    if len(tracks) and np.abs(tracks.time).max() > MILLISECONDS:
+    if len(tracks) and np.abs(tracks.time).max() > LATEST_TIME:
         raise InputError(f"times up to {tracks.time.max():g} look like milliseconds; divide them by 1000")

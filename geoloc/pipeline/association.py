@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from geoloc.geometry.gaussian import worst_sigma
+from geoloc.geometry.gaussian import require_covariances, worst_sigma
 from geoloc.options import check_range
 from geoloc.scene.kinds import family_of, kind_column
 from geoloc.scene.tables import GroundPoints, Tracks, name_codes
@@ -75,6 +75,7 @@ class _Graph:
         source = np.concatenate([camera, np.full(len(tracks), len(cameras))])
         xy = np.concatenate([points.xy, tracks.xy])
         cov = np.concatenate([points.cov + points.bias_cov, tracks.position_cov])
+        require_covariances(cov, "cov + bias_cov of points, then tracks")
         label = np.concatenate([points.label, tracks.label])
         self.order = np.lexsort((xy[:, 1], xy[:, 0], source))
         self.source = source[self.order]
@@ -287,12 +288,12 @@ def _one_hot(label: np.ndarray) -> np.ndarray:
 
 
 def _unit_rows(of_points: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
-    """Embeddings of unit length; rows of zero width or NaN become zero."""
+    """Embeddings of unit length; what is not finite becomes zero."""
     width = max(of_points.shape[1], of_tracks.shape[1])
     rows = np.zeros((len(of_points) + len(of_tracks), width))
     rows[: len(of_points), : of_points.shape[1]] = of_points
     rows[len(of_points) :, : of_tracks.shape[1]] = of_tracks
-    return _unit(np.nan_to_num(rows))
+    return _unit(np.nan_to_num(rows, posinf=0.0, neginf=0.0))
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from geoloc.geometry.gaussian import inverse_2x2, symmetric
+from geoloc.geometry.gaussian import inverse_2x2, require_covariances, symmetric
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.scene.kinds import kind_column
@@ -42,6 +42,7 @@ def fuse(
     group, n = groups.group, len(groups)
     count = np.bincount(group, minlength=n)
     bias = points.bias_cov * count[group, None, None] if options.shared_bias else points.bias_cov
+    require_covariances(points.cov + bias, "cov + bias_cov of points")
     information = inverse_2x2(points.cov + bias)
     total = inverse_2x2(sum_by(group, information, n))
     weight = total[group] @ information
@@ -80,6 +81,8 @@ def covariance_intersection(
 
     Returns position (N, 2), covariance (N, 2, 2), and the weight (N,) of the first that makes its trace least.
     """
+    for i, what in enumerate(("first", "second")):
+        require_covariances(cov[:, i], f"{what} covariance")
     first, second = inverse_2x2(cov[:, 0]), inverse_2x2(cov[:, 1])
     weights = np.linspace(0.0, 1.0, n_steps)
     mixed = inverse_2x2(weights[:, None, None, None] * first + (1.0 - weights)[:, None, None, None] * second)
@@ -153,6 +156,6 @@ def _fnv(text: str) -> int:
 
 
 def _mean_embedding(embedding: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:
-    mean = sum_by(group, np.nan_to_num(embedding), n)
+    mean = sum_by(group, np.nan_to_num(embedding, posinf=0.0, neginf=0.0), n)
     norm = np.linalg.norm(mean, axis=1, keepdims=True)
     return mean / np.where(norm > 0, norm, 1.0)

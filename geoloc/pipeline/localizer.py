@@ -17,7 +17,7 @@ from geoloc.pipeline.fusion import FusionOptions, fuse
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks
+from geoloc.scene.tables import LATEST_TIME, Detections, Dropped, GroundPoints, Objects, Tracks
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,15 @@ class Localizer:
         return self.tracker.update(self._remember(points, groups, objects, dropped, follows), reporting)
 
     def _time(self, detections: Detections, time: float | None) -> float:
-        if time is not None:
-            return float(time)
-        finite = detections.time[np.isfinite(detections.time)]
-        if not len(finite):
-            raise InputError("a window without detections needs its time; pass step(detections, time=...)")
-        return float(finite.mean())
+        require_seconds(detections)
+        if time is None:
+            finite = detections.time[np.isfinite(detections.time)]
+            if not len(finite):
+                raise InputError("a window without detections needs its time; pass step(detections, time=...)")
+            time = finite.mean()
+        if not abs(time) <= LATEST_TIME:
+            raise InputError(f"window at {time}: its time must be in seconds, such as UTC Unix seconds")
+        return float(time)
 
     def _reporting(self, detections: Detections, time: float, cameras: Iterable[str] | None) -> np.ndarray:
         rows = self.site.camera_rows(np.unique(detections.camera))
@@ -131,20 +134,38 @@ def windows(detections: Detections, window_s: float) -> Iterator[Detections]:
     Windows are fixed stretches of `window_s` from the epoch on; where a camera has several frames in one, its
     k-th frame goes into the k-th part of that window.
     """
+    if not 0 < window_s < np.inf:
+        raise InputError(f"windows of {window_s} s; their length must be positive")
+    require_seconds(detections)
     finite = np.isfinite(detections.time)
-    if not finite.any():
+    if not len(finite):
         return
+    if not finite.any():
+        raise InputError(f"none of the {len(finite)} detections has a finite time; give UTC Unix seconds")
     # half a millisecond of slack: times that were rounded on their way must not straddle a window's edge
     number = np.floor((detections.time + 5e-4) / window_s)
     number[~finite] = number[finite].min()  # a row without a time goes where it is counted and dropped
-    order = np.lexsort((detections.id, detections.box[:, 0], detections.camera, detections.time, number))
+    time = np.where(finite, detections.time, np.nan)  # and comes last there
+    order = np.lexsort((detections.id, detections.box[:, 0], detections.camera, time, number))
     detections, number = detections.take(order), number[order]
-    rank = _frame_rank(number, detections.camera, detections.time)
+    rank = _frame_rank(number, detections.camera, time[order])
     starts = np.flatnonzero(np.diff(number, prepend=-np.inf) != 0)
     for start, stop in zip(starts, np.append(starts[1:], len(number)), strict=True):
         parts = rank[start:stop]
         for part in range(int(parts.max()) + 1):
             yield detections.take(start + np.flatnonzero(parts == part))
+
+
+def require_seconds(detections: Detections) -> None:
+    """Raise InputError, naming the first, where times cannot be seconds."""
+    late = np.abs(detections.time) > LATEST_TIME
+    late &= np.isfinite(detections.time)
+    if late.any():
+        row = int(np.flatnonzero(late)[0])
+        raise InputError(
+            f"detection {detections.id[row]} of camera {str(detections.camera[row])!r}: time {detections.time[row]:.15g} "
+            f"looks like milliseconds ({late.sum()} such rows); divide it by 1000: times are UTC Unix seconds"
+        )
 
 
 def _frame_rank(number: np.ndarray, camera: np.ndarray, time: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.geometry.gaussian import inverse_2x2, worst_sigma
+from geoloc.geometry.gaussian import inverse_2x2, is_covariance_2x2, worst_sigma
 from geoloc.geometry.se3 import cross_matrix
 from geoloc.options import check_range
 from geoloc.scene.ground import intersect_ground
@@ -50,7 +50,7 @@ def project_to_ground(
     rig = rig_of(site)
     camera = site.camera_rows(detections.camera)
     foot, foot_cov = feet(detections, rig, camera, options)
-    reason = _unusable(detections, camera, foot, foot_cov)
+    reason = _unusable(detections, rig, camera, foot, foot_cov)
     rows = np.flatnonzero(reason == "")
     found = _Found.blank(len(rows))
     for index, family in enumerate(rig.families):
@@ -63,7 +63,7 @@ def project_to_ground(
         solve(found, part, rig, index, camera[rows][part], foot[rows][part], foot_cov[rows][part], site)
     lost = np.isnan(found.xy[:, 0])
     with np.errstate(invalid="ignore"):
-        vague = worst_sigma(found.cov + found.bias_cov) > options.max_sigma
+        vague = ~(worst_sigma(found.cov + found.bias_cov) <= options.max_sigma)
     reason[rows[lost]] = "its ray meets no level of the map"
     reason[rows[vague & ~lost]] = f"worst sigma above {options.max_sigma:g} m"
     good = ~(lost | vague)
@@ -90,7 +90,7 @@ def feet(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Foot pixels (N, 2) and their covariances (N, 2, 2) px²: as given, else from the box's lower edge."""
     box = detections.box
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         size = box[:, 2:] - box[:, :2]
     from_box = np.stack([0.5 * (box[:, 0] + box[:, 2]), box[:, 3]], axis=-1)
     far_edge = rig.size[camera] - 0.5 - EDGE_PX
@@ -99,24 +99,52 @@ def feet(
         cut[:, 0] |= box[:, 0] <= EDGE_PX - 0.5
     share = np.where(cut, options.cut_sigma, (options.foot_sigma_across, options.foot_sigma_along))
     cov = np.zeros((len(box), 2, 2))
-    cov[:, [0, 1], [0, 1]] = options.foot_sigma_px**2 + (share * size) ** 2
+    with np.errstate(over="ignore"):
+        cov[:, [0, 1], [0, 1]] = options.foot_sigma_px**2 + (share * size) ** 2
     foot = np.where(np.isnan(detections.foot), from_box, detections.foot)
     return foot, np.where(np.isnan(detections.foot_cov), cov, detections.foot_cov)
 
 
-def _unusable(detections: Detections, camera: np.ndarray, foot: np.ndarray, foot_cov: np.ndarray) -> np.ndarray:
-    """Reason (N,) why a row cannot be projected; empty where it can."""
+def _unusable(
+    detections: Detections, rig: Rig, camera: np.ndarray, foot: np.ndarray, foot_cov: np.ndarray
+) -> np.ndarray:
+    """Reason (N,) why a row cannot be projected; empty where it can. Of several reasons the last one counts."""
+    score, (left, top, right, bottom) = detections.score, detections.box.T
+    u, v = foot.T
+    with np.errstate(invalid="ignore", over="ignore"):
+        infinite = np.isinf(left) | np.isinf(top) | np.isinf(right) | np.isinf(bottom)
+        tests = {
+            "score outside [0, 1]": ~((score >= 0) & (score <= 1)),
+            "singular foot covariance, or none": ~is_covariance_2x2(foot_cov),
+            "foot without a box needs its foot_cov": np.isnan(foot_cov[:, 0, 0]),
+            "foot or its covariance is half given": _half(detections.foot) | _half(detections.foot_cov.reshape(-1, 4)),
+            "wholly outside the image": _outside(detections.box, foot, rig.size[camera]),
+            "box of negative size": (right < left) | (bottom < top),
+            "no finite foot or box": ~np.isfinite(u + v) | infinite,
+            "no finite time": ~np.isfinite(detections.time),
+            "unknown camera": camera < 0,
+        }
     reason = np.full(len(detections), "", dtype="<U48")
-    determinant = foot_cov[:, 0, 0] * foot_cov[:, 1, 1] - foot_cov[:, 0, 1] ** 2
-    with np.errstate(invalid="ignore"):
-        singular = ~((determinant > 0) & (foot_cov[:, 0, 0] > 0) & np.isfinite(foot_cov).all(axis=(1, 2)))
-        inverted = (detections.box[:, 2] < detections.box[:, 0]) | (detections.box[:, 3] < detections.box[:, 1])
-    reason[singular] = "singular foot covariance"
-    reason[inverted] = "box of negative size"
-    reason[~np.isfinite(foot).all(axis=1)] = "no finite foot or box"
-    reason[~np.isfinite(detections.time)] = "no finite time"
-    reason[camera < 0] = "unknown camera"
+    for name, failed in tests.items():
+        if failed.any():
+            reason[failed] = name
     return reason
+
+
+def _half(values: np.ndarray) -> np.ndarray:
+    """Rows (N,) of `values` (N, d) of which some are missing and some are not."""
+    first, *others = np.isnan(values).T
+    return np.logical_or.reduce([other != first for other in others])
+
+
+def _outside(box: np.ndarray, foot: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Which boxes (N, 4) px lie wholly outside their images; of rows without a box, which feet (N, 2) do."""
+    width, height = size.T - 0.5
+    outside = (box[:, 2] < -0.5) | (box[:, 3] < -0.5) | (box[:, 0] > width) | (box[:, 1] > height)
+    rows = np.flatnonzero(np.isnan(box[:, 0]))
+    if len(rows):
+        outside[rows] = (foot[rows] < -0.5).any(axis=1) | (foot[rows] > size[rows] - 0.5).any(axis=1)
+    return outside
 
 
 @dataclass

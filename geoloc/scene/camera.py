@@ -33,6 +33,7 @@ class Camera:
         width, height = self.size
         if not (self.name and width > 0 and height > 0):
             raise InputError(f"camera {self.name!r}: size {self.size}; it needs a name and positive sizes")
+        _check_pose(self.name, self.cam_from_world)
         names = self.lens.parameter_names
         for parameter in self.freed:
             if parameter not in names:
@@ -100,6 +101,18 @@ class Camera:
         by_rotation = -by_cam @ cross_matrix(points_cam)
         by_calib = np.concatenate([by_rotation, by_cam, by_lens[:, :, self.freed_index]], axis=2)
         return pixels, by_world, by_calib
+
+
+def _check_pose(camera: str, pose: RigidTransform) -> None:
+    if not isinstance(pose, RigidTransform):
+        kind = type(pose).__name__
+        raise InputError(
+            f"camera {camera!r}: cam_from_world is a {kind}; give SciPy's RigidTransform, such as "
+            "geometry.se3.from_rt(R, t) of X_cam = R X_world + t"
+        )
+    matrix = pose.as_matrix()
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise InputError(f"camera {camera!r}: cam_from_world is not one finite pose: {matrix.tolist()}")
 
 
 def _check_calib_cov(camera: str, cov: np.ndarray, n_freed: int) -> None:

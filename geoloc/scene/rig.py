@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from geoloc.errors import InputError
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye, Homography, RadialTangential
 from geoloc.scene.site import Site
@@ -30,12 +31,15 @@ class Rig:
 
 @lru_cache(maxsize=16)
 def rig_of(site: Site) -> Rig:
-    """The arrays of `site`'s cameras, made once a site."""
+    """The arrays of `site`'s cameras, made once a site; InputError without any, or for one under the ground."""
     cameras = site.cameras
     n = len(cameras)
+    if not n:
+        raise InputError(f"site {site.name!r} has no cameras; add them with site.with_cameras")
+    site.require_cameras_above_ground()
     classes = [_family(camera) for camera in cameras]
     families = tuple(sorted(set(classes), key=lambda cls: cls.__name__))
-    n_freed = max((len(camera.freed) for camera in cameras), default=0)
+    n_freed = max(len(camera.freed) for camera in cameras)
     calib_cov = np.zeros((n, 6 + n_freed, 6 + n_freed))
     freed = np.zeros((n, n_freed), dtype=np.intp)
     for i, camera in enumerate(cameras):
@@ -43,8 +47,8 @@ def rig_of(site: Site) -> Rig:
         calib_cov[i, :m, :m] = camera.calib_cov
         freed[i, : m - 6] = camera.freed_index
     poses = [camera.cam_from_world for camera in cameras]
-    rotation = np.array([pose.rotation.as_matrix() for pose in poses]).reshape(n, 3, 3)
-    translation = np.array([pose.translation for pose in poses]).reshape(n, 3)
+    rotation = np.array([pose.rotation.as_matrix() for pose in poses])
+    translation = np.array([pose.translation for pose in poses])
     centre = np.full((n, 3), np.nan)
     for i, camera in enumerate(cameras):
         if not camera.is_homography:
@@ -59,7 +63,7 @@ def rig_of(site: Site) -> Rig:
         centre=centre,
         calib_cov=calib_cov,
         freed=freed,
-        size=np.array([camera.size for camera in cameras], dtype=float).reshape(n, 2),
+        size=np.array([camera.size for camera in cameras], dtype=float),
         level=np.array([site.site_map.level_index.get(camera.homography_level, -1) for camera in cameras]),
         homography_var=np.array([camera.homography_sigma_px**2 for camera in cameras]),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from geoloc.errors import InputError, unknown_name
 
 WIDTH = -1  # a dimension whose size the table's data decides, the same for all rows
+LATEST_TIME = 1e11  # s; no time is later than the year 5138, but one in milliseconds is, from 1973 on
 
 
 @dataclass(frozen=True)
