@@ -32,7 +32,7 @@ def intersect_ground(site_map: SiteMap, origins: np.ndarray, rays: np.ndarray) -
     best, hit_by = np.full(n, np.inf), np.full(n, -1)
     for number, (_, surface) in enumerate(surfaces):
         above, fall = _approach(surface, origins, rays)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             distance = above / fall
             hit = (np.abs(fall) > MIN_DROP) & (distance > 0) & (distance < best)
         rows = np.flatnonzero(hit)
@@ -52,7 +52,7 @@ def intersect_ground(site_map: SiteMap, origins: np.ndarray, rays: np.ndarray) -
 def _meet_endless(surface: Surface, origins: np.ndarray, rays: np.ndarray) -> GroundHits:
     """As `intersect_ground`, where the whole map is one endless plane: the most common one by far."""
     above, fall = _approach(surface, origins, rays)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         distance = above / fall
         missed = ~((fall > MIN_DROP) & (distance > 0))
     distance[missed] = np.nan

@@ -68,7 +68,9 @@ def map_from_geojson(document: dict[str, Any]) -> SiteMap:
             "is no map of geoloc: it must be a GeoJSON FeatureCollection with a member 'geoloc', such as "
             f'{{"schema": {SCHEMA}, "datum": {{"lat_deg": 49.2, "lon_deg": 16.6, "height": 240}}}}'
         )
-    jsonfile.check_keys("the map", document, ("type", "geoloc", "features"), ("bbox", "name"))
+    jsonfile.check_keys("the map", document, ("type", "geoloc", "features"), ("bbox", "name", "crs"))
+    if "crs" in document and "CRS84" not in str(document["crs"]):
+        raise InputError(f"is in the reference system {document['crs']}; save it as GeoJSON of RFC 7946 (CRS84)")
     datum = _datum(jsonfile.mapping("'geoloc'", document["geoloc"]))
     members = jsonfile.sequence("'features'", document["features"])
     features = [_Feature(i, member) for i, member in enumerate(members)]
@@ -114,10 +116,12 @@ class _Feature:
     def __init__(self, index: int, value: object) -> None:
         feature = jsonfile.mapping(f"feature {index}", value)
         jsonfile.check_keys(f"feature {index}", feature, ("type", "geometry", "properties"), ("id", "bbox"))
-        self.properties = jsonfile.mapping(f"properties of feature {index}", feature["properties"])
-        self.kind = self.properties.get("kind", "")
+        properties = jsonfile.mapping(f"properties of feature {index}", feature["properties"])
+        # a GIS that saves the file gives every feature every property, null where it had none
+        self.properties = {key: value for key, value in properties.items() if value is not None}
+        self.kind = str(self.properties.get("kind", ""))
         if self.kind not in KINDS:
-            raise unknown_name(f"kind of feature {index}", str(self.kind), KINDS)
+            raise unknown_name(f"kind of feature {index}", self.kind, KINDS)
         name = self.properties.get("name", self.properties.get("level", ""))
         self.what = f"feature {index}, {self.kind} {name!r}"
         required, optional, self.types = KINDS[self.kind]

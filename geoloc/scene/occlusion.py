@@ -109,7 +109,7 @@ def mesh_blocker(path: str | Path) -> Blocker:
     if not Path(path).is_file():
         raise InputError(f"mesh {path}: there is no such file")
     mesh = open3d.t.io.read_triangle_mesh(str(path))
-    if mesh.is_empty() or not len(mesh.triangle.indices):
+    if mesh.is_empty():  # without vertices or without triangles
         raise InputError(f"mesh {path}: no triangles in it; give a PLY, OBJ, STL, OFF or glTF file in metres")
     scene = open3d.t.geometry.RaycastingScene()
     scene.add_triangles(mesh)

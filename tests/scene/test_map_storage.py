@@ -141,6 +141,15 @@ def test_swapped_latitude_and_longitude_are_recognised():
         map_from_geojson({**drawn(CORNERS), "geoloc": {"schema": 1, "datum": {**DATUM, "lat_deg": 149.2}}})
 
 
+def test_a_map_that_a_gis_saved_again_is_read(garage_map):
+    document = json.loads(json.dumps(geojson_from_map(garage_map)))
+    document["name"] = "garage"
+    document["crs"] = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
+    for feature in document["features"]:
+        feature["properties"] = dict.fromkeys(("plane", "sigma_z", "height", "sigma", "use")) | feature["properties"]
+    assert_same_map(map_from_geojson(document), garage_map, atol=1e-6)
+
+
 FIRST = ("features", 0)
 BAD_MAPS = {
     "not a map": ((), ("type",), "Feature", "must be a GeoJSON FeatureCollection"),
@@ -153,6 +162,8 @@ BAD_MAPS = {
     "features is no list": ((), ("features",), {}, "must be a list"),
     "unknown kind": (FIRST, ("properties", "kind"), "surfaces", "unknown kind of feature 0 'surfaces'; did you mean"),
     "unknown property": (FIRST, ("properties", "sigmaz"), 0.1, "'sigmaz'; did you mean 'sigma_z'"),
+    "kind is a list": (FIRST, ("properties", "kind"), [], "unknown kind of feature 0"),
+    "other reference system": ((), ("crs",), {"properties": {"name": "EPSG:5514"}}, "EPSG:5514.*CRS84"),
     "no level name": (FIRST, ("properties", "level"), ..., "has no 'level'"),
     "plane of two": (FIRST, ("properties", "plane"), [0, 1], "'plane' is \\[0, 1\\]; it must be 3 numbers"),
     "infinite plane": (FIRST, ("properties", "plane"), [0, 0, 1e999], "must be finite"),

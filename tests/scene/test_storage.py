@@ -46,7 +46,7 @@ def test_a_truncated_file_is_called_cut_off(garage, tmp_path, cut):
         path = tmp_path / file
         whole = path.read_text()
         path.write_text(whole[:cut])
-        with pytest.raises(InputError, match=rf"{path.name}: (JSON breaks|is not JSON)"):
+        with pytest.raises(InputError, match=rf"{path.name}: JSON breaks at line .* is it truncated\?"):
             load_site("garage", tmp_path)
         path.write_text(whole)
 
@@ -172,7 +172,7 @@ def test_a_file_is_whole_or_as_it_was(garage, tmp_path, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(InputError, match="No space"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space"):
         save_site(replace(garage, site_map=replace(garage.site_map, stalls=())), tmp_path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["garage.geojson"]
