@@ -184,9 +184,9 @@ def test_looking_up_50_places_of_7_cameras_takes_microseconds(recording):
     from geoloc.io.wildtrack import read_wildtrack_site
 
     site = read_wildtrack_site(recording("wildtrack"))
-    start = time.perf_counter()
+    start = time.process_time()
     visibility = compute_visibility(site)
-    built = time.perf_counter() - start
+    built = time.process_time() - start
     level, xy = np.zeros(50, int), np.random.default_rng(0).uniform(-5, 15, (50, 2))
     best = min(_timed(lambda: visibility.seen_by(level, xy)) for _ in range(200))
     assert built < 2.0  # measured 0.2 s
