@@ -7,8 +7,10 @@ fixtures/README.md says what each file holds.
 """
 
 import argparse
+import gzip
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import unknown_name
+from geoloc.evaluation.synthetic_scores import score_synthetic
 from geoloc.files import write_whole
+from geoloc.io.detection_writers import write_detections
 from geoloc.io.detections import read_detections
 from geoloc.options import options_to_dict
 from geoloc.pipeline.localizer import localize
@@ -29,16 +33,14 @@ from geoloc.synthetic import (
     garage,
     observe,
     plaza,
-    score_tracks,
     simulate,
 )
-from geoloc.synthetic.storage import format_column, load_truth, save_csv, save_truth
+from geoloc.synthetic.storage import load_truth, save_csv, save_truth
 
 ROOT = Path(__file__).resolve().parents[1]
 WORLDS = {"garage": garage, "plaza": plaza}
 DURATION = {"garage": 60.0, "plaza": 40.0}  # s
 SEEDS = {"garage": (11, 12), "plaza": (21, 22)}  # of the agents, of cameras and detector
-BOX_COLUMNS = ("time", "camera", "x1", "y1", "x2", "y2", "label", "score")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,12 +92,13 @@ def make(name: str, folder: Path) -> None:
 
 
 def save_detections(seen: Observation, path: Path) -> None:
-    """Detections in the columns that `read_detections` takes, in the order of their ids."""
+    """Detections in the order of their ids, rounded to what a detector is good for, packed."""
     table = seen.detections
-    columns = [format_column(table.time, 4), table.camera.tolist()]
-    columns += [format_column(table.box[:, i], 2) for i in range(4)]
-    columns += [table.label.tolist(), format_column(table.score, 3)]
-    save_csv(path, BOX_COLUMNS, zip(*columns, strict=True))
+    rounded = table.replace(time=table.time.round(4), box=table.box.round(2), score=table.score.round(3))
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "detections.csv"
+        write_detections(plain, rounded)
+        write_whole(path, gzip.compress(plain.read_bytes(), 9, mtime=0))
 
 
 def measure(name: str, folder: Path) -> dict[str, float]:
@@ -103,7 +106,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     site: Site = load_site(name, folder)
     truth: Truth = load_truth(folder / "truth.csv.gz")
     detections = read_detections(folder / "detections.csv.gz").detections
-    scores = score_tracks(localize(detections, site), truth, site.site_map)
+    scores = score_synthetic(localize(detections, site), truth, site)
     return {key: round(value, 4) for key, value in asdict(scores).items()}
 
 

@@ -54,7 +54,7 @@ def run(args: Namespace) -> None:
     write_detections(boxes, seen.detections)
     report = RunReport(seen.site.name, rows_read=len(seen.detections))
     tracks = localize_with_report(seen.detections, seen.site, options, report)
-    scores = score_synthetic(tracks, seen)
+    scores = score_synthetic(tracks, seen.truth, seen.site)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     files = planned([args.out], seen.site, RESULT_FILES)

@@ -13,11 +13,9 @@ from geoloc.metrics.matching import Sightings, pair_positions
 from geoloc.metrics.tracking import score_clear, score_identity
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
-from geoloc.synthetic.sensor import Observation
-from geoloc.synthetic.truth import Glimpses, Truth
+from geoloc.synthetic.truth import Truth
 
 MATCH_M = 1.0  # a track farther than this from an object is not on it
-CLEAR_VIEW = 0.5  # hidden share below which an object counts as visible to a camera
 
 
 @dataclass(frozen=True)
@@ -39,21 +37,30 @@ class SyntheticScores:
     n_positions: int
 
 
-def score_synthetic(tracks: Tracks, seen: Observation) -> SyntheticScores:
+def score_synthetic(tracks: Tracks, truth: Truth, site: Site) -> SyntheticScores:
     """Scores of the confirmed rows of `tracks`; coasting ones are predictions and left out.
 
-    Objects count at times at which some camera sees more than half of them; a position on an object that
-    nobody sees counts neither for nor against. Matches are one to one within MATCH_M in x, y and z.
+    `truth` is an observation's: objects count at times at which some camera shows them well enough
+    (`n_cameras`); a position on an object that no camera shows counts neither for nor against. A track's last
+    row around each time of the truth is carried there by its velocity. Matches are one to one within MATCH_M in
+    x, y and z.
     """
-    confirmed = tracks.take(tracks.state == "confirmed")
-    visible = visible_rows(seen)
-    truth, result, tracks = _sightings(confirmed, seen.truth, visible, seen.site)
-    pairs = pair_positions(truth, result, 2.0 * MATCH_M)
+    if not len(truth):
+        raise InputError("the truth has no rows: simulate a longer time or more objects")
+    tracks = _at_times(tracks.take(tracks.state == "confirmed"), np.unique(truth.time))
+    if not len(tracks):
+        raise InputError("no track is confirmed at a time of the truth: nothing can be scored")
+    result = Sightings(tracks.time, tracks.track, _places(tracks, site))
+    everything = Sightings(truth.time, truth.object, truth.xyz)
+    shown = truth.n_cameras > 0
+    counts = _counted(everything, result, shown)
+    truth_seen, result, tracks = _rows(everything, shown), _rows(result, counts), tracks.take(counts)
+    pairs = pair_positions(truth_seen, result, 2.0 * MATCH_M)
     near = np.where(pairs.similarity >= 0.5, pairs.similarity, 0.0)
     matched = np.flatnonzero(assign(pairs.truth, pairs.result, near) & (near > 0))
     if not len(matched):
         raise InputError("no track lies on an object that is seen: nothing can be scored")
-    errors = (result.where[pairs.result[matched]] - truth.where[pairs.truth[matched]])[:, :2]
+    errors = (result.where[pairs.result[matched]] - truth_seen.where[pairs.truth[matched]])[:, :2]
     cov = tracks.position_cov[pairs.result[matched]]
     distance, normalised = np.linalg.norm(errors, axis=1), nees(errors, cov)
     clear = score_clear(pairs)
@@ -68,40 +75,40 @@ def score_synthetic(tracks: Tracks, seen: Observation) -> SyntheticScores:
         mota=clear.mota,
         id_switches=clear.switches,
         precision=len(matched) / len(result),
-        recall=len(matched) / len(truth),
-        n_objects=len(np.unique(truth.id)),
+        recall=len(matched) / len(truth_seen),
+        n_objects=len(np.unique(truth_seen.id)),
         n_positions=len(result),
     )
 
 
-def visible_rows(seen: Observation) -> np.ndarray:
-    """Which rows of the truth (N,) some camera sees more than half of."""
-    times = np.unique(seen.truth.time)
+def _at_times(tracks: Tracks, times: np.ndarray) -> Tracks:
+    """The last row of each track around each of `times`, carried there; rows between them are left out."""
+    frame = np.searchsorted(0.5 * (times[1:] + times[:-1]), tracks.time)
+    half = 0.5 * np.diff(times).min(initial=np.inf)
+    rows = np.flatnonzero(np.abs(tracks.time - times[frame]) <= half)
+    rows = rows[np.lexsort((tracks.time[rows], frame[rows], tracks.track[rows]))]
+    same = (np.diff(tracks.track[rows]) == 0) & (np.diff(frame[rows]) == 0)
+    rows = rows[np.append(~same, np.ones(min(len(rows), 1), dtype=bool))]
+    tracks, time = tracks.take(rows), times[frame[rows]]
+    return tracks.replace(time=time, xy=tracks.xy + (time - tracks.time)[:, None] * tracks.velocity)
 
-    def key(table: Truth | Glimpses) -> np.ndarray:
-        return table.object * len(times) + np.searchsorted(times, table.time)
 
-    glimpses = seen.glimpses
-    return np.isin(key(seen.truth), key(glimpses.take(glimpses.hidden < CLEAR_VIEW)))
-
-
-def _sightings(tracks: Tracks, truth: Truth, visible: np.ndarray, site: Site) -> tuple[Sightings, Sightings, Tracks]:
-    """Visible truth, and the tracks at the truth's times less those that lie on an object that nobody sees."""
-    times = np.unique(truth.time)
-    nearest = np.searchsorted(0.5 * (times[1:] + times[:-1]), tracks.time)
-    late = (tracks.time - times[nearest])[:, None]
-    level = tracks.level
-    xy = tracks.xy - late * tracks.velocity
+def _places(tracks: Tracks, site: Site) -> np.ndarray:
+    """Positions (N, 3) m on the surfaces of their levels, which keep storeys apart."""
     z = np.zeros(len(tracks))
-    for name in np.unique(level):
-        z[level == name] = site.site_map.level(str(name)).z_extended(xy[level == name])
-    result = Sightings(nearest, tracks.track, np.column_stack([xy, z]))
-    everything = Sightings(np.searchsorted(times, truth.time), truth.object, truth.xyz)
-    pairs = pair_positions(everything, result, MATCH_M)
-    on_visible = np.isin(np.arange(len(result)), pairs.result[visible[pairs.truth]])
-    on_hidden = np.isin(np.arange(len(result)), pairs.result[~visible[pairs.truth]])
-    counts = on_visible | ~on_hidden
-    return _rows(everything, visible), _rows(result, counts), tracks.take(counts)
+    for name in np.unique(tracks.level):
+        rows = tracks.level == name
+        z[rows] = site.site_map.level(str(name)).z_extended(tracks.xy[rows])
+    return np.column_stack([tracks.xy, z])
+
+
+def _counted(truth: Sightings, result: Sightings, shown: np.ndarray) -> np.ndarray:
+    """Which results (M,) count: all but those that follow a truth that no camera shows."""
+    counted = np.ones(len(result), dtype=bool)
+    pairs = pair_positions(truth, result, MATCH_M)
+    chosen = assign(pairs.truth, pairs.result, pairs.similarity)
+    counted[pairs.result[chosen & ~shown[pairs.truth]]] = False
+    return counted
 
 
 def _rows(sightings: Sightings, rows: np.ndarray) -> Sightings:

@@ -8,7 +8,6 @@
 from geoloc.synthetic.detector import SensorOptions
 from geoloc.synthetic.garage import garage
 from geoloc.synthetic.plaza import plaza
-from geoloc.synthetic.scoring import ScoreOptions, Scores, observable, score_tracks
 from geoloc.synthetic.sensor import Observation, draw_true_site, observe
 from geoloc.synthetic.simulate import simulate
 from geoloc.synthetic.streets import grid_site, intersection
@@ -19,8 +18,6 @@ __all__ = [
     "Glimpses",
     "Light",
     "Observation",
-    "ScoreOptions",
-    "Scores",
     "SensorOptions",
     "TrafficOptions",
     "Truth",
@@ -30,9 +27,7 @@ __all__ = [
     "garage",
     "grid_site",
     "intersection",
-    "observable",
     "observe",
     "plaza",
-    "score_tracks",
     "simulate",
 ]

@@ -32,7 +32,7 @@ def save_truth(truth: Truth, path: str | Path) -> None:
     """Write a truth, whole or not at all; the same truth gives the same bytes."""
     numbers = np.column_stack([truth.xyz, truth.velocity, truth.heading, truth.size])
     columns = [truth.time, truth.object, truth.label, truth.level, *numbers.T, truth.n_cameras]
-    texts = [format_column(column, DECIMALS[name]) for name, column in zip(DECIMALS, columns, strict=True)]
+    texts = [_texts(column, DECIMALS[name]) for name, column in zip(DECIMALS, columns, strict=True)]
     save_csv(path, tuple(DECIMALS), zip(*texts, strict=True))
 
 
@@ -65,7 +65,7 @@ def load_truth(path: str | Path) -> Truth:
     )
 
 
-def format_column(values: np.ndarray, decimals: int) -> list[str]:
+def _texts(values: np.ndarray, decimals: int) -> list[str]:
     """Values (N,) as text with so many decimals; negative: they are text already."""
     if decimals < 0:
         return [str(value) for value in values.tolist()]
