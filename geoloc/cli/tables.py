@@ -1,5 +1,6 @@
 """Tables for people: aligned columns of text."""
 
+import re
 from collections.abc import Sequence
 
 
@@ -16,4 +17,4 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.lstrip("+-<>~ ").replace(",", "")[:1].isdigit() or cell in ("", "-", "nan")
+    return re.fullmatch(r"[-+]?[\d,]*\.?\d+( %)?|-|nan|", cell) is not None

@@ -196,6 +196,7 @@ class GroundPoints(Table):
     object: np.ndarray
     level: np.ndarray
     xy: np.ndarray
+    z: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
     away: np.ndarray
@@ -209,6 +210,7 @@ class GroundPoints(Table):
         "object": Column(int),  # -1: in none yet
         "level": Column(str),
         "xy": Column(float, (2,), "m"),
+        "z": Column(float, unit="m"),  # of the level there
         "cov": Column(float, (2, 2), "m2"),
         "bias_cov": Column(float, (2, 2), "m2"),
         "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
@@ -259,6 +261,7 @@ class Tracks(Table):
     object: np.ndarray
     level: np.ndarray
     xy: np.ndarray
+    z: np.ndarray
     velocity: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
@@ -272,6 +275,7 @@ class Tracks(Table):
         "object": Column(int),  # -1: coasting
         "level": Column(str),
         "xy": Column(float, (2,), "m"),
+        "z": Column(float, unit="m"),  # of the level where it was seen last
         "velocity": Column(float, (2,), "m/s"),
         "cov": Column(float, (4, 4), "m2, m2/s, m2/s2"),  # of x, y, vx, vy
         "bias_cov": Column(float, (2, 2), "m2"),
