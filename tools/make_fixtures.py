@@ -16,15 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import unknown_name
+from geoloc.files import write_whole
 from geoloc.io.detections import read_detections
-from geoloc.io.files import write_whole
 from geoloc.options import options_to_dict
 from geoloc.pipeline.localizer import localize
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, save_cameras, save_site
 from geoloc.synthetic import (
     Observation,
-    SensorOptions,
     Truth,
     World,
     garage,

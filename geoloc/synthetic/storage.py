@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.io.files import read_text, write_whole
+from geoloc.files import read_text, write_whole
 from geoloc.synthetic.truth import Truth
 
 DECIMALS = {
@@ -45,7 +45,7 @@ def load_truth(path: str | Path) -> Truth:
     for number, row in enumerate(rows, 2):
         if len(row) != len(DECIMALS):
             raise InputError(f"{path}, line {number}: {len(row)} values; each line has {len(DECIMALS)}")
-    columns = dict(zip(DECIMALS, zip(*rows, strict=True), strict=False)) if rows else {n: () for n in DECIMALS}
+    columns = dict(zip(DECIMALS, zip(*rows, strict=True), strict=False)) if rows else dict.fromkeys(DECIMALS, ())
     try:
         number_of = {
             name: np.array(columns[name], float) for name, decimals in DECIMALS.items() if decimals >= 0
