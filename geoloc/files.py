@@ -51,8 +51,10 @@ def parse_json(text: str, path: Path | str, finite: bool = False) -> Any:
         return json.loads(text, parse_constant=constant)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
-        cut = "; the file ends there: is it truncated?" if ends else ""
+        if not text.strip():
+            raise InputError(f"{path}: the file is empty; it must hold JSON") from error
+        ends = error.pos >= len(text.rstrip()) or not text.rstrip().endswith(("}", "]"))
+        cut = "; it ends in the middle: is it truncated?" if ends else ""
         raise InputError(f"{path}: JSON breaks at {where} ({error.msg}){cut}") from error
     except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: not JSON that can be read ({error})") from error

@@ -164,7 +164,8 @@ def measure(n_points: int, n_views: int, repeat: int, seed: int = 1) -> Iterator
             skipped[name] = f"skipped: {error}"
     for name, ms in best_ms(calls, repeat).items():
         scaled = name == "aniposelib robust"
-        yield Row(n_views, name, ms * n_points / n_robust if scaled else ms, f"{n_robust} points, scaled" if scaled else "")
+        note = f"{n_robust} points, scaled" if scaled else ""
+        yield Row(n_views, name, ms * n_points / n_robust if scaled else ms, note)
     for name, reason in skipped.items():
         yield Row(n_views, name, float("nan"), reason)
 

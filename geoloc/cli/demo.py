@@ -12,11 +12,14 @@ from geoloc.cli.localize import localize_with_report
 from geoloc.cli.outputs import RESULT_FILES, planned, write_results
 from geoloc.cli.report import RunReport, write_record
 from geoloc.cli.tables import aligned
+from geoloc.evaluation.synthetic_scores import MATCH_M, SyntheticScores, score_synthetic
 from geoloc.io.detection_writers import write_detections
 from geoloc.options import load_options
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.storage import save_site
-from geoloc.synthetic import Observation, ScoreOptions, Scores, garage, observe, score_tracks, simulate
+from geoloc.synthetic.garage import garage
+from geoloc.synthetic.sensor import Observation, observe
+from geoloc.synthetic.simulate import simulate
 
 DESCRIPTION = """\
 A synthetic two-level garage, end to end: cars drive, queue, park and leave, people walk; cameras with
@@ -31,8 +34,6 @@ examples:
       with other options of the engine
   geoloc localize garage out/demo/boxes.csv --root out/demo -o out/again
       the same again from the files that the demo wrote"""
-
-SCORING = ScoreOptions(reach=2.0)  # m
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def run(args: Namespace) -> None:
     write_detections(boxes, seen.detections)
     report = RunReport(seen.site.name, rows_read=len(seen.detections))
     tracks = localize_with_report(seen.detections, seen.site, options, report)
-    scores = score_tracks(tracks, seen.truth, seen.site.site_map, SCORING)
+    scores = score_synthetic(tracks, seen.truth, seen.site)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     files = planned([args.out], seen.site, RESULT_FILES)
@@ -75,14 +76,15 @@ def watch_garage(seed: int, seconds: float) -> Observation:
     return observe(world, truth, rng)
 
 
-def table(scores: Scores, report: RunReport) -> str:
+def table(scores: SyntheticScores, report: RunReport) -> str:
     """The scores for people."""
-    objects = f"{scores.n_truths:,} sightings to be followed"
     rows = [
-        ("position error, median", f"{scores.position_error_median_m:.2f} m", f"matched within {SCORING.reach:g} m"),
-        ("position error, 95 %", f"{scores.position_error_p95_m:.2f} m", ""),
-        ("NEES", f"{scores.nees:.2f}", "2 if the covariances are honest, less if they are too careful"),
-        ("HOTA", f"{100 * scores.hota:.1f} %", objects),
+        ("position error, median", f"{scores.error_median_m:.3f} m", f"{scores.n_positions:,} positions"),
+        ("position error, 95 %", f"{scores.error_p95_m:.3f} m", f"at most {MATCH_M:g} m counts as a match"),
+        ("sigma that was reported, median", f"{scores.sigma_median_m:.3f} m", "in its largest direction"),
+        ("NEES", f"{scores.nees:.2f}", "2 if the covariances are honest"),
+        ("inside the 95 % ellipse", f"{100 * scores.coverage_95:.1f} %", "95 % if they are"),
+        ("HOTA", f"{100 * scores.hota:.1f} %", f"{scores.n_objects} objects that a camera sees"),
         ("IDF1", f"{100 * scores.idf1:.1f} %", f"{scores.id_switches} identity switches"),
         ("MOTA", f"{100 * scores.mota:.1f} %", f"precision {scores.precision:.3f}, recall {scores.recall:.3f}"),
         ("camera frames a second", f"{report.camera_frames_per_s:,.0f}", f"{report.cameras} cameras, one core"),

@@ -10,6 +10,7 @@ from geoloc.cli.arguments import add_json, add_options, add_reading, add_site
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
 from geoloc.cli.progress import replay_with_progress
 from geoloc.cli.report import RunReport, write_record
+from geoloc.errors import InputError
 from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
@@ -75,7 +76,10 @@ def run(args: Namespace) -> None:
 
 
 def read_all(args: Namespace, site: Site) -> tuple[Detections, list[ReadReport]]:
-    """The detections of all files as one table, numbered through, and what the readers said."""
+    """The detections of all files as one table, numbered through, and what the readers said.
+
+    Files that hold rows of which none can be read are refused; empty ones are a recording of nothing.
+    """
     options = ReadOptions(
         camera=args.camera,
         fps=args.fps,
@@ -91,7 +95,10 @@ def read_all(args: Namespace, site: Site) -> tuple[Detections, list[ReadReport]]
         first_id = sum(report.n_rows + report.n_skipped for report in reports)
         tables.append(result.detections.replace(id=result.detections.id + first_id))
         reports.append(result.report)
-    return Detections.concat(tables), reports
+    table = Detections.concat(tables)
+    if not len(table) and any(report.n_skipped for report in reports):
+        raise InputError("; ".join(line.strip() for report in reports for line in str(report).splitlines()))
+    return table, reports
 
 
 def split_camera(text: str, site: Site) -> tuple[str, Path]:

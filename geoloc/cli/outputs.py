@@ -43,13 +43,15 @@ ENDINGS: dict[str, Callable[[Path, Site, Tracks], None]] = {
 def planned(outputs: list[Path], site: Site, names: tuple[str, ...]) -> list[Path]:
     """The files that `outputs` stand for; a path without an ending is a folder, which gets files of `names`.
 
-    Endings are looked at before any work is done. A folder gets no GeoJSON of a site without a datum.
+    What cannot be written is refused before any work is done. A folder gets no GeoJSON of a site without a datum.
     """
     files: list[Path] = []
     for path in outputs:
         endings = [Path(name).suffix for name in names]
         if path.suffix in endings and not path.is_dir():
             files.append(path)
+            if path.suffix == ".geojson":
+                site.site_map.require_datum(str(path))
         elif path.suffix and not path.is_dir():
             raise InputError(f"{path}: unknown ending {path.suffix!r}; use {', '.join(endings)}, or a folder")
         else:

@@ -52,6 +52,8 @@ def _look(path: Path) -> str:
     if path.is_dir():
         return "xml_pairs"
     text = read_text(path)
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty; it must hold a calibration")
     head = text.lstrip()[:2000]
     if head.startswith(("%YAML", "{")) or "<opencv_storage" in head:
         return "opencv"

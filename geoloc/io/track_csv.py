@@ -74,6 +74,8 @@ def read_tracks(path: Path | str) -> Tracks:
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
         header = next(reader, [])
+        if not header:
+            raise InputError(f"{path}: the file is empty; it must hold tracks that write_tracks wrote")
         missing = [name for name in COLUMNS if name not in header]
         if missing:
             raise InputError(f"{path}: not tracks of geoloc; it has no column {', '.join(missing[:5])}")

@@ -28,6 +28,7 @@ class AssociationOptions:
     gate_sigma: float = 4.0  # nodes further apart than this many joint sigmas are never one object
     outlier_probability: float = 0.05  # share of points whose noise is `outlier_scale` times what they say
     outlier_scale: float = 3.0  # how much wider the noise of such a point is
+    level_gap: float = 1.0  # m; nodes of two levels are one object only where the levels nearly meet, as on a ramp
     label_confusion: float = 0.0001  # probability that one object is given labels of two families
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity above `appearance_neutral`
     appearance_neutral: float = 0.6  # cosine similarity that speaks neither for nor against
@@ -35,7 +36,7 @@ class AssociationOptions:
 
     def __post_init__(self) -> None:
         check_range(self, density=(1e-9, 1e3), detection_probability=(0, 0.999), gate_sigma=(0.1, 100))
-        check_range(self, outlier_probability=(0, 0.5), outlier_scale=(1, 100), label_confusion=(1e-9, 1))
+        check_range(self, outlier_probability=(0, 0.5), outlier_scale=(1, 100), label_confusion=(1e-9, 1), level_gap=(0, 1e3))
         check_range(self, appearance_weight=(0, 1e3), appearance_neutral=(-1, 1), max_moves=(0, 1000))
 
 
@@ -90,8 +91,11 @@ class _Graph:
         self.member = np.full((n, len(cameras) + 1), -1, dtype=np.intp)  # node of each source in a cluster
         self.member[self.cluster, self.source] = self.cluster
         level = name_codes(np.concatenate([points.level, tracks.level]))[1][self.order]
+        z = np.concatenate([points.z, tracks.z])[self.order]
         reach = worst_sigma(cov)[self.order]
-        self.edges = _candidate_edges(xy[self.order], reach, self.source, level, options.gate_sigma)
+        first, second = _candidate_edges(xy[self.order], reach, self.source, options.gate_sigma)
+        meets = (level[first] == level[second]) | (np.abs(z[first] - z[second]) <= options.level_gap)
+        self.edges = first[meets], second[meets]
 
     def contract(self) -> None:
         """Join mutually best pairs of clusters until no pair gains."""
@@ -210,16 +214,16 @@ class _Graph:
 
 
 def _candidate_edges(
-    xy: np.ndarray, reach: np.ndarray, source: np.ndarray, level: np.ndarray, gate: float
+    xy: np.ndarray, reach: np.ndarray, source: np.ndarray, gate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs first < second (E,), (E,) of different sources on one level that may lie within the gate."""
+    """Pairs first < second (E,), (E,) of different sources that may lie within the gate."""
     if len(xy) <= DENSE_LIMIT:
         first, second = np.nonzero(np.triu(source[:, None] != source[None], 1))
     else:
         first, second = _near_pairs(xy, reach, gate)
     apart = xy[first] - xy[second]
     near = apart[:, 0] ** 2 + apart[:, 1] ** 2 <= gate**2 * (reach[first] ** 2 + reach[second] ** 2)
-    near &= (level[first] == level[second]) & (source[first] != source[second])
+    near &= source[first] != source[second]
     return first[near], second[near]
 
 

@@ -1,5 +1,6 @@
 """The main path: detections of several cameras become tracks on the site's map. Start reading here."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import LATEST_TIME, Detections, Dropped, GroundPoints, Objects, Tracks
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,30 @@ class Localizer:
 def localize(detections: Detections, site: Site, options: LocalizerOptions | None = None) -> Tracks:
     """Tracks of a whole recording, by the same steps as live: every window's confirmed and tentative tracks.
 
-    The order of the rows does not matter.
+    The order of the rows does not matter. Rows that cannot be used are dropped, and counted by their reason in
+    a warning of the log; InputError where no camera is the site's, or times are milliseconds.
     """
-    return Tracks.concat(list(replay(Localizer(site, options), detections)))
+    localizer = Localizer(site, options)
+    tracks = Tracks.concat(list(replay(localizer, detections)))
+    if localizer.dropped:
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in localizer.dropped.most_common())
+        logger.warning("%d of %d detections could not be used: %s", localizer.dropped.total(), len(detections), reasons)
+    return tracks
 
 
 def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
-    """Feed a recording to a `localizer`: the tracks of each window, whose objects it holds meanwhile."""
-    for window in windows(detections, localizer.options.window_s):
+    """Feed a recording to a `localizer`: the tracks of each window, whose objects it holds meanwhile.
+
+    UnknownNameError where none of its cameras is the site's; other rows that cannot be used are dropped.
+    """
+    site = localizer.site
+    if len(detections) and (site.camera_rows(detections.camera) < 0).all():
+        site.camera(str(detections.camera[0]))
+    return _steps(localizer, windows(detections, localizer.options.window_s))
+
+
+def _steps(localizer: Localizer, parts: Iterator[Detections]) -> Iterator[Tracks]:
+    for window in parts:
         # parts of one window may overlap in time; a step never goes back
         time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
         yield localizer.step(window, max(time, np.nan_to_num(localizer.tracker.time, nan=-np.inf)))
@@ -132,16 +151,20 @@ def windows(detections: Detections, window_s: float) -> Iterator[Detections]:
     """The windows of a recording in order of time, at most one frame of a camera in each.
 
     Windows are fixed stretches of `window_s` from the epoch on; where a camera has several frames in one, its
-    k-th frame goes into the k-th part of that window.
+    k-th frame goes into the k-th part of that window. InputError for times that are no seconds.
     """
     if not 0 < window_s < np.inf:
         raise InputError(f"windows of {window_s} s; their length must be positive")
     require_seconds(detections)
-    finite = np.isfinite(detections.time)
-    if not len(finite):
+    if len(detections) and not np.isfinite(detections.time).any():
+        raise InputError(f"none of the {len(detections)} detections has a finite time; give UTC Unix seconds")
+    return _cut(detections, window_s)
+
+
+def _cut(detections: Detections, window_s: float) -> Iterator[Detections]:
+    if not len(detections):
         return
-    if not finite.any():
-        raise InputError(f"none of the {len(finite)} detections has a finite time; give UTC Unix seconds")
+    finite = np.isfinite(detections.time)
     # half a millisecond of slack: times that were rounded on their way must not straddle a window's edge
     number = np.floor((detections.time + 5e-4) / window_s)
     number[~finite] = number[finite].min()  # a row without a time goes where it is counted and dropped
@@ -163,8 +186,9 @@ def require_seconds(detections: Detections) -> None:
     if late.any():
         row = int(np.flatnonzero(late)[0])
         raise InputError(
-            f"detection {detections.id[row]} of camera {str(detections.camera[row])!r}: time {detections.time[row]:.15g} "
-            f"looks like milliseconds ({late.sum()} such rows); divide it by 1000: times are UTC Unix seconds"
+            f"detection {detections.id[row]} of camera {str(detections.camera[row])!r}: time "
+            f"{detections.time[row]:.15g} looks like milliseconds ({late.sum()} such rows); times are UTC Unix "
+            "seconds: divide them by 1000"
         )
 
 

@@ -74,6 +74,7 @@ def project_to_ground(
         detection=detections.id[kept],
         level=site.site_map.level_names[found.level[good]],
         xy=found.xy[good],
+        z=site.site_map.z_at(found.level[good], found.xy[good]),
         cov=found.cov[good],
         bias_cov=found.bias_cov[good],
         away=found.away[good],
@@ -122,12 +123,16 @@ def _unusable(
             "box of negative size": (right < left) | (bottom < top),
             "no finite foot or box": ~np.isfinite(u + v) | infinite,
             "no finite time": ~np.isfinite(detections.time),
-            "unknown camera": camera < 0,
         }
     reason = np.full(len(detections), "", dtype="<U48")
     for name, failed in tests.items():
         if failed.any():
             reason[failed] = name
+    unknown = camera < 0
+    if unknown.any():
+        named = np.char.add(np.char.add("unknown camera '", detections.camera[unknown]), "'")
+        reason = reason.astype(np.promote_types(reason.dtype, named.dtype))
+        reason[unknown] = named
     return reason
 
 

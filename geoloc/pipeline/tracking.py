@@ -62,6 +62,7 @@ class _Filters:
     seen_time: np.ndarray  # (T,) s, of its last point
     camera_set: np.ndarray  # (T,) see Objects
     level: np.ndarray  # (T,) index into the map's levels
+    z: np.ndarray  # (T,) m
     label: np.ndarray  # (T,) str, as objects
     confirmed: np.ndarray  # (T,) bool
     object: np.ndarray  # (T,) of this window; -1: none
@@ -117,7 +118,7 @@ class Tracker:
         rows = by_id[np.minimum(place, len(by_id) - 1)] if len(by_id) else np.zeros(len(objects), dtype=np.intp)
         old = objects.track >= 0
         self._filter(rows[old], objects.take(old))
-        self._miss(objects.xyz[:, :2], reporting)
+        self._miss(objects, reporting)
         self._filters = self._filters.joined(self._born(objects.take(~old)))
         filters = self._filters
         filters.confirmed = filters.confirmed | (filters.log_odds >= logit(self.options.confirm_probability))
@@ -140,7 +141,7 @@ class Tracker:
         filters.log_odds[rows] = np.minimum(filters.log_odds[rows] + logit(objects.score), MAX_LOG_ODDS)
         filters.bias_cov[rows], filters.camera_set[rows] = bias_cov, objects.camera_set
         filters.seen_time[rows], filters.object[rows] = self.time, objects.object
-        filters.level[rows] = self.site.site_map.level_rows(objects.level)
+        filters.level[rows], filters.z[rows] = self.site.site_map.level_rows(objects.level), objects.xyz[:, 2]
         filters.label[rows] = objects.label
         self._learn_appearance(rows, objects.embedding)
 
@@ -152,13 +153,13 @@ class Tracker:
         norm = np.linalg.norm(mixed, axis=1, keepdims=True)
         filters.embedding[rows] = mixed / np.where(norm > 0, norm, 1.0)
 
-    def _miss(self, others: np.ndarray, reporting: np.ndarray) -> None:
+    def _miss(self, others: Objects, reporting: np.ndarray) -> None:
         """Cameras that could have seen a track and did not speak against it."""
         filters = self._filters
         rows = np.flatnonzero(filters.object < 0)
         nobody = np.zeros((len(rows), len(self.site.cameras)), dtype=bool)
-        xy, level = filters.state[rows, :2], filters.level[rows]
-        filters.log_odds[rows] += missed_evidence(self.site, level, xy, nobody, reporting, others, self.existence)
+        xyz, level = np.column_stack([filters.state[rows, :2], filters.z[rows]]), filters.level[rows]
+        filters.log_odds[rows] += missed_evidence(self.site, level, xyz, nobody, reporting, others, self.existence)
 
     def _born(self, objects: Objects) -> _Filters:
         """New tracks for objects that no track explains."""
@@ -190,6 +191,7 @@ class Tracker:
             seen_time=np.full(n, self.time),
             camera_set=objects.camera_set.copy(),
             level=self.site.site_map.level_rows(objects.level),
+            z=objects.xyz[:, 2].copy(),
             label=objects.label.astype(object),
             confirmed=np.zeros(n, dtype=bool),
             object=objects.object.copy(),
@@ -214,6 +216,7 @@ class Tracker:
             object=filters.object,
             level=self.site.site_map.level_names[filters.level],
             xy=filters.state[:, :2],
+            z=filters.z,
             velocity=filters.state[:, 2:4],
             cov=filters.cov[:, :4, :4],
             bias_cov=filters.bias_cov,

@@ -9,6 +9,8 @@ from geoloc.errors import GeometryError, InputError, unknown_name
 from geoloc.geometry.se3 import cross_matrix
 from geoloc.scene.lenses import Homography, Lens
 
+MAX_SIDE = 100_000  # px; a larger image is a mistake in a file
+
 
 @dataclass(frozen=True, eq=False)
 class Camera:
@@ -30,9 +32,9 @@ class Camera:
     homography_sigma_px: float = 0.0
 
     def __post_init__(self) -> None:
-        width, height = self.size
-        if not (self.name and width > 0 and height > 0):
-            raise InputError(f"camera {self.name!r}: size {self.size}; it needs a name and positive sizes")
+        if not (self.name and len(self.size) == 2 and all(0 < side <= MAX_SIDE for side in self.size)):
+            need = f"a name and positive sizes, at most {MAX_SIDE} px"
+            raise InputError(f"camera {self.name!r}: size {self.size}; it needs {need}")
         _check_pose(self.name, self.cam_from_world)
         names = self.lens.parameter_names
         for parameter in self.freed:

@@ -179,6 +179,16 @@ class SiteMap:
         except KeyError as error:
             raise unknown_name("level", error.args[0], index) from None
 
+    def z_at(self, level_index: np.ndarray, xy: np.ndarray) -> np.ndarray:
+        """Height (N,) m of levels (N,) at points (N, 2) m; NaN off them."""
+        if len(self.levels) == 1:
+            return self.levels[0].z_at(xy)
+        z = np.full(len(xy), np.nan)
+        for index in np.unique(level_index).tolist():
+            rows = np.flatnonzero(level_index == index)
+            z[rows] = self.levels[index].z_at(xy[rows])
+        return z
+
     def level(self, name: str) -> Level:
         """The level of this name; UnknownNameError with the nearest name otherwise."""
         if name not in self.level_index:

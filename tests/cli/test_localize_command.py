@@ -70,7 +70,7 @@ def test_what_was_skipped_and_dropped_is_counted_by_reason(call: Call, root: Pat
     done = call("localize", "yard", root / "boxes.csv", "--root", root, "-o", root / "tracks.csv", "--json")
     report = done.json
     assert report["rows_read"] == len(lines) - 1 + len(bad)
-    assert report["rows_dropped"] == {"unknown camera": 1}
+    assert report["rows_dropped"] == {"unknown camera 'nowhere'": 1}
     assert sum(report["rows_skipped"].values()) == 4
     assert "time looks like milliseconds: divide it by 1000" in report["rows_skipped"]
     assert report["tracks"] == 3

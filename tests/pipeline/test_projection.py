@@ -78,7 +78,7 @@ def test_every_row_that_cannot_be_used_is_named_with_its_reason():
         1: "no finite foot or box",
         2: "no finite foot or box",
         3: "box of negative size",
-        4: "unknown camera",
+        4: "unknown camera 'nobody'",
         5: "singular foot covariance, or none",
         6: "its ray meets no level of the map",
     }
