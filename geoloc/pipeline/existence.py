@@ -20,7 +20,7 @@ from geoloc.scene.tables import GroundPoints, Objects
 class ExistenceOptions:
     """What a box, and the absence of one, are worth."""
 
-    detection_probability: float = 0.9  # of an object in plain view of a camera that reported; 0: absence says nothing
+    detection_probability: float = 0.5  # of an object that nothing known hides; 0: absence says nothing
     score_floor: float = 0.05  # scores are read as probabilities within [floor, 1 - floor]
     window_limit: float = 5.0  # log-odds that one window can add or take: errors within it are not independent
     blocker_width: float = 0.8  # of its class's mean extent: an object in the line of sight hides what is behind it
