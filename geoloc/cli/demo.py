@@ -1,6 +1,7 @@
 """`geoloc demo`: a synthetic garage, end to end."""
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -48,6 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Simulate, localize, score, write."""
     options = load_options(LocalizerOptions(), args.options, args.set)
+    print(f"simulating {args.seconds:g} s of the garage ...", file=sys.stderr)
     seen = watch_garage(args.seed, args.seconds)
     save_site(seen.site, args.out)
     boxes = args.out / "boxes.csv"
@@ -58,6 +60,7 @@ def run(args: Namespace) -> None:
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     files = planned([args.out], seen.site, RESULT_FILES)
+    print("drawing and writing ...", file=sys.stderr)
     write_results(files, seen.site, tracks)
     record = args.out / "run.json"
     report.written = [str(path) for path in (boxes, *files, record)]

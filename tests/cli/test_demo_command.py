@@ -1,0 +1,47 @@
+"""`geoloc demo`: end to end, from files that the next command can read."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_samples import Done
+
+from geoloc.io.tracks import read_tracks
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+def test_the_demo_scores_and_writes_everything(call: Callable[..., Done], folder: Path) -> None:
+    done = call("demo", "--seconds", "12", "-o", folder)
+    assert done.code == 0
+    names = {path.name for path in folder.iterdir()}
+    files = {"boxes.csv", "tracks.geojson", "tracks.csv", "plan.png", "map.html", "run.json"}
+    assert names == files | {"sitemaps", "calibration"}
+    for word in ("position error, median", "position error, 95 %", "NEES", "HOTA", "IDF1", "MOTA", "camera frames"):
+        assert word in done.out
+    assert "% |" in done.err  # the progress bar
+    run = json.loads((folder / "run.json").read_text())
+    assert run["options"]["tracking"]
+    assert run["report"]["camera_frames"] == 14 * 60
+    error = float(re.search(r"position error, median +(\S+) m", done.out)[1])
+    assert error < 0.6  # m; measured 0.29
+
+
+def test_what_the_demo_wrote_can_be_localized_again(call: Callable[..., Done], folder: Path) -> None:
+    if not (folder / "boxes.csv").exists():
+        call("demo", "--seconds", "12", "-o", folder)
+    done = call("localize", "garage", folder / "boxes.csv", "--root", folder, "-o", folder / "again.csv")
+    assert done.code == 0
+    first, again = read_tracks(folder / "tracks.csv"), read_tracks(folder / "again.csv")
+    assert again == first
+
+
+def test_too_short_a_recording_is_refused(call: Callable[..., Done], tmp_path: Path) -> None:
+    done = call("demo", "--seconds", "0", "-o", tmp_path)
+    assert done.code == 2
+    assert "duration" in done.err

@@ -1,0 +1,87 @@
+"""Renews what the README shows: the demo's output, and pictures that the engine draws into docs/.
+
+    python tools/readme.py                # the output, and every picture whose data are there
+    python tools/readme.py garage         # one picture
+    python tools/readme.py output         # only the demo's output
+
+No picture holds a pixel of a recording: they are plan views of what the engine made of boxes.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from geoloc import PlanOptions, Site, Tracks, draw_plan, localize, smooth
+from geoloc.cli.demo import watch_garage
+from geoloc.files import write_whole
+from geoloc.io.wildtrack import read_wildtrack
+from geoloc.scene.tables import Detections
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("GEOLOC_DATA", ROOT.parent / "shared" / "data"))
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+OPTIONS = PlanOptions(width_in=11.0, height_in=6.0, dpi=100.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Renew the parts that are asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PARTS)}; default: all")
+    for name in parser.parse_args(arguments).names or PARTS:
+        if name not in PARTS:
+            parser.error(f"unknown part {name!r}; known: {', '.join(PARTS)}")
+        if name in ("wildtrack",) and not (DATA / name).is_dir():
+            sys.stderr.write(f"{name}: left out, {DATA / name} is not there\n")
+            continue
+        PARTS[name]()
+        sys.stderr.write(f"{name}: renewed\n")
+    return 0
+
+
+def renew_output() -> None:
+    """Run the demo and put what it prints below the README's `$ make demo`."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "geoloc", "demo"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        said = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    before, block, rest = README.read_text(encoding="utf-8").partition("$ make demo\n")
+    if not block:
+        raise SystemExit(f"{README} has no line '$ make demo'")
+    after = rest[rest.index("```") :]
+    write_whole(README, f"{before}{block}{said.stdout}{after}")
+
+
+def draw_garage() -> None:
+    """The upper level of the synthetic garage: 45 s of cars and people."""
+    seen = watch_garage(seed=1, seconds=45.0)
+    tracks = offline(seen.detections, seen.site)
+    tracks = tracks.take(tracks.level == "P2")
+    draw_plan(
+        seen.site, tracks, DOCS / "garage.png", levels=("P2",), title="Synthetic garage, upper level", options=OPTIONS
+    )
+
+
+def draw_wildtrack() -> None:
+    """WILDTRACK's plaza."""
+    site, detections = read_wildtrack(DATA / "wildtrack")
+    draw_plan(site, offline(detections, site), DOCS / "wildtrack.png", title="WILDTRACK", options=OPTIONS)
+
+
+def offline(detections: Detections, site: Site) -> Tracks:
+    """Smoothed tracks, where cameras saw them."""
+    tracks = smooth(localize(detections, site), site)
+    return tracks.take(tracks.state == "confirmed")
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "output": renew_output,
+    "garage": draw_garage,
+    "wildtrack": draw_wildtrack,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
