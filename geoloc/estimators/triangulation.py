@@ -18,6 +18,7 @@ from geoloc.errors import InputError
 from geoloc.estimators.consensus import find_consensus
 from geoloc.estimators.point_fit import Fit, fit_points, linear_start, residuals_px
 from geoloc.estimators.sightings import Sightings, gather, view_of
+from geoloc.geometry.gaussian import is_covariance_2x2
 from geoloc.geometry.solver import largest_eigenvalue_3
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
@@ -191,9 +192,7 @@ def _checked(
     fits = cov.ndim == 4 and cov.shape[2:] == (2, 2)
     if not fits or any(got not in (1, want) for got, want in zip(cov.shape[:2], seen.shape, strict=True)):
         raise InputError(f"pixel_cov has shape {np.shape(pixel_cov)}; it must broadcast to (*{seen.shape}, 2, 2)")
-    determinant = cov[..., 0, 0] * cov[..., 1, 1] - cov[..., 0, 1] * cov[..., 1, 0]
-    good = (cov[..., 0, 0] > 0) & (determinant > 0) & (cov[..., 0, 1] == cov[..., 1, 0]) & np.isfinite(determinant)
-    bad = seen & ~good
+    bad = seen & ~is_covariance_2x2(cov.reshape(-1, 2, 2)).reshape(cov.shape[:2])
     if bad.any():
         point, view = np.argwhere(bad)[0].tolist()
         raise InputError(

@@ -72,7 +72,7 @@ def _overlapping(detections: Detections, overlap: float) -> tuple[np.ndarray, np
 
 def box_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes (N, 4) px and (N, 4) px; 0 where a box has no area or is not finite."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         inner = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0.0, None).prod(axis=1)
         union = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - inner
         return np.where(union > 0, inner / np.where(union > 0, union, 1.0), 0.0)

@@ -111,6 +111,7 @@ class Localizer:
         self.dropped.update(dropped.reason.tolist())
         self.objects = objects.replace(object=objects.object + self._next_object)
         self.points = with_duplicates(points.replace(object=groups.group + self._next_object), follows)
+        self.dropped += Counter({"follows a box that was dropped": len(points) + len(follows) - len(self.points)})
         self._next_object += len(objects)
         return self.objects
 
