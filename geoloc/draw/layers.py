@@ -57,6 +57,15 @@ def drawable(tracks: Tracks, site_map: SiteMap) -> Tracks:
     return tracks.take(rows[np.lexsort((tracks.time[rows], tracks.track[rows]))])
 
 
+def as_far_as_seen(tracks: Tracks) -> Tracks:
+    """A `drawable` table without what follows the last sight of each track: nobody came to confirm it."""
+    seen = tracks.state != "coasting"
+    later = np.cumsum(seen[::-1])[::-1]  # rows seen from here on, over all tracks
+    last = np.flatnonzero(np.diff(tracks.track, append=tracks.track[-1:] + 1) != 0)
+    after = np.append(later, 0)[np.repeat(last + 1, np.diff(last, prepend=-1))]
+    return tracks.take(later > after)
+
+
 def drawable_markers(markers: Markers, site_map: SiteMap) -> Markers:
     """Rows with a finite position; a level that the map lacks is refused."""
     for level in np.unique(markers.level).tolist():

@@ -10,7 +10,15 @@ import numpy as np
 
 from geoloc.draw.extent import Box, choose_extent
 from geoloc.draw.footprint import Footprint, footprints
-from geoloc.draw.layers import Markers, TrackPath, camera_levels, drawable, drawable_markers, track_paths
+from geoloc.draw.layers import (
+    Markers,
+    TrackPath,
+    as_far_as_seen,
+    camera_levels,
+    drawable,
+    drawable_markers,
+    track_paths,
+)
 from geoloc.draw.sheet import MIN_WIDTH, divide
 from geoloc.draw.style import DARK, LIGHT, Palette
 from geoloc.draw.words import counted, duration_text, time_text
@@ -75,7 +83,7 @@ def draw_plan(
     """
     options = options or PlanOptions()
     names = tuple(site.site_map.level(name).name for name in levels) or tuple(site.site_map.level_index)
-    tracks = drawable(tracks, site.site_map)
+    tracks = as_far_as_seen(drawable(tracks, site.site_map))
     seen = footprints(site, options.range_m)
     markers = drawable_markers(markers if markers is not None else Markers(), site.site_map)
     scene = _Scene(site, tracks, track_paths(tracks, options.gap_s), markers, seen, options)
