@@ -243,7 +243,7 @@ def test_a_homography_camera_refuses_heights_poses_and_triangulation_by_name():
     for ask in (flat.project, flat.jacobians, lambda at: flat.unproject(at[:, :2]), lambda _: flat.centre_world):
         with pytest.raises(GeometryError, match=r"camera 'flat' is known by a homography only: .*calibrate its pose"):
             ask(point)
-    with pytest.raises(GeometryError, match="'flat'.*triangulate"):
+    with pytest.raises(GeometryError, match=r"'flat'.*triangulate"):
         geoloc.triangulate(np.full((1, 2, 2), 50.0), [flat, camera()], np.eye(2))
 
 

@@ -36,7 +36,8 @@ class AssociationOptions:
 
     def __post_init__(self) -> None:
         check_range(self, density=(1e-9, 1e3), detection_probability=(0, 0.999), gate_sigma=(0.1, 100))
-        check_range(self, outlier_probability=(0, 0.5), outlier_scale=(1, 100), label_confusion=(1e-9, 1), level_gap=(0, 1e3))
+        check_range(self, outlier_probability=(0, 0.5), outlier_scale=(1, 100), label_confusion=(1e-9, 1))
+        check_range(self, level_gap=(0, 1e3))
         check_range(self, appearance_weight=(0, 1e3), appearance_neutral=(-1, 1), max_moves=(0, 1000))
 
 
