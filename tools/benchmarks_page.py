@@ -29,6 +29,7 @@ HEAD = """\
 This page is made by one command, `make bench`, and holds every figure that it measured, the bad ones too.
 
 Measured on {machine}.
+Speed falls with the load that others put on the machine; accuracy does not.
 """
 ACCURACY = """
 ## Accuracy on real recordings
@@ -41,9 +42,8 @@ truth reaches the engine, and the options are the defaults except where a protoc
 SPEED = """
 ## Speed
 
-`python tools/bench.py`, one core, one thread. A ratio above 1 says how many times as long a peer takes, or for
-projection and triangulation how many times as long geoloc takes as the row with ratio 1; `asked` is what geoloc
-wants to reach.
+`python tools/bench.py`, one core, one thread, wall-clock time. A ratio is the time of the row over that of the row
+with ratio 1; `asked` is what geoloc wants to reach.
 """
 
 
@@ -54,10 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=data, metavar="DIR", help="folder of the recordings")
     parser.add_argument("--out", type=Path, default=PAGE, help="file to write (default: BENCHMARKS.md)")
     asked = parser.parse_args(arguments)
+    head = HEAD.format(machine=machine())
     figures, failed = measure_accuracy(list(RECORDINGS), asked.data)
     bench.use_one_core()
     rows = bench.measure(list(BENCHMARKS))
-    parts = [HEAD.format(machine=machine()), ACCURACY, accuracy_section(figures, failed), SPEED]
+    parts = [head, ACCURACY, accuracy_section(figures, failed), SPEED]
     speed = markdown(bench.HEAD, [bench.cells(row) for row in rows])
     write_whole(asked.out, "\n".join([*parts, speed]) + "\n")
     sys.stderr.write(f"wrote {asked.out}\n")
@@ -97,7 +98,8 @@ def machine() -> str:
         except PackageNotFoundError:
             found.append(f"{name} not installed")
     system = f"Python {platform.python_version()} on {platform.system()}"
-    return f"{processor()}, {os.cpu_count()} cores, {system}, with {', '.join(found)}"
+    load = f"load average {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else "load not known"
+    return f"{processor()}, {os.cpu_count()} cores, {load}, {system}, with {', '.join(found)}"
 
 
 def processor() -> str:
