@@ -102,13 +102,17 @@ class _Graph:
         """Join mutually best pairs of clusters until no pair gains."""
         first, second = self.edges
         while len(first):
-            odds = self._odds(self.stats[first], self.stats[second])
-            clash = ((self.member[first] >= 0) & (self.member[second] >= 0)).any(axis=1)
+            state = _state(self.stats)
+            odds = self._odds(self.stats[first], self.stats[second], state[:, first], state[:, second])
+            taken = self.member >= 0
+            clash = (taken[first] & taken[second]).any(axis=1)
             gains = (odds > 0) & ~clash
             first, second, odds = first[gains], second[gains], odds[gains]
             best = _mutually_best(first, second, odds, len(self.stats))
             self._join(first[best], second[best])
-            first, second = _distinct_pairs(self.cluster[first], self.cluster[second], len(self.stats))
+            first, second = self.cluster[first], self.cluster[second]
+            apart = first != second
+            first, second = first[apart], second[apart]
 
     def move(self) -> None:
         """Let single nodes change clusters, or change places with a node of their source, while that gains."""
@@ -130,9 +134,9 @@ class _Graph:
         has = (swapped >= 0)[:, None]
         own, theirs = self.node_stats[node], np.where(has, self.node_stats[swapped], 0.0)
         rest_home, rest_target = self.stats[home] - own, self.stats[target] - theirs
-        after = self._odds_or_zero(own, rest_target) + self._odds_or_zero(theirs, rest_home)
-        before = self._odds_or_zero(own, rest_home) + self._odds_or_zero(theirs, rest_target)
-        return after - before
+        ones, others = [own, theirs, own, theirs], [rest_target, rest_home, rest_home, rest_target]
+        odds = self._odds_or_zero(np.concatenate(ones), np.concatenate(others)).reshape(4, -1)
+        return odds[0] + odds[1] - odds[2] - odds[3]
 
     def _apply_best(self, node: np.ndarray, target: np.ndarray, gain: np.ndarray) -> bool:
         """Make the moves that gain, best first, each cluster touched once; whether there was any."""
@@ -170,11 +174,11 @@ class _Graph:
         into[gone] = kept
         self.cluster = into[self.cluster]
 
-    def _odds(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def _odds(self, a: np.ndarray, b: np.ndarray, state_a: np.ndarray, state_b: np.ndarray) -> np.ndarray:
         """Log-likelihood ratio (E,) of one object against two, for pairs of stats; -inf beyond the gate."""
         options = self.options
-        xa, ya, xxa, xya, yya = _state(a)
-        xb, yb, xxb, xyb, yyb = _state(b)
+        xa, ya, xxa, xya, yya = state_a
+        xb, yb, xxb, xyb, yyb = state_b
         xx, xy, yy = xxa + xxb, xya + xyb, yya + yyb
         determinant = xx * yy - xy * xy
         dx, dy = xa - xb, ya - yb
@@ -193,7 +197,8 @@ class _Graph:
         """As `_odds`; a pair with an empty side neither gains nor loses."""
         real = (a[:, 5] > 0.5) & (b[:, 5] > 0.5)
         odds = np.zeros(len(a))
-        odds[real] = self._odds(a[real], b[real])
+        a, b = a[real], b[real]
+        odds[real] = self._odds(a, b, _state(a), _state(b))
         return odds
 
     def _content_odds(self, a: np.ndarray, b: np.ndarray) -> np.ndarray | float:
@@ -250,21 +255,13 @@ def _near_pairs(xy: np.ndarray, reach: np.ndarray, gate: float) -> tuple[np.ndar
 
 def _mutually_best(first: np.ndarray, second: np.ndarray, odds: np.ndarray, n: int) -> np.ndarray:
     """Edges that are the best of both their ends; equal odds are told apart by the edge's place."""
-    by_odds = np.lexsort((np.arange(len(odds)), -odds))
+    worst_first = np.argsort(-odds, kind="stable")[::-1]
     rank = np.empty(len(odds), dtype=np.intp)
-    rank[by_odds] = np.arange(len(odds))
-    best = np.full(n, len(odds), dtype=np.intp)
-    np.minimum.at(best, first, rank)
-    np.minimum.at(best, second, rank)
+    rank[worst_first] = np.arange(len(odds))[::-1]
+    best = np.full((2, n), len(odds), dtype=np.intp)
+    best[0, first[worst_first]] = best[1, second[worst_first]] = rank[worst_first]  # the last one stays
+    best = best.min(axis=0)
     return np.flatnonzero((best[first] == rank) & (best[second] == rank))
-
-
-def _distinct_pairs(first: np.ndarray, second: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Edges between different clusters, each pair once, the lower number first."""
-    apart = first != second
-    first, second = first[apart], second[apart]
-    key = np.unique(np.minimum(first, second) * n + np.maximum(first, second))
-    return key // n, key % n
 
 
 def _information(xy: np.ndarray, cov: np.ndarray) -> np.ndarray:
@@ -275,11 +272,15 @@ def _information(xy: np.ndarray, cov: np.ndarray) -> np.ndarray:
     return np.stack([a, b, d, a * xy[:, 0] + b * xy[:, 1], b * xy[:, 0] + d * xy[:, 1]], axis=-1)
 
 
-def _state(stats: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Fused x, y (m) and covariance xx, xy, yy (m²) of stats (E, ...)."""
+def _state(stats: np.ndarray) -> np.ndarray:
+    """Fused x, y (m) and covariance xx, xy, yy (m²) of stats (E, ...): (5, E); NaN where there is no information."""
     a, b, d, wx, wy = stats[:, :5].T
-    scale = 1.0 / (a * d - b * b)
-    return (d * wx - b * wy) * scale, (a * wy - b * wx) * scale, d * scale, -b * scale, a * scale
+    state = np.empty((5, len(stats)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 1.0 / (a * d - b * b)
+        state[0], state[1] = (d * wx - b * wy) * scale, (a * wy - b * wx) * scale
+        state[2], state[3], state[4] = d * scale, -b * scale, a * scale
+    return state
 
 
 def _one_hot(label: np.ndarray) -> np.ndarray:

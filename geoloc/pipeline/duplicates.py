@@ -55,17 +55,26 @@ def with_duplicates(points: GroundPoints, follows: np.ndarray) -> GroundPoints:
 
 def _overlapping(detections: Detections, overlap: float) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows first < second of one camera and class whose boxes overlap by so much."""
-    camera, label = name_codes(detections.camera)[1], name_codes(detections.label)[1]
-    frame = camera * (len(detections) + 1) + label
-    order = np.argsort(frame, kind="stable")
-    size = np.unique(frame[order], return_counts=True)[1]
-    # rows of one frame are neighbours in `order`: their pairs lie at most so many places apart
-    pairs = [(order[:-k], order[k:]) for k in range(1, int(size.max(initial=0)))]
+    if len(detections) < 2:
+        return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
+    camera, labels = name_codes(detections.camera)[1], name_codes(detections.label)
+    frame = camera * len(labels[0]) + labels[1]
+    order = np.lexsort((detections.box[:, 3], frame))
+    frame, box = frame[order], detections.box[order]
+    # the lower edges of boxes that overlap by so much are nearly as one: partners are near in this order
+    slack = (1.0 - overlap) * (box[:, 3] - box[:, 1])
+    pairs = []
+    for k in range(1, len(order)):
+        near = frame[k:] == frame[:-k]
+        with np.errstate(invalid="ignore"):
+            near &= box[k:, 3] - box[:-k, 3] <= np.maximum(slack[k:], slack[:-k])
+        rows = np.flatnonzero(near)
+        if not len(rows):
+            break
+        pairs.append((order[rows], order[rows + k]))
     if not pairs:
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
     first, second = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
-    one_frame = frame[first] == frame[second]
-    first, second = first[one_frame], second[one_frame]
     near = box_overlap(detections.box[first], detections.box[second]) >= overlap
     return np.minimum(first, second)[near], np.maximum(first, second)[near]
 

@@ -12,6 +12,7 @@ goes with the projected pixels' and one in metres, since a box's lower edge mark
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,15 @@ class FootprintOptions:
         check_range(self, noise_strength=(1e-3, 1e9))
 
 
+class _Window(NamedTuple):
+    """What `correct` worked out for N points and `learn` needs again."""
+
+    columns: np.ndarray  # (N, 4) parameters that move each point
+    design: np.ndarray  # (N, 2, 4) and by how much
+    noise: np.ndarray  # (N, 2, 2) m²
+    varying: np.ndarray  # (N, 2, 2) m², the part of bias_cov that a shift of the camera does not explain
+
+
 class Footprint:
     """Offsets and noise of every camera and class of a site, as learned so far."""
 
@@ -68,13 +78,15 @@ class Footprint:
         self._know(points.label)
         self._see_bias(points)
         columns, design = self._design(points)
+        noise, varying = self._noise(points), (1.0 - self.options.constant_share) * points.bias_cov
+        self._window = _Window(columns, design, noise, varying)
         shift = np.einsum("nik,nk->ni", design, self._mean[columns])
         doubt = self._cov[columns[:, :, None], columns[:, None, :]]
-        bias_cov = self._varying(points) + design @ doubt @ design.swapaxes(1, 2)
-        return points.replace(xy=points.xy - shift, bias_cov=bias_cov, cov=self._noise(points))
+        bias_cov = varying + design @ doubt @ design.swapaxes(1, 2)
+        return points.replace(xy=points.xy - shift, bias_cov=bias_cov, cov=noise)
 
     def learn(self, points: GroundPoints, groups: Groups) -> None:
-        """Take in a window: `points` as projected, not corrected, and the groups that they formed."""
+        """Take in the window that was corrected last: its `points` as projected, and the groups that they formed."""
         if len(points) and self._time > float(points.time.max()) - self.options.every_s + SAME_TIME_S:
             return
         count = np.bincount(groups.group, minlength=len(groups))
@@ -82,10 +94,9 @@ class Footprint:
         if not len(rows):
             return
         points, group = points.take(rows), np.unique(groups.group[rows], return_inverse=True)[1]
-        self._know(points.label)
         self._fade(float(points.time.max()))
-        columns, design = self._design(points)
-        weight = inverse_2x2(self._noise(points) + self._varying(points))
+        columns, design, noise, varying = (part[rows] for part in self._window)
+        weight = inverse_2x2(noise + varying)
         full = np.zeros((len(points), 2, len(self._mean)))
         np.put_along_axis(full, np.broadcast_to(columns[:, None, :], design.shape), design, axis=2)
         full = _centred(full, weight, group)
@@ -129,10 +140,6 @@ class Footprint:
         floor = (self.options.point_sigma * kind_column(points.label, "length")) ** 2
         metres = factors[:, :, 1:, None] * floor[:, None, None, None]
         return scale @ points.cov @ scale.swapaxes(1, 2) + metres[:, 0] * along + metres[:, 1] * across
-
-    def _varying(self, points: GroundPoints) -> np.ndarray:
-        """The part of `bias_cov` that a shift of the camera does not explain: (N, 2, 2) m²."""
-        return (1.0 - self.options.constant_share) * points.bias_cov
 
     def _see_bias(self, points: GroundPoints) -> None:
         camera = self._site.camera_rows(points.camera)
