@@ -7,6 +7,7 @@ contraction of mutually best pairs; then single nodes change groups while that r
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -224,13 +225,20 @@ def _candidate_edges(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs first < second (E,), (E,) of different sources that may lie within the gate."""
     if len(xy) <= DENSE_LIMIT:
-        first, second = np.nonzero(np.triu(source[:, None] != source[None], 1))
+        first, second = _all_pairs(len(xy))
     else:
         first, second = _near_pairs(xy, reach, gate)
-    apart = xy[first] - xy[second]
-    near = apart[:, 0] ** 2 + apart[:, 1] ** 2 <= gate**2 * (reach[first] ** 2 + reach[second] ** 2)
-    near &= source[first] != source[second]
-    return first[near], second[near]
+    x, y = xy.T
+    reach2 = (gate * reach) ** 2
+    near = (x[first] - x[second]) ** 2 + (y[first] - y[second]) ** 2 <= reach2[first] + reach2[second]
+    first, second = first[near], second[near]
+    other = source[first] != source[second]
+    return first[other], second[other]
+
+
+@lru_cache(maxsize=32)
+def _all_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(n, 1)
 
 
 def _near_pairs(xy: np.ndarray, reach: np.ndarray, gate: float) -> tuple[np.ndarray, np.ndarray]:
@@ -276,10 +284,10 @@ def _state(stats: np.ndarray) -> np.ndarray:
     """Fused x, y (m) and covariance xx, xy, yy (m²) of stats (E, ...): (5, E); NaN where there is no information."""
     a, b, d, wx, wy = stats[:, :5].T
     state = np.empty((5, len(stats)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 1.0 / (a * d - b * b)
-        state[0], state[1] = (d * wx - b * wy) * scale, (a * wy - b * wx) * scale
-        state[2], state[3], state[4] = d * scale, -b * scale, a * scale
+    determinant = a * d - b * b
+    scale = 1.0 / np.where(determinant > 0.0, determinant, np.nan)
+    state[0], state[1] = (d * wx - b * wy) * scale, (a * wy - b * wx) * scale
+    state[2], state[3], state[4] = d * scale, -b * scale, a * scale
     return state
 
 
