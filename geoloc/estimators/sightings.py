@@ -14,7 +14,8 @@ from functools import lru_cache
 import numpy as np
 
 from geoloc.scene.camera import Camera
-from geoloc.scene.lenses import Fisheye
+from geoloc.scene.lenses import Fisheye, RadialTangential
+from geoloc.scene.linearise import by_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,8 @@ def _by_freed(camera: Camera, view: View, rays: np.ndarray) -> np.ndarray:
     """d pixel / d freed lens parameters at rays (3, n): (k, 2, n)."""
     if len(view.freed) == 0:
         return np.empty((0, 2, rays.shape[1]))
+    if isinstance(camera.lens, RadialTangential):
+        return by_parameters(camera.lens.params[:, None], rays, view.freed.tolist())
     _, _, by_params = camera.lens.jacobians(rays.T)
     return by_params[:, :, view.freed].transpose(2, 1, 0)
 

@@ -1,4 +1,4 @@
-"""Systems of three unknowns, M at once. Components come first and rows last: a matrix is (3, 3, M).
+"""Systems of two and three unknowns, M at once. Components come first and rows last: a matrix is (3, 3, M).
 
 Every component is then one contiguous array, and a product is a few passes over arrays that fit the cache.
 """
@@ -58,4 +58,29 @@ def whitening(cov: np.ndarray) -> np.ndarray:
     np.divide(1.0, out[2], out=out[2])
     np.multiply(slant, out[0], out=out[1])
     out[1] *= -out[2]
+    return out
+
+
+def inverse_2(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of (2, 2, M); a singular matrix gives infinities or NaN."""
+    out = np.empty_like(matrix)
+    (a, b), (c, d) = matrix
+    scale = 1.0 / (a * d - b * c)
+    np.multiply(d, scale, out=out[0, 0])
+    np.multiply(a, scale, out=out[1, 1])
+    np.negative(scale, out=scale)
+    np.multiply(b, scale, out=out[0, 1])
+    np.multiply(c, scale, out=out[1, 0])
+    return out
+
+
+def congruence_2(matrix: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """`A cov A'` of A (2, 2, M) and covariances (3, M) of xx, xy, yy -> (3, M) of the same."""
+    (a, b), (c, d) = matrix
+    xx, xy, yy = cov
+    left, right = a * xx + b * xy, a * xy + b * yy
+    out = np.empty_like(matrix[0], shape=(3, matrix.shape[2]))
+    out[0] = left * a + right * b
+    out[1] = left * c + right * d
+    out[2] = (c * xx + d * xy) * c + (c * xy + d * yy) * d
     return out

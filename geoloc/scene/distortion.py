@@ -135,7 +135,7 @@ def _radial_limit(k: np.ndarray) -> float:
     return float(np.sqrt(min(first_positive_root(growth), first_positive_root(bottom))))
 
 
-def _radial(r2: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def radial_factor(r2: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Radial factor, its derivative by r², and its denominator."""
     k3 = k[:, 4] if k.shape[1] > 4 else 0.0
     factor = 1.0 + r2 * (k[:, 0] + r2 * (k[:, 1] + r2 * k3))
@@ -151,7 +151,7 @@ def _radial(r2: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
 def _distort_untilted(x: np.ndarray, y: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, ...]:
     p1, p2 = k[:, 2], k[:, 3]
     r2 = x * x + y * y
-    factor, slope, _ = _radial(r2, k)
+    factor, slope, _ = radial_factor(r2, k)
     factor = factor + 2.0 * (p1 * y + p2 * x)
     slope = slope + slope
     xd, yd = x * factor + p2 * r2, y * factor + p1 * r2
@@ -185,7 +185,7 @@ def _tilt(xd: np.ndarray, yd: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, ..
 def _by_coefficients(x: np.ndarray, y: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives of xd and yd by the distortion coefficients: two of (N, len(k))."""
     r2 = x * x + y * y
-    factor, _, bottom = _radial(r2, k)
+    factor, _, bottom = radial_factor(r2, k)
     n = k.shape[1]
     by_x, by_y = np.zeros((len(x), n)), np.zeros((len(x), n))
     radial = {0: r2, 1: r2**2, 4: r2**3, 5: -factor * r2, 6: -factor * r2**2, 7: -factor * r2**3}
@@ -214,7 +214,7 @@ def _undistort(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarray)
     """Undistorted coordinates of distorted ones; NaN for rows that do not return to themselves."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         radius = np.hypot(xd, yd)
-        grow = 1.0 / np.maximum(_radial(radius * radius, k)[0], 0.5)
+        grow = 1.0 / np.maximum(radial_factor(radius * radius, k)[0], 0.5)
         # at the limit itself the slope is zero: start, and stay, inside it
         grow = np.minimum(grow, 0.9 * limit / radius)
         x, y = _newton(xd, yd, k, limit, xd * grow, yd * grow)
@@ -263,7 +263,7 @@ def _radial_start(xd: np.ndarray, yd: np.ndarray, k: np.ndarray, limit: np.ndarr
     low, high = np.zeros_like(target), np.minimum(np.broadcast_to(limit, target.shape), 1e3)
     for _ in range(50):
         middle = 0.5 * (low + high)
-        short = middle * _radial(middle * middle, k)[0] < target
+        short = middle * radial_factor(middle * middle, k)[0] < target
         low, high = np.where(short, middle, low), np.where(short, high, middle)
     return xd * (low / target), yd * (low / target)
 

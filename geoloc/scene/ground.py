@@ -17,6 +17,7 @@ class GroundHits:
     level: np.ndarray  # (N,) index into SiteMap.levels
     slope: np.ndarray  # (N, 2) dz/dx, dz/dy of the surface
     sigma_z: np.ndarray  # (N,) m
+    distance: np.ndarray  # (N,) in lengths of the ray
 
 
 def intersect_ground(site_map: SiteMap, origins: np.ndarray, rays: np.ndarray) -> GroundHits:
@@ -46,7 +47,7 @@ def intersect_ground(site_map: SiteMap, origins: np.ndarray, rays: np.ndarray) -
     best[~met] = np.nan
     level = np.where(met, np.array([i for i, _ in surfaces])[hit_by], -1)
     sigma_z = np.array([surface.sigma_z for _, surface in surfaces])[hit_by]
-    return GroundHits(_along(origins, rays, best), level, planes[:, :2], sigma_z)
+    return GroundHits(_along(origins, rays, best), level, planes[:, :2], sigma_z, best)
 
 
 def _meet_endless(surface: Surface, origins: np.ndarray, rays: np.ndarray) -> GroundHits:
@@ -60,7 +61,7 @@ def _meet_endless(surface: Surface, origins: np.ndarray, rays: np.ndarray) -> Gr
     level[missed] = -1
     slope = np.broadcast_to(surface.plane[:2], (len(rays), 2))
     sigma_z = np.broadcast_to(surface.sigma_z, len(rays))
-    return GroundHits(_along(origins, rays, distance), level, slope, sigma_z)
+    return GroundHits(_along(origins, rays, distance), level, slope, sigma_z, distance)
 
 
 def _approach(surface: Surface, origins: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The cameras of a site as arrays, one row a camera, so that rows of all cameras are handled at once."""
+"""The cameras of a site as arrays, so that rows of all cameras are handled at once."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,18 +13,21 @@ from geoloc.scene.site import Site
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """Constants of C cameras. `families` lists the lens classes present, `family` says which a camera has."""
+    """Constants of C cameras. `families` lists the lens classes present, `family` says which a camera has.
+
+    What a family's equations take has the cameras last, and a column for each camera of the site.
+    """
 
     families: tuple[type, ...]
     family: np.ndarray  # (C,) index into families
-    params: tuple[np.ndarray, ...]  # per family (C, P), zero where the camera's lens has fewer
+    params: tuple[np.ndarray, ...]  # per family (P, C), zero where the camera's lens has fewer, or is another
+    freed: tuple[tuple[int, ...], ...]  # per family the lens parameters that any of its cameras has freed
+    calib_cov: tuple[np.ndarray, ...]  # per family (6 + k, 6 + k, C): turn and shift in world axes, `freed`
     limit: np.ndarray  # (C,) see Lens.limit
-    rotation: np.ndarray  # (C, 3, 3) of cam_from_world
-    translation: np.ndarray  # (C, 3) m
+    rotation: np.ndarray  # (3, 3, C) of cam_from_world
     centre: np.ndarray  # (C, 3) m, world; NaN without a pose
-    calib_cov: np.ndarray  # (C, M, M) padded with zeros
-    freed: np.ndarray  # (C, M - 6) index of each freed lens parameter; 0 where padded
-    size: np.ndarray  # (C, 2) px
+    size: np.ndarray  # (2, C) px
+    ground_from_image: np.ndarray  # (3, 3, C) inverse of a homography, positive along the image's lower edge
     level: np.ndarray  # (C,) level index of a homography; -1 otherwise
     homography_var: np.ndarray  # (C,) px²
 
@@ -39,31 +42,27 @@ def rig_of(site: Site) -> Rig:
     site.require_cameras_above_ground()
     classes = [_family(camera) for camera in cameras]
     families = tuple(sorted(set(classes), key=lambda cls: cls.__name__))
-    n_freed = max(len(camera.freed) for camera in cameras)
-    calib_cov = np.zeros((n, 6 + n_freed, 6 + n_freed))
-    freed = np.zeros((n, n_freed), dtype=np.intp)
+    members = [[i for i in range(n) if classes[i] is cls] for cls in families]
+    freed = tuple(tuple(sorted({j for i in own for j in cameras[i].freed_index.tolist()})) for own in members)
+    rotation, centre = np.zeros((3, 3, n)), np.full((n, 3), np.nan)
+    ground_from_image = np.full((3, 3, n), np.nan)
     for i, camera in enumerate(cameras):
-        m = 6 + len(camera.freed)
-        calib_cov[i, :m, :m] = camera.calib_cov
-        freed[i, : m - 6] = camera.freed_index
-    poses = [camera.cam_from_world for camera in cameras]
-    rotation = np.array([pose.rotation.as_matrix() for pose in poses])
-    translation = np.array([pose.translation for pose in poses])
-    centre = np.full((n, 3), np.nan)
-    for i, camera in enumerate(cameras):
-        if not camera.is_homography:
+        if camera.is_homography:
+            ground_from_image[:, :, i] = _ground_from_image(camera)
+        else:
+            rotation[:, :, i] = camera.cam_from_world.rotation.as_matrix()
             centre[i] = camera.centre_world
     return Rig(
         families=families,
         family=np.array([families.index(cls) for cls in classes], dtype=np.intp),
-        params=tuple(_stack_params(cameras, classes, cls) for cls in families),
+        params=tuple(_stack_params(cameras, own) for own in members),
+        freed=freed,
+        calib_cov=tuple(_stack_cov(cameras, own, free) for own, free in zip(members, freed, strict=True)),
         limit=np.array([camera.lens.limit for camera in cameras]),
         rotation=rotation,
-        translation=translation,
         centre=centre,
-        calib_cov=calib_cov,
-        freed=freed,
-        size=np.array([camera.size for camera in cameras], dtype=float),
+        size=np.array([camera.size for camera in cameras], dtype=float).T.copy(),
+        ground_from_image=ground_from_image,
         level=np.array([site.site_map.level_index.get(camera.homography_level, -1) for camera in cameras]),
         homography_var=np.array([camera.homography_sigma_px**2 for camera in cameras]),
     )
@@ -74,10 +73,31 @@ def _family(camera: Camera) -> type:
     return next(cls for cls in (Homography, Fisheye, RadialTangential) if isinstance(camera.lens, cls))
 
 
-def _stack_params(cameras: tuple[Camera, ...], classes: list[type], cls: type) -> np.ndarray:
-    width = max(len(camera.lens.params) for camera, own in zip(cameras, classes, strict=True) if own is cls)
-    stacked = np.zeros((len(cameras), width))
-    for i, (camera, own) in enumerate(zip(cameras, classes, strict=True)):
-        if own is cls:
-            stacked[i, : len(camera.lens.params)] = camera.lens.params
+def _stack_params(cameras: tuple[Camera, ...], members: list[int]) -> np.ndarray:
+    stacked = np.zeros((max(len(cameras[i].lens.params) for i in members), len(cameras)))
+    for i in members:
+        stacked[: len(cameras[i].lens.params), i] = cameras[i].lens.params
     return stacked
+
+
+def _stack_cov(cameras: tuple[Camera, ...], members: list[int], freed: tuple[int, ...]) -> np.ndarray:
+    """Calibration covariances (6 + k, 6 + k, C) with rotation and translation turned into world axes."""
+    stacked = np.zeros((6 + len(freed), 6 + len(freed), len(cameras)))
+    for i in members:
+        camera = cameras[i]
+        if camera.is_homography:
+            continue
+        turn = camera.cam_from_world.rotation.as_matrix().T
+        to_world = np.eye(len(camera.calib_cov))
+        to_world[:3, :3] = to_world[3:6, 3:6] = turn
+        at = np.r_[0:6, [6 + freed.index(j) for j in camera.freed_index.tolist()]].astype(int)
+        stacked[at[:, None], at, i] = to_world @ camera.calib_cov @ to_world.T
+    return stacked
+
+
+def _ground_from_image(camera: Camera) -> np.ndarray:
+    """Inverse of the homography, signed so that the ground's side of the horizon has a positive scale."""
+    inverse = np.linalg.inv(camera.lens.params.reshape(3, 3))
+    width, height = camera.size
+    # the ground lies on the side of the horizon on which the lower edge of the image lies
+    return inverse * np.sign(inverse[2] @ [0.5 * width, height, 1.0])

@@ -47,8 +47,11 @@ class Site:
         known, rows = self.__dict__.get("_last_rows", (None, None))
         if known is names:  # tables are frozen: the stages of one window ask for the same column
             return rows
-        get = self.camera_index.get
-        rows = np.fromiter((get(name, -1) for name in names.tolist()), dtype=np.intp, count=len(names))
+        # rows of one camera mostly follow each other: look the name of each run up once
+        first = np.ones(len(names), dtype=bool)
+        first[1:] = names[1:] != names[:-1]
+        found = [self.camera_index.get(name, -1) for name in names[first].tolist()]
+        rows = np.array(found, dtype=np.intp)[np.cumsum(first) - 1]
         self.__dict__["_last_rows"] = (names, rows)
         return rows
 
