@@ -5,8 +5,6 @@ with the cameras' clocks true to about 1 s. Boxes were drawn from corner to corn
 pixel here. They exist only while an activity lasts: the absence of a box says nothing.
 """
 
-import csv
-import io
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ import numpy as np
 import shapely
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.files import find_files, read_json, read_text
+from geoloc.files import find_files, read_columns, read_json
 from geoloc.geometry.geodesy import Datum
 from geoloc.geometry.se3 import from_rt
 from geoloc.io.opencv_storage import lens_from_matrix
@@ -144,18 +142,6 @@ def on_grid(rows: BoxRows, every_s: float) -> np.ndarray:
         nearest = np.floor((instant - start) * FPS + 0.5 - 1e-3)  # a tie goes to the earlier frame
         keep[mine] = rows.frame[mine] == nearest
     return keep
-
-
-def read_columns(path: Path) -> dict[str, list[str]]:
-    """A CSV file with a header as lists of text by column; lines of another length are refused by number."""
-    reader = csv.reader(io.StringIO(read_text(path)))
-    header = next(reader, [])
-    rows = list(reader)
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise InputError(f"{path}: line {number} has {len(row)} cells; the header has {len(header)}")
-    columns = zip(*rows, strict=True) if rows else ((),) * len(header)
-    return {name: list(values) for name, values in zip(header, columns, strict=True)}
 
 
 def _calibration(folder: Path | str) -> dict[str, Any]:
