@@ -18,8 +18,9 @@ import shapely
 from geoloc.errors import InputError, unknown_name
 from geoloc.files import find_files, read_columns, read_json
 from geoloc.geometry.geodesy import Datum
-from geoloc.geometry.se3 import from_rt
+from geoloc.geometry.se3 import from_rt, pose_cov
 from geoloc.io.opencv_storage import lens_from_matrix
+from geoloc.io.recording_forms import MEVA_EDGE_SHIFT as EDGE_SHIFT
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap, Surface
@@ -28,7 +29,6 @@ from geoloc.scene.tables import Detections
 logger = logging.getLogger(__name__)
 
 FPS = 30.0
-EDGE_SHIFT = -0.5  # px, from corner origin to pixel centres
 # Ground of the `new` frame as the recording's README measured it: height z (m) at y (m), to about 0.3 m.
 GROUND_PROFILE = ((-80.0, 1.0), (-55.0, 1.1), (-30.0, 0.72), (48.0, -0.5))
 GROUND_SIGMA_Z = 0.3
@@ -163,8 +163,8 @@ def _left_out(model: dict[str, Any] | None) -> str:
 
 def _camera(name: str, model: dict[str, Any], pose_sigma: tuple[float, float]) -> Camera:
     lens = lens_from_matrix(model["K"], model["distortion"], f"camera {name}")
-    calib_cov = np.diag(np.repeat(np.square(pose_sigma), 3))
-    return Camera(name, lens, (model["width"], model["height"]), from_rt(model["R"], model["t"]), calib_cov)
+    pose = from_rt(model["R"], model["t"])
+    return Camera(name, lens, (model["width"], model["height"]), pose, pose_cov(*pose_sigma))
 
 
 def _piece(y0: float, y1: float, slope: float, height: float) -> Surface:
