@@ -1,6 +1,8 @@
 """Reading text, JSON and gzip with clear refusals, and writing a file whole or not at all."""
 
+import csv
 import gzip
+import io
 import json
 import os
 import threading
@@ -81,6 +83,23 @@ def read_numbers(path: Path | str, columns: int, separator: str | None = None) -
             raise InputError(f"{path}: line {number}: {found!r}; it must hold {columns} finite numbers")
         rows.append(row)
     return np.array(rows, float).reshape(-1, columns)
+
+
+def read_columns(path: Path | str) -> dict[str, list[str]]:
+    """A CSV file with a header (gzip or plain) as text by column; a line of another length is refused by number."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        header = next(reader, [])
+        rows = []
+        for row in reader:
+            if len(row) != len(header):
+                found = f"line {reader.line_num} has {len(row)} cells; the header has {len(header)}"
+                raise InputError(f"{path}: {found}: is it truncated?")
+            rows.append(row)
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: not CSV ({error})") from error
+    columns = zip(*rows, strict=True) if rows else ((),) * len(header)
+    return {name: list(values) for name, values in zip(header, columns, strict=True)}
 
 
 def find_files(folder: Path | str, pattern: str, what: str) -> list[Path]:

@@ -21,7 +21,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 from benchmarks import BENCHMARKS  # noqa: E402
 from benchmarks.row import Row  # noqa: E402
 
-from geoloc.cli.tables import aligned  # noqa: E402
+from geoloc.evaluation.text_table import aligned  # noqa: E402
 
 HEAD = ("benchmark", "subject", "value", "unit", "ratio", "asked", "note")
 

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from geoloc.cli.arguments import add_json, add_site
-from geoloc.cli.tables import aligned
+from geoloc.evaluation.text_table import aligned
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.scene.camera import Camera

@@ -12,8 +12,8 @@ from geoloc.cli.arguments import add_json, add_options
 from geoloc.cli.localize import localize_with_report
 from geoloc.cli.outputs import RESULT_FILES, planned, write_results
 from geoloc.cli.report import RunReport, write_record
-from geoloc.cli.tables import aligned
 from geoloc.evaluation.synthetic_scores import MATCH_M, SyntheticScores, score_synthetic
+from geoloc.evaluation.text_table import aligned
 from geoloc.io.detection_writers import write_detections
 from geoloc.options import load_options
 from geoloc.pipeline.localizer import LocalizerOptions

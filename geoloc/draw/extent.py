@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 
 from geoloc.draw.footprint import Footprint
-from geoloc.draw.layers import bounds, camera_spot
+from geoloc.draw.layers import bounds
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
 
@@ -26,7 +26,7 @@ def choose_extent(site: Site, seen: Iterable[Footprint], xy: np.ndarray) -> Box:
     The whole map, unless the points cover only a small part of it; cameras that stand near are taken in.
     A site without outlines and without points is shown around its cameras and what they see near them.
     """
-    spots = np.array([camera_spot(camera) for camera in site.cameras]).reshape(-1, 2)
+    spots = np.array([camera.anchor_xy for camera in site.cameras]).reshape(-1, 2)
     spots = spots[np.isfinite(spots).all(axis=1)]
     on_map, around = map_bounds(site.site_map), points_bounds(xy)
     box = _join(on_map, around)

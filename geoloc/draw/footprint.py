@@ -47,12 +47,6 @@ def footprints(site: Site, range_m: float = 80.0) -> tuple[Footprint, ...]:
     return tuple(found)
 
 
-def near_point(camera: Camera) -> np.ndarray:
-    """Ground (2,) m under the middle of the bottom of a homography camera's image; NaN if there is none."""
-    width, height = camera.size
-    return _homography_ground(camera, np.inf)(np.array([[(width - 1) / 2, height - 0.5]]))[0]
-
-
 def _areas(camera: Camera, site_map: SiteMap, range_m: float) -> dict[str, list[Geometry]]:
     if isinstance(camera.lens, Homography):
         level = site_map.level(camera.homography_level)
@@ -89,17 +83,11 @@ def _plane_ground(camera: Camera, surface: Surface, range_m: float) -> GroundFro
 
 
 def _homography_ground(camera: Camera, range_m: float) -> GroundFromPixel:
-    ground_from_pixel = np.linalg.inv(camera.lens.params.reshape(3, 3))
-    width, height = camera.size
-    bottom = ground_from_pixel @ ((width - 1) / 2, height - 0.5, 1.0)
-
     def ground(pixels: np.ndarray) -> np.ndarray:
-        x, y, w = ground_from_pixel @ np.column_stack([pixels, np.ones(len(pixels))]).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            xy = np.stack([x / w, y / w], axis=1)
-            # past the horizon the denominator has the other sign: that is not ground
-            hit = (w * bottom[2] > 0) & (np.linalg.norm(xy - bottom[:2] / bottom[2], axis=1) <= range_m)
-        return np.where(hit[:, None], xy, np.nan)
+        xy = camera.level_xy(pixels)
+        with np.errstate(invalid="ignore"):
+            near = np.linalg.norm(xy - camera.anchor_xy, axis=1) <= range_m
+        return np.where(near[:, None], xy, np.nan)
 
     return ground
 

@@ -9,9 +9,8 @@ import numpy as np
 import shapely
 from shapely import Geometry, Polygon
 
-from geoloc.draw.footprint import Footprint, near_point
+from geoloc.draw.footprint import Footprint
 from geoloc.errors import unknown_name
-from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Column, Table, Tracks
@@ -88,11 +87,6 @@ def track_paths(tracks: Tracks, gap_s: float) -> tuple[TrackPath, ...]:
         label = labels[-1] if labels else ""
         found.append(TrackPath(int(tracks.track[rows.start]), label, rows, inside))
     return tuple(found)
-
-
-def camera_spot(camera: Camera) -> np.ndarray:
-    """Where a camera is shown (2,) m: its place; of a homography the ground at the bottom of its image."""
-    return near_point(camera) if camera.is_homography else camera.centre_world[:2]
 
 
 def camera_levels(site: Site, seen: Iterable[Footprint]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ import shapely
 from shapely import Geometry
 
 from geoloc.draw.footprint import Footprint
-from geoloc.draw.layers import Markers, TrackPath, camera_levels, camera_spot, control_level
+from geoloc.draw.layers import Markers, TrackPath, camera_levels, control_level
 from geoloc.draw.words import one_line
 from geoloc.geometry.gaussian import ellipse
 from geoloc.scene.camera import Camera
@@ -38,7 +38,7 @@ def camera_data(site: Site, seen: Sequence[Footprint]) -> list[Json]:
     data = []
     for camera in site.cameras:
         views = {index[f.level]: _rings(f.area.simplify(SIMPLIFY)) for f in seen if f.camera == camera.name}
-        spot, ahead = camera_spot(camera), _ahead(camera)
+        spot, ahead = camera.anchor_xy, _ahead(camera)
         data.append({
             "name": camera.name, "xy": _numbers(spot), "ahead": ahead, "views": views,
             "known": not camera.is_homography, "levels": [index[level] for level in shown[camera.name]],

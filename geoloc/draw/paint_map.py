@@ -10,7 +10,7 @@ from shapely import Geometry
 
 from geoloc.draw.extent import nice_step
 from geoloc.draw.footprint import Footprint
-from geoloc.draw.layers import camera_spot, control_level
+from geoloc.draw.layers import control_level
 from geoloc.draw.panel import CAMERAS, MAP, Dot, Panel
 from geoloc.draw.style import FOOTPRINT_ALPHAS, OUTLINE_PT, STALL_PT, WALL_PT, blend
 from geoloc.draw.words import one_line
@@ -50,7 +50,7 @@ def paint_cameras(panel: Panel, cameras: Sequence[Camera]) -> list[tuple[np.ndar
     """Signs of cameras, hollow where only a homography is known; returns where (2,) m and their names."""
     palette, found = panel.palette, []
     for camera in cameras:
-        spot = camera_spot(camera)
+        spot = camera.anchor_xy
         if not panel.shows(spot):
             continue
         if not camera.is_homography:
@@ -133,7 +133,7 @@ def _paint_control(panel: Panel, site_map: SiteMap) -> None:
 
 def _wedge(camera: Camera, length: float) -> Geometry:
     """Where a camera looks: its image's horizontal field, `length` m long; a disc if it looks down."""
-    (width, height), spot = camera.size, camera_spot(camera)
+    (width, height), spot = camera.size, camera.anchor_xy
     u, v = np.array([0.0, (width - 1) / 2, width - 1.0]), np.full(3, (height - 1) / 2)
     left, ahead, right = camera.unproject(np.column_stack([u, v]))[:, :2]
     if not np.linalg.norm(ahead) > 0.2:

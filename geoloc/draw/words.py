@@ -2,7 +2,9 @@
 
 import numpy as np
 
-UNIX_TIMES = (1e8, 1e11)  # s; times outside are seconds of a recording without a date
+from geoloc.scene.tables import LATEST_TIME
+
+UNIX_TIMES = (1e8, LATEST_TIME)  # s; times outside are seconds of a recording without a date
 
 
 def is_unix(time: float) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from geoloc.errors import InputError
+from geoloc.evaluation.text_table import aligned
 
 HEADER = ("recording", "part", "figure", "value", "95 % interval", "unit", "how")
-RIGHT = {"value"}  # columns of numbers, aligned at their right end
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,9 @@ def to_json(figures: Iterable[Figure]) -> str:
 def to_table(figures: Sequence[Figure]) -> str:
     """The figures as aligned lines under a header, for a terminal; protocols follow as numbered notes."""
     protocols = list(dict.fromkeys(figure.protocol for figure in figures))
-    rows = [HEADER, *(_cells(figure, f"[{protocols.index(figure.protocol) + 1}]") for figure in figures)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+    rows = [_cells(figure, f"[{protocols.index(figure.protocol) + 1}]") for figure in figures]
     notes = [f"[{i}] {protocol}" for i, protocol in enumerate(protocols, 1)]
-    return "\n".join([*(_line(row, widths) for row in rows), *([""] if notes else []), *notes])
+    return "\n".join([aligned(HEADER, rows), *([""] if notes else []), *notes])
 
 
 def format_value(value: float) -> str:
@@ -69,10 +68,3 @@ def _cells(figure: Figure, note: str) -> tuple[str, ...]:
     value = format_value(figure.value)
     return figure.recording, figure.part, figure.figure, value, interval, figure.unit, note
 
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = [
-        cell.rjust(width) if name in RIGHT else cell.ljust(width)
-        for name, cell, width in zip(HEADER, cells, widths, strict=True)
-    ]
-    return "  ".join(padded).rstrip()

@@ -20,6 +20,11 @@ def perturb(cam_from_world: RigidTransform, xi: np.ndarray) -> RigidTransform:
     return RigidTransform.from_exp_coords(xi) * cam_from_world
 
 
+def pose_cov(rotation_sigma: float, translation_sigma: float) -> np.ndarray:
+    """Covariance (6, 6) of independent perturbations: standard deviation of each rotation (rad), translation (m)."""
+    return np.diag([rotation_sigma**2] * 3 + [translation_sigma**2] * 3)
+
+
 def from_rt(rotation: np.ndarray, translation: np.ndarray) -> RigidTransform:
     """Transform with X_target = R X + t from a matrix (3, 3) or rotation vector (3,) and t (3,)."""
     matrix = np.asarray(rotation, float)

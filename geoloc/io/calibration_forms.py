@@ -10,7 +10,7 @@ from scipy.spatial.transform import RigidTransform
 from geoloc.errors import InputError
 from geoloc.files import find_files, read_text
 from geoloc.geometry.geodesy import Datum
-from geoloc.geometry.se3 import from_rt
+from geoloc.geometry.se3 import from_rt, pose_cov
 from geoloc.io.homographies import invert, metric_from_geodetic
 from geoloc.io.opencv_storage import lens_from_matrix, read_storage, require
 from geoloc.scene.camera import Camera
@@ -186,8 +186,7 @@ def _pose(
 
 
 def _camera(name: str, path: Path, options: CameraOptions, lens: Lens, pose: RigidTransform) -> Camera:
-    calib_cov = np.diag(np.repeat(np.square(options.pose_sigma), 3))
-    return Camera(options.name or name, lens, _size(path, options), pose, calib_cov)
+    return Camera(options.name or name, lens, _size(path, options), pose, pose_cov(*options.pose_sigma))
 
 
 def _size(path: Path, options: CameraOptions) -> tuple[int, int]:

@@ -13,14 +13,14 @@ from geoloc.files import find_files, read_numbers, read_text
 from geoloc.geometry.geodesy import Datum
 from geoloc.io.calibration_forms import CameraOptions, parse_latlon_homography, read_homography_latlon
 from geoloc.io.homographies import apply_homography, invert
+from geoloc.io.recording_forms import CITYFLOW_EDGE_SHIFT as EDGE_SHIFT
+from geoloc.io.recording_forms import CITYFLOW_FPS as FPS
 from geoloc.io.truth import BoxTruth
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap, Surface
 from geoloc.scene.tables import Detections
 
-FPS = 10.0
 FIRST_FRAME = 1
-EDGE_SHIFT = -0.5  # px, from corner origin to pixel centres
 
 
 def read_cityflow(folder: Path | str, source: str = "gt") -> tuple[Site, Detections]:

@@ -15,6 +15,7 @@ import shapely
 
 from geoloc.errors import InputError
 from geoloc.files import find_files, read_bytes, read_numbers
+from geoloc.geometry.se3 import pose_cov
 from geoloc.io.matrices import camera_from_projection
 from geoloc.io.recording_forms import read_fairmot
 from geoloc.io.rows import ReadOptions, require_whole
@@ -53,7 +54,7 @@ def read_cmc_site(
         matrix = read_matlab_matrix(other if sequence == "CMC5" and other.is_file() else file)
         lens, pose = camera_from_projection(matrix, str(file))
         name = "Cam_" + file.name.removeprefix("cam").partition("_")[0]
-        cameras.append(Camera(name, lens, SIZE, pose, np.diag(np.repeat(np.square(pose_sigma), 3))))
+        cameras.append(Camera(name, lens, SIZE, pose, pose_cov(*pose_sigma)))
     zones = (
         Place("room", "floor", shapely.box(*ROOM)),
         Place("tracked area", "floor", shapely.box(*TRACKED), "area_of_interest"),

@@ -5,8 +5,6 @@ with the cameras' clocks true to about 1 s. Boxes were drawn from corner to corn
 pixel here. They exist only while an activity lasts: the absence of a box says nothing.
 """
 
-import csv
-import io
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,10 +16,11 @@ import numpy as np
 import shapely
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.files import find_files, read_json, read_text
+from geoloc.files import find_files, read_columns, read_json
 from geoloc.geometry.geodesy import Datum
-from geoloc.geometry.se3 import from_rt
+from geoloc.geometry.se3 import from_rt, pose_cov
 from geoloc.io.opencv_storage import lens_from_matrix
+from geoloc.io.recording_forms import MEVA_EDGE_SHIFT as EDGE_SHIFT
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap, Surface
@@ -30,7 +29,6 @@ from geoloc.scene.tables import Detections
 logger = logging.getLogger(__name__)
 
 FPS = 30.0
-EDGE_SHIFT = -0.5  # px, from corner origin to pixel centres
 # Ground of the `new` frame as the recording's README measured it: height z (m) at y (m), to about 0.3 m.
 GROUND_PROFILE = ((-80.0, 1.0), (-55.0, 1.1), (-30.0, 0.72), (48.0, -0.5))
 GROUND_SIGMA_Z = 0.3
@@ -146,18 +144,6 @@ def on_grid(rows: BoxRows, every_s: float) -> np.ndarray:
     return keep
 
 
-def read_columns(path: Path) -> dict[str, list[str]]:
-    """A CSV file with a header as lists of text by column; lines of another length are refused by number."""
-    reader = csv.reader(io.StringIO(read_text(path)))
-    header = next(reader, [])
-    rows = list(reader)
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise InputError(f"{path}: line {number} has {len(row)} cells; the header has {len(header)}")
-    columns = zip(*rows, strict=True) if rows else ((),) * len(header)
-    return {name: list(values) for name, values in zip(header, columns, strict=True)}
-
-
 def _calibration(folder: Path | str) -> dict[str, Any]:
     return read_json(Path(folder) / "calibration" / "cameras_new.json")
 
@@ -177,8 +163,8 @@ def _left_out(model: dict[str, Any] | None) -> str:
 
 def _camera(name: str, model: dict[str, Any], pose_sigma: tuple[float, float]) -> Camera:
     lens = lens_from_matrix(model["K"], model["distortion"], f"camera {name}")
-    calib_cov = np.diag(np.repeat(np.square(pose_sigma), 3))
-    return Camera(name, lens, (model["width"], model["height"]), from_rt(model["R"], model["t"]), calib_cov)
+    pose = from_rt(model["R"], model["t"])
+    return Camera(name, lens, (model["width"], model["height"]), pose, pose_cov(*pose_sigma))
 
 
 def _piece(y0: float, y1: float, slope: float, height: float) -> Surface:

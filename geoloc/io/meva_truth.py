@@ -6,9 +6,9 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.files import find_files
+from geoloc.files import find_files, read_columns
 from geoloc.geometry.geodesy import enu_from_geodetic
-from geoloc.io.meva import read_boxes, read_columns, read_meva_datum
+from geoloc.io.meva import read_boxes, read_meva_datum
 from geoloc.scene.tables import Column, Table
 
 AnyTable = TypeVar("AnyTable", bound=Table)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.files import read_text
+from geoloc.files import read_columns
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.io.track_geojson import positions_on_earth
 from geoloc.io.track_options import WriteOptions
@@ -71,23 +71,12 @@ def csv_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
 
 def read_tracks(path: Path | str) -> Tracks:
     """Tracks of a CSV file that `write_tracks` wrote; a broken line is refused with its number."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    try:
-        header = next(reader, [])
-        if not header:
-            raise InputError(f"{path}: the file is empty; it must hold tracks that write_tracks wrote")
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise InputError(f"{path}: not tracks of geoloc; it has no column {', '.join(missing[:5])}")
-        cells: dict[str, list[str]] = {name: [] for name in header}
-        for row in reader:
-            if len(row) != len(header):
-                found = f"{len(row)} cells for {len(header)} columns"
-                raise InputError(f"{path}: line {reader.line_num}: {found}; is it truncated?")
-            for name, cell in zip(header, row, strict=True):
-                cells[name].append(cell)
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not CSV ({error})") from error
+    cells = read_columns(path)
+    if not cells:
+        raise InputError(f"{path}: the file is empty; it must hold tracks that write_tracks wrote")
+    missing = [name for name in COLUMNS if name not in cells]
+    if missing:
+        raise InputError(f"{path}: not tracks of geoloc; it has no column {', '.join(missing[:5])}")
     return _table(cells, path)
 
 

@@ -14,6 +14,7 @@ import shapely
 from geoloc.errors import InputError
 from geoloc.files import find_files, read_numbers
 from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
+from geoloc.io.recording_forms import MVDETR_FPS as FPS
 from geoloc.io.recording_forms import read_mvdetr
 from geoloc.io.rows import ReadOptions, require_whole
 from geoloc.io.truth import GroundTruth
@@ -22,7 +23,6 @@ from geoloc.scene.sitemap import Level, Place, SiteMap, Surface
 from geoloc.scene.tables import Detections
 
 CAMERA_FILES = ("CVLab1", "CVLab2", "CVLab3", "CVLab4", "IDIAP1", "IDIAP2", "IDIAP3")
-FPS = 10.0
 SIZE = (1920, 1080)
 GRID_ORIGIN = np.array([-3.0, -9.0])  # m
 GRID_STEP = 0.025  # m

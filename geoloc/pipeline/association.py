@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from geoloc.geometry.gaussian import require_covariances, worst_sigma
+from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.scene.kinds import family_of, kind_column
 from geoloc.scene.tables import GroundPoints, Tracks, name_codes
@@ -212,7 +213,7 @@ class _Graph:
             confusion = self.options.label_confusion
             odds = odds + np.where(known, np.log(confusion + (1.0 - confusion) * same), 0.0)
         if a.shape[1] > 7 + self.n_labels:
-            of_a, of_b = _unit(a[:, 7 + self.n_labels :]), _unit(b[:, 7 + self.n_labels :])
+            of_a, of_b = unit_rows(a[:, 7 + self.n_labels :]), unit_rows(b[:, 7 + self.n_labels :])
             known = of_a.any(axis=1) & of_b.any(axis=1)
             cosine = (of_a * of_b).sum(axis=1)
             says = self.options.appearance_weight * (cosine - self.options.appearance_neutral)
@@ -307,12 +308,7 @@ def _unit_rows(of_points: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
     rows = np.zeros((len(of_points) + len(of_tracks), width))
     rows[: len(of_points), : of_points.shape[1]] = of_points
     rows[len(of_points) :, : of_tracks.shape[1]] = of_tracks
-    return _unit(np.nan_to_num(rows, posinf=0.0, neginf=0.0))
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norm > 1e-9, norm, 1.0)
+    return unit_rows(np.nan_to_num(rows, posinf=0.0, neginf=0.0))
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from geoloc.geometry.gaussian import inverse_2x2, require_covariances, symmetric
+from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.scene.kinds import kind_column
@@ -156,6 +157,4 @@ def _fnv(text: str) -> int:
 
 
 def _mean_embedding(embedding: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:
-    mean = sum_by(group, np.nan_to_num(embedding, posinf=0.0, neginf=0.0), n)
-    norm = np.linalg.norm(mean, axis=1, keepdims=True)
-    return mean / np.where(norm > 0, norm, 1.0)
+    return unit_rows(sum_by(group, np.nan_to_num(embedding, posinf=0.0, neginf=0.0), n))

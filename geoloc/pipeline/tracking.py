@@ -11,6 +11,7 @@ import numpy as np
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import inverse_2x2, symmetric, worst_sigma
+from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
@@ -150,8 +151,7 @@ class Tracker:
         if filters.embedding.shape[1] != embedding.shape[1]:
             filters.embedding = np.zeros((len(filters.track), embedding.shape[1]), dtype=np.float32)
         mixed = (1.0 - APPEARANCE_RATE) * filters.embedding[rows] + APPEARANCE_RATE * embedding
-        norm = np.linalg.norm(mixed, axis=1, keepdims=True)
-        filters.embedding[rows] = mixed / np.where(norm > 0, norm, 1.0)
+        filters.embedding[rows] = unit_rows(mixed)
 
     def _miss(self, others: Objects, reporting: np.ndarray) -> None:
         """Cameras that could have seen a track and did not speak against it."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ class Occlusion:
 def mesh_blocker(path: str | Path) -> Blocker:
     """A triangle mesh in the site's world frame (m) that blocks the view, through open3d's ray casting."""
     try:
-        import open3d  # type: ignore[import-not-found,unused-ignore]
+        open3d = import_module("open3d")
     except (ImportError, OSError) as error:
         raise InputError(
             f"a mesh that blocks the view needs open3d ({error}); pip install 'geoloc[mesh]' and, on Debian, "

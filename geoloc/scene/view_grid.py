@@ -96,12 +96,9 @@ class View:
     @classmethod
     def of(cls, camera: Camera, site_map: SiteMap, max_range: float, max_m_per_px: float) -> "View":
         if camera.is_homography:
-            width, height = camera.size
-            corner = ((width - 1) / 2, height - 0.5, 1.0)
-            bottom = np.linalg.solve(camera.lens.params.reshape(3, 3), corner)
             level = site_map.level_index[camera.homography_level]
-            return cls(camera, bottom[:2] / bottom[2], level, max_range, max_m_per_px, -1.0)
-        return cls(camera, camera.centre_world[:2], -1, max_range, max_m_per_px, _cos_cone(camera))
+            return cls(camera, camera.anchor_xy, level, max_range, max_m_per_px, -1.0)
+        return cls(camera, camera.anchor_xy, -1, max_range, max_m_per_px, _cos_cone(camera))
 
     def cells(self, grid: Grid, blockers: list[Blocker]) -> np.ndarray:
         """Flat indices of the grid's cells that this camera sees."""

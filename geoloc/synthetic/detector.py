@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
 from geoloc.scene.occlusion import Occlusion
@@ -157,8 +158,7 @@ def appearance(truth: Truth, size: int, stream: np.random.Generator) -> dict[int
     """What each object looks like: a random unit vector of `size` for each id."""
     objects = np.unique(truth.object)
     vectors = stream.standard_normal((len(objects), size))
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return dict(zip(objects.tolist(), vectors, strict=True))
+    return dict(zip(objects.tolist(), unit_rows(vectors), strict=True))
 
 
 def _quality(view: View, options: SensorOptions) -> tuple[np.ndarray, np.ndarray]:
@@ -212,4 +212,4 @@ def _embed(
     noise = stream.standard_normal(vectors.shape) / np.sqrt(max(size, 1))
     sigma = np.where(objects < 0, 1.0, options.embedding_sigma)[:, None]
     vectors = vectors + sigma * noise
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit_rows(vectors)

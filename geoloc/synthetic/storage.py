@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.files import read_text, write_whole
+from geoloc.files import read_columns, write_whole
 from geoloc.synthetic.truth import Truth
 
 DECIMALS = {
@@ -38,14 +38,9 @@ def save_truth(truth: Truth, path: str | Path) -> None:
 
 def load_truth(path: str | Path) -> Truth:
     """Read a truth; InputError names the file and the line that does not fit."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    if tuple(next(reader, ())) != tuple(DECIMALS):
+    columns = read_columns(path)
+    if tuple(columns) != tuple(DECIMALS):
         raise InputError(f"{path}: no truth; its first line must be {','.join(DECIMALS)}")
-    rows = list(reader)
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(DECIMALS):
-            raise InputError(f"{path}, line {number}: {len(row)} values; each line has {len(DECIMALS)}")
-    columns = dict(zip(DECIMALS, zip(*rows, strict=True), strict=False)) if rows else dict.fromkeys(DECIMALS, ())
     try:
         number_of = {
             name: np.array(columns[name], float) for name, decimals in DECIMALS.items() if decimals >= 0

@@ -10,7 +10,7 @@ import shapely
 from shapely import Polygon
 
 from geoloc.errors import InputError
-from geoloc.geometry.se3 import look_at
+from geoloc.geometry.se3 import look_at, pose_cov
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye, Lens, RadialTangential
@@ -120,8 +120,8 @@ def make_camera(
     `field_deg` is the horizontal field before distortion; `sigma_deg` and `sigma` (m) are the standard
     deviations of its rotation and position about each axis, which `calib_cov` states.
     """
-    cov = np.diag([np.radians(sigma_deg) ** 2] * 3 + [sigma**2] * 3)
-    return Camera(name, _lens(field_deg), SIZE_PX, look_at(np.array(centre), np.array(target)), cov)
+    pose = look_at(np.array(centre), np.array(target))
+    return Camera(name, _lens(field_deg), SIZE_PX, pose, pose_cov(float(np.radians(sigma_deg)), sigma))
 
 
 def _lens(field_deg: float) -> Lens:

@@ -6,7 +6,7 @@ import shapely
 from draw_samples import SIZE, camera, garage, homography_camera, plaza
 from shapely import LineString, Point, box
 
-from geoloc.draw.footprint import footprints, near_point
+from geoloc.draw.footprint import footprints
 from geoloc.geometry.se3 import look_at
 from geoloc.scene.camera import Camera
 from geoloc.scene.ground import intersect_ground
@@ -95,7 +95,7 @@ def test_homography_gives_the_footprint_of_the_same_camera_with_a_pose():
     a, b = area_of(site, "known", "floor"), area_of(site, "plane", "floor")
     assert a.area > 100
     assert a.symmetric_difference(b).area < 0.01 * a.area
-    x, y = near_point(site.camera("plane"))
+    x, y = site.camera("plane").anchor_xy
     assert abs(x - 10) < 0.05
     assert -4 < y < 6
 

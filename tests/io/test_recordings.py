@@ -205,7 +205,7 @@ def test_meva_truth_says_whose_every_detection_is(recording):
 
 def test_meva_gps_falls_where_its_authors_put_it(recording):
     """x and y of the file against ours from its latitude and longitude: measured 7 mm, its rounding."""
-    from geoloc.io.meva import read_columns
+    from geoloc.files import read_columns
 
     folder = recording("meva")
     for slot in meva_slots(folder):

@@ -34,7 +34,7 @@ def test_truth_comes_back_from_its_file(truth: Truth, tmp_path: Path) -> None:
     [
         ("", "no truth"),
         ("a,b\n1,2\n", "no truth"),
-        ("HEAD\n1,2,3\n", "line 2: 3 values"),
+        ("HEAD\n1,2,3\n", "line 2 has 3 cells"),
         ("HEAD\nx,1,car,g,0,0,0,0,0,0,1,1,1,1\n", "something else"),
     ],
 )

@@ -1,6 +1,6 @@
 """Tables for people line up."""
 
-from geoloc.cli.tables import aligned
+from geoloc.evaluation.text_table import aligned
 
 
 def test_numbers_line_up_at_their_right_end_and_words_at_their_left() -> None:
