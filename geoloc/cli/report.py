@@ -28,6 +28,7 @@ class RunReport:
     camera_frames: int = 0
     windows: int = 0
     recording_s: float = 0.0
+    prepare_s: float = 0.0  # what the cameras see of the map, computed once
     engine_s: float = 0.0
     camera_frames_per_s: float = 0.0
     tracks: int = 0
