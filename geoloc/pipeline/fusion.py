@@ -13,6 +13,8 @@ from geoloc.scene.kinds import kind_column
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints, Objects, Tracks, name_codes
 
+SMALL_TABLE = 100_000  # groups times rows
+
 
 @dataclass(frozen=True)
 class FusionOptions:
@@ -97,7 +99,12 @@ def covariance_intersection(
 def sum_by(group: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
     """Sums (n, ...) of the rows of `values` (N, ...) that share a group."""
     out = np.zeros((n, *values.shape[1:]))
-    np.add.at(out, group, values)
+    if n * len(group) <= SMALL_TABLE:  # one product is faster than scattered additions
+        member = np.zeros((n, len(group)))
+        member[group, np.arange(len(group))] = 1.0
+        out[...] = (member @ values.reshape(len(group), -1)).reshape(out.shape)
+    else:
+        np.add.at(out, group, values)
     return out
 
 
