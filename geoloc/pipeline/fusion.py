@@ -99,6 +99,8 @@ def covariance_intersection(
 def sum_by(group: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
     """Sums (n, ...) of the rows of `values` (N, ...) that share a group."""
     out = np.zeros((n, *values.shape[1:]))
+    if not len(group):
+        return out
     if n * len(group) <= SMALL_TABLE:  # one product is faster than scattered additions
         member = np.zeros((n, len(group)))
         member[group, np.arange(len(group))] = 1.0
