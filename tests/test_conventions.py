@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from outside import opencv
 from scipy.spatial.transform import RigidTransform, Rotation
 
 from geoloc import (
@@ -59,7 +60,7 @@ def test_the_readmes_table_is_these_conventions_word_for_word() -> None:
 
 
 def test_pixels_are_opencvs() -> None:
-    cv2 = pytest.importorskip("cv2", exc_type=ImportError, reason="opencv needs libgl1 and libglib2.0-0")
+    cv2 = opencv()
     lens = RadialTangential(np.array([1000.0, 990.0, 955.0, 545.0, -0.2, 0.05, 1e-3, -5e-4]))
     points = np.array([[0.5, -0.3, 4.0], [-1.0, 0.8, 6.0]])
     matrix = np.array([[1000.0, 0, 955], [0, 990, 545], [0, 0, 1]])

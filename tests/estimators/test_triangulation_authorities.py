@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from outside import opencv
 from rings import box_points, ring, see
 
 from geoloc.estimators.triangulation import Refusal, triangulate
@@ -32,7 +32,7 @@ def test_two_views_agree_with_opencv(lens: str, rng: np.random.Generator) -> Non
     pixels = see(cameras, box_points(rng, 500)) + rng.normal(0, 0.1, (500, 2, 2))
     found = triangulate(pixels, cameras, 0.01 * np.eye(2))
     flat = [undistorted(camera, pixels[:, v]).T for v, camera in enumerate(cameras)]
-    homogeneous = cv2.triangulatePoints(*projections(cameras), *flat)
+    homogeneous = opencv().triangulatePoints(*projections(cameras), *flat)
     # OpenCV minimises an algebraic error: apart by a tenth of a sigma
     apart = found.xyz - (homogeneous[:3] / homogeneous[3]).T
     sigma = np.sqrt(np.trace(found.cov, axis1=1, axis2=2))
@@ -63,7 +63,7 @@ def strecha_camera(folder: Path, name: str) -> Camera:
 
 def matches(features: list, first: int, second: int) -> dict[int, int]:
     """Mutual matches that pass the ratio test: feature of the first image -> feature of the second."""
-    matcher = cv2.BFMatcher()
+    matcher = opencv().BFMatcher()
     forward = matcher.knnMatch(features[first][1], features[second][1], k=2)
     back = {m.queryIdx: m.trainIdx for m in matcher.match(features[second][1], features[first][1])}
     good = [one for one, other in forward if one.distance < 0.8 * other.distance]
@@ -72,6 +72,7 @@ def matches(features: list, first: int, second: int) -> dict[int, int]:
 
 def seen_in_three(folder: Path, names: list[str]) -> np.ndarray:
     """Pixels (N, 3, 2) of SIFT features of the middle image that match in both of the others."""
+    cv2 = opencv()
     sift = cv2.SIFT_create(3000)
     images = [cv2.imread(str(folder / "images" / image), cv2.IMREAD_GRAYSCALE) for image in names]
     features = [sift.detectAndCompute(image, None) for image in images]

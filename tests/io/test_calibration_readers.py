@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from outside import opencv
 from scipy.spatial.transform import Rotation
 
 from geoloc.errors import InputError, UnknownNameError
@@ -48,7 +49,7 @@ def xml(*parts: str) -> str:
 
 def make_opencv(folder: Path) -> Path:
     """As OpenCV writes it, so that its form and not our idea of it is read."""
-    import cv2
+    cv2 = opencv()
 
     path = folder / "camera.yml"
     storage = cv2.FileStorage(str(path), cv2.FileStorage_WRITE)
@@ -104,7 +105,7 @@ def test_a_posed_camera_comes_back(tmp_path, kind, make):
 
 @pytest.mark.parametrize("ending", ["xml", "json"])
 def test_opencv_xml_and_json_are_read_like_yaml(tmp_path, ending):
-    import cv2
+    cv2 = opencv()
 
     path = tmp_path / f"camera.{ending}"
     storage = cv2.FileStorage(str(path), cv2.FileStorage_WRITE)

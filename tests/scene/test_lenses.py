@@ -2,11 +2,11 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outside import opencv
 
 from geoloc.errors import GeometryError, InputError
 from geoloc.scene.distortion import RETURN_TOLERANCE
@@ -34,6 +34,7 @@ def points_in_field(lens, rng, n=500, share=0.95):
 
 
 def opencv_pixels(lens, points):
+    cv2 = opencv()
     fx, fy, cx, cy = lens.params[:4]
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     zero = np.zeros(3)

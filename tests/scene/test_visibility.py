@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shapely
+from outside import open3d
 from shapely import LineString, box
 
 from geoloc.errors import InputError
@@ -194,7 +195,7 @@ def test_looking_up_50_places_of_7_cameras_takes_microseconds(recording):
 
 
 def test_a_mesh_blocks_where_the_map_has_nothing(tmp_path):
-    pytest.importorskip("open3d", reason="pip install 'geoloc[mesh]' (and libegl1 libusb-1.0-0) to test meshes")
+    open3d()
     mesh = tmp_path / "wall.obj"
     mesh.write_text("v 10 -3 0\nv 10 3 0\nv 10 3 4\nv 10 -3 4\nf 1 2 3\nf 1 3 4\n")
     places = [(8, 0), (12, 0), (30, 0), (12, 6)]
