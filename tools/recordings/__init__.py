@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from geoloc.evaluation.report import Figure
-from recordings import cityflow, cmc, multiviewx, wildtrack
+from recordings import cityflow, cmc, meva, multiviewx, wildtrack
 
 RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "wildtrack": wildtrack.run,
     "multiviewx": multiviewx.run,
+    "meva": meva.run,
     "cityflow": cityflow.run,
     "cmc": cmc.run,
 }
