@@ -1,7 +1,8 @@
 """Whatever the camera, its lens and the ground: what is seen comes back, with a covariance that holds."""
 
 import numpy as np
-from hypothesis import assume, given, settings
+import pytest
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from shapely import box
 from sites import DISTORTED, FISHEYE, PINHOLE, camera
@@ -28,6 +29,7 @@ def feet_of(pixels: np.ndarray, name: str = "A") -> Detections:
 
 @settings(max_examples=150, deadline=None)
 @given(LENSES, PLANES, PLACES, PLACES, PLACES, st.floats(3, 30))
+@example(FISHEYE, (0.0, 0.0, 0.0), (0.0, 0.0), (0.0, 7.0), (0.0, 0.0), 19.0)  # right under the camera
 def test_a_point_of_the_ground_that_is_seen_comes_back(lens, plane, at, target, point, height):
     surface = Surface(plane)
     at, target, xy = (np.array(place) for place in (at, target, point))
@@ -45,7 +47,8 @@ def test_a_point_of_the_ground_that_is_seen_comes_back(lens, plane, at, target, 
     np.testing.assert_allclose(points.xy[0], xy, atol=1e-6 * distance**2)  # 1e-9 px of a grazing ray are micrometres
     for cov in (points.cov[0], points.bias_cov[0], points.cov[0] + points.bias_cov[0]):
         assert np.linalg.eigvalsh(cov)[0] > 0
-    # away from the camera, on the map
+    # away from the camera, on the map; any direction where the point lies right under it
+    assert np.linalg.norm(points.away[0]) == pytest.approx(1.0)
     assert points.away[0] @ (xy - at) >= np.linalg.norm(xy - at) - 1e-6
 
 
