@@ -2,6 +2,10 @@
 
 from argparse import ArgumentParser
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geoloc.scene.site import Site
 
 
 def add_site(parser: ArgumentParser) -> None:
@@ -10,6 +14,22 @@ def add_site(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, default=Path(), help="folder with sitemaps/ and calibration/ (default: here)"
     )
+
+
+def add_mesh(parser: ArgumentParser) -> None:
+    """--mesh."""
+    parser.add_argument(
+        "--mesh", type=Path, metavar="FILE.ply", help="triangle mesh of the site (m) that hides what is behind it"
+    )
+
+
+def seen_through_mesh(site: "Site", mesh: Path | None) -> "Site":
+    """The site with what `mesh` leaves in view, where one is given."""
+    if mesh is None:
+        return site
+    from geoloc.scene.visibility import compute_visibility
+
+    return site.with_visibility(compute_visibility(site, mesh=mesh))
 
 
 def add_options(parser: ArgumentParser) -> None:

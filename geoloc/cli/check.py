@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import shapely
 
-from geoloc.cli.arguments import add_json, add_site
+from geoloc.cli.arguments import add_json, add_mesh, add_site, seen_through_mesh
 from geoloc.evaluation.text_table import aligned
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
@@ -58,12 +58,13 @@ class LevelCheck:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     add_site(parser)
+    add_mesh(parser)
     add_json(parser)
 
 
 def run(args: Namespace) -> None:
     """Look at every camera and level."""
-    site = load_site(args.site, args.root)
+    site = seen_through_mesh(load_site(args.site, args.root), args.mesh)
     cells = _Cells(site)
     cameras = [check_camera(site, i, cells) for i in range(len(site.cameras))]
     levels = [check_level(site, i, cells) for i in range(len(site.site_map.levels))]

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from geoloc.cli.arguments import add_json, add_options, add_reading, add_site
+from geoloc.cli.arguments import add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
 from geoloc.cli.progress import replay_with_progress
 from geoloc.cli.report import RunReport, write_record
@@ -50,6 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         required=True,
         help="folder, or file ending in .geojson, .csv, .png or .html; may be repeated",
     )
+    add_mesh(parser)
     add_options(parser)
     add_reading(parser)
     parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
@@ -58,7 +59,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Read, localize, write, report."""
-    site = load_site(args.site, args.root)
+    site = seen_through_mesh(load_site(args.site, args.root), args.mesh)
     options = load_options(LocalizerOptions(), args.options, args.set)
     files = planned(args.out, site, RESULT_FILES)
     detections, reports = read_all(args, site)

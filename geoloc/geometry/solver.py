@@ -49,7 +49,7 @@ def largest_eigenvalue_3(matrix: np.ndarray) -> np.ndarray:
 
 
 def whitening(cov: np.ndarray) -> np.ndarray:
-    """Inverse Cholesky factors of 2x2 covariances: (3, ...) of xx, xy, yy -> (3, ...) of xx, yx, yy."""
+    """Inverse Cholesky factors of 2x2 covariances: (3, ..., M) of xx, xy, yy -> (3, ..., M) of xx, yx, yy."""
     out = np.empty_like(cov)
     np.sqrt(cov[0], out=out[0])
     np.divide(1.0, out[0], out=out[0])

@@ -17,9 +17,13 @@ from geoloc.io.calibration_forms import (
     read_opencv,
     read_xml_pairs,
 )
+from geoloc.io.sniff import DESCRIPTIONS, look
 from geoloc.scene.camera import Camera
 
 __all__ = ["CAMERA_READERS", "CameraOptions", "CameraReader", "read_cameras"]
+
+# what a calibration never looks like; lines of numbers may be either
+NO_CALIBRATION = DESCRIPTIONS.keys() - {"OpenCV", "mot", "cityflow", "unknown", "empty"}
 
 
 class CameraReader(Protocol):
@@ -51,9 +55,12 @@ def read_cameras(
 def _look(path: Path) -> str:
     if path.is_dir():
         return "xml_pairs"
-    text = read_text(path)
-    if not text.strip():
+    found = look(path)
+    if found == "empty":
         raise InputError(f"{path}: the file is empty; it must hold a calibration")
+    if found in NO_CALIBRATION:
+        raise InputError(f"{path}: looks like {DESCRIPTIONS[found]}; it must be a calibration")
+    text = read_text(path)
     head = text.lstrip()[:2000]
     if head.startswith(("%YAML", "{")) or "<opencv_storage" in head:
         return "opencv"

@@ -58,7 +58,9 @@ def hits_of_rays(
     bias_cov[0] += rise[0] * rise[0]
     bias_cov[1] += rise[0] * rise[1]
     bias_cov[2] += rise[1] * rise[1]
-    away = way[:2] / np.sqrt(way[0] * way[0] + way[1] * way[1])
+    length = np.sqrt(way[0] * way[0] + way[1] * way[1])
+    # right under the camera no direction is away from it: any will do
+    away = np.where(length > 0, way[:2] / length, [[1.0], [0.0]])
     return FootHits(hits.xyz.T, hits.level, congruence_2(ground_from_pixel, foot_cov), bias_cov, away)
 
 

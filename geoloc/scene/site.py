@@ -60,6 +60,16 @@ class Site:
         """What each camera sees of each level, by the defaults of `compute_visibility`; computed once."""
         return compute_visibility(self)
 
+    def with_visibility(self, visibility: Visibility) -> "Site":
+        """The same site with what its cameras see computed otherwise: `compute_visibility(site, mesh="hall.ply")`."""
+        found = (visibility.n_cameras, len(visibility.shape))
+        if found != (len(self.cameras), len(self.site_map.levels)):
+            whose = f"the visibility is of {found[0]} cameras and {found[1]} levels"
+            raise InputError(f"site {self.name!r}: {whose}; compute it of this site")
+        site = replace(self)
+        site.__dict__["visibility"] = visibility
+        return site
+
     def require_cameras_above_ground(self) -> None:
         """Raise InputError for a camera that lies under every surface at its place, and by how much."""
         for camera in self.cameras:

@@ -59,3 +59,21 @@ def test_what_is_wrong_is_said(call: Call, tmp_path: Path) -> None:
     assert "homography only" in notes["flat"]
     heights = {camera["name"]: camera["height_m"] for camera in report["cameras"]}
     assert heights["flat"] is None
+
+
+def test_a_mesh_takes_from_what_is_seen(call: Call, root: Path) -> None:
+    pytest.importorskip("open3d", reason="pip install 'geoloc[mesh]' (and libegl1 libusb-1.0-0) to test meshes")
+    mesh = root / "wall.obj"
+    mesh.write_text("v -30 -8 0\nv 30 -8 0\nv 30 -8 9\nv -30 -8 9\nf 1 2 3\nf 1 3 4\n")
+    seen = []
+    for words in ((), ("--mesh", mesh)):
+        report = call("check", "yard", "--root", root, "--json", *words).json
+        seen.append({camera["name"]: camera["area_m2"] for camera in report["cameras"]})
+    bare, walled = seen
+    assert walled["gate"] < 0.2 * bare["gate"]  # the wall stands before it
+
+
+def test_a_mesh_that_is_not_there_is_named(call: Call, root: Path) -> None:
+    done = call("check", "yard", "--root", root, "--mesh", root / "hall.ply")
+    assert done.code == 2
+    assert "hall.ply" in done.err or "geoloc[mesh]" in done.err

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoloc.geometry.gaussian import ellipse, inverse_2x2, is_covariance, mahalanobis2, symmetric, worst_sigma
+from geoloc.errors import InputError
+from geoloc.geometry.gaussian import (
+    ellipse,
+    inverse_2x2,
+    is_covariance,
+    is_covariance_2x2,
+    mahalanobis2,
+    require_covariances,
+    symmetric,
+    worst_sigma,
+)
 
 sigma, angle = st.floats(1e-3, 1e3), st.floats(0, np.pi)
 
@@ -60,3 +70,24 @@ def test_what_is_no_covariance_is_told_apart():
     bad = np.array([[[1.0, 2], [2, 1]], [[1, 0.5], [0, 1]], [[0, 0], [0, 1]], [[np.nan, 0], [0, 1]], [[-1, 0], [0, 1]]])
     assert is_covariance(np.concatenate([good[None], bad])).tolist() == [True] + [False] * 5
     assert is_covariance(np.zeros((0, 2, 2))).shape == (0,)
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=4, max_size=4))
+def test_the_closed_form_knows_a_covariance_as_the_eigenvalues_do(values):
+    cov = np.reshape(values, (1, 2, 2))
+    good = bool(is_covariance_2x2(cov)[0])
+    if good:
+        assert np.isfinite(cov).all()
+        assert np.linalg.eigvalsh(symmetric(cov / np.abs(cov).max()))[0, 0] > -1e-9
+    elif np.isfinite(cov).all() and 0 < np.abs(cov).max() < 1e100:
+        scaled = cov / np.abs(cov).max()
+        lopsided = abs(scaled[0, 0, 1] - scaled[0, 1, 0]) > 1e-7
+        assert lopsided or np.linalg.eigvalsh(symmetric(scaled))[0, 0] < 1e-9
+
+
+def test_the_first_row_that_is_no_covariance_is_named():
+    covs = np.stack([np.eye(2), np.zeros((2, 2)), np.ones((2, 2))])
+    with pytest.raises(InputError, match=r"points: row 1 is \[\[0.0, 0.0\], \[0.0, 0.0\]\].*\(2 such rows of 3\)"):
+        require_covariances(covs, "points")
+    require_covariances(covs[:1], "points")
+    require_covariances(covs[:0], "points")

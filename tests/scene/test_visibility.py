@@ -202,6 +202,17 @@ def test_a_mesh_blocks_where_the_map_has_nothing(tmp_path):
     assert sees(one_camera(), *places, mesh=mesh) == [True, False, False, True]
 
 
+def test_a_site_takes_a_visibility_of_its_own_and_refuses_another_sites(garage):
+    site = one_camera()
+    near = site.with_visibility(compute_visibility(site, max_range=5.0))
+    level, xy = np.zeros(1, int), np.array([[12.0, 0.0]])
+    assert site.visibility.seen_by(level, xy).any()
+    assert not near.visibility.seen_by(level, xy).any()
+    assert not near.with_visibility(near.visibility).visibility.seen_by(level, xy).any()
+    with pytest.raises(InputError, match="the visibility is of 1 cameras and 1 levels"):
+        garage.with_visibility(near.visibility)
+
+
 def test_a_mesh_without_open3d_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "open3d", None)
     with pytest.raises(InputError, match=r"geoloc\[mesh\].*libegl1 libusb-1\.0-0"):
