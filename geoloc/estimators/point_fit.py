@@ -9,7 +9,7 @@ from geoloc.geometry.solver import gram, inverse_symmetric_3, sandwich, times, w
 
 MAX_STEPS = 15
 HOPELESS = 100.0  # squared sigmas a view that the step is expected to leave
-SETTLED = 0.03  # sigma; the step after one this small is hundreds of times smaller
+SETTLED = 0.1  # sigma; the step after one this small is hundreds of times smaller
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,23 +66,26 @@ class Sightings:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What does not change from call to call about a camera; `P = F F'` is its calibration covariance."""
+    """What does not change from call to call about a camera."""
 
     rotation: np.ndarray  # (3, 3) of cam_from_world
     centre: np.ndarray  # (3,) m, world
-    by_turn: np.ndarray  # (3 + k, R): F's rows of the rotation and of the freed lens parameters
-    by_shift: np.ndarray  # (3, R): F's rows of the translation
+    calib_cov: np.ndarray  # (6 + k, 6 + k): rotation, freed lens parameters, then translation
     freed: np.ndarray  # (k,) int
+
+    @property
+    def biased(self) -> bool:
+        """Whether its calibration is uncertain at all."""
+        return bool(self.calib_cov.any())
 
 
 @lru_cache(maxsize=4096)
 def view_of(camera: Camera) -> View:
     """The constants of a camera, made once; GeometryError for one that is known by a homography only."""
     camera.require_pose("cannot triangulate")
-    factor = _factor(camera.calib_cov)
-    turn = np.r_[0:3, 6 : len(factor)]
+    order = np.r_[0:3, 6 : len(camera.calib_cov), 3:6]
     rotation = camera.cam_from_world.rotation.as_matrix()
-    return View(rotation, camera.centre_world, factor[turn], factor[3:6], camera.freed_index)
+    return View(rotation, camera.centre_world, camera.calib_cov[order[:, None], order], camera.freed_index)
 
 
 def gather(
@@ -97,7 +100,7 @@ def gather(
     slot = np.empty(seen.shape, dtype=np.intp)
     slot[:, by_name] = np.cumsum(seen[:, by_name], axis=1) - 1
     n_slots, n_points = int(slot.max(initial=0)) + 1, len(seen)
-    biased = any(view_of(cameras[v]).by_shift.size for v in np.flatnonzero(seen.any(axis=0)).tolist())
+    biased = any(view_of(cameras[v]).biased for v in np.flatnonzero(seen.any(axis=0)).tolist())
     out = Sightings(
         rows=np.empty((3, 4, n_slots, n_points)),
         noise=np.empty((3, n_slots, n_points)),
@@ -128,7 +131,7 @@ def _fill(
     for row, vector in enumerate((*jacobian, axis)):
         out.rows[row, :3][:, *at] = view.rotation.T @ vector
         out.rows[row, 3][at] = -(to_centre @ vector)
-    if view.by_shift.size:
+    if view.biased:
         for power, cov in enumerate(_bias(view, rays, jacobian, _by_freed(camera, view, rays))):
             out.bias[power][:, *at] = cov
 
@@ -158,17 +161,17 @@ def _bias(
 
     At X = depth * ray: d pixel / d rotation = X x (J / depth) = ray x J, d pixel / d translation = J / depth.
     """
-    n = ray.shape[1]
-    turn = np.empty((3 + len(view.freed), 2, n))
+    n, k = ray.shape[1], 3 + len(view.freed)
+    turn, shift = np.empty((k, 2, n)), np.ascontiguousarray(jacobian.swapaxes(0, 1))
     for i, (x, y, z) in enumerate(jacobian):
-        turn[0, i] = ray[1] * z - ray[2] * y
-        turn[1, i] = ray[2] * x - ray[0] * z
-        turn[2, i] = ray[0] * y - ray[1] * x
+        np.subtract(ray[1] * z, ray[2] * y, out=turn[0, i])
+        np.subtract(ray[2] * x, ray[0] * z, out=turn[1, i])
+        np.subtract(ray[0] * y, ray[1] * x, out=turn[2, i])
     turn[3:] = by_freed
-    shift = np.ascontiguousarray(jacobian.swapaxes(0, 1)).reshape(3, 2 * n)
-    a = (view.by_turn.T @ turn.reshape(-1, 2 * n)).reshape(-1, 2, n)
-    b = (view.by_shift.T @ shift).reshape(-1, 2, n)
-    return _form(a, a), 2.0 * _form(a, b), _form(b, b)
+    # P' turn, of which the last three rows are its covariance with the translation
+    half = (view.calib_cov[:, :k] @ turn.reshape(k, -1)).reshape(-1, 2, n)
+    shift_half = (view.calib_cov[k:, k:] @ shift.reshape(3, -1)).reshape(3, 2, n)
+    return _form(turn, half[:k]), 2.0 * _form(shift, half[k:]), _form(shift, shift_half)
 
 
 def _form(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -177,13 +180,3 @@ def _form(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     product[0, 1] += product[1, 0]
     product[0, 1] *= 0.5
     return product.reshape(4, -1)[[0, 1, 3]]
-
-
-def _factor(cov: np.ndarray) -> np.ndarray:
-    """F (n, R) with F F' = cov (n, n), without its empty directions."""
-    scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
-    safe = np.where(scale > 0, scale, 1.0)
-    # radians beside pixels: only the correlations tell which directions are empty
-    eigenvalues, eigenvectors = np.linalg.eigh(cov / np.outer(safe, safe))
-    kept = eigenvalues > 1e-12
-    return scale[:, None] * eigenvectors[:, kept] * np.sqrt(eigenvalues[kept])

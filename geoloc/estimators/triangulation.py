@@ -23,7 +23,7 @@ from geoloc.geometry.solver import largest_eigenvalue_3
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
 
-N_SIGHTINGS = 16384  # of a chunk, so that its arrays stay in the cache
+N_SIGHTINGS = 32768  # of a chunk, so that its arrays stay in the cache
 
 
 @dataclass(frozen=True)
