@@ -15,16 +15,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from geoloc import PlanOptions, Site, Tracks, draw_plan, localize, smooth
+import numpy as np
+
+from geoloc import LocalizerOptions, PlanOptions, Site, Tracks, draw_plan, localize, smooth
 from geoloc.cli.demo import watch_garage
+from geoloc.draw.layers import Markers
 from geoloc.files import write_whole
+from geoloc.geometry.gaussian import worst_sigma
+from geoloc.io.meva import meva_slots, read_meva
+from geoloc.io.meva_truth import read_meva_gps
 from geoloc.io.wildtrack import read_wildtrack
+from geoloc.pipeline.existence import ExistenceOptions
 from geoloc.scene.tables import Detections
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("GEOLOC_DATA", ROOT.parent / "shared" / "data"))
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 OPTIONS = PlanOptions(width_in=11.0, height_in=6.0, dpi=100.0)
+TALL = PlanOptions(width_in=8.0, height_in=9.0, dpi=100.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in parser.parse_args(arguments).names or PARTS:
         if name not in PARTS:
             parser.error(f"unknown part {name!r}; known: {', '.join(PARTS)}")
-        if name in ("wildtrack",) and not (DATA / name).is_dir():
+        if name in ("wildtrack", "meva") and not (DATA / name).is_dir():
             sys.stderr.write(f"{name}: left out, {DATA / name} is not there\n")
             continue
         PARTS[name]()
@@ -68,12 +76,27 @@ def draw_garage() -> None:
 def draw_wildtrack() -> None:
     """WILDTRACK's plaza."""
     site, detections = read_wildtrack(DATA / "wildtrack")
-    draw_plan(site, offline(detections, site), DOCS / "wildtrack.png", title="WILDTRACK", options=OPTIONS)
+    draw_plan(site, offline(detections, site), DOCS / "wildtrack.png", title="WILDTRACK", options=TALL)
 
 
-def offline(detections: Detections, site: Site) -> Tracks:
+def draw_meva() -> None:
+    """A minute of MEVA's facility, with what the people's GPS loggers say."""
+    folder = DATA / "meva"
+    slot = meva_slots(folder)[-1]
+    site, detections = read_meva(folder, slot, every_s=0.2)
+    fixes = read_meva_gps(folder, slot)
+    detections, fixes = (table.take((table.time >= 120.0) & (table.time < 180.0)) for table in (detections, fixes))
+    existence = ExistenceOptions(detection_probability=0.0)  # boxes exist only while an activity lasts
+    tracks = offline(detections, site, LocalizerOptions(window_s=0.2, existence=existence))
+    tracks = tracks.take(worst_sigma(tracks.position_cov) < 3.0)
+    near = ((fixes.xy > tracks.xy.min(axis=0) - 5.0) & (fixes.xy < tracks.xy.max(axis=0) + 5.0)).all(axis=1)
+    markers = Markers(name=np.full(int(near.sum()), "GPS of people"), xy=fixes.xy[near])
+    draw_plan(site, tracks, DOCS / "meva.png", markers=markers, title="MEVA, one minute", options=TALL)
+
+
+def offline(detections: Detections, site: Site, options: LocalizerOptions | None = None) -> Tracks:
     """Smoothed tracks, where cameras saw them."""
-    tracks = smooth(localize(detections, site), site)
+    tracks = smooth(localize(detections, site, options), site)
     return tracks.take(tracks.state == "confirmed")
 
 
@@ -81,6 +104,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "output": renew_output,
     "garage": draw_garage,
     "wildtrack": draw_wildtrack,
+    "meva": draw_meva,
 }
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ def _gps_figures(part: Part, median: np.ndarray) -> list[Figure]:
     near = median[np.isfinite(median)]
     if not len(near):
         return []
-    interval = block_bootstrap_rows(near, np.arange(len(near)), lambda rows: float(np.median(rows)), np.random.default_rng(SEED))
+    rng = np.random.default_rng(SEED)
+    interval = block_bootstrap_rows(near, np.arange(len(near)), lambda rows: float(np.median(rows)), rng)
     said = f"{PROTOCOL}; median over isolated matches of an object's median distance, clocks of the match"
     said += f"; {len(near)} of {len(median)} matches have a point between two fixes; bootstrap over matches"
     return [part.figure("gps_median_m", float(np.median(near)), interval, "m", said)]
