@@ -6,7 +6,7 @@ appearance. A group holds at most one node of a camera and at most one track. Gr
 contraction of mutually best pairs; then single nodes change groups while that raises the total.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -34,7 +34,6 @@ class AssociationOptions:
     label_confusion: float = 0.0001  # probability that one object is given labels of two families
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity above `appearance_neutral`
     appearance_neutral: float = 0.6  # cosine similarity that speaks neither for nor against
-    unite_odds: float = 2.0  # log-odds from which two tracks that no camera tells apart are one object
     max_moves: int = 8  # rounds of moving single nodes after the contraction
 
     def __post_init__(self) -> None:
@@ -46,14 +45,10 @@ class AssociationOptions:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """`group` (N,) numbers each point's object from 0; `track` (G,) is the row of its predicted track or -1.
-
-    `absorbed` are rows of tracks that turned out to be the same objects as older ones.
-    """
+    """`group` (N,) numbers each point's object from 0; `track` (G,) is the row of its predicted track or -1."""
 
     group: np.ndarray
     track: np.ndarray
-    absorbed: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
     def __len__(self) -> int:
         return len(self.track)
@@ -67,7 +62,6 @@ def associate(
     graph = _Graph(points, tracks, options or AssociationOptions())
     graph.contract()
     graph.move()
-    graph.unite()
     return _number(graph, len(points), len(tracks))
 
 
@@ -134,25 +128,6 @@ class _Graph:
             gain = self._gain(moving, target)
             if not self._apply_best(moving, target, gain):
                 return
-
-    def unite(self) -> None:
-        """Join clusters of two tracks whose points come from different cameras and lie together."""
-        has_track = self.member[:, -1] >= 0
-        seen = self.member[:, :-1] >= 0
-        both = has_track & seen.any(axis=1)
-        first, second = (self.cluster[ends] for ends in self.edges)
-        while len(first):
-            likely = (first != second) & both[first] & both[second]
-            likely[likely] = ~(seen[first[likely]] & seen[second[likely]]).any(axis=1)
-            first, second = first[likely], second[likely]
-            a, b = self.stats[first], self.stats[second]
-            odds = self._odds(a, b, _state(a), _state(b))
-            gains = odds > self.options.unite_odds
-            first, second, odds = first[gains], second[gains], odds[gains]
-            best = _mutually_best(first, second, odds, len(self.stats))
-            self._join(first[best], second[best])
-            seen = self.member[:, :-1] >= 0
-            first, second = self.cluster[first], self.cluster[second]
 
     def _gain(self, node: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Change of the total (M,) if each node went to its target, in exchange for the target's node, if any."""
@@ -347,12 +322,8 @@ def _number(graph: _Graph, n_points: int, n_tracks: int) -> Groups:
     cluster[graph.order] = graph.cluster
     used, group = np.unique(cluster[:n_points], return_inverse=True)
     track = np.full(len(used), -1, dtype=np.intp)
-    absorbed = []
     place = np.searchsorted(used, cluster[n_points:])
     for row, (where, own) in enumerate(zip(place.tolist(), cluster[n_points:].tolist(), strict=True)):
         if where < len(used) and used[where] == own:
-            if track[where] < 0:  # tracks are in the order of their birth: the oldest stays
-                track[where] = row
-            else:
-                absorbed.append(row)
-    return Groups(group, track, np.array(absorbed, dtype=np.intp))
+            track[where] = row
+    return Groups(group, track)

@@ -76,7 +76,6 @@ class Localizer:
         points = self.footprint.correct(projected)
         reporting = self._reporting(detections, time, cameras)
         groups = associate(points, predicted, options.association)
-        self.tracker.forget(predicted.track[groups.absorbed])
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, reporting, options.existence)
         self.footprint.learn(projected, groups)

@@ -108,11 +108,6 @@ class Tracker:
         self.time = time
         return self._table()
 
-    def forget(self, tracks: np.ndarray) -> None:
-        """Give up tracks (K,) by id, such as those that turned out to be the same object as another."""
-        if len(tracks):
-            self._filters = self._filters.take(~np.isin(self._filters.track, tracks))
-
     def update(self, objects: Objects, reporting: np.ndarray) -> Tracks:
         """The tracks after this window's `objects`, whose `track` says which one each belongs to.
 
