@@ -20,9 +20,10 @@ class UnknownNameError(InputError):
     """A name that is not in the dict or table that it was looked up in."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name that is not known, with the nearest known name or the whole list."""
-    names = sorted(known)
+def unknown_name(kind: str, name: str, known: Iterable[str], of: str = "") -> UnknownNameError:
+    """The error for a name of a `kind` (`of` what it would belong to), with the nearest known one or the whole list."""
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
-    return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
+    whose = f" of {of}" if of else ""
+    return UnknownNameError(f"unknown {kind} {name!r}{whose}; {hint}")

@@ -173,7 +173,7 @@ def test_a_recording_out_of_order_is_put_in_order_and_a_live_window_is_refused()
 
 
 def test_a_recording_of_none_of_the_sites_cameras_is_refused_with_the_nearest():
-    with pytest.raises(UnknownNameError, match="'gaet'; did you mean 'gate'"):
+    with pytest.raises(UnknownNameError, match="'gaet' of site 'yard'; did you mean 'gate'"):
         geoloc.localize(boxes(camera=np.full(8, "gaet")), yard())
 
 
@@ -263,7 +263,7 @@ BAD_FILES = {
     "NaN": (HEADER + ROW.replace("620", "nan"), r"NaN or infinite edge \(line 2\)"),
     "negative size": (HEADER + ROW.replace("620", "700"), r"no positive width and height \(line 2\)"),
     "outside": (HEADER + ROW.replace("620,330,660", "-90,330,-50"), r"wholly outside the image \(line 2\)"),
-    "unknown camera": (HEADER + ROW.replace("gate", "gaet"), r"'gaet'; did you mean 'gate'"),
+    "unknown camera": (HEADER + ROW.replace("gate", "gaet"), r"'gaet' of site 'yard'; did you mean 'gate'"),
     "truncated JSON": ('[{"image_id": "gate_1", "bbox": [1, 2, 3', r"boxes: JSON breaks at line 1.*truncated"),
     "truncated JSON line": ('{"time": 0, "camera": "gate", "box": [1', r"line is not whole JSON \(line 1\)"),
     "another kind": ('{"type": "FeatureCollection", "features": []}', "looks like GeoJSON"),

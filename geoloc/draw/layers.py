@@ -51,7 +51,7 @@ def drawable(tracks: Tracks, site_map: SiteMap) -> Tracks:
     """Rows with a finite time and position, by track and time; a level that the map lacks is refused."""
     for level in np.unique(tracks.level).tolist():
         if level not in site_map.level_index:
-            raise unknown_name("level of a track", level, site_map.level_index)
+            raise unknown_name("level", level, site_map.level_index, "a track")
     rows = np.flatnonzero(np.isfinite(tracks.time) & np.isfinite(tracks.xy).all(axis=1))
     return tracks.take(rows[np.lexsort((tracks.time[rows], tracks.track[rows]))])
 
@@ -69,7 +69,7 @@ def drawable_markers(markers: Markers, site_map: SiteMap) -> Markers:
     """Rows with a finite position; a level that the map lacks is refused."""
     for level in np.unique(markers.level).tolist():
         if level and level not in site_map.level_index:
-            raise unknown_name("level of a marker", level, site_map.level_index)
+            raise unknown_name("level", level, site_map.level_index, "a marker")
     return markers.take(np.isfinite(markers.xy).all(axis=1))
 
 

@@ -14,6 +14,6 @@ def shift_clocks(detections: Detections, shift_s: Mapping[str, float]) -> Detect
     time = detections.time.copy()
     for name, seconds in shift_s.items():
         if name not in known:
-            raise unknown_name("camera of the detections", name, known)
+            raise unknown_name("camera", name, known, "the detections")
         time[detections.camera == name] += seconds
     return detections.replace(time=time)

@@ -62,11 +62,12 @@ def _overlapping(detections: Detections, overlap: float) -> tuple[np.ndarray, np
     order = np.lexsort((detections.box[:, 3], frame))
     frame, box = frame[order], detections.box[order]
     # the lower edges of boxes that overlap by so much are nearly as one: partners are near in this order
-    slack = (1.0 - overlap) * (box[:, 3] - box[:, 1])
+    with np.errstate(invalid="ignore", over="ignore"):
+        slack = (1.0 - overlap) * (box[:, 3] - box[:, 1])
     pairs = []
     for k in range(1, len(order)):
         near = frame[k:] == frame[:-k]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             near &= box[k:, 3] - box[:-k, 3] <= np.maximum(slack[k:], slack[:-k])
         rows = np.flatnonzero(near)
         if not len(rows):

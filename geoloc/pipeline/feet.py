@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoloc.geometry.gaussian import is_covariance_2x2
 from geoloc.options import check_range
 from geoloc.scene.tables import Detections
 
@@ -61,7 +62,7 @@ def feet(
     score, time = _rows(detections.score, at), _rows(detections.time, at)
     tests = (
         ~((score >= 0) & (score <= 1)),
-        ~_is_covariance(cov),
+        ~is_covariance_2x2(cov.T.reshape(-1, 2, 2)),
         np.isnan(cov[0]),
         (no_foot[0] != no_foot[1]) | (no_cov[0] != no_cov[1:]).any(axis=0),
         _outside(box, pixel, image),
@@ -92,14 +93,6 @@ def _box_cov(box: np.ndarray, image: np.ndarray, options: ProjectionOptions) -> 
     cov[3] = np.where(along, options.cut_sigma, options.foot_sigma_along) * (box[3] - box[1])
     cov[::3] = cov[::3] ** 2 + options.foot_sigma_px**2
     return cov
-
-
-def _is_covariance(cov: np.ndarray) -> np.ndarray:
-    """As `is_covariance_2x2`, of (4, n)."""
-    xx, xy, yx, yy = cov
-    determinant = xx * yy - xy * yx
-    symmetric = np.abs(xy - yx) <= 1e-6 * (xx + yy)
-    return (determinant > 0) & (xx > 0) & (determinant < np.inf) & symmetric
 
 
 def _outside(box: np.ndarray, pixel: np.ndarray, image: np.ndarray) -> np.ndarray:

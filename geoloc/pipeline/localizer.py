@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geoloc.errors import InputError, unknown_name
+from geoloc.errors import InputError
 from geoloc.options import check_range
 from geoloc.pipeline.alignment import align_times
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
@@ -99,8 +99,7 @@ class Localizer:
             return self._heard >= time - self.options.heard_s
         reporting = np.zeros(len(self._heard), dtype=bool)
         for name in cameras:
-            if name not in self.site.camera_index:
-                raise unknown_name(f"camera of site {self.site.name!r}", name, self.site.camera_index)
+            self.site.camera(name)  # refuses one that the site lacks
             reporting[self.site.camera_index[name]] = True
         return reporting
 

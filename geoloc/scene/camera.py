@@ -39,7 +39,7 @@ class Camera:
         names = self.lens.parameter_names
         for parameter in self.freed:
             if parameter not in names:
-                raise unknown_name(f"lens parameter of camera {self.name!r}", parameter, names)
+                raise unknown_name("lens parameter", parameter, names, f"camera {self.name!r}")
         if not (np.isfinite(self.homography_sigma_px) and self.homography_sigma_px >= 0):
             sigma = self.homography_sigma_px
             raise InputError(f"camera {self.name!r}: homography_sigma_px {sigma} must be finite and >= 0")

@@ -32,7 +32,7 @@ def check_keys(what: str, found: Mapping[str, Any], required: Collection[str], o
     """Raise UnknownNameError for a key that is neither required nor optional, InputError for one missing."""
     for key in found:
         if key not in required and key not in optional:
-            raise unknown_name(f"key of {what}", key, [*required, *optional])
+            raise unknown_name("key", key, [*required, *optional], what)
     for key in required:
         if key not in found:
             raise InputError(f"{what} has no {key!r}; add it")

@@ -121,7 +121,7 @@ class _Feature:
         self.properties = {key: value for key, value in properties.items() if value is not None}
         self.kind = str(self.properties.get("kind", ""))
         if self.kind not in KINDS:
-            raise unknown_name(f"kind of feature {index}", self.kind, KINDS)
+            raise unknown_name("kind", self.kind, KINDS, f"feature {index}")
         name = self.properties.get("name", self.properties.get("level", ""))
         self.what = f"feature {index}, {self.kind} {name!r}"
         required, optional, self.types = KINDS[self.kind]

@@ -39,7 +39,7 @@ class Site:
     def camera(self, name: str) -> Camera:
         """The camera of this name; UnknownNameError with the nearest name otherwise."""
         if name not in self.camera_index:
-            raise unknown_name(f"camera of site {self.name!r}", name, self.camera_index)
+            raise unknown_name("camera", name, self.camera_index, f"site {self.name!r}")
         return self.cameras[self.camera_index[name]]
 
     def camera_rows(self, names: np.ndarray) -> np.ndarray:

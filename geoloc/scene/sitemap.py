@@ -159,7 +159,7 @@ class SiteMap:
         things: tuple[Place | Occluder, ...] = (*self.stalls, *self.zones, *self.occluders)
         for thing in things:
             if thing.level not in self.level_index:
-                raise unknown_name(f"level of {thing.name!r}", thing.level, self.level_index)
+                raise unknown_name("level", thing.level, self.level_index, repr(thing.name))
 
     @cached_property
     def level_index(self) -> dict[str, int]:

@@ -123,7 +123,7 @@ def _read_lens(what: str, value: object) -> Lens:
     jsonfile.check_keys(f"{what}: 'lens'", entry, ("model", "params"))
     model = jsonfile.text(f"{what}: 'model'", entry["model"])
     if model not in LENSES:
-        raise unknown_name(f"lens of {what}", model, LENSES)
+        raise unknown_name("lens", model, LENSES, what)
     params = jsonfile.mapping(f"{what}: 'params'", entry["params"])
     names = parameter_names(model, len(params))
     any_size = parameter_names(model, 18)  # one that is missing is named, not one that stands in its place
@@ -162,7 +162,7 @@ def _locate(name_or_path: str | Path, root: Path) -> tuple[Path, str]:
     if inside:
         raise InputError(f"{path} holds the sites {', '.join(inside)}; say which: load_site(name, root)")
     known = (file.stem for file in (root / "sitemaps").glob("*.geojson"))
-    raise unknown_name(f"site (below {root / 'sitemaps'})", str(name_or_path), known)
+    raise unknown_name("site", str(name_or_path), known, str(root / 'sitemaps'))
 
 
 def _map_path(root: Path, name: str) -> Path:

@@ -61,7 +61,7 @@ class Table:
         name = type(self).__name__
         for key in data:
             if key not in self.columns:
-                raise unknown_name(f"column of {name}", key, self.columns)
+                raise unknown_name("column", key, self.columns, name)
         n: int | None = None
         for key, column in self.columns.items():
             if key in data:
@@ -106,7 +106,7 @@ class Table:
         name, n = type(self).__name__, len(self)
         for key in data:
             if key not in self.columns:
-                raise unknown_name(f"column of {name}", key, self.columns)
+                raise unknown_name("column", key, self.columns, name)
         new = {key: self.columns[key].cast(name, key, value, n).view() for key, value in data.items()}
         return self._wrap({**dict(self), **new})
 

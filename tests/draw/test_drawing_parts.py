@@ -38,9 +38,9 @@ def test_rows_without_a_position_are_not_drawn():
 
 
 def test_unknown_levels_are_refused_by_name():
-    with pytest.raises(UnknownNameError, match="level of a track 'grond'; did you mean 'ground'"):
+    with pytest.raises(UnknownNameError, match="level 'grond' of a track; did you mean 'ground'"):
         drawable(line(1, [0, 1], "grond"), bare().site_map)
-    with pytest.raises(UnknownNameError, match="level of a marker"):
+    with pytest.raises(UnknownNameError, match="of a marker"):
         drawable_markers(Markers(name=["GPS"], xy=[[0, 0]], level=["roof"]), bare().site_map)
 
 

@@ -14,5 +14,5 @@ def test_only_the_named_cameras_are_shifted() -> None:
     assert after.time.tolist() == [0.0, 30.0, 31.0]
     assert before.time.tolist() == [0.0, 0.0, 1.0]
     assert after.replace(time=before.time) == before
-    with pytest.raises(UnknownNameError, match="camera of the detections"):
+    with pytest.raises(UnknownNameError, match="of the detections; known: a, b"):
         shift_clocks(before, {"c": 1.0})

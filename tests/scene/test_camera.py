@@ -114,7 +114,7 @@ def test_a_parameter_that_is_known_exactly_is_no_error():
     [
         ({"name": ""}, InputError, "needs a name"),
         ({"size": (0, 1080)}, InputError, "positive sizes"),
-        ({"freed": ("k1",)}, UnknownNameError, "unknown lens parameter of camera 'c' 'k1'"),
+        ({"freed": ("k1",)}, UnknownNameError, "unknown lens parameter 'k1' of camera 'c'"),
         ({"homography_sigma_px": -1.0}, InputError, "homography_sigma_px -1.0"),
     ],
 )
@@ -133,7 +133,7 @@ def test_two_cameras_of_one_name_are_refused_and_order_does_not_matter(garage):
     assert [own.name for own in backwards.cameras] == [own.name for own in garage.cameras]
     with pytest.raises(InputError, match="two cameras named 'east'"):
         replace(garage, cameras=(garage.camera("east"),) * 2)
-    with pytest.raises(UnknownNameError, match="'eats'; did you mean 'east'"):
+    with pytest.raises(UnknownNameError, match="'eats' of site 'garage'; did you mean 'east'"):
         garage.camera("eats")
     assert garage.camera_rows(np.array(["round", "nobody", "east"])).tolist() == [3, -1, 0]
     moved = garage.with_cameras([replace(garage.camera("east"), size=(10, 10))])

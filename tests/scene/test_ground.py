@@ -181,7 +181,7 @@ CROSSED = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
         (lambda: SiteMap(levels=(Level("a", (Surface(),)), Level("a", (Surface(),)))), "two levels named 'a'"),
         (
             lambda: SiteMap(stalls=(Place("s", "grond", box(0, 0, 1, 1)),)),
-            "level of 's' 'grond'; did you mean 'ground'",
+            "level 'grond' of 's'; did you mean 'ground'",
         ),
         (lambda: SiteMap().require_datum("GeoJSON of tracks"), "GeoJSON of tracks needs the site's datum"),
     ],

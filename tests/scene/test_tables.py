@@ -40,9 +40,9 @@ def test_columns_that_are_not_given_are_missing_not_zero():
 
 
 def test_an_unknown_column_is_refused_with_the_nearest():
-    with pytest.raises(UnknownNameError, match="column of Detections 'boxes'; did you mean 'box'"):
+    with pytest.raises(UnknownNameError, match="column 'boxes' of Detections; did you mean 'box'"):
         Detections(boxes=np.zeros((1, 4)))
-    with pytest.raises(UnknownNameError, match="'scores'; did you mean 'score'"):
+    with pytest.raises(UnknownNameError, match="'scores' of Detections; did you mean 'score'"):
         boxes().replace(scores=[1, 1, 1])
 
 
