@@ -45,7 +45,9 @@ def seen_by_draws(camera: Camera, points: np.ndarray, rng: np.random.Generator) 
     ids=["pinhole", "distorted", "distorted, centre", "fisheye"],
 )
 @pytest.mark.parametrize("together", [1, N], ids=["rows of many cameras", "rows of one camera"])
-def test_correlated_calibrations_are_honest(lens: Lens, freed: tuple[str, ...], together: int, rng: np.random.Generator):
+def test_correlated_calibrations_are_honest(
+    lens: Lens, freed: tuple[str, ...], together: int, rng: np.random.Generator
+) -> None:
     """Blocks of one camera and blocks of many take different ways through the same equations."""
     surface = Surface(plane=(0.05, -0.08, 0.3))
     cameras = [
