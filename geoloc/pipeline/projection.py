@@ -13,7 +13,7 @@ from geoloc.scene.tables import Detections, Dropped, GroundPoints
 
 __all__ = ["ProjectionOptions", "project_to_ground"]
 
-BLOCK = 8192  # rows that are worked on at once, so that their arrays stay in the cache
+BLOCK = 16384  # rows that are worked on at once, so that their arrays stay in the cache
 OWN_BLOCK = 1024  # rows of one camera from which on they have blocks of their own
 LOST, VAGUE, UNKNOWN = range(len(UNUSABLE), len(UNUSABLE) + 3)  # why a row has no point, after UNUSABLE
 

@@ -69,6 +69,13 @@ def test_two_against_two_is_refused(rng: np.random.Generator) -> None:
     assert (found.refusal != Refusal.NONE).mean() > 0.98
 
 
+def test_half_of_the_views_are_no_majority(rng: np.random.Generator) -> None:
+    cameras, points = ring(4), box_points(rng, 300)
+    pixels = see(cameras, points) + rng.normal(0, 0.5, (300, 4, 2))
+    pixels[:, 2:] = rng.uniform([0, 0], [1920, 1080], (300, 2, 2))  # they agree with nothing
+    assert triangulate(pixels, cameras, NOISE).refused() == {"DISAGREE": 300}
+
+
 def test_an_outlier_on_the_epipolar_line_is_ambiguous(rng: np.random.Generator) -> None:
     cameras, points = ring(3), box_points(rng, 200)
     pixels = see(cameras, points)
