@@ -85,7 +85,8 @@ def draw_meva() -> None:
     slot = meva_slots(folder)[-1]
     site, detections = read_meva(folder, slot, every_s=0.2)
     fixes = read_meva_gps(folder, slot)
-    detections, fixes = (table.take((table.time >= 120.0) & (table.time < 180.0)) for table in (detections, fixes))
+    detections = detections.take((detections.time >= 120.0) & (detections.time < 180.0))
+    fixes = fixes.take((fixes.time >= 120.0) & (fixes.time < 180.0))
     existence = ExistenceOptions(detection_probability=0.0)  # boxes exist only while an activity lasts
     tracks = offline(detections, site, LocalizerOptions(window_s=0.2, existence=existence))
     tracks = tracks.take(worst_sigma(tracks.position_cov) < 3.0)
