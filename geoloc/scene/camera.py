@@ -85,30 +85,33 @@ class Camera:
         rays_cam = self.lens.unproject(np.asarray(pixels, float).reshape(-1, 2))
         return rays_cam @ self.cam_from_world.rotation.as_matrix()
 
-    def level_xy(self, pixels: np.ndarray) -> np.ndarray:
-        """Points (N, 2) m under pixels (N, 2), of a camera that is known by its homography; NaN past the horizon.
+    @property
+    def ground_from_image(self) -> np.ndarray:
+        """From homogeneous pixels to its level (3, 3), of a camera known by its homography: w > 0 up to the horizon.
 
-        The ground is where the middle of the image's lower edge is: on that side of the horizon.
+        The ground is on the side of the horizon on which the middle of the image's lower edge is.
         """
         if not isinstance(self.lens, Homography):
             raise InputError(f"camera {self.name!r} has a pose, not a homography; unproject, and intersect the ground")
-        ground_from_pixel = np.linalg.inv(self.lens.matrix)
-        at = np.concatenate([np.asarray(pixels, float).reshape(-1, 2), self._bottom_px])
-        x, y, w = ground_from_pixel @ np.column_stack([at, np.ones(len(at))]).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            xy = np.stack([x / w, y / w], axis=-1)
-        xy[~(w * w[-1] > 0)] = np.nan
-        return xy[:-1]
+        inverse = np.linalg.inv(self.lens.matrix)
+        return inverse * np.sign(inverse[2] @ [*self._bottom_px, 1.0])
+
+    def level_xy(self, pixels: np.ndarray) -> np.ndarray:
+        """Points (N, 2) m under pixels (N, 2), of a camera known by its homography; NaN past the horizon."""
+        pixels = np.asarray(pixels, float).reshape(-1, 2)
+        x, y, w = self.ground_from_image @ np.column_stack([pixels, np.ones(len(pixels))]).T
+        scale = np.where(w > 0, w, np.nan)
+        return np.stack([x / scale, y / scale], axis=-1)
 
     @property
     def anchor_xy(self) -> np.ndarray:
         """Its place in plan (2,) m; known by a homography only, the ground at the bottom middle of its image."""
-        return self.level_xy(self._bottom_px)[0] if self.is_homography else self.centre_world[:2]
+        return self.level_xy(np.array(self._bottom_px))[0] if self.is_homography else self.centre_world[:2]
 
     @property
-    def _bottom_px(self) -> np.ndarray:
+    def _bottom_px(self) -> tuple[float, float]:
         width, height = self.size
-        return np.array([[(width - 1) / 2, height - 0.5]])
+        return (width - 1) / 2, height - 0.5
 
     def inside(self, pixels: np.ndarray) -> np.ndarray:
         """Which pixels (..., 2) lie on the image: (...) bool; (0, 0) is the top-left pixel's centre."""

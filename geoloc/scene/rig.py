@@ -48,7 +48,7 @@ def rig_of(site: Site) -> Rig:
     ground_from_image = np.full((3, 3, n), np.nan)
     for i, camera in enumerate(cameras):
         if camera.is_homography:
-            ground_from_image[:, :, i] = _ground_from_image(camera)
+            ground_from_image[:, :, i] = camera.ground_from_image
         else:
             rotation[:, :, i] = camera.cam_from_world.rotation.as_matrix()
             centre[i] = camera.centre_world
@@ -93,11 +93,3 @@ def _stack_cov(cameras: tuple[Camera, ...], members: list[int], freed: tuple[int
         at = np.r_[0:6, [6 + freed.index(j) for j in camera.freed_index.tolist()]].astype(int)
         stacked[at[:, None], at, i] = to_world @ camera.calib_cov @ to_world.T
     return stacked
-
-
-def _ground_from_image(camera: Camera) -> np.ndarray:
-    """Inverse of the homography, signed so that the ground's side of the horizon has a positive scale."""
-    inverse = np.linalg.inv(camera.lens.params.reshape(3, 3))
-    width, height = camera.size
-    # the ground lies on the side of the horizon on which the lower edge of the image lies
-    return inverse * np.sign(inverse[2] @ [0.5 * width, height, 1.0])
