@@ -116,7 +116,7 @@ class _Found:
         dropped = np.flatnonzero(self.why)
         # columns of frozen tables can be shared
         kept = np.flatnonzero(self.why == 0) if len(dropped) else slice(None)
-        points = GroundPoints(
+        points = GroundPoints.trusted(
             time=detections.time[kept],
             camera=detections.camera[kept],
             detection=detections.id[kept],

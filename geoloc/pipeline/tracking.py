@@ -210,20 +210,21 @@ class Tracker:
     def _table(self) -> Tracks:
         filters = self._filters
         state = np.where(filters.confirmed, np.where(filters.object < 0, "coasting", "confirmed"), "tentative")
-        return Tracks(
+        # copies: the filters live on, the table stays as it is
+        return Tracks.trusted(
             time=np.full(len(filters.track), self.time),
-            track=filters.track,
-            object=filters.object,
+            track=filters.track.copy(),
+            object=filters.object.copy(),
             level=self.site.site_map.level_names[filters.level],
-            xy=filters.state[:, :2],
-            z=filters.z,
-            velocity=filters.state[:, 2:4],
-            cov=filters.cov[:, :4, :4],
-            bias_cov=filters.bias_cov,
-            label=filters.label,
+            xy=filters.state[:, :2].copy(),
+            z=filters.z.copy(),
+            velocity=filters.state[:, 2:4].copy(),
+            cov=filters.cov[:, :4, :4].copy(),
+            bias_cov=filters.bias_cov.copy(),
+            label=filters.label.astype(np.str_),
             score=probability(filters.log_odds),
             state=state,
-            embedding=filters.embedding,
+            embedding=filters.embedding.copy(),
         )
 
 

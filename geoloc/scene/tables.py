@@ -125,6 +125,15 @@ class Table:
         return cls._wrap(merged)
 
     @classmethod
+    def trusted(cls, **arrays: np.ndarray) -> Self:
+        """A table around fresh arrays that are known to have the declared dtypes and shapes, unchecked.
+
+        For the engine's own stages, at every window; columns that are not given are missing.
+        """
+        n = len(next(iter(arrays.values())))
+        return cls._wrap({name: arrays[name] if name in arrays else c.filled(n) for name, c in cls.columns.items()})
+
+    @classmethod
     def _wrap(cls, arrays: dict[str, np.ndarray]) -> Self:
         """A table around arrays that are known to fit, without checking them again."""
         table = cls.__new__(cls)

@@ -132,3 +132,17 @@ def test_filtered_positions_are_honest_about_noise_alone(rng):
         errors.append(last.xy[0] - (start + velocity * times[-1])[0])
         covs.append(last.position_cov[0])
     assert_consistent(np.array(errors), np.array(covs))
+
+
+def test_tracks_of_a_past_window_stay_as_they_were(rng):
+    """The filters live on in place; what was handed out must not change with them."""
+    times = np.arange(0.0, 2.0, 0.1)
+    rows = walk(square(), np.array([[-3.0, 0.0], [3.0, 1.0]]), np.array([[1.0, 0.0], [-1.0, 0.0]]), times, rng)
+    localizer = Localizer(square())
+    for time in times[:10]:
+        then = localizer.step(rows.take(rows.time == time), float(time))
+    before = {name: column.copy() for name, column in then}
+    for time in times[10:]:
+        localizer.step(rows.take(rows.time == time), float(time))
+    for name, column in then:
+        assert np.array_equal(column, before[name]), name
