@@ -50,16 +50,16 @@ def feet(
     detections: Detections, at: np.ndarray | slice, image: np.ndarray, options: ProjectionOptions
 ) -> Feet:
     """Feet of the rows `at`, as given or else from the box's lower edge; `image` (2, n or 1) px is their size."""
-    box = _rows(detections.box, at).T.copy()
-    given = _rows(detections.foot, at).T.copy()
-    given_cov = _rows(detections.foot_cov, at).reshape(-1, 4).T.copy()
+    box = rows_of(detections.box, at).T.copy()
+    given = rows_of(detections.foot, at).T.copy()
+    given_cov = rows_of(detections.foot_cov, at).reshape(-1, 4).T.copy()
     no_foot, no_cov = np.isnan(given), np.isnan(given_cov)
     pixel, cov = given, given_cov
     if no_foot.any():
         pixel = np.where(no_foot, (0.5 * (box[0] + box[2]), box[3]), given)
     if no_cov.any():
         cov = np.where(no_cov, _box_cov(box, image, options), given_cov)
-    score, time = _rows(detections.score, at), _rows(detections.time, at)
+    score, time = rows_of(detections.score, at), rows_of(detections.time, at)
     tests = (
         ~((score >= 0) & (score <= 1)),
         ~is_covariance_2x2(cov.T.reshape(-1, 2, 2)),
@@ -79,8 +79,8 @@ def feet(
     return Feet(pixel, cov[[0, 1, 3]], unusable)
 
 
-def _rows(column: np.ndarray, at: np.ndarray | slice) -> np.ndarray:
-    """Rows of a column; `take` copies whole rows, several times faster than an index."""
+def rows_of(column: np.ndarray, at: np.ndarray | slice) -> np.ndarray:
+    """Rows of a column: a slice shares them, as frozen tables allow; `take` is several times faster than an index."""
     return column[at] if isinstance(at, slice) else column.take(at, axis=0)
 
 

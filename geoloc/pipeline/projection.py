@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from geoloc.pipeline.feet import UNUSABLE, Feet, ProjectionOptions, feet
+from geoloc.pipeline.feet import UNUSABLE, Feet, ProjectionOptions, feet, rows_of
 from geoloc.pipeline.ground_hits import FootHits, hits_of_homographies, hits_of_rays
 from geoloc.scene.lenses import Homography
 from geoloc.scene.rig import Rig, rig_of
@@ -114,21 +114,20 @@ class _Found:
     ) -> tuple[GroundPoints, Dropped]:
         """The rows that have a point, and the others with the reason."""
         dropped = np.flatnonzero(self.why)
-        # columns of frozen tables can be shared
         kept = np.flatnonzero(self.why == 0) if len(dropped) else slice(None)
         points = GroundPoints.trusted(
-            time=detections.time[kept],
-            camera=detections.camera[kept],
-            detection=detections.id[kept],
-            level=site.site_map.level_names[self.level[kept]],
-            xy=self.xy[kept],
-            z=self.z[kept],
-            cov=self.cov[kept].reshape(-1, 2, 2),
-            bias_cov=self.bias_cov[kept].reshape(-1, 2, 2),
-            away=self.away[kept],
-            label=detections.label[kept],
-            score=detections.score[kept],
-            embedding=detections.embedding[kept],
+            time=rows_of(detections.time, kept),
+            camera=rows_of(detections.camera, kept),
+            detection=rows_of(detections.id, kept),
+            level=site.site_map.level_names.take(rows_of(self.level, kept)),
+            xy=rows_of(self.xy, kept),
+            z=rows_of(self.z, kept),
+            cov=rows_of(self.cov, kept).reshape(-1, 2, 2),
+            bias_cov=rows_of(self.bias_cov, kept).reshape(-1, 2, 2),
+            away=rows_of(self.away, kept),
+            label=rows_of(detections.label, kept),
+            score=rows_of(detections.score, kept),
+            embedding=rows_of(detections.embedding, kept),
         )
         return points, Dropped(detection=detections.id[dropped], reason=self._reasons(dropped, detections, options))
 

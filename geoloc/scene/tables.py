@@ -98,8 +98,13 @@ class Table:
     def take(self, rows: np.ndarray) -> Self:
         """The rows that an index or a boolean mask selects, in that order."""
         rows = np.asarray(rows)
-        rows = rows if rows.dtype == bool else rows.astype(np.intp, copy=False)
-        return self._wrap({name: array[rows] for name, array in self})
+        if rows.dtype == bool:
+            if len(rows) != len(self):
+                raise InputError(f"{type(self).__name__}.take: a mask of {len(rows)} for {len(self)} rows")
+            rows = np.flatnonzero(rows)
+        rows = rows.astype(np.intp, copy=False)
+        # `take` copies whole rows, several times faster than an index
+        return self._wrap({name: array.take(rows, axis=0) for name, array in self})
 
     def replace(self, **data: Any) -> Self:
         """A copy with some columns replaced; the others are shared."""
