@@ -18,7 +18,8 @@ from pathlib import Path
 from recordings import RECORDINGS
 
 from geoloc.errors import GeolocError
-from geoloc.evaluation.report import Figure, to_json, to_table
+from geoloc.evaluation.report import Figure
+from geoloc.evaluation.report_text import to_json, to_table
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -18,7 +18,8 @@ from accuracy import measure as measure_accuracy
 from benchmarks import BENCHMARKS
 from recordings import RECORDINGS
 
-from geoloc.evaluation.report import Figure, format_value
+from geoloc.evaluation.report import Figure
+from geoloc.evaluation.report_text import format_value
 from geoloc.files import write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "BENCHMARKS.md"

@@ -1,14 +1,13 @@
-"""Figures of an evaluation, each with its interval and protocol: as a table to read and as JSON."""
+"""What an evaluation found: figures with interval and protocol, what could not be said and why, curves, moments."""
 
-import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.evaluation.text_table import aligned
 
-HEADER = ("recording", "part", "figure", "value", "95 % interval", "unit", "how")
+NO_INTERVAL = (math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -36,35 +35,101 @@ class Figure:
             )
 
 
-def to_json(figures: Iterable[Figure]) -> str:
-    """A list of objects with the fields of Figure; an absent bound is null."""
-    rows = [asdict(figure) for figure in figures]
-    for row in rows:
-        row |= {bound: None for bound in ("low", "high") if math.isnan(row[bound])}
-    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False)
+@dataclass(frozen=True)
+class Absent:
+    """A figure that the data cannot support, and why."""
+
+    part: str
+    figure: str
+    reason: str
 
 
-def to_table(figures: Sequence[Figure]) -> str:
-    """The figures as aligned lines under a header, for a terminal; protocols follow as numbered notes."""
-    protocols = list(dict.fromkeys(figure.protocol for figure in figures))
-    rows = [_cells(figure, f"[{protocols.index(figure.protocol) + 1}]") for figure in figures]
-    notes = [f"[{i}] {protocol}" for i, protocol in enumerate(protocols, 1)]
-    return "\n".join([aligned(HEADER, rows), *([""] if notes else []), *notes])
+@dataclass(frozen=True)
+class Difference:
+    """A figure of this run minus that of the `against` run on the same blocks, and whether chance explains it.
+
+    `low` and `high` bound the difference's 95 % interval; `p_value` is two-sided.
+    """
+
+    part: str
+    figure: str
+    value: float
+    against: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    unit: str
+    protocol: str
 
 
-def format_value(value: float) -> str:
-    """Four significant digits, never an exponent for what people read as a plain number."""
-    if not math.isfinite(value):
-        return ""
-    if value == 0 or value == int(value):
-        return f"{value:.0f}"
-    digits = max(0, 3 - math.floor(math.log10(abs(value))))
-    return f"{value:.{min(digits, 6)}f}"
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of a chart: `y` (N,) over `x` (N,), with a band `low` to `high` (N,), of zero length where none."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray = field(default_factory=lambda: np.empty(0))
+    high: np.ndarray = field(default_factory=lambda: np.empty(0))
+    reference: bool = False  # what would be ideal or expected, drawn thin
 
 
-def _cells(figure: Figure, note: str) -> tuple[str, ...]:
-    low, high = format_value(figure.low), format_value(figure.high)
-    interval = f"{low} to {high}" if low and high else ""
-    value = format_value(figure.value)
-    return figure.recording, figure.part, figure.figure, value, interval, figure.unit, note
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """Lines over one pair of axes; `note` says in a sentence how to read it."""
 
+    title: str
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorMap:
+    """Where on one level of the map how large errors were made: positions `xy` (N, 2) m, `error` (N,) m."""
+
+    level: str
+    xy: np.ndarray
+    error: np.ndarray
+    missed: np.ndarray  # (M, 2) m, true positions that nothing was at
+    false: np.ndarray  # (K, 2) m, positions that no truth was at
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A stretch of time that went badly: its start and end in s of the recording, its cost, and what happened."""
+
+    part: str
+    start: float
+    end: float
+    cost: float
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One evaluation. `family` is tracking, localization, retrieval, uncertainty or robustness."""
+
+    title: str
+    family: str
+    figures: tuple[Figure, ...]
+    absent: tuple[Absent, ...] = ()
+    warnings: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    error_maps: tuple[ErrorMap, ...] = ()
+    moments: tuple[Moment, ...] = ()
+
+    def figure(self, name: str, part: str = "") -> Figure:
+        """The figure of that name (of that part, where several have it); InputError with the reason if absent."""
+        found = [f for f in self.figures if f.figure == name and part in ("", f.part)]
+        if found:
+            return found[0]
+        reasons = [a.reason for a in self.absent if a.figure == name and part in ("", a.part)]
+        raise InputError(f"{self.title}: no figure {name!r}: {reasons[0] if reasons else 'it was not evaluated'}")
+
+    def warned(self, *texts: str) -> "Report":
+        """The report with more warnings before its own."""
+        return replace(self, warnings=(*texts, *self.warnings))

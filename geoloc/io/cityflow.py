@@ -15,7 +15,7 @@ from geoloc.io.calibration_forms import CameraOptions, parse_latlon_homography, 
 from geoloc.io.homographies import apply_homography, invert
 from geoloc.io.recording_forms import CITYFLOW_EDGE_SHIFT as EDGE_SHIFT
 from geoloc.io.recording_forms import CITYFLOW_FPS as FPS
-from geoloc.io.truth import BoxTruth
+from geoloc.io.truth import BoxTracks
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap, Surface
 from geoloc.scene.tables import Detections
@@ -40,13 +40,13 @@ def read_cityflow(folder: Path | str, source: str = "gt") -> tuple[Site, Detecti
     return read_cityflow_site(folder), found.take(_has_area(rows))
 
 
-def read_cityflow_truth(folder: Path | str) -> BoxTruth:
+def read_cityflow_truth(folder: Path | str) -> BoxTracks:
     """True boxes with identities that the cameras share."""
     rows = _box_rows(Path(folder), "gt")
     return rows.take(_has_area(rows))
 
 
-def read_cityflow_tracks(folder: Path | str) -> BoxTruth:
+def read_cityflow_tracks(folder: Path | str) -> BoxTracks:
     """Boxes of the published system with its own identities, one camera's apart from another's."""
     rows = _box_rows(Path(folder), "tracks")
     return rows.take(_has_area(rows))
@@ -93,7 +93,7 @@ def _image_size(folder: Path, name: str) -> tuple[int, int]:
     return int(np.ceil(right)), int(np.ceil(bottom))
 
 
-def _box_rows(folder: Path, source: str) -> BoxTruth:
+def _box_rows(folder: Path, source: str) -> BoxTracks:
     if source == "gt":
         tables = [read_numbers(file, 7) for file in find_files(folder, "gt/*.txt*", "true boxes")]
     elif source == "tracks":
@@ -105,7 +105,7 @@ def _box_rows(folder: Path, source: str) -> BoxTruth:
     frame = rows[:, 2].astype(int)
     camera = np.array([f"c{int(number):03d}" for number in rows[:, 0]], dtype=str)
     corners = rows[:, 3:5] + EDGE_SHIFT
-    return BoxTruth(
+    return BoxTracks(
         time=_starts(folder, camera) + (frame - FIRST_FRAME) / FPS,
         camera=camera,
         frame=frame,
@@ -114,7 +114,7 @@ def _box_rows(folder: Path, source: str) -> BoxTruth:
     )
 
 
-def _has_area(rows: BoxTruth) -> np.ndarray:
+def _has_area(rows: BoxTracks) -> np.ndarray:
     return np.asarray((rows.box[:, 2:] > rows.box[:, :2]).all(axis=1))
 
 

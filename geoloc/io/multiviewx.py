@@ -19,7 +19,7 @@ from scipy.spatial.transform import RigidTransform
 from geoloc.errors import InputError
 from geoloc.files import find_files, read_json
 from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
-from geoloc.io.truth import BoxTruth, GroundTruth
+from geoloc.io.truth import BoxTracks, GroundTruth
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Place, SiteMap, Surface
@@ -82,11 +82,11 @@ def read_multiviewx_truth(folder: Path | str) -> GroundTruth:
     return GroundTruth(time=found.time, id=found.person, xy=found.xy)
 
 
-def read_multiviewx_box_truth(folder: Path | str) -> BoxTruth:
+def read_multiviewx_box_truth(folder: Path | str) -> BoxTracks:
     """Boxes with the identity of their person, in the order of `read_multiviewx_boxes`."""
     found = read_annotations(folder)
     time = found.time[found.owner]
-    return BoxTruth(
+    return BoxTracks(
         time=time,
         camera=np.char.add("C", (found.view + 1).astype(str)),
         frame=np.rint(time * FRAMES_PER_SECOND).astype(int),

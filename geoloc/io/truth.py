@@ -1,4 +1,4 @@
-"""What a recording's annotators knew, for evaluation only: the engine never sees these tables."""
+"""Identities over time as annotators or other systems state them: for evaluation, the engine never sees them."""
 
 from typing import ClassVar
 
@@ -20,8 +20,8 @@ class GroundTruth(Table):
     }
 
 
-class BoxTruth(Table):
-    """True boxes of a camera with the identity of the object, in the pixels of `Detections.box`."""
+class BoxTracks(Table):
+    """Boxes with the identity of the object, the same in all cameras, in the pixels of `Detections.box`."""
 
     time: np.ndarray
     camera: np.ndarray

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from geoloc.errors import InputError
-from geoloc.evaluation.report import Figure, format_value, to_json, to_table
+from geoloc.evaluation.report import Figure
+from geoloc.evaluation.report_text import format_value, to_json, to_table
 
 MODA = Figure("plaza", "frames 0 to 95", "moda", 93.25, 90.0, 95.125, "%", "0.5 m on the ground")
 

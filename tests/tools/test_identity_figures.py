@@ -19,20 +19,20 @@ from recordings.identity import (
 )
 
 from geoloc.io.cityflow import read_cityflow_tracks, read_cityflow_truth
-from geoloc.io.truth import BoxTruth
+from geoloc.io.truth import BoxTracks
 from geoloc.metrics.identity_pairs import pairs_of_tracks
 from geoloc.scene.tables import Detections, GroundPoints, Tracks
 
 PART = Part("crossing", "all", 1.0)
 
 
-def two_cars() -> tuple[BoxTruth, Detections]:
+def two_cars() -> tuple[BoxTracks, Detections]:
     time, camera = np.repeat(np.arange(10) / 10, 4), np.tile(["a", "a", "b", "b"], 10)
     left = np.tile([0.0, 300.0, 0.0, 300.0], 10)
     box = np.stack([left, 0 * left, left + 100, 0 * left + 80], axis=1)
     frame, identity = np.repeat(np.arange(10), 4), np.tile([1, 2, 1, 2], 10)
     detections = Detections(id=7 + np.arange(40), time=time, camera=camera, box=box)
-    return BoxTruth(time=time, camera=camera, frame=frame, id=identity, box=box), detections
+    return BoxTracks(time=time, camera=camera, frame=frame, id=identity, box=box), detections
 
 
 def test_boxes_find_their_track_through_points_and_objects() -> None:

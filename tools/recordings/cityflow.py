@@ -8,7 +8,7 @@ import numpy as np
 
 from geoloc.evaluation.report import Figure
 from geoloc.io.cityflow import read_cityflow, read_cityflow_tracks, read_cityflow_truth
-from geoloc.io.truth import BoxTruth
+from geoloc.io.truth import BoxTracks
 from geoloc.metrics.bootstrap import block_bootstrap_rows, time_blocks
 from geoloc.metrics.fixes import distance_to_fixes
 from geoloc.metrics.matching import Sightings, camera_frames, pair_boxes
@@ -48,7 +48,7 @@ def run(folder: Path) -> list[Figure]:
 
 
 def _published_figures(
-    part: Part, folder: Path, site: Site, truth: BoxTruth, options: LocalizerOptions
+    part: Part, folder: Path, site: Site, truth: BoxTracks, options: LocalizerOptions
 ) -> list[Figure]:
     _, boxes = read_cityflow(folder, "tracks")
     online = run_online(boxes, site, options)
@@ -63,14 +63,14 @@ def _published_figures(
     return figures
 
 
-def single_camera_idf1(truth: BoxTruth, result: BoxTruth) -> float:
+def single_camera_idf1(truth: BoxTracks, result: BoxTracks) -> float:
     """IDF1 at IoU 0.5 of boxes with identities, 0 to 1."""
     frames = camera_frames((truth.camera, truth.frame), (result.camera, result.frame))
     pairs = pair_boxes(Sightings(frames[0], truth.id, truth.box), Sightings(frames[1], result.id, result.box))
     return score_identity(pairs, IOU).idf1
 
 
-def _cross_camera_figures(part: Part, truth: BoxTruth, detections: Detections, points: GroundPoints) -> list[Figure]:
+def _cross_camera_figures(part: Part, truth: BoxTracks, detections: Detections, points: GroundPoints) -> list[Figure]:
     """Median and 90th percentile of the distance between two cameras' points of one car."""
     time, distance = cross_camera_distances(truth.id[np.searchsorted(detections.id, points.detection)], points)
     if not len(distance):

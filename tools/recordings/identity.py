@@ -3,7 +3,7 @@
 import numpy as np
 
 from geoloc.evaluation.report import Figure
-from geoloc.io.truth import BoxTruth
+from geoloc.io.truth import BoxTracks
 from geoloc.metrics.bootstrap import block_bootstrap, pool, time_blocks
 from geoloc.metrics.detection import ratio
 from geoloc.metrics.identity_pairs import Sighted
@@ -23,7 +23,7 @@ def track_of_detections(detections: Detections, points: GroundPoints, tracks: Tr
 
 
 def multi_camera_identity(
-    truth: BoxTruth, detections: Detections, track: np.ndarray
+    truth: BoxTracks, detections: Detections, track: np.ndarray
 ) -> tuple[IdentityScores, np.ndarray]:
     """IDF1 over all cameras, ids compared across them, at IoU 0.5, and the time (F,) s of each of its frames.
 
@@ -41,7 +41,7 @@ def multi_camera_identity(
 
 
 def multi_camera_figure(
-    part: Part, name: str, truth: BoxTruth, detections: Detections, track: np.ndarray, protocol: str
+    part: Part, name: str, truth: BoxTracks, detections: Detections, track: np.ndarray, protocol: str
 ) -> Figure:
     """Multi-camera IDF1, 0 to 1, with its block interval under the one global pairing of identities."""
     scores, time = multi_camera_identity(truth, detections, track)
