@@ -7,13 +7,24 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.evaluation.report import NO_INTERVAL, Difference, Figure
-from geoloc.metrics.bootstrap import pool
 
 SEED = 1
 DRAWS = 1000
 FEWEST_BLOCKS = 2
 
 Resampled = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The block (N,) int of each of N rows, of `n` blocks in all; some may be without a row."""
+
+    block: np.ndarray
+    n: int
+
+    def take(self, rows: np.ndarray) -> "Blocks":
+        """The same blocks for other rows, given as indices into these."""
+        return Blocks(self.block[rows], self.n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,36 +57,36 @@ def of_counts(
     unit: str,
     protocol: str,
     counts: np.ndarray,
-    block: np.ndarray,
+    blocks: Blocks,
     formula: Callable[[np.ndarray], np.ndarray],
     scale: float = 1.0,
 ) -> Measure:
-    """A formula of summed counts: `counts` (F, K) of frames, their `block` (F,) int; (..., K) -> (...)."""
-    pooled = pool(counts, block)
+    """A formula of summed counts: `counts` (N, K) of rows that lie in `blocks`; formula (..., K) -> (...)."""
+    pooled = np.zeros((blocks.n, counts.shape[1]))
+    np.add.at(pooled, blocks.block, counts)
     value = scale * float(formula(pooled.sum(axis=0)))
     return Measure(name, value, unit, protocol, len(pooled), lambda drawn: scale * formula(drawn @ pooled))
 
 
-def of_mean(name: str, unit: str, protocol: str, values: np.ndarray, block: np.ndarray) -> Measure:
-    """The mean of `values` (N,) with their `block` (N,) int."""
+def of_mean(name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blocks) -> Measure:
+    """The mean of `values` (N,) of rows that lie in `blocks`."""
     _refuse_none(name, values)
     counts = np.stack([values, np.ones(len(values))], axis=1)
-    return of_counts(name, unit, protocol, counts, block, lambda n: n[..., 0] / np.maximum(n[..., 1], 1e-300))
+    return of_counts(name, unit, protocol, counts, blocks, lambda n: n[..., 0] / np.maximum(n[..., 1], 1e-300))
 
 
 def of_quantile(
-    name: str, unit: str, protocol: str, values: np.ndarray, block: np.ndarray, share: float = 0.5
+    name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blocks, share: float = 0.5
 ) -> Measure:
-    """A quantile of `values` (N,) with their `block` (N,) int; the median by default."""
+    """A quantile of `values` (N,) of rows that lie in `blocks`; the median by default."""
     _refuse_none(name, values)
     order = np.argsort(values, kind="stable")
-    ordered, owner = np.asarray(values)[order], np.asarray(block)[order]
-    n_blocks = int(owner.max()) + 1
+    ordered, owner = np.asarray(values)[order], blocks.block[order]
 
     def resampled(drawn: np.ndarray) -> np.ndarray:
         return np.array([_weighted_quantile(ordered, times[owner], share) for times in drawn])
 
-    return Measure(name, float(np.quantile(values, share)), unit, protocol, n_blocks, resampled)
+    return Measure(name, float(np.quantile(values, share)), unit, protocol, blocks.n, resampled)
 
 
 def difference(ours: Measure, other: Measure, part: str) -> Difference:

@@ -28,10 +28,12 @@ class BoxTracks(Table):
     frame: np.ndarray
     id: np.ndarray
     box: np.ndarray
+    state: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "time": Column(float, unit="s"),
         "camera": Column(str),
         "frame": Column(int),  # the recording's own number
         "id": Column(int),
         "box": Column(float, (4,), "px"),
+        "state": Column(str),  # "ignored": a truth that is neither to be found nor wrong when found
     }

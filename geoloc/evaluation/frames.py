@@ -1,0 +1,104 @@
+"""Truth and result brought onto the same frames, or a refusal that says why they have none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoloc.errors import InputError
+
+SAME_TIME = 1e-3  # s; times nearer than this are one frame
+SAME_RATE = 0.05  # relative difference up to which two frame rates are one
+MOST_EMPTY = 1000  # frames for each that has a row, beyond which the times are no recording but several
+REGULAR = 0.1  # of a period: how far frames may lie off an even clock to be taken as even
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of a recording by their `time` (F,) s, ascending; `even` if they tick without gaps.
+
+    A recording with one frame has no `period` (NaN).
+    """
+
+    time: np.ndarray
+    period: float
+    even: bool
+
+    @property
+    def rate(self) -> str:
+        """Frames a second, for a protocol."""
+        return f"{1.0 / self.period:.4g} frames/s" if np.isfinite(self.period) else "one frame"
+
+    def nearest(self, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The frame (N,) nearest to each time (N,) s, and how far from it the time lies (N,) s."""
+        at = np.clip(np.searchsorted(self.time, time), 1, max(len(self.time) - 1, 1))
+        left, right = self.time[at - 1], self.time[np.minimum(at, len(self.time) - 1)]
+        frame = np.where(time - left <= right - time, at - 1, np.minimum(at, len(self.time) - 1))
+        return frame, time - self.time[frame]
+
+
+def frames_of(time: np.ndarray) -> Frames:
+    """The frames that rows with times (N,) s stand on; frames without a row between them are counted too.
+
+    Where all gaps are whole multiples of the usual one, the clock is even and its empty frames exist: a false
+    alarm there is one.
+    """
+    times = np.unique(np.asarray(time, float))
+    times = times[np.append(True, np.diff(times) > SAME_TIME)] if len(times) else times
+    if len(times) < 2:
+        return Frames(times, float("nan"), True)
+    gaps = np.diff(times)
+    period = float(np.median(gaps))
+    steps = np.rint((times - times[0]) / period)
+    if (np.abs(times - times[0] - steps * period) > REGULAR * period).any():
+        # a median of rounded times drifts off over hours: let all of them say how long a period is
+        period = float((times[-1] - times[0]) / max(np.rint(gaps / period).sum(), 1.0))
+        steps = np.rint((times - times[0]) / period)
+    even = bool((np.abs(times - times[0] - steps * period) <= REGULAR * period).all())
+    if even and steps[-1] <= MOST_EMPTY * len(times):
+        every = times[0] + period * np.arange(int(steps[-1]) + 1)
+        every[steps.astype(int)] = times
+        return Frames(every, period, True)
+    return Frames(times, period, False)
+
+
+def place_on_frames(
+    frames: Frames, time: np.ndarray, row_id: np.ndarray, resample: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows (K,) of a result with times (N,) s are scored, and the frame (K,) of each.
+
+    A row belongs to the frame of the truth that is nearest, at most half a period away; of several rows of one
+    id (N,) there, the nearest in time. Refused: times that share nothing with the truth's, and another frame
+    rate unless `resample` says that dropping rows is meant.
+    """
+    if not len(time):
+        return np.empty(0, dtype=int), np.empty(0, dtype=int)
+    _refuse_apart(frames, time)
+    if not resample:
+        _refuse_other_rate(frames, time)
+    frame, off = frames.nearest(time)
+    half = 0.5 * frames.period if np.isfinite(frames.period) else SAME_TIME
+    rows = np.flatnonzero(np.abs(off) <= half * (1 + 1e-9))
+    rows = rows[np.lexsort((np.abs(off[rows]), row_id[rows], frame[rows]))]
+    again = (np.diff(frame[rows]) == 0) & (np.diff(row_id[rows]) == 0)
+    rows = np.sort(rows[np.append(True, ~again)]) if len(rows) else rows
+    return rows, frame[rows]
+
+
+def _refuse_apart(frames: Frames, time: np.ndarray) -> None:
+    first, last = frames.time[0], frames.time[-1]
+    if time.max() < first - SAME_TIME or time.min() > last + SAME_TIME:
+        raise InputError(
+            f"truth is from {first:.3f} to {last:.3f} s, the result from {time.min():.3f} to {time.max():.3f} s: they "
+            "share no time. Does one count from the recording's start, the other from 1970? Shift one of them"
+        )
+
+
+def _refuse_other_rate(frames: Frames, time: np.ndarray) -> None:
+    own = frames_of(time)
+    if not (np.isfinite(own.period) and np.isfinite(frames.period)):
+        return
+    if abs(own.period / frames.period - 1.0) > SAME_RATE:
+        raise InputError(
+            f"truth has {frames.rate}, the result {own.rate}: figures of other frame rates do not compare. Give both "
+            "at one rate, or say resample: then the result's rows nearest to the truth's frames are scored alone"
+        )
