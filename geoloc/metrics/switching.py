@@ -33,24 +33,30 @@ def assign_with_switching(
     `rows`, `cols`, `steps` int and `gain` > 0 each come once; pairs gain nothing at steps without an edge.
     Pairs that are joined by no row or column are solved apart. GeometryError if HiGHS finds no optimum.
     """
-    row_names, row = np.unique(rows, return_inverse=True)
-    col_names, col = np.unique(cols, return_inverse=True)
-    n = len(row_names)
-    graph = coo_array((np.ones(len(row)), (row, n + col)), shape=(n + len(col_names),) * 2)
-    label = connected_components(graph, directed=False)[1][row]
-    order = np.argsort(label, kind="stable")
+    width = int(cols.max(initial=0)) + 1
     weight, changes, whole = np.ones(len(gain)), np.zeros(n_steps), True
-    for edges in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
-        names, pair = np.unique(row[edges] * len(col_names) + col[edges], return_inverse=True)
-        if len(names) < 2:
+    for edges in _together(rows, cols):
+        names, pair = np.unique(rows[edges] * width + cols[edges], return_inverse=True)
+        if len(names) == 1:
             continue  # nobody else wants either: together for good
         table = np.zeros((len(names), n_steps))
         table[pair, steps[edges]] = gain[edges]
-        chosen = _solve(names // len(col_names), names % len(col_names), table, switch)
+        chosen = _solve(names // width, names % width, table, switch)
         weight[edges] = chosen[pair, steps[edges]]
-        whole &= bool(np.isin(chosen, (0.0, 1.0)).all())
         changes[1:] += np.abs(np.diff(chosen, axis=1)).sum(axis=0)
+        whole &= bool(np.isin(chosen, (0.0, 1.0)).all())
     return SwitchingPlan(weight, changes, whole)
+
+
+def _together(rows: np.ndarray, cols: np.ndarray) -> list[np.ndarray]:
+    """The edges (indices) grouped by connected component of the graph of rows and columns."""
+    if not len(rows):
+        return []
+    n, m = int(rows.max()) + 1, int(cols.max()) + 1
+    graph = coo_array((np.ones(len(rows)), (rows, n + cols)), shape=(n + m, n + m))
+    label = connected_components(graph, directed=False)[1][rows]
+    order = np.argsort(label, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 
 
 def _solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray, switch: float) -> np.ndarray:
