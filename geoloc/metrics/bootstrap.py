@@ -1,4 +1,7 @@
-"""Intervals of pooled figures by resampling blocks: errors of neighbouring frames depend on each other."""
+"""Intervals of pooled figures by resampling blocks: errors of neighbouring frames depend on each other.
+
+Blocks are stretches of time or whole sequences (Künsch 1989: resample stretches, not the dependent rows in them).
+"""
 
 from collections.abc import Callable
 
@@ -17,6 +20,20 @@ def time_blocks(time: np.ndarray, length_s: float) -> np.ndarray:
     # a hair of slack: 0.1 s steps of a clock in seconds must not fall out of their block by rounding
     number = np.floor((time - time.min()) / length_s + 1e-6).astype(int)
     return np.unique(number, return_inverse=True)[1]
+
+
+def sequence_blocks(sequence: np.ndarray, time: np.ndarray, length_s: float) -> np.ndarray:
+    """As `time_blocks`, in each `sequence` (N,) by itself: no block holds rows of two sequences."""
+    names, which = np.unique(np.asarray(sequence), return_inverse=True)
+    time = np.asarray(time, float)
+    if which.shape != time.shape:
+        raise InputError(f"sequence_blocks: sequences {which.shape} and times {time.shape}; give (N,) each")
+    block, n_blocks = np.zeros(len(time), dtype=int), 0
+    for k in range(len(names)):
+        rows = which == k
+        block[rows] = n_blocks + time_blocks(time[rows], length_s)
+        n_blocks = int(block[rows].max()) + 1
+    return block
 
 
 def pool(counts: np.ndarray, block: np.ndarray) -> np.ndarray:

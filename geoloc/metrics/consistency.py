@@ -1,4 +1,4 @@
-"""Whether covariances tell the truth about errors: NEES and its interval, coverage of ellipses."""
+"""Whether covariances tell the truth about errors: NEES, NIS and their interval, coverage of ellipses."""
 
 from dataclasses import dataclass
 
@@ -45,11 +45,32 @@ def nees(errors: np.ndarray, covs: np.ndarray) -> np.ndarray:
     return np.einsum("ni,ni->n", errors, np.linalg.solve(covs, errors[:, :, None])[:, :, 0])
 
 
+def nis(innovations: np.ndarray, covs: np.ndarray) -> np.ndarray:
+    """Normalized innovation squared of innovations (N, d) with their covariances S (N, d, d): (N,), d expected.
+
+    An innovation is a measurement less what the filter expected of it, so no truth is needed; `consistency` of the
+    values judges them as it does NEES (Bar-Shalom, Li and Kirubarajan 2001, sec. 5.4.2).
+    """
+    return nees(innovations, covs)
+
+
+def require_values(values: np.ndarray, dof: int, what: str) -> np.ndarray:
+    """NEES `values` (N,) as an array; InputError, naming `what`, if there are none or some are no such values."""
+    values = np.asarray(values, float)
+    if values.ndim != 1 or dof < 1:
+        raise InputError(f"{what}: values {values.shape} of {dof} dimensions; give (N,) and at least 1")
+    if not len(values):
+        raise InputError(f"{what}: no errors were given; nothing was matched with the truth")
+    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    if len(bad):
+        raise InputError(f"{what}: row {bad[0]} is {values[bad[0]]}, no squared error; drop the {len(bad)} such rows")
+    return values
+
+
 def consistency(values: np.ndarray, dof: int, probability: float = 0.999) -> Consistency:
     """Mean of NEES `values` (N,) beside its interval under honest covariances of `dof` dimensions."""
+    values = require_values(values, dof, "consistency")
     n = len(values)
-    if not n:
-        raise InputError("consistency: no errors were given; nothing was matched with the truth")
     tail = 0.5 * (1.0 - probability)
     low, high = chi2.ppf([tail, 1.0 - tail], n * dof) / n
     return Consistency(n, dof, float(np.mean(values)), float(low), float(high), probability)
@@ -68,6 +89,5 @@ def consistency_by_group(
 
 def coverage(values: np.ndarray, dof: int, probability: float) -> float:
     """Share of the NEES `values` (N,) inside the ellipse that should hold `probability` of them."""
-    if not len(values):
-        raise InputError("coverage: no errors were given; nothing was matched with the truth")
-    return float(np.mean(np.asarray(values) <= chi2.ppf(probability, dof)))
+    values = require_values(values, dof, "coverage")
+    return float(np.mean(values <= chi2.ppf(probability, dof)))
