@@ -32,6 +32,7 @@ class ReadReport:
     skipped: Mapping[str, Skipped] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unit: str = "line"  # what `Skipped.first` counts from 1: lines of text, or rows of another form
+    what: str = "detections"  # what the rows are
 
     @property
     def n_skipped(self) -> int:
@@ -39,7 +40,7 @@ class ReadReport:
         return sum(item.count for item in self.skipped.values())
 
     def __str__(self) -> str:
-        lines = [f"{self.path} ({self.kind}): {self.n_rows} detections, {self.n_skipped} rows skipped"]
+        lines = [f"{self.path} ({self.kind}): {self.n_rows} {self.what}, {self.n_skipped} rows skipped"]
         for reason, item in self.skipped.items():
             more = ", ..." if item.count > len(item.first) else ""
             lines.append(f"  {item.count} x {reason} ({self.unit} {', '.join(map(str, item.first))}{more})")

@@ -115,8 +115,8 @@ def judge_search(
 def judge_run(truth: Judgements, run: Run) -> Rankings:
     """A run held against judgements, as trec_eval does: what is not judged is wrong.
 
-    Ties are listed by item, descending. The Q queries are those of the truth; what the run lacks is an empty ranking. trec_eval holds scores as 32-bit
-    floats: where it alone sees ties, round the scores to float32 first.
+    Ties are listed by item, descending. The Q queries are those of the truth; what the run lacks is an empty ranking.
+    trec_eval holds scores as 32-bit floats: where it alone sees ties, round the scores to float32 first.
     """
     names, truth_query = np.unique(truth.query, return_inverse=True)
     known = _known_queries(names, run.query)

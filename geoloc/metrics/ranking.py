@@ -200,7 +200,7 @@ def _first_figures(g: Groups, cutoffs: tuple[int, ...], n: int) -> tuple[dict[st
 
 
 def _cut_figures(g: Groups, n_relevant: np.ndarray, cutoffs: tuple[int, ...]) -> dict[str, np.ndarray]:
-    values = {}
+    values: dict[str, np.ndarray] = {}
     for k in cutoffs:
         found = g.per_query(g.right * np.clip(k - g.before, 0, g.n) / g.n, len(n_relevant))
         values |= {f"precision@{k}": found / k, f"recall@{k}": _over(found, n_relevant)}
