@@ -32,7 +32,7 @@ class ReadReport:
     skipped: Mapping[str, Skipped] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unit: str = "line"  # what `Skipped.first` counts from 1: lines of text, or rows of another form
-    what: str = "detections"  # that its rows are
+    what: str = "detections"  # what the rows are
 
     @property
     def n_skipped(self) -> int:
