@@ -95,6 +95,12 @@ class Pairs:
         return self.truth_frame[self.truth]
 
     @cached_property
+    def both_seen(self) -> np.ndarray:
+        """Frames (indices) that have a truth and a result; TrackEval passes over the others."""
+        seen = [self.per_frame(rows) > 0 for rows in (self.truth_frame, self.result_frame)]
+        return np.flatnonzero(seen[0] & seen[1])
+
+    @cached_property
     def couples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The couple of identities that each pair belongs to (P,), and truth and result of each couple (C,)."""
         width = int(self.result_id.max(initial=0)) + 1

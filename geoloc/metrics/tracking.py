@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoloc.errors import unknown_name
-from geoloc.metrics.assignment import assign, assign_most
+from geoloc.metrics.assignment import assign
+from geoloc.metrics.carry_over import carry_over
 from geoloc.metrics.detection import Formula, ratio
 from geoloc.metrics.matching import Pairs
 
@@ -120,7 +121,7 @@ def score_clear(pairs: Pairs, threshold: float = 0.5, convention: str = "trackev
     if convention not in ("trackeval", "motmetrics"):
         raise unknown_name("CLEAR convention", convention, ["trackeval", "motmetrics"])
     near = np.flatnonzero(pairs.similarity >= threshold - EPS)
-    match = near[_carry_over(pairs, near, forget=convention == "trackeval")]
+    match = near[carry_over(pairs, near, forget=convention == "trackeval")]
     switched = _switches(pairs, match)
     matches = pairs.per_frame(pairs.frame[match])
     counts = [
@@ -143,58 +144,6 @@ def score_clear(pairs: Pairs, threshold: float = 0.5, convention: str = "trackev
     )
 
 
-def _both_seen(pairs: Pairs) -> np.ndarray:
-    """Frames (indices) that have a truth and a result; TrackEval passes over the others."""
-    return np.intersect1d(pairs.truth_frame, pairs.result_frame)
-
-
-def _carry_over(pairs: Pairs, near: np.ndarray, forget: bool) -> np.ndarray:
-    """Which of the pairs `near` are matched, frame after frame: (len(near),) bool.
-
-    With `forget` a match counts for the next frame only, else until another one replaces it.
-    """
-    truth, result = pairs.truth_id[pairs.truth[near]], pairs.result_id[pairs.result[near]]
-    similarity = pairs.similarity[near]
-    visited = _both_seen(pairs) if forget else np.unique(pairs.frame[near])
-    starts = np.searchsorted(pairs.frame[near], visited, "left")
-    stops = np.searchsorted(pairs.frame[near], visited, "right")
-    last = np.full(int(pairs.truth_id.max()) + 1, -1)
-    matched = np.zeros(len(near), dtype=bool)
-    held = np.empty(0, dtype=int)
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        t, r = truth[start:stop], result[start:stop]
-        kept = last[t] == r
-        if not forget:
-            kept = _first_of_each(r, kept)
-        if not kept.all():
-            kept |= _fill(t, r, similarity[start:stop], kept, most=not forget)
-        matched[start:stop] = kept
-        if forget:
-            last[held] = -1
-            held = t[kept]
-        last[t[kept]] = r[kept]
-    return matched
-
-
-def _first_of_each(result: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """`kept` with only the first row of each result: two truths may both have been followed by it before."""
-    rows = np.flatnonzero(kept)
-    first = rows[np.unique(result[rows], return_index=True)[1]]
-    out = np.zeros_like(kept)
-    out[first] = True
-    return out
-
-
-def _fill(t: np.ndarray, r: np.ndarray, similarity: np.ndarray, kept: np.ndarray, most: bool) -> np.ndarray:
-    """Matches of one frame among the pairs that the `kept` ones leave free."""
-    out = np.zeros_like(kept)
-    free = np.flatnonzero(~(np.isin(t, t[kept]) | np.isin(r, r[kept])))
-    if len(free):
-        solve = assign_most if most else assign
-        out[free[solve(t[free], r[free], similarity[free])]] = True
-    return out
-
-
 def _switches(pairs: Pairs, match: np.ndarray) -> np.ndarray:
     """Which matches follow their truth by another result than its match before: (len(match),) bool."""
     truth, result = pairs.truth_id[pairs.truth[match]], pairs.result_id[pairs.result[match]]
@@ -206,7 +155,7 @@ def _switches(pairs: Pairs, match: np.ndarray) -> np.ndarray:
 
 def _fragments_between_frames(pairs: Pairs, match: np.ndarray) -> int:
     """Gaps in the matches of a truth, counted in frames that have a truth and a result."""
-    step = np.searchsorted(_both_seen(pairs), pairs.frame[match])
+    step = np.searchsorted(pairs.both_seen, pairs.frame[match])
     truth = pairs.truth_id[pairs.truth[match]]
     order = np.lexsort([step, truth])
     same = truth[order][1:] == truth[order][:-1]
