@@ -27,7 +27,7 @@ def assign(rows: np.ndarray, cols: np.ndarray, weight: np.ndarray) -> np.ndarray
         taken = left[sure]
         chosen[taken] = True
         n_taken = len(taken)
-        left = left[~(_among(rows[left], rows[taken]) | _among(cols[left], cols[taken]))]
+        left = left[~(among(rows[left], rows[taken]) | among(cols[left], cols[taken]))]
     chosen[left[_solve_all(rows[left], cols[left], weight[left], most=False)]] = True
     return chosen
 
@@ -65,7 +65,7 @@ def _best_other(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.where(top, second[nodes], first[nodes])
 
 
-def _among(nodes: np.ndarray, taken: np.ndarray) -> np.ndarray:
+def among(nodes: np.ndarray, taken: np.ndarray) -> np.ndarray:
     """Which `nodes` (E,) are among those `taken`: (E,) bool."""
     there = np.zeros(int(nodes.max(initial=-1)) + 1, dtype=bool)
     there[taken] = True

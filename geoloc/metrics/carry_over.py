@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geoloc.metrics.assignment import alone, assign, assign_most
+from geoloc.metrics.assignment import alone, among, assign, assign_most
 from geoloc.metrics.matching import Pairs
 
 
@@ -17,7 +17,7 @@ def carry_over(pairs: Pairs, near: np.ndarray, forget: bool) -> np.ndarray:
     """
     truth, result = pairs.truth[near], pairs.result[near]
     truth_id, result_id = pairs.truth_id[truth], pairs.result_id[result]
-    step = np.searchsorted(pairs.both_seen, pairs.frame[near])
+    step = np.searchsorted(pairs.both_seen, np.arange(len(pairs.frames)))[pairs.frame[near]]
     matched = alone(truth, result)
     before = _match_before(truth_id, matched)
     last = np.full(int(pairs.truth_id.max()) + 1, -1)
@@ -54,6 +54,8 @@ def _match_before(truth: np.ndarray, matched: np.ndarray) -> np.ndarray:
 def _first_of_each(t: np.ndarray, r: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """`kept` with only the first truth row of each result: two truths may both have been followed by it before."""
     rows = np.flatnonzero(kept)
+    if len(set(r[rows].tolist())) == len(rows):
+        return kept
     rows = rows[np.argsort(t[rows])]
     out = np.zeros_like(kept)
     out[rows[np.unique(r[rows], return_index=True)[1]]] = True
@@ -62,9 +64,7 @@ def _first_of_each(t: np.ndarray, r: np.ndarray, kept: np.ndarray) -> np.ndarray
 
 def _fill(t: np.ndarray, r: np.ndarray, similarity: np.ndarray, kept: np.ndarray, most: bool) -> np.ndarray:
     """Matches of one frame among the pairs that the `kept` ones leave free."""
-    taken_t, taken_r = set(t[kept].tolist()), set(r[kept].tolist())
-    rows = zip(t.tolist(), r.tolist(), strict=True)
-    free = [i for i, (a, b) in enumerate(rows) if a not in taken_t and b not in taken_r]
+    free = np.flatnonzero(~(among(t, t[kept]) | among(r, r[kept])))
     out = np.zeros_like(kept)
     if len(free) == len(set(t[free].tolist())) == len(set(r[free].tolist())):
         out[free] = True  # nothing to choose

@@ -9,6 +9,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 
+EPS = float(np.finfo(float).eps)  # TrackEval's tolerance at a threshold
 ROUNDING = 1e-9  # a pair at the zero distance itself is still a pair
 CHUNK = 250_000  # candidate pairs that are looked at in one go; bounds the memory
 MAX_BANDS = 64  # that a frame is cut into, so that a row looks at few others
