@@ -70,7 +70,7 @@ def score_synthetic(tracks: Tracks, truth: Truth, site: Site) -> SyntheticScores
         sigma_median_m=float(np.median(worst_sigma(cov))),
         nees=float(normalised.mean()),
         coverage_95=coverage(normalised, 2, 0.95),
-        hota=score_hota(pairs).mean("hota"),
+        hota=score_hota(pairs).figure("hota"),
         idf1=score_identity(pairs).idf1,
         mota=clear.mota,
         id_switches=clear.switches,

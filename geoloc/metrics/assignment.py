@@ -1,12 +1,15 @@
 """The one-to-one choice of the largest total weight among sparse edges."""
 
+import itertools
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 DENSE_LIMIT = 4_000_000  # entries of a dense table; larger components are solved as sparse ones
-SMALL = 100  # edges that are solved as they are: cutting them up takes longer
+SMALL = 50  # edges that are solved as they are: cutting them up takes longer
+TRIED = 4  # rows or columns up to which all ways to choose are tried, in all components of one shape at once
 
 
 def assign(rows: np.ndarray, cols: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -18,36 +21,35 @@ def assign(rows: np.ndarray, cols: np.ndarray, weight: np.ndarray) -> np.ndarray
     """
     chosen = np.zeros(len(weight), dtype=bool)
     left = np.flatnonzero(weight > 0)
-    while len(left) > SMALL:
+    n_taken = len(left)
+    while len(left) > SMALL and n_taken > 0.1 * len(left):
         sure = _dominant(rows[left], cols[left], weight[left])
         taken = left[sure]
-        if not len(taken):
-            break
         chosen[taken] = True
-        left = left[~(np.isin(rows[left], rows[taken]) | np.isin(cols[left], cols[taken]))]
-    for edges in _components(rows, cols, left):
-        chosen[edges[_solve(rows[edges], cols[edges], weight[edges])]] = True
+        n_taken = len(taken)
+        left = left[~(among(rows[left], rows[taken]) | among(cols[left], cols[taken]))]
+    chosen[left[_solve_all(rows[left], cols[left], weight[left], most=False)]] = True
     return chosen
 
 
 def assign_most(rows: np.ndarray, cols: np.ndarray, similarity: np.ndarray) -> np.ndarray:
     """As `assign`, but first as many edges as possible, then the largest sum of `similarity` in [0, 1]."""
-    chosen = (_degree(rows) == 1) & (_degree(cols) == 1)
-    for edges in _components(rows, cols, np.flatnonzero(~chosen)):
-        # one more edge outweighs all the similarities that a component can hold
-        size = min(len(np.unique(rows[edges])), len(np.unique(cols[edges])))
-        chosen[edges[_solve(rows[edges], cols[edges], similarity[edges] + 2.0 * size)]] = True
+    chosen = alone(rows, cols)
+    left = np.flatnonzero(~chosen)
+    chosen[left[_solve_all(rows[left], cols[left], similarity[left], most=True)]] = True
     return chosen
+
+
+def alone(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Edges (E,) whose row and column have no other edge: (E,) bool."""
+    if not len(rows):
+        return np.zeros(0, dtype=bool)
+    return (np.bincount(rows)[rows] == 1) & (np.bincount(cols)[cols] == 1)
 
 
 def _dominant(rows: np.ndarray, cols: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Edges that outweigh their row's and their column's next best together: every optimum holds them."""
     return weight > _best_other(rows, weight) + _best_other(cols, weight)
-
-
-def _degree(nodes: np.ndarray) -> np.ndarray:
-    """How many edges the node of each edge has: (E,)."""
-    return np.bincount(nodes)[nodes] if len(nodes) else np.empty(0, dtype=int)
 
 
 def _best_other(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -56,33 +58,82 @@ def _best_other(nodes: np.ndarray, weight: np.ndarray) -> np.ndarray:
     first = np.zeros(n)
     np.maximum.at(first, nodes, weight)
     top = weight == first[nodes]
+    others = np.flatnonzero(~top)
     second = np.zeros(n)
-    np.maximum.at(second, nodes[~top], weight[~top])
+    np.maximum.at(second, nodes[others], weight[others])
     second = np.where(np.bincount(nodes[top], minlength=n) > 1, first, second)
     return np.where(top, second[nodes], first[nodes])
 
 
-def _components(rows: np.ndarray, cols: np.ndarray, edges: np.ndarray) -> list[np.ndarray]:
-    """The `edges` (indices) grouped by connected component."""
-    if len(edges) <= SMALL:
-        return [edges] if len(edges) else []
-    row_names, row = np.unique(rows[edges], return_inverse=True)
-    col_names, col = np.unique(cols[edges], return_inverse=True)
-    n = len(row_names) + len(col_names)
-    graph = coo_array((np.ones(len(edges)), (row, col + len(row_names))), shape=(n, n))
-    _, label = connected_components(graph, directed=False)
-    order = np.argsort(label[row], kind="stable")
-    cuts = np.flatnonzero(np.diff(label[row][order])) + 1
-    return np.split(edges[order], cuts)
+def among(nodes: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Which `nodes` (E,) are among those `taken`: (E,) bool."""
+    there = np.zeros(int(nodes.max(initial=-1)) + 1, dtype=bool)
+    there[taken] = True
+    return there[nodes]
 
 
-def _solve(rows: np.ndarray, cols: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Which edges of one component (all weights > 0) are the best: (E,) bool."""
-    if len(weight) == 1:
-        return np.ones(1, dtype=bool)
+def _solve_all(rows: np.ndarray, cols: np.ndarray, weight: np.ndarray, most: bool) -> np.ndarray:
+    """Which edges are the best, component by component: (E,) bool. Weights > 0, or in [0, 1] with `most`."""
+    if len(weight) < 2:
+        return np.ones(len(weight), dtype=bool)
     row_names, row = np.unique(rows, return_inverse=True)
     col_names, col = np.unique(cols, return_inverse=True)
-    shape = len(row_names), len(col_names)
+    n_rows, n_cols = len(row_names), len(col_names)
+    if len(weight) <= SMALL:
+        return _solve(row, col, weight + 2.0 * min(n_rows, n_cols) * most, (n_rows, n_cols))
+    graph = coo_array((np.ones(len(row)), (row, col + n_rows)), shape=(n_rows + n_cols,) * 2)
+    _, label = connected_components(graph, directed=False)
+    row_place, heights = _places(label[:n_rows])
+    col_place, widths = _places(label[n_rows:])
+    part = label[row]
+    if most:  # one more edge outweighs all the similarities that its component can hold
+        weight = weight + 2.0 * np.minimum(heights, widths)[part]
+    return _by_shape(row_place[row], col_place[col], weight, part, heights, widths)
+
+
+def _places(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each node within its component (N,), and how many of them each component has (C,)."""
+    size = np.bincount(label)
+    order = np.argsort(label, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(label)) - np.repeat(np.cumsum(size) - size, size)
+    return place, size
+
+
+def _by_shape(
+    row: np.ndarray, col: np.ndarray, weight: np.ndarray, part: np.ndarray, heights: np.ndarray, widths: np.ndarray
+) -> np.ndarray:
+    """Which edges are the best in each component `part` (E,) of `heights` (C,) rows and `widths` (C,) columns."""
+    chosen = np.zeros(len(weight), dtype=bool)
+    height, width = heights[part], widths[part]
+    for n, m in itertools.product(range(1, TRIED + 1), repeat=2):
+        edges = np.flatnonzero((height == n) & (width == m))
+        if len(edges):
+            chosen[edges] = _try_all(row[edges], col[edges], weight[edges], part[edges], (n, m))
+    large = np.flatnonzero(np.maximum(height, width) > TRIED)
+    large = large[np.argsort(part[large], kind="stable")]
+    for edges in np.split(large, np.flatnonzero(np.diff(part[large])) + 1) if len(large) else []:
+        shape = int(height[edges[0]]), int(width[edges[0]])
+        chosen[edges] = _solve(row[edges], col[edges], weight[edges], shape)
+    return chosen
+
+
+def _try_all(
+    row: np.ndarray, col: np.ndarray, weight: np.ndarray, part: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Which edges (E,) are the best in many components of one small shape."""
+    if shape[0] > shape[1]:
+        return _try_all(col, row, weight, part, (shape[1], shape[0]))
+    names, number = np.unique(part, return_inverse=True)
+    table = np.zeros((len(names), *shape))
+    table[number, row, col] = weight
+    ways = np.array(list(itertools.permutations(range(shape[1]), shape[0])))
+    best = ways[table[:, np.arange(shape[0]), ways].sum(axis=-1).argmax(axis=1)]
+    return best[number, row] == col
+
+
+def _solve(row: np.ndarray, col: np.ndarray, weight: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Which edges of a graph of `shape` nodes (all weights > 0) are the best: (E,) bool."""
     solve = _solve_dense if shape[0] * shape[1] <= DENSE_LIMIT else _solve_sparse
     row_taken, col_taken = solve(row, col, weight, shape)
     partner = np.full(shape[0], -1)

@@ -1,38 +1,139 @@
 """Higher order tracking accuracy: detection and association weighed alike, at every threshold."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
+from geoloc.errors import InputError
 from geoloc.metrics.assignment import assign
-from geoloc.metrics.detection import ratio
-from geoloc.metrics.matching import Pairs
-from geoloc.metrics.tracking import EPS
+from geoloc.metrics.detection import Formula, ratio
+from geoloc.metrics.matching import EPS, Pairs, numbered
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
+N_SUMS = 7  # matches, truths, results, summed A, A recall, A precision, similarity of the matches
+
+
+def hota_curves(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Each figure over the thresholds, (..., A), of summed `HotaScores.counts` (..., 7 A)."""
+    table = sums.reshape(*sums.shape[:-1], N_SUMS, -1)
+    matches, truths, results, a, a_re, a_pr, similarity = np.moveaxis(table, -2, 0)
+    det_a, ass_a = ratio(matches, truths + results - matches), ratio(a, matches)
+    return {
+        "hota": np.sqrt(det_a * ass_a),
+        "det_a": det_a,
+        "ass_a": ass_a,
+        "det_re": ratio(matches, truths),
+        "det_pr": ratio(matches, results),
+        "ass_re": ratio(a_re, matches),
+        "ass_pr": ratio(a_pr, matches),
+        "loc_a": np.where(matches > 0, ratio(similarity, matches), 1.0),  # nothing matched: 1, as TrackEval has it
+    }
+
+
+def _mean_of(name: str, sums: np.ndarray) -> np.ndarray:
+    return hota_curves(sums)[name].mean(axis=-1)
+
+
+# Of summed counts (..., 7 A): the published single numbers, which are means over the thresholds.
+HOTA_FIGURES: dict[str, Formula] = {
+    name: partial(_mean_of, name)
+    for name in ("hota", "det_a", "ass_a", "det_re", "det_pr", "ass_re", "ass_pr", "loc_a")
+}
 
 
 @dataclass(frozen=True, eq=False)
 class HotaScores:
-    """HOTA (Luiten et al. 2021) at each localization threshold `alphas` (A,); every other field is (A,) too.
+    """HOTA (Luiten et al. 2021) at each localization threshold `alphas` (A,).
 
-    The published single numbers are the means over alpha: `mean("hota")`, `mean("det_a")`, ...
+    `detections` (F, 2): truths and results of each of `frames` (F,). Of each match (T,), whatever its
+    similarity: `frame`, an index into `frames`; `couple`, the truth's and the result's identities as one
+    number; `similarity`. `couple_sizes` (C, 2): sightings of each couple's truth and of its result.
     """
 
     alphas: np.ndarray
-    matches: np.ndarray
-    hota: np.ndarray
-    det_a: np.ndarray
-    ass_a: np.ndarray
-    det_re: np.ndarray
-    det_pr: np.ndarray
-    ass_re: np.ndarray
-    ass_pr: np.ndarray
-    loc_a: np.ndarray
+    frames: np.ndarray
+    detections: np.ndarray
+    frame: np.ndarray
+    couple: np.ndarray
+    similarity: np.ndarray
+    couple_sizes: np.ndarray
 
-    def mean(self, name: str) -> float:
-        """Mean over the thresholds of one of the fields: 0 to 1."""
-        return float(np.mean(getattr(self, name)))
+    @cached_property
+    def sums(self) -> np.ndarray:
+        """What `counts` sum up to over the recording (7 A,): sum these over recordings to pool them."""
+        sums = np.zeros((N_SUMS, len(self.alphas)))
+        sums[1:3] = self.detections.sum(axis=0)[:, None]
+        value = np.bincount(self._level, weights=self.similarity, minlength=len(self.alphas) + 1)
+        sums[6] = value[:0:-1].cumsum()[::-1]
+        for i, together, association in self._associations():
+            sums[0, i] = together.sum()
+            sums[3:6, i] = association @ together
+        return sums.ravel()
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """What each frame adds to the seven sums at each threshold (F, 7 A), for resampling over blocks of time.
+
+        A(c), how well a match's identities agree, is that of the whole recording: an interval from these
+        counts holds the association fixed, and is of the spread of the scenes, not of identities' luck.
+        """
+        counts = np.zeros((len(self.frames), N_SUMS, len(self.alphas)))
+        counts[:, 1:3] = self.detections[:, :, None]
+        for i, _, association in self._associations():
+            match = np.flatnonzero(self._level > i)
+            frame = self.frame[match]
+            values = [None, *association[:, self.couple[match]], self.similarity[match]]
+            for k, value in zip((0, 3, 4, 5, 6), values, strict=True):
+                counts[:, k, i] = np.bincount(frame, weights=value, minlength=len(self.frames))
+        return counts.reshape(len(self.frames), -1)
+
+    @property
+    def matches(self) -> np.ndarray:
+        """Matches at each threshold (A,)."""
+        return self.sums[: len(self.alphas)]
+
+    def curve(self, name: str) -> np.ndarray:
+        """One of HOTA_FIGURES at each threshold (A,): 0 to 1."""
+        return hota_curves(self.sums)[name]
+
+    def figure(self, name: str) -> float:
+        """One of HOTA_FIGURES, the mean over the thresholds: 0 to 1."""
+        return float(HOTA_FIGURES[name](self.sums))
+
+    @classmethod
+    def combined(cls, scores: Sequence["HotaScores"]) -> "HotaScores":
+        """Several recordings as one, as TrackEval combines: counts are summed, association weighs by matches.
+
+        Identities of two recordings are never the same. `frames` come one recording after another.
+        """
+        if not scores or any(not np.array_equal(s.alphas, scores[0].alphas) for s in scores):
+            raise InputError("HOTA scores are combined over at least one recording, at the same alphas")
+        first_frame = np.cumsum([0] + [len(s.frames) for s in scores])
+        first_couple = np.cumsum([0] + [len(s.couple_sizes) for s in scores])
+        return cls(
+            alphas=scores[0].alphas,
+            frames=np.concatenate([s.frames for s in scores]),
+            detections=np.concatenate([s.detections for s in scores]),
+            frame=np.concatenate([s.frame + n for s, n in zip(scores, first_frame, strict=False)]),
+            couple=np.concatenate([s.couple + n for s, n in zip(scores, first_couple, strict=False)]),
+            similarity=np.concatenate([s.similarity for s in scores]),
+            couple_sizes=np.concatenate([s.couple_sizes for s in scores]),
+        )
+
+    @cached_property
+    def _level(self) -> np.ndarray:
+        """How many of the thresholds each match (T,) passes."""
+        return np.searchsorted(self.alphas - EPS, self.similarity, "right").astype(np.int32)
+
+    def _associations(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Threshold (index), matches of each couple (C,), and its A, A recall and A precision (3, C)."""
+        n_truth, n_result = self.couple_sizes.T
+        together = np.zeros(len(n_truth))
+        for i in reversed(range(len(self.alphas))):
+            together += np.bincount(self.couple[self._level == i + 1], minlength=len(together))
+            yield i, together, together / np.stack([n_truth + n_result - together, n_truth, n_result])
 
 
 def score_hota(pairs: Pairs, alphas: np.ndarray = ALPHAS) -> HotaScores:
@@ -40,36 +141,25 @@ def score_hota(pairs: Pairs, alphas: np.ndarray = ALPHAS) -> HotaScores:
 
     The matching favours pairs of identities that agree over the whole recording, as TrackEval's does.
     """
-    couple, couple_truth, couple_result = _couples(pairs)
-    n_truth, n_result = np.bincount(pairs.truth_id), np.bincount(pairs.result_id, minlength=1)
-    shared = np.bincount(couple, weights=_frame_jaccard(pairs), minlength=len(couple_truth))
-    alignment = shared / (n_truth[couple_truth] + n_result[couple_result] - shared)
+    alphas = np.asarray(alphas, float)
+    if alphas.ndim != 1 or not len(alphas) or not (np.diff(alphas, prepend=0.0, append=1.0) > 0).all():
+        raise InputError(f"alphas are {alphas}; they must grow and lie between 0 and 1")
+    couple, *members = pairs.couples
+    sightings = np.bincount(pairs.truth_id), np.bincount(pairs.result_id, minlength=1)
+    sizes = np.column_stack([n[member] for n, member in zip(sightings, members, strict=True)])
+    shared = np.bincount(couple, weights=_frame_jaccard(pairs), minlength=len(sizes))
+    alignment = shared / (sizes.sum(axis=1) - shared)
     chosen = np.flatnonzero(assign(pairs.truth, pairs.result, alignment[couple] * pairs.similarity))
-    sizes = n_truth[couple_truth], n_result[couple_result]
-    columns = [_at_alpha(pairs, couple, sizes, chosen, alpha) for alpha in alphas]
-    matches, ass_a, ass_re, ass_pr, loc_a = (np.array(column) for column in zip(*columns, strict=True))
-    truths, results = len(pairs.truth_id), len(pairs.result_id)
-    det_a = ratio(matches, truths + results - matches)
+    couples, matched = numbered(couple[chosen])
     return HotaScores(
-        alphas=np.asarray(alphas, float),
-        matches=matches,
-        hota=np.sqrt(det_a * ass_a),
-        det_a=det_a,
-        ass_a=ass_a,
-        det_re=ratio(matches, np.full_like(matches, truths)),
-        det_pr=ratio(matches, np.full_like(matches, results)),
-        ass_re=ass_re,
-        ass_pr=ass_pr,
-        loc_a=loc_a,
+        alphas=alphas,
+        frames=pairs.frames,
+        detections=np.column_stack([pairs.per_frame(pairs.truth_frame), pairs.per_frame(pairs.result_frame)]),
+        frame=pairs.frame[chosen],
+        couple=matched,
+        similarity=pairs.similarity[chosen],
+        couple_sizes=sizes[couples],
     )
-
-
-def _couples(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The couple of identities that each pair belongs to (P,), and each couple's truth and result (C,)."""
-    width = int(pairs.result_id.max(initial=0)) + 1
-    key = pairs.truth_id[pairs.truth] * width + pairs.result_id[pairs.result]
-    couples, couple = np.unique(key, return_inverse=True)
-    return couple, couples // width, couples % width
 
 
 def _frame_jaccard(pairs: Pairs) -> np.ndarray:
@@ -78,18 +168,3 @@ def _frame_jaccard(pairs: Pairs) -> np.ndarray:
     of_result = np.bincount(pairs.result, weights=pairs.similarity, minlength=len(pairs.result_id))
     whole = of_truth[pairs.truth] + of_result[pairs.result] - pairs.similarity
     return np.divide(pairs.similarity, whole, out=np.zeros_like(whole), where=whole > EPS)
-
-
-def _at_alpha(
-    pairs: Pairs, couple: np.ndarray, sizes: tuple[np.ndarray, np.ndarray], chosen: np.ndarray, alpha: float
-) -> tuple[float, float, float, float, float]:
-    """Matches, AssA, AssRe, AssPr, LocA at one threshold; `sizes`: sightings of each couple's two."""
-    n_truth, n_result = sizes
-    matched = chosen[pairs.similarity[chosen] >= alpha - EPS]
-    together = np.bincount(couple[matched], minlength=len(n_truth)).astype(float)
-    n = max(len(matched), 1)
-    ass_a = (together * ratio(together, n_truth + n_result - together)).sum() / n
-    ass_re = (together * ratio(together, n_truth)).sum() / n
-    ass_pr = (together * ratio(together, n_result)).sum() / n
-    loc_a = float(pairs.similarity[matched].mean()) if len(matched) else 1.0
-    return float(len(matched)), float(ass_a), float(ass_re), float(ass_pr), loc_a

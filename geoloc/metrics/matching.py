@@ -1,14 +1,18 @@
 """Truth and result of a recording brought together: every pair of one frame that is similar at all."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from geoloc.errors import InputError
 
+EPS = float(np.finfo(float).eps)  # TrackEval's tolerance at a threshold
 ROUNDING = 1e-9  # a pair at the zero distance itself is still a pair
-CHUNK = 1_000_000  # candidate pairs that are looked at in one go; bounds the memory
+CHUNK = 250_000  # candidate pairs that are looked at in one go; bounds the memory
+MAX_BANDS = 64  # that a frame is cut into, so that a row looks at few others
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +36,12 @@ class Sightings:
                 f"sightings: frame {frame.shape}, id {ids.shape}, where {where.shape}; they must be "
                 "(N,), (N,) and (N, 2), (N, 3) or (N, 4) of one N"
             )
-        bad = np.flatnonzero(~np.isfinite(where).all(axis=1))
-        if len(bad):
+        if not np.isfinite(where).all():
+            bad = np.flatnonzero(~np.isfinite(where).all(axis=1))
             raise InputError(f"sightings: row {bad[0]} is {where[bad[0]]}; drop the {len(bad)} such rows")
-        _refuse_repeats(frame, ids)
         for name, array in (("frame", frame), ("id", ids), ("where", where)):
             object.__setattr__(self, name, array)
+        self._refuse_repeats()
 
     @classmethod
     def unnamed(cls, frame: np.ndarray, where: np.ndarray) -> "Sightings":
@@ -46,6 +50,23 @@ class Sightings:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @cached_property
+    def numbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Distinct frames (F,), frame of each row counted from 0 (N,), distinct ids (K,), id counted from 0 (N,)."""
+        return *numbered(self.frame), *numbered(self.id)
+
+    def _refuse_repeats(self) -> None:
+        _, frame, names, number = self.numbers
+        key = frame * len(names) + number
+        in_order = np.sort(key)
+        repeated = in_order[1:][in_order[1:] == in_order[:-1]]
+        if len(repeated):
+            row = np.flatnonzero(key == repeated[0])[0]
+            raise InputError(
+                f"sightings: id {self.id[row]} comes more than once in frame {self.frame[row]} "
+                f"({len(repeated)} such rows); one object has one place in a frame"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +90,23 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.similarity)
 
-    @property
+    @cached_property
     def frame(self) -> np.ndarray:
         """Frame of each pair (P,), an index into `frames`."""
         return self.truth_frame[self.truth]
+
+    @cached_property
+    def both_seen(self) -> np.ndarray:
+        """Frames (indices) that have a truth and a result; TrackEval passes over the others."""
+        seen = [self.per_frame(rows) > 0 for rows in (self.truth_frame, self.result_frame)]
+        return np.flatnonzero(seen[0] & seen[1])
+
+    @cached_property
+    def couples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The couple of identities that each pair belongs to (P,), and truth and result of each couple (C,)."""
+        width = int(self.result_id.max(initial=0)) + 1
+        names, couple = numbered(self.truth_id[self.truth] * width + self.result_id[self.result])
+        return couple, names // width, names % width
 
     def per_frame(self, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """How many of the frame indices `rows` fall on each frame (or the sum of their weights): (F,)."""
@@ -87,12 +121,13 @@ def pair_positions(truth: Sightings, result: Sightings, zero_distance: float) ->
         raise InputError(f"truth of {truth.where.shape[1]} and result of {result.where.shape[1]} coordinates")
 
     def similarity(t: np.ndarray, r: np.ndarray) -> np.ndarray:
-        value = 1.0 - np.sqrt(((truth.where[t] - result.where[r]) ** 2).sum(axis=1)) / zero_distance
+        apart = truth.where.take(t, axis=0) - result.where.take(r, axis=0)
+        value = 1.0 - np.sqrt(sum(column * column for column in apart.T)) / zero_distance
         return np.where(np.abs(value) < ROUNDING, 0.0, value)
 
     slack = zero_distance * (1 + 1e-9)
-    low, high = truth.where[:, 0] - slack, truth.where[:, 0] + slack
-    return _pair(truth, result, low, high, result.where[:, 0], similarity)
+    low, high = truth.where[:, :2] - slack, truth.where[:, :2] + slack
+    return _pair(truth, result, low, high, result.where[:, :2], similarity)
 
 
 def pair_boxes(truth: Sightings, result: Sightings) -> Pairs:
@@ -104,11 +139,11 @@ def pair_boxes(truth: Sightings, result: Sightings) -> Pairs:
     truth_box, result_box = truth.where.reshape(-1, 4), result.where.reshape(-1, 4)
 
     def similarity(t: np.ndarray, r: np.ndarray) -> np.ndarray:
-        overlap = _iou(truth_box[t], result_box[r])
+        overlap = _iou(truth_box.take(t, axis=0), result_box.take(r, axis=0))
         return np.where(overlap > 0, overlap, -1.0)
 
-    widest = (result_box[:, 2] - result_box[:, 0]).max(initial=0.0)
-    return _pair(truth, result, truth_box[:, 0] - widest, truth_box[:, 2], result_box[:, 0], similarity)
+    largest = (result_box[:, 2:] - result_box[:, :2]).max(axis=0, initial=0.0)
+    return _pair(truth, result, truth_box[:, :2] - largest, truth_box[:, 2:], result_box[:, :2], similarity)
 
 
 def pair_similarities(
@@ -143,21 +178,26 @@ def camera_frames(*sources: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     return np.split(number, np.cumsum([len(c) for c, _ in sources])[:-1])
 
 
+def numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct `values` (N,), sorted, and which of them each is (N,); sorts only where it must."""
+    values = np.asarray(values)
+    if len(values) and values.dtype.kind in "iu":
+        least, most = int(values.min()), int(values.max())
+        if most - least < 4 * len(values) + 1000:  # close together: a table is quicker than sorting
+            place = (values - values.min()).astype(np.intp)
+            there = np.zeros(most - least + 1, dtype=bool)
+            there[place] = True
+            return np.flatnonzero(there) + least, (np.cumsum(there) - 1)[place]
+    new = np.append(True, values[1:] != values[:-1])[: len(values)]
+    if (values[1:] >= values[:-1]).all():
+        return values[new], np.cumsum(new) - 1
+    return np.unique(values, return_inverse=True)
+
+
 def _listed(ids: Sequence[np.ndarray]) -> Sightings:
     frame = np.repeat(np.arange(len(ids)), [len(x) for x in ids])
     flat = np.concatenate([np.asarray(x) for x in ids]) if len(ids) else np.empty(0, dtype=int)
     return Sightings(frame, flat, np.zeros((len(flat), 2)))
-
-
-def _refuse_repeats(frame: np.ndarray, ids: np.ndarray) -> None:
-    order = np.lexsort([ids, frame])
-    same = (frame[order][1:] == frame[order][:-1]) & (ids[order][1:] == ids[order][:-1])
-    if same.any():
-        row = order[1:][same][0]
-        raise InputError(
-            f"sightings: id {ids[row]} comes more than once in frame {frame[row]} ({same.sum()} such rows); "
-            "one object has one place in a frame"
-        )
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -178,50 +218,66 @@ def _pair(
     at: np.ndarray,
     similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> Pairs:
-    """Pairs whose similarity is not negative, among results of the frame with low <= at <= high."""
+    """Pairs whose similarity is not negative, among results `at` (M, 2) in the window `low` to `high` (N, 2)."""
     base = _without_pairs(truth, result)
-    order, start, count = _ranges(base.truth_frame, low, high, base.result_frame, at)
-    rows = np.argsort(base.truth_frame, kind="stable")
+    rows, order, start, count = _runs(base.truth_frame, low, high, base.result_frame, at)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for part in np.split(rows, _chunk_cuts(count[rows])):
-        t = np.repeat(part, count[part])
-        offset = np.arange(len(t)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
-        r = order[np.repeat(start[part], count[part]) + offset]
+    edges = [0, *_chunk_cuts(count).tolist(), len(rows)]
+    for part in (slice(a, b) for a, b in itertools.pairwise(edges)):
+        n = count[part]
+        t = np.repeat(rows[part], n)
+        r = order[np.repeat(start[part] - np.cumsum(n) + n, n) + np.arange(len(t))]
         value = similarity(t, r)
-        keep = value >= 0
+        keep = np.flatnonzero(value >= 0)
         found.append((t[keep], r[keep], value[keep]))
     t, r, value = (np.concatenate(column) for column in zip(*found, strict=True))
     return replace(base, truth=t, result=r, similarity=value)
 
 
-def _ranges(
+def _runs(
     truth_frame: np.ndarray, low: np.ndarray, high: np.ndarray, result_frame: np.ndarray, at: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Results sorted by frame and place, and for each truth the run of them that it must look at."""
-    least = min(low.min(initial=0.0), at.min(initial=0.0))
-    most = max(high.max(initial=0.0), at.max(initial=0.0))
-    span = (most - least) * 1.001 + 1.0  # frames laid side by side on one line, none touching the next
-    key = result_frame * span + (at - least)
-    order = np.argsort(key, kind="stable")
-    slack = 1e-12 * span * (int(truth_frame.max(initial=0)) + 2)  # rounding of the long line
-    start = np.searchsorted(key[order], truth_frame * span + (low - least) - slack, "left")
-    stop = np.searchsorted(key[order], truth_frame * span + (high - least) + slack, "right")
-    return order, start, stop - start
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Results (M,) sorted by frame, band and place; and the runs of them that truths look at, sorted by frame.
+
+    Gives truth (2N,), order of the results (M,), start and count (2N,) of each run. A band is as high as the
+    highest window, so that none touches more than two. All bands of all frames lie side by side on one line.
+    """
+    least = [min(low[:, i].min(), at[:, i].min(initial=np.inf)) for i in (0, 1)]
+    spread = [max(high[:, i].max(), at[:, i].max(initial=-np.inf)) - least[i] for i in (0, 1)]
+    height = max((high[:, 1] - low[:, 1]).max() * (1 + 1e-9), spread[1] / MAX_BANDS) or 1.0
+    n_bands, span = int(spread[1] / height) + 1, spread[0] * 1.001 + 1.0
+
+    def line(frame: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (frame * n_bands + ((y - least[1]) / height).astype(int)) * span - least[0]
+
+    key = line(result_frame, at[:, 1]) + at[:, 0]
+    order = np.argsort(key)
+    key = key[order]
+    slack = 1e-12 * span * n_bands * (int(truth_frame.max()) + 2)  # rounding of the long line
+    begin = line(truth_frame, low[:, 1]) + low[:, 0] - slack
+    rows = np.argsort(begin)  # neighbours are looked up one after another: several times faster
+    wide = (high[:, 0] - low[:, 0] + 2.0 * slack)[rows]
+    starts, counts = [], []
+    further = line(truth_frame, high[:, 1]) + low[:, 0] - slack
+    for at_band in (begin[rows], further[rows]):
+        starts.append(np.searchsorted(key, at_band, "left"))
+        counts.append(np.searchsorted(key, at_band + wide, "right") - starts[-1])
+    counts[1][begin[rows] == further[rows]] = 0
+    return np.repeat(rows, 2), order, np.column_stack(starts).ravel(), np.column_stack(counts).ravel()
 
 
 def _chunk_cuts(count: np.ndarray) -> np.ndarray:
     total = np.cumsum(count)
-    if not len(total) or total[-1] <= CHUNK:
-        return np.empty(0, dtype=int)
     return np.searchsorted(total, np.arange(CHUNK, total[-1], CHUNK), "right")
 
 
 def _without_pairs(truth: Sightings, result: Sightings) -> Pairs:
     if not len(truth):
         raise InputError("the truth is empty: nothing can be scored; check the part and its times")
-    frames, frame = np.unique(np.concatenate([truth.frame, result.frame]), return_inverse=True)
-    _, truth_id = np.unique(truth.id, return_inverse=True)
-    _, result_id = np.unique(result.id, return_inverse=True)
-    truth_frame, result_frame = np.split(frame, [len(truth)])
+    truth_frames, truth_frame, _, truth_id = truth.numbers
+    result_frames, result_frame, _, result_id = result.numbers
+    frames = np.union1d(truth_frames, result_frames)
+    truth_frame = np.searchsorted(frames, truth_frames)[truth_frame]
+    result_frame = np.searchsorted(frames, result_frames)[result_frame]
     none = np.empty(0, dtype=int)
     return Pairs(frames, truth_frame, truth_id, result_frame, result_id, none, none, np.empty(0))

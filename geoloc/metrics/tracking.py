@@ -1,21 +1,22 @@
 """How well tracks keep what they follow: CLEAR MOT and the identity scores, over positions or boxes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.errors import unknown_name
-from geoloc.metrics.assignment import assign, assign_most
+from geoloc.errors import InputError, unknown_name
+from geoloc.metrics.assignment import assign
+from geoloc.metrics.carry_over import carry_over
 from geoloc.metrics.detection import Formula, ratio
-from geoloc.metrics.matching import Pairs
+from geoloc.metrics.matching import EPS, Pairs
 
-EPS = float(np.finfo(float).eps)  # TrackEval's tolerance at a threshold
-
-# Of counts (..., 5): matches, false positives, misses, identity switches, summed similarity of the matches.
+# Of counts (..., 6), as in ClearScores.
 CLEAR_FIGURES: dict[str, Formula] = {
     "mota": lambda n: ratio(n[..., 0] - n[..., 1] - n[..., 3], n[..., 0] + n[..., 2]),
     "motp": lambda n: ratio(n[..., 4], n[..., 0]),
     "moda": lambda n: ratio(n[..., 0] - n[..., 1], n[..., 0] + n[..., 2]),
+    "modp": lambda n: ratio(n[..., 4], n[..., 0]),
     "precision": lambda n: ratio(n[..., 0], n[..., 0] + n[..., 1]),
     "recall": lambda n: ratio(n[..., 0], n[..., 0] + n[..., 2]),
 }
@@ -32,20 +33,26 @@ IDENTITY_FIGURES: dict[str, Formula] = {
 class ClearScores:
     """CLEAR MOT (Bernardin and Stiefelhagen 2008) with the counts of each frame behind it.
 
-    `counts` (F, 5): matches, false positives, misses, identity switches, summed similarity of the matches.
-    `fragments`: how often a followed truth is lost and found again. `mostly_tracked` and `mostly_lost`:
-    truths followed for more than 80 % and for less than 20 % of their frames; `n_truths` of all.
+    `counts` (F, 6): matches, false positives, misses, identity switches, summed similarity of the matches,
+    fragments: how often a truth that was followed before is found again. `followed` (K,): the share of its
+    sightings in which each truth is followed, 0 to 1. `convention`: see `score_clear`.
     """
 
     frames: np.ndarray
     counts: np.ndarray
-    fragments: int
-    mostly_tracked: int
-    mostly_lost: int
-    n_truths: int
+    followed: np.ndarray
+    convention: str
+
+    @classmethod
+    def combined(cls, scores: Sequence["ClearScores"]) -> "ClearScores":
+        """Several recordings as one; `frames` come one recording after another, no truth is in two of them."""
+        if len({s.convention for s in scores}) != 1:
+            raise InputError("CLEAR scores are combined over at least one recording, of one convention")
+        fields = [np.concatenate([getattr(s, n) for s in scores]) for n in ("frames", "counts", "followed")]
+        return cls(*fields, scores[0].convention)
 
     def figure(self, name: str) -> float:
-        """One of CLEAR_FIGURES, pooled over all frames: 0 to 1."""
+        """One of CLEAR_FIGURES, pooled over all frames: 0 to 1 (mota and moda may be below 0)."""
         return float(CLEAR_FIGURES[name](self.counts.sum(axis=0)))
 
     @property
@@ -59,9 +66,54 @@ class ClearScores:
         return self.figure("motp")
 
     @property
+    def moda(self) -> float:
+        """1 - (false positives + misses) / truths."""
+        return self.figure("moda")
+
+    @property
+    def modp(self) -> float:
+        """As motp, by the name that goes with moda: both speak of CLEAR's matches."""
+        return self.figure("modp")
+
+    @property
+    def false_positives(self) -> int:
+        """Results that match no truth."""
+        return int(self.counts[:, 1].sum())
+
+    @property
+    def misses(self) -> int:
+        """Truths that match no result."""
+        return int(self.counts[:, 2].sum())
+
+    @property
     def switches(self) -> int:
         """How often a truth is followed by another result than before."""
         return int(self.counts[:, 3].sum())
+
+    @property
+    def fragments(self) -> int:
+        """How often a followed truth is lost and found again."""
+        return int(self.counts[:, 5].sum())
+
+    @property
+    def mostly_tracked(self) -> int:
+        """Truths followed for more than 80 % of their sightings ("motmetrics": 80 % or more)."""
+        return int((self.followed > 0.8 if self.convention == "trackeval" else self.followed >= 0.8).sum())
+
+    @property
+    def mostly_lost(self) -> int:
+        """Truths followed for less than 20 % of their sightings."""
+        return int((self.followed < 0.2).sum())
+
+    @property
+    def partly_tracked(self) -> int:
+        """Truths neither mostly tracked nor mostly lost."""
+        return self.n_truths - self.mostly_tracked - self.mostly_lost
+
+    @property
+    def n_truths(self) -> int:
+        """Identities of the truth."""
+        return len(self.followed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +125,13 @@ class IdentityScores:
 
     frames: np.ndarray
     counts: np.ndarray
+
+    @classmethod
+    def combined(cls, scores: Sequence["IdentityScores"]) -> "IdentityScores":
+        """Several recordings as one; `frames` come one recording after another, no identity is in two of them."""
+        if not scores:
+            raise InputError("identity scores are combined over at least one recording")
+        return cls(np.concatenate([s.frames for s in scores]), np.concatenate([s.counts for s in scores]))
 
     def figure(self, name: str) -> float:
         """One of IDENTITY_FIGURES, pooled over all frames: 0 to 1."""
@@ -99,13 +158,11 @@ def score_identity(pairs: Pairs, threshold: float = 0.5) -> IdentityScores:
 
     A pair agrees in a frame where its similarity is at least `threshold`.
     """
-    near = pairs.similarity >= threshold
-    truth_id, result_id = pairs.truth_id[pairs.truth[near]], pairs.result_id[pairs.result[near]]
-    width = int(pairs.result_id.max(initial=0)) + 1
-    key = truth_id * width + result_id
-    couples, couple, together = np.unique(key, return_inverse=True, return_counts=True)
-    chosen = assign(couples // width, couples % width, together.astype(float))
-    hits = pairs.per_frame(pairs.frame[near][chosen[couple]])
+    near = np.flatnonzero(pairs.similarity >= threshold)
+    couple, truth_id, result_id = pairs.couples
+    together = np.bincount(couple[near], minlength=len(truth_id))
+    chosen = assign(truth_id, result_id, together.astype(float))
+    hits = pairs.per_frame(pairs.frame[near[chosen[couple[near]]]])
     counts = [hits, pairs.per_frame(pairs.result_frame) - hits, pairs.per_frame(pairs.truth_frame) - hits]
     return IdentityScores(pairs.frames, np.stack(counts, axis=1))
 
@@ -120,104 +177,44 @@ def score_clear(pairs: Pairs, threshold: float = 0.5, convention: str = "trackev
     if convention not in ("trackeval", "motmetrics"):
         raise unknown_name("CLEAR convention", convention, ["trackeval", "motmetrics"])
     near = np.flatnonzero(pairs.similarity >= threshold - EPS)
-    match = near[_carry_over(pairs, near, forget=convention == "trackeval")]
-    switched = _switches(pairs, match)
+    forget = convention == "trackeval"
+    match = near[carry_over(pairs, near, forget)]
+    match = match[np.argsort(pairs.truth_id[pairs.truth[match]] * len(pairs.frames) + pairs.frame[match])]
     matches = pairs.per_frame(pairs.frame[match])
+    found_again = _gaps_between_frames if forget else _gaps_between_sightings
     counts = [
         matches,
         pairs.per_frame(pairs.result_frame) - matches,
         pairs.per_frame(pairs.truth_frame) - matches,
-        pairs.per_frame(pairs.frame[match[switched]]),
+        pairs.per_frame(pairs.frame[match[_switched(pairs, match)]]),
         pairs.per_frame(pairs.frame[match], pairs.similarity[match]),
+        pairs.per_frame(pairs.frame[match[found_again(pairs, match)]]),
     ]
     seen = np.bincount(pairs.truth_id)
     followed = np.bincount(pairs.truth_id[pairs.truth[match]], minlength=len(seen)) / seen
-    fragments = _fragments_between_frames if convention == "trackeval" else _fragments_between_sightings
-    return ClearScores(
-        frames=pairs.frames,
-        counts=np.stack(counts, axis=1),
-        fragments=fragments(pairs, match),
-        mostly_tracked=int((followed > 0.8).sum()),
-        mostly_lost=int((followed < 0.2).sum()),
-        n_truths=len(seen),
-    )
+    return ClearScores(pairs.frames, np.stack(counts, axis=1), followed, convention)
 
 
-def _both_seen(pairs: Pairs) -> np.ndarray:
-    """Frames (indices) that have a truth and a result; TrackEval passes over the others."""
-    return np.intersect1d(pairs.truth_frame, pairs.result_frame)
+def _switched(pairs: Pairs, match: np.ndarray) -> np.ndarray:
+    """Which matches (T,), sorted by truth and frame, follow their truth by another result than the one before."""
+    result = pairs.result_id[pairs.result[match]]
+    return _same_truth(pairs, match) & (np.diff(result, prepend=-1) != 0)
 
 
-def _carry_over(pairs: Pairs, near: np.ndarray, forget: bool) -> np.ndarray:
-    """Which of the pairs `near` are matched, frame after frame: (len(near),) bool.
-
-    With `forget` a match counts for the next frame only, else until another one replaces it.
-    """
-    truth, result = pairs.truth_id[pairs.truth[near]], pairs.result_id[pairs.result[near]]
-    similarity = pairs.similarity[near]
-    visited = _both_seen(pairs) if forget else np.unique(pairs.frame[near])
-    starts = np.searchsorted(pairs.frame[near], visited, "left")
-    stops = np.searchsorted(pairs.frame[near], visited, "right")
-    last = np.full(int(pairs.truth_id.max()) + 1, -1)
-    matched = np.zeros(len(near), dtype=bool)
-    held = np.empty(0, dtype=int)
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        t, r = truth[start:stop], result[start:stop]
-        kept = last[t] == r
-        if not forget:
-            kept = _first_of_each(r, kept)
-        if not kept.all():
-            kept |= _fill(t, r, similarity[start:stop], kept, most=not forget)
-        matched[start:stop] = kept
-        if forget:
-            last[held] = -1
-            held = t[kept]
-        last[t[kept]] = r[kept]
-    return matched
+def _gaps_between_frames(pairs: Pairs, match: np.ndarray) -> np.ndarray:
+    """Which matches (T,) come after a gap, counted in frames that have a truth and a result."""
+    step = np.searchsorted(pairs.both_seen, np.arange(len(pairs.frames)))[pairs.frame[match]]
+    return _same_truth(pairs, match) & (np.diff(step, prepend=-1) > 1)
 
 
-def _first_of_each(result: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """`kept` with only the first row of each result: two truths may both have been followed by it before."""
-    rows = np.flatnonzero(kept)
-    first = rows[np.unique(result[rows], return_index=True)[1]]
-    out = np.zeros_like(kept)
-    out[first] = True
-    return out
+def _gaps_between_sightings(pairs: Pairs, match: np.ndarray) -> np.ndarray:
+    """Which matches (T,) come after a gap, counted in their truth's own sightings."""
+    order = np.argsort(pairs.truth_id * len(pairs.frames) + pairs.truth_frame)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return _same_truth(pairs, match) & (np.diff(place[pairs.truth[match]], prepend=-1) > 1)
 
 
-def _fill(t: np.ndarray, r: np.ndarray, similarity: np.ndarray, kept: np.ndarray, most: bool) -> np.ndarray:
-    """Matches of one frame among the pairs that the `kept` ones leave free."""
-    out = np.zeros_like(kept)
-    free = np.flatnonzero(~(np.isin(t, t[kept]) | np.isin(r, r[kept])))
-    if len(free):
-        solve = assign_most if most else assign
-        out[free[solve(t[free], r[free], similarity[free])]] = True
-    return out
-
-
-def _switches(pairs: Pairs, match: np.ndarray) -> np.ndarray:
-    """Which matches follow their truth by another result than its match before: (len(match),) bool."""
-    truth, result = pairs.truth_id[pairs.truth[match]], pairs.result_id[pairs.result[match]]
-    order = np.lexsort([pairs.frame[match], truth])
-    out = np.zeros(len(match), dtype=bool)
-    out[order[1:]] = (truth[order][1:] == truth[order][:-1]) & (result[order][1:] != result[order][:-1])
-    return out
-
-
-def _fragments_between_frames(pairs: Pairs, match: np.ndarray) -> int:
-    """Gaps in the matches of a truth, counted in frames that have a truth and a result."""
-    step = np.searchsorted(_both_seen(pairs), pairs.frame[match])
-    truth = pairs.truth_id[pairs.truth[match]]
-    order = np.lexsort([step, truth])
-    same = truth[order][1:] == truth[order][:-1]
-    return int((same & (np.diff(step[order]) > 1)).sum())
-
-
-def _fragments_between_sightings(pairs: Pairs, match: np.ndarray) -> int:
-    """Gaps in the matches of a truth, counted in its own sightings."""
-    order = np.lexsort([pairs.truth_frame, pairs.truth_id])
-    matched = np.zeros(len(order), dtype=bool)
-    matched[pairs.truth[match]] = True
-    position = np.flatnonzero(matched[order])
-    truth = pairs.truth_id[order][position]
-    return int(((truth[1:] == truth[:-1]) & (np.diff(position) > 1)).sum())
+def _same_truth(pairs: Pairs, match: np.ndarray) -> np.ndarray:
+    """Which matches (T,), sorted by truth, are of the same truth as the one before."""
+    return np.diff(pairs.truth_id[pairs.truth[match]], prepend=-1) == 0
