@@ -1,4 +1,4 @@
-"""One measured number and how it would have come out on other blocks of time: what intervals and tests need."""
+"""A number and how it would have come out on other blocks of time: what intervals and paired tests need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.evaluation.report import NO_INTERVAL, Difference, Figure
+from geoloc.metrics.bootstrap import block_bootstrap
+from geoloc.metrics.paired import paired_bootstrap, paired_permutation
 
 SEED = 1
-DRAWS = 1000
 FEWEST_BLOCKS = 2
 
-Resampled = Callable[[np.ndarray], np.ndarray]
+Formula = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,51 +29,75 @@ class Blocks:
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
-    """A figure's value, its block bootstrap, and its protocol.
+class Quantile:
+    """A quantile of ascending `values` (N,) that lie in blocks `owner` (N,); as a formula of draws (..., B)."""
 
-    `resampled` turns how often each of `n_blocks` blocks was drawn, (n, n_blocks) int, into n figures; without
-    blocks there is no interval.
+    values: np.ndarray
+    owner: np.ndarray
+    share: float
+
+    def __call__(self, drawn: np.ndarray) -> np.ndarray:
+        """The quantile once each block is there as often as `drawn` (..., B) says."""
+        flat = np.reshape(drawn, (-1, np.shape(drawn)[-1]))
+        return np.array([self._of(times[self.owner]) for times in flat]).reshape(np.shape(drawn)[:-1])
+
+    def beside(self, other: "Quantile", n_blocks: int) -> "Quantile":
+        """The quantile over the rows of both, the other's blocks after the first's."""
+        values = np.concatenate([self.values, other.values])
+        order = np.argsort(values, kind="stable")
+        return Quantile(values[order], np.concatenate([self.owner, other.owner + n_blocks])[order], self.share)
+
+    def _of(self, times: np.ndarray) -> float:
+        upto = np.cumsum(times)
+        if upto[-1] < 1:
+            return float(np.quantile(self.values, self.share))
+        place = self.share * (upto[-1] - 1)
+        below, above = np.searchsorted(upto, [np.floor(place), np.ceil(place)], "right")
+        return float(self.values[below] + (place % 1.0) * (self.values[above] - self.values[below]))
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A figure with what it is made of: `counts` (B, K) of each block, and the formula of their sum.
+
+    `over` says what its blocks are where they are not those of the other figures.
     """
 
     name: str
-    value: float
     unit: str
     protocol: str
-    n_blocks: int
-    resampled: Resampled
+    counts: np.ndarray
+    formula: Formula
+    over: str = ""
+
+    @property
+    def value(self) -> float:
+        """The figure over all blocks."""
+        return float(self.formula(self.counts.sum(axis=0)))
 
     def figure(self, recording: str, part: str, how_sure: str) -> Figure:
-        """The figure with its 95 % percentile interval (Efron 1979); `how_sure` says what the blocks are."""
-        low, high = NO_INTERVAL
-        protocol = self.protocol
-        if self.n_blocks >= FEWEST_BLOCKS:
-            low, high = np.percentile(self.resampled(_draws(self.n_blocks)), [2.5, 97.5]).tolist()
-            protocol = f"{protocol}; {how_sure}"
+        """The figure with its 95 % interval, if there are blocks to draw from; `how_sure` says what they are."""
+        (low, high), protocol = NO_INTERVAL, self.protocol
+        if len(self.counts) >= FEWEST_BLOCKS:
+            low, high = block_bootstrap(self.counts, self.formula, np.random.default_rng(SEED))
+            protocol = f"{protocol}; {self.over or how_sure}"
         return Figure(recording, part, self.name, self.value, low, high, self.unit, protocol)
 
 
 def of_counts(
-    name: str,
-    unit: str,
-    protocol: str,
-    counts: np.ndarray,
-    blocks: Blocks,
-    formula: Callable[[np.ndarray], np.ndarray],
-    scale: float = 1.0,
+    name: str, unit: str, protocol: str, counts: np.ndarray, blocks: Blocks, formula: Formula, scale: float = 1.0
 ) -> Measure:
-    """A formula of summed counts: `counts` (N, K) of rows that lie in `blocks`; formula (..., K) -> (...)."""
-    pooled = np.zeros((blocks.n, counts.shape[1]))
+    """A formula, (..., K) -> (...), of summed `counts` (N, K) of rows that lie in `blocks`."""
+    pooled = np.zeros((blocks.n, np.shape(counts)[1]))
     np.add.at(pooled, blocks.block, counts)
-    value = scale * float(formula(pooled.sum(axis=0)))
-    return Measure(name, value, unit, protocol, len(pooled), lambda drawn: scale * formula(drawn @ pooled))
+    return Measure(name, unit, protocol, pooled, lambda n: scale * formula(n))
 
 
-def of_mean(name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blocks) -> Measure:
+def of_mean(name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blocks, scale: float = 1.0) -> Measure:
     """The mean of `values` (N,) of rows that lie in `blocks`."""
     _refuse_none(name, values)
-    counts = np.stack([values, np.ones(len(values))], axis=1)
-    return of_counts(name, unit, protocol, counts, blocks, lambda n: n[..., 0] / np.maximum(n[..., 1], 1e-300))
+    counts = np.stack([np.asarray(values, float), np.ones(len(values))], axis=1)
+    return of_counts(name, unit, protocol, counts, blocks, lambda n: n[..., 0] / np.maximum(n[..., 1], 1.0), scale)
 
 
 def of_quantile(
@@ -81,48 +106,25 @@ def of_quantile(
     """A quantile of `values` (N,) of rows that lie in `blocks`; the median by default."""
     _refuse_none(name, values)
     order = np.argsort(values, kind="stable")
-    ordered, owner = np.asarray(values)[order], blocks.block[order]
-
-    def resampled(drawn: np.ndarray) -> np.ndarray:
-        return np.array([_weighted_quantile(ordered, times[owner], share) for times in drawn])
-
-    return Measure(name, float(np.quantile(values, share)), unit, protocol, blocks.n, resampled)
+    quantile = Quantile(np.asarray(values, float)[order], blocks.block[order], share)
+    return Measure(name, unit, protocol, np.eye(blocks.n), quantile)
 
 
 def difference(ours: Measure, other: Measure, part: str) -> Difference:
-    """`ours` minus `other`, both measured on the same blocks, drawn together (paired block bootstrap).
-
-    The p-value is two-sided: twice the smaller share of draws on either side of no difference.
-    """
-    if ours.n_blocks != other.n_blocks:
-        raise InputError(f"{ours.name}: {ours.n_blocks} blocks against {other.n_blocks}; score both on the same frames")
-    low, high = NO_INTERVAL
-    p_value = float("nan")
-    if ours.n_blocks >= FEWEST_BLOCKS:
-        drawn = _draws(ours.n_blocks)
-        found = ours.resampled(drawn) - other.resampled(drawn)
-        low, high = np.percentile(found, [2.5, 97.5]).tolist()
-        # one is added to both: a bootstrap of so many draws cannot tell a p-value below 2 / draws
-        tails = ((found <= 0).sum() + 1, (found >= 0).sum() + 1)
-        p_value = min(1.0, 2.0 * min(tails) / (DRAWS + 1))
+    """`ours` minus `other`, both measured on the same blocks: paired bootstrap interval, permutation p-value."""
+    if len(ours.counts) != len(other.counts):
+        raise InputError(f"{ours.name}: runs with {len(ours.counts)} and {len(other.counts)} blocks do not pair up")
+    first, second, formula = ours.counts, other.counts, ours.formula
+    if isinstance(ours.formula, Quantile) and isinstance(other.formula, Quantile):
+        formula = ours.formula.beside(other.formula, len(first))
+        first, second = np.hstack([first, 0 * first]), np.hstack([0 * second, second])
+    (low, high), p_value = NO_INTERVAL, float("nan")
+    if len(first) >= FEWEST_BLOCKS:
+        found = paired_bootstrap(first, second, formula, np.random.default_rng(SEED))
+        low, high = found.low, found.high
+        p_value = paired_permutation(first, second, formula, np.random.default_rng(SEED), n=2000)
     change = ours.value - other.value
     return Difference(part, ours.name, ours.value, other.value, change, low, high, p_value, ours.unit, ours.protocol)
-
-
-def _draws(n_blocks: int) -> np.ndarray:
-    """How often each block is drawn, (DRAWS, n_blocks): the same for every figure, so that runs compare in pairs."""
-    rng = np.random.default_rng(SEED)
-    return rng.multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), size=DRAWS)
-
-
-def _weighted_quantile(ordered: np.ndarray, times: np.ndarray, share: float) -> float:
-    """The quantile of ascending values (N,), each there `times` (N,) over."""
-    upto = np.cumsum(times)
-    if upto[-1] == 0:
-        return float(np.quantile(ordered, share))
-    place = share * (upto[-1] - 1)
-    below, above = np.searchsorted(upto, [np.floor(place), np.ceil(place)], "right")
-    return float(ordered[below] + (place - np.floor(place)) * (ordered[above] - ordered[below]))
 
 
 def _refuse_none(name: str, values: np.ndarray) -> None:

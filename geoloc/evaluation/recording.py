@@ -11,7 +11,7 @@ from geoloc.evaluation.measures import Blocks
 from geoloc.io.track_tables import IGNORED
 from geoloc.io.truth import BoxTracks
 from geoloc.metrics.assignment import assign
-from geoloc.metrics.bootstrap import time_blocks
+from geoloc.metrics.bootstrap import sequence_blocks
 from geoloc.metrics.matching import Pairs, Sightings, pair_boxes, pair_positions
 from geoloc.scene.tables import Tracks
 
@@ -25,21 +25,27 @@ class Recording:
     """Truth and result as sightings on F frames; frames of several cameras or sequences follow one another.
 
     On the ground `where` is x, y, z (m), z 0 where heights are not known; in the image a box. `result_cov`
-    (M, 2, 2) m² is NaN where it is not stated. `level` (N,) is each truth's. `named`: whether truth and result have
-    identities. `notes` say what was left out.
+    (M, 2, 2) m² and `truth_speed` (N,) m/s are NaN where they are not known; `result_score` (M,) is the probability
+    that there is something. `named`: whether truth and result have identities. `time` (F,) s, `camera` (F,) and
+    `sequence` (F,), an index into `sequences`, are each frame's. `notes` say what was left out.
     """
 
     name: str
     plane: str
     rate: str
+    period: float
     named: bool
     truth: Sightings
     result: Sightings
+    truth_speed: np.ndarray
     result_cov: np.ndarray
+    result_score: np.ndarray
     level: np.ndarray
+    result_level: np.ndarray
     time: np.ndarray
     camera: np.ndarray
     sequence: np.ndarray
+    sequences: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -51,12 +57,8 @@ class Recording:
         """The block of each frame (F,): a sequence each where there are enough of them, else stretches of time."""
         if self.n_sequences >= ENOUGH_SEQUENCES:
             return Blocks(self.sequence, self.n_sequences)
-        block, n = np.zeros(len(self.time), dtype=int), 0
-        for number in np.unique(self.sequence):
-            rows = self.sequence == number
-            block[rows] = n + time_blocks(self.time[rows], length_s)
-            n = int(block[rows].max()) + 1
-        return Blocks(block, n)
+        block = sequence_blocks(self.sequence, self.time, length_s)
+        return Blocks(block, int(block.max()) + 1)
 
     def how_sure(self, length_s: float) -> str:
         """What a protocol says of the intervals over those blocks."""
@@ -81,8 +83,11 @@ class Recording:
             self,
             truth=_rows(self.truth, truth),
             result=_rows(self.result, result),
+            truth_speed=self.truth_speed[truth],
             result_cov=self.result_cov[result],
+            result_score=self.result_score[result],
             level=self.level[truth],
+            result_level=self.result_level[result],
         )
 
 
@@ -110,14 +115,19 @@ def ground_recording(name: str, truth: Tracks, result: Tracks, resample: bool, i
         name=name,
         plane=GROUND,
         rate=frames.rate,
+        period=frames.period,
         named=_named(truth.track) and _named(result.track),
         truth=_rows(seen, seen_rows),
         result=_rows(found, found_rows),
+        truth_speed=_speeds(truth)[seen_rows],
         result_cov=result.position_cov[found_rows],
+        result_score=result.score[found_rows],
         level=truth.level[seen_rows],
+        result_level=result.level[found_rows],
         time=frames.time,
         camera=np.full(len(frames.time), ""),
         sequence=np.zeros(len(frames.time), dtype=int),
+        sequences=(name,),
         notes=notes,
     )
 
@@ -146,14 +156,19 @@ def image_recording(name: str, truth: BoxTracks, result: BoxTracks, resample: bo
         name=name,
         plane=IMAGE,
         rate=parts[0][0].rate,
+        period=parts[0][0].period,
         named=_named(truth.id) and _named(result.id),
         truth=_rows(seen, seen_rows),
         result=_rows(found, found_rows),
+        truth_speed=np.full(int(seen_rows.sum()), np.nan),
         result_cov=np.full((int(found_rows.sum()), 2, 2), np.nan),
+        result_score=np.ones(int(found_rows.sum())),
         level=np.full(int(seen_rows.sum()), ""),
+        result_level=np.full(int(found_rows.sum()), ""),
         time=time,
         camera=np.repeat(np.unique(truth.camera), np.diff(offsets)),
         sequence=np.zeros(len(time), dtype=int),
+        sequences=(name,),
         notes=tuple(dict.fromkeys(note for part in parts for note in part[4])),
     )
 
@@ -175,11 +190,15 @@ def join(recordings: Sequence[Recording]) -> Recording:
         named=all(recording.named for recording in recordings),
         truth=truths,
         result=results,
+        truth_speed=np.concatenate([r.truth_speed for r in recordings]),
         result_cov=np.concatenate([r.result_cov for r in recordings]),
+        result_score=np.concatenate([r.result_score for r in recordings]),
         level=np.concatenate([r.level for r in recordings]),
+        result_level=np.concatenate([r.result_level for r in recordings]),
         time=np.concatenate([r.time for r in recordings]),
         camera=np.concatenate([r.camera for r in recordings]),
         sequence=np.repeat(np.arange(len(recordings)), np.diff(offsets)),
+        sequences=tuple(r.name for r in recordings),
         notes=tuple(f"{r.name}: {note}" for r in recordings for note in r.notes),
     )
 
@@ -216,6 +235,22 @@ def _heights(truth: Tracks, result: Tracks) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(len(truth)), np.zeros(len(result))
     truth_number, result_number = np.split(number, [len(truth)])
     return APART * truth_number, APART * result_number
+
+
+def _speeds(truth: Tracks) -> np.ndarray:
+    """Speed (N,) m/s of each truth: as stated, else from its positions before and after."""
+    stated = np.linalg.norm(truth.velocity, axis=1)
+    if np.isfinite(stated).all():
+        return stated
+    order = np.lexsort((truth.time, truth.track))
+    step, gap = np.diff(truth.xy[order], axis=0), np.diff(truth.time[order])
+    same = np.diff(truth.track[order]) == 0
+    speed = np.where(same, np.linalg.norm(step, axis=1) / np.where(gap > 0, gap, np.inf), np.nan)
+    beside = np.stack([np.append(speed, np.nan), np.append(np.nan, speed)])
+    known = np.isfinite(beside)
+    out = np.zeros(len(truth))
+    out[order] = np.where(known, beside, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return out
 
 
 def _counted(

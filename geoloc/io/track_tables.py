@@ -78,6 +78,7 @@ def read_positions(path: Path | str, options: TrackFileOptions | None = None) ->
         bias_cov=cells.matrix(BIAS_COLUMNS, BIAS_UPPER, 2),
         level=cells.text("level"),
         label=cells.text("label"),
+        score=cells.scores(),
         state=_states(cells),
     )
     return tracks.take(keep), cells.report("tracks", int(keep.sum()))
@@ -154,6 +155,10 @@ class _Cells:
         for name, (i, j) in zip(names, places, strict=True):
             out[:, i, j] = out[:, j, i] = self.numbers(name)
         return out
+
+    def scores(self) -> np.ndarray:
+        """Scores (N,), 1 where the file has none."""
+        return np.nan_to_num(self.numbers("score"), nan=1.0)
 
     def usable(self, *checks: tuple[str, np.ndarray]) -> np.ndarray:
         """Rows (N,) bool that pass all checks; the others are counted under the first that they fail."""

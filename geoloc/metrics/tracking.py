@@ -96,14 +96,24 @@ class ClearScores:
         return int(self.counts[:, 5].sum())
 
     @property
+    def is_mostly_tracked(self) -> np.ndarray:
+        """Truths (K,) followed for more than 80 % of their sightings ("motmetrics": 80 % or more)."""
+        return self.followed > 0.8 if self.convention == "trackeval" else self.followed >= 0.8
+
+    @property
+    def is_mostly_lost(self) -> np.ndarray:
+        """Truths (K,) followed for less than 20 % of their sightings."""
+        return self.followed < 0.2
+
+    @property
     def mostly_tracked(self) -> int:
-        """Truths followed for more than 80 % of their sightings ("motmetrics": 80 % or more)."""
-        return int((self.followed > 0.8 if self.convention == "trackeval" else self.followed >= 0.8).sum())
+        """How many truths are mostly tracked."""
+        return int(self.is_mostly_tracked.sum())
 
     @property
     def mostly_lost(self) -> int:
-        """Truths followed for less than 20 % of their sightings."""
-        return int((self.followed < 0.2).sum())
+        """How many truths are mostly lost."""
+        return int(self.is_mostly_lost.sum())
 
     @property
     def partly_tracked(self) -> int:
