@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours (#rrggbb) by what they mean. Cycles (`zones`, `markers`, `tracks`) wrap around."""
+    """Colours (#rrggbb) by what they mean. Cycles (`zones`, `markers`, `tracks`) wrap around; `heat` ascends."""
 
     paper: str  # around the map
     panel: str  # cards and controls of the page
@@ -25,6 +25,7 @@ class Palette:
     zones: tuple[str, ...]
     markers: tuple[str, ...]
     tracks: tuple[str, ...]
+    heat: tuple[str, ...]  # from little to much: ever farther from the background, whoever sees colours how
 
     def track(self, track: int) -> str:
         """Colour of a track: the same id has the same colour in every picture."""
@@ -53,6 +54,7 @@ LIGHT = Palette(
         "#2b6cb0", "#d4572f", "#2c8a63", "#8552bd", "#bf8010", "#bd3f78",
         "#1f8fa3", "#7b5f42", "#5b861b", "#4c57cf", "#a83240", "#45707f",
     ),
+    heat=("#cfdff0", "#93b8dd", "#7190cf", "#8f62b3", "#b93a8a", "#cd2c55", "#8c1220"),
 )  # fmt: skip
 
 DARK = Palette(
@@ -77,6 +79,7 @@ DARK = Palette(
         "#6aa9f0", "#f2875f", "#5cc79a", "#b58ae8", "#e6b04c", "#ec7fb0",
         "#58c4d8", "#c2a17e", "#9dcb55", "#929bf7", "#ee7a86", "#8bbac9",
     ),
+    heat=("#31465f", "#40689b", "#6878c8", "#9f74cc", "#dc75b0", "#ff9687", "#ffd796"),
 )  # fmt: skip
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine

@@ -1,0 +1,195 @@
+"""The numbers of a report's page: headlines, tables, differences, and the protocol of each."""
+
+import math
+import re
+from collections.abc import Iterable
+
+from geoloc.draw.charts import whisker
+from geoloc.draw.svg import text
+from geoloc.evaluation.report import Absent, Difference, Figure, Report
+from geoloc.evaluation.report_text import format_interval, format_value
+
+# What people ask for first, by how the figures' names begin; the first that a part has are its headlines.
+HEADLINES = {
+    "tracking": ("hota", "idf1", "mota", "moda", "t_gospa", "gospa", "error", "id_switches", "switches"),
+    "localization": ("recall", "median_position", "position_median", "median", "median_rotation", "ground", "ape"),
+    "retrieval": ("map", "recall@1", "r@1", "cmc", "minp", "ndcg", "recall"),
+    "uncertainty": ("nees", "coverage_95", "coverage", "nis", "sharpness", "nll", "ece"),
+    "robustness": ("overall", "robustness", "degradation", "mean"),
+}
+FEWEST, MOST = 4, 6
+OPEN_GROUPS = 8  # tables; of more, only the first are unfolded
+CAPITALS = re.compile(
+    r"(hota|mot[ap]|mod[ap]|id[fpr]1?|gospa|ospa|cmc|nees|nis|nll|ece|ape|rpe|f[pn]|tp|id|mt|pt|ml|gps)"
+)
+WRITTEN = {"map": "mAP", "minp": "mINP", "ndcg": "nDCG", "ids": "IDs"}
+
+Group = tuple[str, str]  # recording and part
+
+
+class Notes:
+    """The protocols of a report by number: printed once, and told wherever a figure refers to one."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._numbers: dict[str, int] = {}
+
+    def link(self, protocol: str) -> str:
+        """A number that tells the protocol under the mouse and leads to its text."""
+        number = self._numbers.setdefault(protocol, len(self._numbers) + 1)
+        return f'<a class="note" href="#{self._prefix}{number}" data-tip="{text(protocol)}">[{number}]</a>'
+
+    def section(self) -> str:
+        """All protocols that were referred to."""
+        if not self._numbers:
+            return ""
+        items = "".join(
+            f'<li id="{self._prefix}{number}" value="{number}">{text(protocol)}</li>'
+            for protocol, number in self._numbers.items()
+        )
+        return f'<section class="protocols"><h3>How it was measured</h3><ol>{items}</ol></section>'
+
+
+def label_of(name: str) -> str:
+    """A figure's name as people write it: `id_switches` is ID switches, `hota` HOTA."""
+    words = [WRITTEN.get(word, word.upper() if CAPITALS.fullmatch(word) else word) for word in name.split("_")]
+    first = words[0] if words[0] in WRITTEN.values() else words[0][:1].upper() + words[0][1:]
+    return " ".join([first, *words[1:]])
+
+
+def groups_of(figures: Iterable[Figure]) -> dict[Group, list[Figure]]:
+    """Figures by recording and part, in the order of their first."""
+    groups: dict[Group, list[Figure]] = {}
+    for figure in figures:
+        groups.setdefault((figure.recording, figure.part), []).append(figure)
+    return groups
+
+
+def headlines(report: Report) -> list[Figure]:
+    """The most telling figures, at most one a kind, of the part that has most of those that are asked for."""
+    wanted = HEADLINES.get(report.family, ())
+    groups = list(groups_of(report.figures).values())
+    picked = max((_picked(group, wanted) for group in groups), key=len, default=[])
+    if len(picked) < FEWEST:
+        group = next((g for g in groups if set(picked) <= set(g)), [])
+        picked += [figure for figure in group if figure not in picked][: FEWEST - len(picked)]
+    return picked[:MOST]
+
+
+def domain_of(figure: Figure, report: Report) -> tuple[float, float]:
+    """The range on which a figure is drawn: the same for all parts; shares are drawn on all that they can be."""
+    same = [f for f in report.figures if (f.figure, f.unit) == (figure.figure, figure.unit)]
+    values = [v for f in same for v in (f.value, f.low, f.high) if math.isfinite(v)]
+    low, high = min(0.0, *values), max(0.0, *values)
+    if figure.unit == "%":
+        return low, max(100.0, high)
+    if figure.unit == "" and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, 1.05 * high
+
+
+def headline_section(report: Report, notes: Notes) -> str:
+    """Cards with value, interval and protocol."""
+    shown = headlines(report)
+    if not shown:
+        return ""
+    cards = []
+    for f in shown:
+        cards.append(
+            f'<div class="stat"><span class="name">{text(label_of(f.figure))} {notes.link(f.protocol)}</span>'
+            f'<span class="value">{format_value(f.value)}<small> {text(f.unit)}</small></span>'
+            f"{whisker(f.value, f.low, f.high, domain_of(f, report))}"
+            f'<span class="range">{_interval(f)}</span><span class="how">{text(f.protocol)}</span></div>'
+        )
+    where = _where(report, (shown[0].recording, shown[0].part))
+    return f'<section><h3>Headlines <small>{where}</small></h3><div class="stats">{"".join(cards)}</div></section>'
+
+
+def figure_section(report: Report, notes: Notes) -> str:
+    """A table for each part, in full."""
+    groups = groups_of(report.figures)
+    tables = []
+    for i, (group, figures) in enumerate(groups.items()):
+        unfolded = " open" if len(groups) <= OPEN_GROUPS or i < FEWEST else ""
+        rows = "".join(_row(figure, report, notes) for figure in figures)
+        tables.append(
+            f'<details class="card"{unfolded}><summary>{_where(report, group)}</summary><table>'
+            f'<thead><tr><th>figure</th><th class="number">value</th><th>95 % interval</th><th>how</th></tr></thead>'
+            f"<tbody>{rows}</tbody></table></details>"
+        )
+    return f'<section><h3>All figures</h3><div class="tables">{"".join(tables)}</div></section>' if tables else ""
+
+
+def difference_section(report: Report, notes: Notes) -> str:
+    """This run against another, with the interval of each difference around nothing."""
+    if not report.differences:
+        return ""
+    rows = "".join(_difference(d, report, notes) for d in report.differences)
+    return (
+        '<section><h3>Against the other run <small>paired on the same blocks; a hollow dot could be chance</small></h3>'
+        '<div class="card wide"><table class="differences"><thead><tr><th>part</th><th>figure</th>'
+        '<th class="number">this</th><th class="number">other</th><th class="number">difference</th>'
+        f'<th>95 % interval</th><th class="number">p</th><th>how</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        "</section>"
+    )
+
+
+def absent_section(report: Report) -> str:
+    """What could not be stated, and why."""
+    if not report.absent:
+        return ""
+    items = "".join(_absent(absent) for absent in report.absent)
+    return f'<section><h3>Not stated</h3><div class="card wide"><dl class="absent">{items}</dl></div></section>'
+
+
+def _picked(group: list[Figure], wanted: tuple[str, ...]) -> list[Figure]:
+    found: list[Figure] = []
+    for start in wanted:
+        fits = [f for f in group if f.figure.startswith(start) and f not in found]
+        exact = [f for f in fits if f.figure == start]
+        found += (exact or fits)[:1]
+    return found
+
+
+def _row(figure: Figure, report: Report, notes: Notes) -> str:
+    drawn = whisker(figure.value, figure.low, figure.high, domain_of(figure, report))
+    says = f"{figure.figure}: {format_value(figure.value)} {figure.unit}".strip()
+    return (
+        f'<tr><th scope="row" data-tip="{text(says)}">{text(label_of(figure.figure))}</th>'
+        f'<td class="number"><b>{format_value(figure.value)}</b> <small>{text(figure.unit)}</small></td>'
+        f'<td class="spread">{drawn}<small>{_interval(figure)}</small></td><td>{notes.link(figure.protocol)}</td></tr>'
+    )
+
+
+def _difference(d: Difference, report: Report, notes: Notes) -> str:
+    same = [other for other in report.differences if (other.figure, other.unit) == (d.figure, d.unit)]
+    ends = [abs(v) for other in same for v in (other.low, other.high, other.difference) if math.isfinite(v)]
+    reach = max(ends, default=0.0) or 1.0
+    sign = "+" if d.difference > 0 else ""
+    p_value = ("< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}") if math.isfinite(d.p_value) else ""
+    interval = format_interval(d.low, d.high)
+    return (
+        f'<tr><td data-label="part">{text(d.part)}</td><th scope="row">{text(label_of(d.figure))}</th>'
+        f'<td class="number" data-label="this">{format_value(d.value)} <small>{text(d.unit)}</small></td>'
+        f'<td class="number" data-label="other">{format_value(d.against)}</td>'
+        f'<td class="number" data-label="difference"><b>{sign}{format_value(d.difference)}</b></td>'
+        f'<td class="spread">{whisker(d.difference, d.low, d.high, (-reach, reach), mark=0.0)}'
+        f'<small>{interval}</small></td><td class="number" data-label="p">{p_value}</td>'
+        f'<td data-label="how">{notes.link(d.protocol)}</td></tr>'
+    )
+
+
+def _absent(absent: Absent) -> str:
+    where = f" <small>{text(absent.part)}</small>" if absent.part else ""
+    return f"<dt>{text(label_of(absent.figure))}{where}</dt><dd>{text(absent.reason)}</dd>"
+
+
+def _interval(figure: Figure) -> str:
+    return format_interval(figure.low, figure.high) or "no interval"
+
+
+def _where(report: Report, group: Group) -> str:
+    """The part, with the recording where a report is of several."""
+    recording, part = group
+    several = len({figure.recording for figure in report.figures}) > 1
+    return " · ".join(text(word) for word in ((recording, part) if several else (part or recording,)) if word)
