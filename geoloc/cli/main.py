@@ -16,6 +16,7 @@ COMMANDS = {
     "localize": "boxes of a site's cameras to tracks on its map",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, and how sharply",
+    "evaluate": "how good a result is beside the truth, and whether the number can be believed",
     "convert": "cameras, detections and tracks from one form to another",
 }
 EXAMPLES = """\

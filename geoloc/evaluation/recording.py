@@ -91,6 +91,11 @@ class Recording:
         )
 
 
+def reported(tracks: Tracks) -> Tracks:
+    """The rows that a system stands by: not tentative ones, nor coasting ones, which are a guess."""
+    return tracks.take((tracks.state != "tentative") & (tracks.state != "coasting"))
+
+
 def ground_recording(name: str, truth: Tracks, result: Tracks, resample: bool, ignored_m: float) -> Recording:
     """Tracks on a map against the truth. Positions are carried to the truth's frames by their own velocity.
 

@@ -1,10 +1,10 @@
 """Tracks as CSV, with everything that the table holds but the embedding, and back.
 
-Columns: track, time (UTC Unix s), object (-1 = coasting), level, x, y (m, east and north of the datum),
-vx, vy (m/s), label, score, state, lon, lat (degrees, WGS84; empty where the map has no datum), sigma (m,
-largest standard deviation of the reported position in any direction), then the upper triangle of the
-covariance of x, y, vx, vy row by row, cov_x_x ... cov_vy_vy (m², m²/s, m²/s²), and of the bias, bias_x_x,
-bias_x_y, bias_y_y (m²). Numbers come back bit by bit; lon, lat and sigma are not read back.
+Columns: track, time (UTC Unix s), object (-1 = coasting), level, x, y (m, east and north of the datum), z (m,
+of the ground there), vx, vy (m/s), label, score, state, lon, lat (degrees, WGS84; empty where the map has no
+datum), sigma (m, largest standard deviation of the reported position in any direction), then the upper triangle
+of the covariance of x, y, vx, vy row by row, cov_x_x ... cov_vy_vy (m², m²/s, m²/s²), and of the bias, bias_x_x,
+bias_x_y, bias_y_y (m²). Numbers come back bit by bit, z to 0.1 mm; lon, lat and sigma are not read back.
 """
 
 import csv
@@ -16,7 +16,7 @@ import numpy as np
 from geoloc.errors import InputError
 from geoloc.files import read_columns
 from geoloc.geometry.gaussian import worst_sigma
-from geoloc.io.track_geojson import positions_on_earth
+from geoloc.io.track_geojson import heights, positions_on_earth
 from geoloc.io.track_options import WriteOptions
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
@@ -29,7 +29,7 @@ BIAS_COLUMNS = [f"bias_{AXES[i]}_{AXES[j]}" for i, j in BIAS_UPPER]
 TEXT_COLUMNS = ("level", "label", "state")
 WHOLE_COLUMNS = ("track", "object")
 COLUMNS = (
-    *("track", "time", "object", "level", "x", "y", "vx", "vy", "label", "score", "state"),
+    *("track", "time", "object", "level", "x", "y", "z", "vx", "vy", "label", "score", "state"),
     *("lon", "lat", "sigma"),
     *COV_COLUMNS,
     *BIAS_COLUMNS,
@@ -49,6 +49,7 @@ def csv_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
         "object": tracks.object.tolist(),
         "level": tracks.level.tolist(),
         **{name: values.tolist() for name, values in zip(("x", "y"), tracks.xy.T, strict=True)},
+        "z": np.round(heights(tracks, site_map), 4).tolist(),
         **{name: values.tolist() for name, values in zip(("vx", "vy"), tracks.velocity.T, strict=True)},
         "label": tracks.label.tolist(),
         "score": tracks.score.tolist(),
@@ -98,6 +99,7 @@ def _table(cells: dict[str, list[str]], path: Path | str) -> Tracks:
         track=numbers("track"),
         object=numbers("object"),
         xy=np.stack([numbers("x"), numbers("y")], axis=1),
+        z=numbers("z"),
         velocity=np.stack([numbers("vx"), numbers("vy")], axis=1),
         score=numbers("score"),
         cov=matrix(COV_COLUMNS, UPPER, 4),

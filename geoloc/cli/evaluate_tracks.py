@@ -1,0 +1,102 @@
+"""What `geoloc evaluate` does with tracks: files to recordings, recordings to reports."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.evaluation.guards import find_leaks_of_input, refuse_or_warn
+from geoloc.evaluation.recording import Recording, ground_recording, image_recording, join, reported
+from geoloc.evaluation.report import Report
+from geoloc.evaluation.tracking import evaluate_tracking
+from geoloc.evaluation.tracking_measures import TrackingOptions
+from geoloc.evaluation.uncertainty import evaluate_uncertainty
+from geoloc.io.detections import ReadOptions, read_detections
+from geoloc.io.rows import ReadReport
+from geoloc.io.track_tables import TrackFileOptions, read_positions, read_track_boxes
+from geoloc.io.truth import BoxTracks
+from geoloc.options import load_options
+from geoloc.scene.tables import Tracks
+
+
+def evaluate_positions(args: Namespace) -> list[Report]:
+    """Tracking and uncertainty of positions on the map."""
+    options = load_options(TrackingOptions(), args.options, args.set)
+    ours = _ground(args, options, args.results)
+    other = _ground(args, options, args.against) if args.against else None
+    tracking = evaluate_tracking(ours, options, other, args.oracle)
+    return [tracking.warned(*_leaks(args, ours)), evaluate_uncertainty(ours, options, args.truth_sigma)]
+
+
+def evaluate_boxes(args: Namespace) -> list[Report]:
+    """Tracking of boxes in the images."""
+    options = load_options(TrackingOptions(), args.options, args.set)
+    ours = _image(args, options, args.results)
+    other = _image(args, options, args.against) if args.against else None
+    return [evaluate_tracking(ours, options, other, args.oracle).warned(*_leaks(args, ours))]
+
+
+def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str]) -> Recording:
+    parts = []
+    for name, truth_file, files in _paired(args.truth, results):
+        if len(files) > 1:
+            raise InputError(f"{len(files)} results for one truth on the map; give one file, or as many truths")
+        truth, result = _positions(args, truth_file), _positions(args, files[0])
+        result = result if args.coasting else reported(result)
+        parts.append(ground_recording(args.title or name, truth, result, args.resample, options.reach))
+    return join(parts)
+
+
+def _positions(args: Namespace, file: str | Path) -> Tracks:
+    tracks, said = read_positions(file, TrackFileOptions(fps=args.fps))
+    _tell(said)
+    return tracks
+
+
+def _image(args: Namespace, options: TrackingOptions, results: Sequence[str]) -> Recording:
+    parts = []
+    for name, truth_file, files in _paired(args.truth, results):
+        truth = _boxes(args, str(truth_file))
+        result = BoxTracks.concat([_boxes(args, file) for file in files])
+        parts.append(image_recording(args.title or name, truth, result, args.resample, options.threshold))
+    return join(parts)
+
+
+def _boxes(args: Namespace, file: str) -> BoxTracks:
+    """Boxes of [CAMERA=]FILE."""
+    camera, _, path = file.rpartition("=")
+    boxes, said = read_track_boxes(path, TrackFileOptions(fps=args.fps, camera=camera))
+    _tell(said)
+    return boxes
+
+
+def _paired(truths: Sequence[Path], results: Sequence[str]) -> list[tuple[str, Path, list[str]]]:
+    """Name, truth and results of each sequence: one truth takes all results, several truths one each, in order."""
+    if len(truths) == 1:
+        return [(_name(truths, 0), truths[0], list(results))]
+    if len(truths) != len(results):
+        raise InputError(f"{len(results)} results and {len(truths)} truths; give one truth, or one for each result")
+    return [(_name(truths, i), truth, [result]) for i, (truth, result) in enumerate(zip(truths, results, strict=True))]
+
+
+def _name(truths: Sequence[Path], number: int) -> str:
+    """A sequence's name: its truth's file, or its folder where all files are named alike."""
+    alike = len({path.name for path in truths}) == 1
+    path = truths[number]
+    return path.resolve().parent.name if alike else path.name.split(".")[0]
+
+
+def _leaks(args: Namespace, recording: Recording) -> list[str]:
+    """Warnings of identities in what the engine was fed."""
+    if args.input is None:
+        return []
+    detections = read_detections(args.input, None, ReadOptions(camera="any", fps=args.fps or 1.0)).detections
+    return refuse_or_warn(find_leaks_of_input(detections, len(np.unique(recording.truth.id))), args.oracle)
+
+
+def _tell(report: ReadReport) -> None:
+    if report.n_skipped or report.notes:
+        print(report, file=sys.stderr)
