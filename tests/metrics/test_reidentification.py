@@ -15,6 +15,7 @@ from geoloc.metrics.reidentification import (
     UNFOLLOWED,
     WRONG,
     ReturnScores,
+    follow,
     score_returns,
 )
 
@@ -30,8 +31,7 @@ def seen(stays: list[Stay]) -> Sightings:
 
 def returns(truth: list[Stay], result: list[Stay], least_gap_s: float = GAPS_S[0]) -> ReturnScores:
     pairs = pair_positions(seen(truth), seen(result), 2.0)
-    matched = score_pairs(pairs, 0.5)
-    return score_returns(pairs, matched.truth, matched.result, pairs.frames.astype(float), least_gap_s)
+    return score_returns(pairs, *follow(pairs), pairs.frames.astype(float), least_gap_s)
 
 
 def test_each_outcome_is_told_apart() -> None:
@@ -77,6 +77,25 @@ def test_an_id_that_another_took_after_the_return_is_not_taken() -> None:
     scores = returns(truth, result)
     assert scores.outcome.tolist() == [FRESH]
     assert not scores.taken.any()
+
+
+def test_a_neighbour_that_is_nearer_for_one_frame_does_not_lend_its_id() -> None:
+    # both pairs stay within the threshold, but in the last frame before the gap the crossed ones are the nearer
+    frame, ids = np.repeat([0, 10, 20, 900, 910], 2), np.tile([1, 2], 5)
+    truth = Sightings(frame, ids, np.where(ids[:, None] == 1, [0.0, 0.0], [0.6, 0.0]))
+    swapped = (frame == 20)[:, None]
+    result = Sightings(frame, ids, np.where(swapped, truth.where[::-1], truth.where))
+    pairs = pair_positions(truth, result, 2.0)
+    time = pairs.frames.astype(float)
+    assert score_returns(pairs, *follow(pairs), time).outcome.tolist() == [SAME, SAME]
+    nearest = score_pairs(pairs, 0.5)
+    assert score_returns(pairs, nearest.truth, nearest.result, time).outcome.tolist() == [WRONG, WRONG]
+
+
+def test_results_that_match_nothing_follow_nothing() -> None:
+    pairs = pair_positions(seen([(1, 0, 1, 1)]), seen([(2, 0, 1, 9)]), 2.0)
+    truth, result = follow(pairs)
+    assert (len(truth), len(result)) == (0, 0)
 
 
 def test_returns_come_with_an_interval(rng: np.random.Generator) -> None:
