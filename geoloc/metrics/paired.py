@@ -42,7 +42,8 @@ def paired_bootstrap(
 
     `first` and `second` (B, K) are both runs' counts pooled over the same B blocks; `statistic` makes (...)
     figures of summed counts (..., K). The p-value shifts the bootstrap's differences to mean nought (Noreen 1989,
-    the shift method). Few blocks give too narrow an interval: 20 are a fair least.
+    the shift method). Few blocks give too narrow an interval: what is called 95 % held 90 % of the time with 10
+    independent blocks, 92 % with 20 and 94 % with 40 in a simulation; take `paired_permutation` there.
     """
     first, second = _checked(first, second)
     size = len(first)

@@ -72,7 +72,7 @@ def _upright(true: np.ndarray, found: np.ndarray) -> tuple[Rotation, float]:
     size = np.linalg.norm(true[:, :2]) * np.linalg.norm(found[:, :2])
     if np.hypot(cosine, sine) <= 1e-12 * size or size == 0.0:
         raise GeometryError(
-            f'alignment: the {len(found)} matched positions do not move over the ground, so yaw is not determined; '
+            f"alignment: the {len(found)} matched positions do not move over the ground, so yaw is not determined; "
             'align by "none"'
         )
     return Rotation.from_rotvec([0.0, 0.0, np.arctan2(sine, cosine)]), 1.0

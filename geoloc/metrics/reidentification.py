@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.metrics.carry_over import carry_over
 from geoloc.metrics.detection import Formula, ratio
-from geoloc.metrics.matching import Pairs
+from geoloc.metrics.matching import EPS, Pairs
 
 SAME, FRESH, WRONG, UNFOLLOWED = range(4)
 GAPS_S = (60.0, 300.0, 1800.0)  # 1, 5 and 30 minutes
@@ -71,14 +72,25 @@ class ReturnScores:
         return float(REIDENTIFICATION_FIGURES[name](self.counts.sum(axis=0)))
 
 
+def follow(pairs: Pairs, threshold: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the truth (T,) and of the result (T,) that are matched one-to-one at a similarity of `threshold`.
+
+    A pair of the frame before is kept, as in CLEAR MOT under TrackEval's convention; nothing is remembered over a gap,
+    so that the matching favours no id at the return.
+    """
+    near = np.flatnonzero(pairs.similarity >= threshold - EPS)
+    match = near[carry_over(pairs, near, forget=True)]
+    return pairs.truth[match], pairs.result[match]
+
+
 def score_returns(
     pairs: Pairs, truth: np.ndarray, result: np.ndarray, time: np.ndarray, least_gap_s: float = GAPS_S[0]
 ) -> ReturnScores:
     """Returns after gaps of at least `least_gap_s`; `longer_than` takes those of longer classes (GAPS_S).
 
-    `truth` and `result` (T,) are the matched rows of `pairs`, one-to-one in each frame, such as those of
-    `metrics.detection.score_pairs`. `time` (F,) s is that of each of `pairs.frames`. An id that this truth bore
-    earlier than its last match counts as FRESH unless another truth bore it too.
+    `truth` and `result` (T,) are the matched rows of `pairs`, one-to-one in each frame, as `follow` gives them.
+    `time` (F,) s is that of each of `pairs.frames`. An id that this truth bore earlier than its last match counts as
+    FRESH unless another truth bore it too.
     """
     truth, result, time = np.asarray(truth), np.asarray(result), np.asarray(time, float)
     if truth.shape != result.shape or truth.ndim != 1 or time.shape != pairs.frames.shape:

@@ -22,7 +22,7 @@ def test_standing_and_moving_are_told_apart(rng: np.random.Generator) -> None:
     scores = score_jitter(**scene(rng), max_step_s=0.15)
     assert len(scores) == 2 * 199
     # a change of two independent errors in two directions: sqrt(2 * 2) sigma
-    assert scores.figure("rms_still") == pytest.approx(0.2, rel=0.1)  # measured within 4 %
+    assert scores.figure("rms_still") == pytest.approx(0.2, rel=0.1)  # measured 0.187 and 0.557
     assert scores.figure("rms_moving") == pytest.approx(0.6, rel=0.1)
     ids, n, rms = scores.per_truth()
     assert ids.tolist() == [2, 5]
