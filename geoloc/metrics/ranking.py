@@ -16,8 +16,9 @@ from geoloc.metrics.tied_groups import Groups, first_place, harmonic_between, ti
 # "listed" takes tied items as they stand in the rows or lists; of runs: by item, descending, as trec_eval does.
 TIES = ("expected", "optimistic", "pessimistic", "listed")
 
-# Which queries count. "with_positives": those of the truth that have a right item; 0 where the run ranks nothing. "trec_eval": those that the run ranks, 0 without a right item. "trec_eval_complete" (its option
-# -c): all of the truth, 0 without a right item.
+# Which queries count. "with_positives": those of the truth that have a right item, 0 where the run ranks nothing.
+# "trec_eval": those that the run ranks, 0 without a right item. "trec_eval_complete" (its option -c): all of the
+# truth, 0 without a right item.
 QUERIES = ("with_positives", "trec_eval", "trec_eval_complete")
 
 AT_CUTOFFS = ("hit_rate", "precision", "recall", "ndcg", "ndcg_exp")
