@@ -55,7 +55,9 @@ class Run:
     def __post_init__(self) -> None:
         _same_length(self, "query", "item", "score")
         _refuse_pairs(self.query, self.item, "run")
-        nan = np.flatnonzero(np.isnan(self.score))
+        if self.score.dtype.kind not in "iuf" and len(self.score):
+            raise InputError(f"run: scores are {self.score.dtype}; give numbers, greater for better")
+        nan = np.flatnonzero(np.isnan(self.score.astype(float)))
         if len(nan):
             query, item = plain(self.query[nan[0]]), plain(self.item[nan[0]])
             raise InputError(f"run: item {item!r} of query {query!r} has score NaN ({len(nan)} in all); drop them")
@@ -76,10 +78,12 @@ class Run:
 
 
 def check_lists(query: np.ndarray, candidate: np.ndarray, score: np.ndarray) -> None:
-    """InputError unless the shapes are (Q,), (Q, K) and (Q, K)."""
+    """InputError unless the shapes are (Q,), (Q, K) and (Q, K), and the scores numbers."""
     if candidate.ndim != 2 or candidate.shape != score.shape or len(candidate) != len(query):
         found = f"{len(query)} queries, candidates {candidate.shape}, scores {score.shape}"
         raise InputError(f"{found}; give (Q,), (Q, K) and (Q, K)")
+    if score.dtype.kind not in "iuf" and score.size:
+        raise InputError(f"scores are {score.dtype}; give numbers, greater for better")
 
 
 def is_there(candidate: np.ndarray) -> np.ndarray:

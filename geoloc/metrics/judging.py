@@ -17,7 +17,7 @@ from geoloc.metrics.judgements import Judgements, Labelled, Run, check_lists, is
 JUNK = -1  # the grade of an item that counts neither for nor against a ranking: it is taken out of it
 NOBODY = -1  # the identity of a gallery item that is junk to every query, Market-1501's convention
 
-# What each protocol makes of a gallery item that bears the query's identity; see `judge_identities`.
+# Which gallery items are junk to a query; see `judge_identities`.
 PROTOCOLS = ("cross_camera", "any_camera", "leave_one_out")
 
 
@@ -67,8 +67,9 @@ def judge_lists(query: np.ndarray, scores: np.ndarray, grades: np.ndarray, n_rel
     they count in the denominators. Graded truth goes through `judge_run`.
     """
     query, n_relevant = np.asarray(query), np.asarray(n_relevant)
-    if n_relevant.shape != query.shape:
-        raise InputError(f"{len(query)} queries, n_relevant {n_relevant.shape}; give one count a query")
+    if n_relevant.shape != query.shape or n_relevant.dtype.kind not in "iu":
+        counts = f"n_relevant {n_relevant.shape} {n_relevant.dtype}"
+        raise InputError(f"{len(query)} queries, {counts}; give one whole number a query")
     judge = _Judge(query)
     rows = _in_step(query, scores, grades)
     for (name, score, grade), n in zip(rows, n_relevant.tolist(), strict=True):
@@ -85,7 +86,7 @@ def judge_identities(
 ) -> Rankings:
     """Rows of `scores` (G,), one a query, judged by identity: right is what bears the query's.
 
-    Protocols: "cross_camera", re-identification's (Zheng et al. 2015, Market-1501; VeRi-776): the query's identity
+    Protocols: "cross_camera", of Market-1501 (Zheng et al. 2015) and VeRi-776: the query's identity
     in the query's camera is junk. "any_camera": nothing more is junk. "leave_one_out": the item with the query's
     key is junk, for galleries that hold their queries. Items of nobody (-1) are junk in all of them.
     """
@@ -102,6 +103,8 @@ def judge_search(
     """
     candidate, scores = np.asarray(candidate), np.asarray(scores)
     check_lists(query.key, candidate, scores)
+    if not len(gallery.key):
+        raise InputError("the gallery is empty; there is nothing that a search could have found")
     order = np.argsort(gallery.key)
     judge = _Judge(query.key)
     for i, name in enumerate(query.key.tolist()):
@@ -184,13 +187,16 @@ def _places(score: np.ndarray, grade: np.ndarray) -> np.ndarray:
     """Rows before, tied, listed, grade of the right ones of N items, best place first: (4, H) int."""
     hits = np.flatnonzero(grade > 0)
     ordered = np.sort(score)
-    wanted = score[hits]
-    low, high = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
+    low, high = (np.searchsorted(ordered, score[hits], side) for side in ("left", "right"))
+    before, tied = len(score) - high, high - low
     listed = np.zeros(len(hits), dtype=int)
-    for i in np.flatnonzero(high - low > 1):
-        listed[i] = np.count_nonzero(score[: hits[i]] == wanted[i])
-    out = np.stack([len(score) - high, high - low, listed, grade[hits].astype(int)])
-    return out[:, np.lexsort((listed, out[0]))]
+    if (tied > 1).any():
+        place = np.empty(len(score), dtype=int)
+        # turned round twice, a stable sort goes down the scores with ties as they are listed
+        place[len(score) - 1 - np.argsort(score[::-1], kind="stable")[::-1]] = np.arange(len(score))
+        listed = place[hits] - before
+    out = np.stack([before, tied, listed, grade[hits].astype(int)])
+    return out[:, np.lexsort((listed, before))]
 
 
 def _identity_grades(query: Labelled, i: int, gallery: Labelled, protocol: str) -> np.ndarray:
@@ -209,8 +215,8 @@ def _identity_grades(query: Labelled, i: int, gallery: Labelled, protocol: str) 
 
 def _rows_of(key: np.ndarray, keys: np.ndarray, order: np.ndarray, name: object) -> np.ndarray:
     """The gallery rows of a query's candidates (K,); `order` sorts the gallery's `keys`."""
-    if not len(key):
-        return np.empty(0, dtype=int)
+    if (key.dtype.kind == "U") != (keys.dtype.kind == "U"):
+        raise InputError(f"query {name!r}: candidates {key.dtype}, keys of the gallery {keys.dtype}; give the same")
     place = np.minimum(np.searchsorted(keys, key, sorter=order), len(keys) - 1)
     strange = np.flatnonzero(keys[order[place]] != key)
     if len(strange):
@@ -230,6 +236,8 @@ def _in_step(
         score, grade = np.asarray(score), np.asarray(grade)
         if score.shape != grade.shape or score.ndim != 1:
             raise InputError(f"query {name!r}: scores {score.shape}, grades {grade.shape}; give (G,) each")
+        if score.dtype.kind not in "iufb" or grade.dtype.kind not in "iub":
+            raise InputError(f"query {name!r}: scores {score.dtype}, grades {grade.dtype}; give numbers, whole ones")
         yield name, score, grade
 
 

@@ -16,9 +16,9 @@ from geoloc.metrics.tied_groups import Groups, first_place, harmonic_between, ti
 # "listed" takes tied items as they stand in the rows or lists; of runs: by item, descending, as trec_eval does.
 TIES = ("expected", "optimistic", "pessimistic", "listed")
 
-# Which queries count. "with_positives": those of the truth with a right item; the run's lack of one is a ranking
-# without hits. "trec_eval": those that the run ranks, 0 without a right item. "trec_eval_complete" (its option
-# -c): all of the truth, 0 without a right item.
+# Which queries count. "with_positives": those of the truth that have a right item, 0 where the run ranks nothing.
+# "trec_eval": those that the run ranks, 0 without a right item. "trec_eval_complete" (its option -c): all of the
+# truth, 0 without a right item.
 QUERIES = ("with_positives", "trec_eval", "trec_eval_complete")
 
 AT_CUTOFFS = ("hit_rate", "precision", "recall", "ndcg", "ndcg_exp")
@@ -77,9 +77,14 @@ class RankingScores:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the figures has to know, a line each."""
+        unanswerable, unranked = {
+            "with_positives": ("left out", "0"),
+            "trec_eval": ("0, left out if not ranked", "left out"),
+            "trec_eval_complete": ("0", "0"),
+        }[self.queries]
         told = (
-            (self.without_positive, "have no right item: " + ("left out" if self.queries == QUERIES[0] else "0")),
-            (self.missing, "are not ranked: " + ("left out" if self.queries == "trec_eval" else "0")),
+            (self.without_positive, f"have no right item: {unanswerable}"),
+            (self.missing, f"are not ranked: {unranked}"),
             (self.unknown, "are ranked but not in the truth: left out"),
             (self.tied, f"have ties between right and wrong items: {self.ties}"),
         )

@@ -10,7 +10,7 @@ from geoloc.metrics.judging import Rankings
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Tied groups that hold right items, by query and place: R right ones among its `n`, after `before` items.
+    """Tied groups that hold right items, by query and place: `right` ones among `n`, after `before` items.
 
     `so_far`: right items of the query before the group. All (M,) int.
     """
@@ -74,7 +74,7 @@ def harmonic_between(before: np.ndarray, n: np.ndarray) -> np.ndarray:
     near = digamma(x + n) - digamma(x)
     # far down a list the difference of digammas loses digits; their asymptotic series is exact there
     far = np.log1p(n / x) + n / (2 * x * (x + n)) + (x**-2 - (x + n) ** -2) / 12
-    return np.where(n == 1, 1 / x, np.where(before < 10_000, near, far))
+    return np.where(n == 1, 1 / x, np.where(before < 3_000, near, far))
 
 
 def first_place(n: int, right: int) -> np.ndarray:
