@@ -12,13 +12,16 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from geoloc.errors import unknown_name
-from geoloc.evaluation.synthetic_scores import score_synthetic
+from geoloc.evaluation.synthetic_truth import synthetic_recording
+from geoloc.evaluation.tracking import evaluate_tracking
+from geoloc.evaluation.tracking_measures import TrackingOptions
+from geoloc.evaluation.uncertainty import evaluate_uncertainty
 from geoloc.files import write_whole
 from geoloc.io.detection_writers import write_detections
 from geoloc.io.detections import read_detections
@@ -28,7 +31,6 @@ from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, save_cameras, save_site
 from geoloc.synthetic import (
     Observation,
-    Truth,
     World,
     garage,
     observe,
@@ -104,10 +106,12 @@ def save_detections(seen: Observation, path: Path) -> None:
 def measure(name: str, folder: Path) -> dict[str, float]:
     """What the engine with its default options makes of the files of one fixture."""
     site: Site = load_site(name, folder)
-    truth: Truth = load_truth(folder / "truth.csv.gz")
+    truth = load_truth(folder / "truth.csv.gz")
     detections = read_detections(folder / "detections.csv.gz").detections
-    scores = score_synthetic(localize(detections, site), truth, site)
-    return {key: round(value, 4) for key, value in asdict(scores).items()}
+    options = TrackingOptions()
+    recording = synthetic_recording(localize(detections, site), truth, site, options)
+    reports = evaluate_tracking(recording, options), evaluate_uncertainty(recording, options)
+    return {figure.figure: round(figure.value, 4) for report in reports for figure in report.figures}
 
 
 if __name__ == "__main__":

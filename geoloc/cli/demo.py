@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,20 +13,28 @@ from geoloc.cli.arguments import add_json, add_options
 from geoloc.cli.localize import localize_with_report
 from geoloc.cli.outputs import RESULT_FILES, planned, write_results
 from geoloc.cli.report import RunReport, write_record
-from geoloc.evaluation.synthetic_scores import MATCH_M, SyntheticScores, score_synthetic
+from geoloc.evaluation.page import write_report_page
+from geoloc.evaluation.report import Report
+from geoloc.evaluation.report_text import format_interval, format_value, report_json
+from geoloc.evaluation.synthetic_truth import synthetic_recording
 from geoloc.evaluation.text_table import aligned
+from geoloc.evaluation.tracking import evaluate_tracking
+from geoloc.evaluation.tracking_measures import TrackingOptions
+from geoloc.evaluation.uncertainty import evaluate_uncertainty
 from geoloc.io.detection_writers import write_detections
 from geoloc.options import load_options
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.storage import save_site
+from geoloc.scene.tables import Tracks
 from geoloc.synthetic.garage import garage
 from geoloc.synthetic.sensor import Observation, observe
 from geoloc.synthetic.simulate import simulate
+from geoloc.synthetic.storage import save_truth
 
 DESCRIPTION = """\
 A synthetic two-level garage, end to end: cars drive, queue, park and leave, people walk; cameras with
 distortion, calibration error, jitter, misses and false alarms see them; the engine gets boxes alone. Prints
-how good the tracks are against the truth, and writes boxes, tracks, picture, map page and options."""
+how good the tracks are against the truth, and writes boxes, tracks, picture, map page, evaluation and options."""
 EXAMPLES = """\
 examples:
   geoloc demo
@@ -34,7 +43,23 @@ examples:
   geoloc demo --set tracking.acceleration=2
       with other options of the engine
   geoloc localize garage out/demo/boxes.csv --root out/demo -o out/again
-      the same again from the files that the demo wrote"""
+      the same again from the files that the demo wrote
+  geoloc evaluate out/again/tracks.csv --truth out/demo/truth.csv
+      and how good that is"""
+
+TOLD = (
+    ("position error, median", "position_error_median_m", "a match lies within 1 m"),
+    ("position error, 95 %", "position_error_p95_m", ""),
+    ("sigma that was reported", "sigma_median_m", "median, in its largest direction"),
+    ("NEES", "nees", "2 if the covariances are honest"),
+    ("inside the 95 % ellipse", "coverage_95", "95 % if they are"),
+    ("HOTA", "hota", "similarity 0 at 2 m"),
+    ("IDF1", "idf1", ""),
+    ("identity switches", "id_switches", ""),
+    ("MOTA", "mota", ""),
+    ("precision", "precision", ""),
+    ("recall", "recall", ""),
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -54,21 +79,25 @@ def run(args: Namespace) -> None:
     save_site(seen.site, args.out)
     boxes = args.out / "boxes.csv"
     write_detections(boxes, seen.detections)
+    truth = args.out / "truth.csv"
+    save_truth(seen.truth, truth)
     report = RunReport(seen.site.name, rows_read=len(seen.detections))
     tracks = localize_with_report(seen.detections, seen.site, options, report)
-    scores = score_synthetic(tracks, seen.truth, seen.site)
+    reports = evaluate(tracks, seen)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     files = planned([args.out], seen.site, RESULT_FILES)
     print("drawing and writing ...", file=sys.stderr)
     write_results(files, seen.site, tracks)
+    page = write_report_page(reports, args.out / "report.html", title="garage, two levels")
     record = args.out / "run.json"
-    report.written = [str(path) for path in (boxes, *files, record)]
+    report.written = [str(path) for path in (boxes, truth, *files, page, record)]
     write_record(record, args.command_line, options, report)
     if args.json:
-        print(json.dumps({"scores": asdict(scores), "report": asdict(report)}, allow_nan=False))
+        scores = [report_json(each) for each in reports]
+        print(json.dumps({"evaluation": scores, "report": asdict(report)}, allow_nan=False))
     else:
-        print(f"{report}\n\n{table(scores, report)}")
+        print(f"{report}\n\n{table(reports, report)}")
 
 
 def watch_garage(seed: int, seconds: float) -> Observation:
@@ -79,17 +108,20 @@ def watch_garage(seed: int, seconds: float) -> Observation:
     return observe(world, truth, rng)
 
 
-def table(scores: SyntheticScores, report: RunReport) -> str:
-    """The scores for people."""
-    rows = [
-        ("position error, median", f"{scores.error_median_m:.3f} m", f"{scores.n_positions:,} positions"),
-        ("position error, 95 %", f"{scores.error_p95_m:.3f} m", f"at most {MATCH_M:g} m counts as a match"),
-        ("sigma that was reported, median", f"{scores.sigma_median_m:.3f} m", "in its largest direction"),
-        ("NEES", f"{scores.nees:.2f}", "2 if the covariances are honest"),
-        ("inside the 95 % ellipse", f"{100 * scores.coverage_95:.1f} %", "95 % if they are"),
-        ("HOTA", f"{100 * scores.hota:.1f} %", f"{scores.n_objects} objects that a camera sees"),
-        ("IDF1", f"{100 * scores.idf1:.1f} %", f"{scores.id_switches} identity switches"),
-        ("MOTA", f"{100 * scores.mota:.1f} %", f"precision {scores.precision:.3f}, recall {scores.recall:.3f}"),
-        ("camera frames a second", f"{report.camera_frames_per_s:,.0f}", f"{report.cameras} cameras, one core"),
-    ]
-    return aligned(("against the truth", "", ""), rows)
+def evaluate(tracks: Tracks, seen: Observation) -> list[Report]:
+    """The tracks that the engine stands by beside the truth, and whether their covariances are honest."""
+    options = TrackingOptions()
+    recording = synthetic_recording(tracks, seen.truth, seen.site, options)
+    return [evaluate_tracking(recording, options), evaluate_uncertainty(recording, options)]
+
+
+def table(reports: Sequence[Report], run_report: RunReport) -> str:
+    """The telling figures for people."""
+    rows = []
+    for label, name, comment in TOLD:
+        figure = next(figure for report in reports for figure in report.figures if figure.figure == name)
+        value = f"{format_value(figure.value)} {figure.unit}".strip()
+        rows.append((label, value, format_interval(figure.low, figure.high), comment))
+    speed = f"{run_report.camera_frames_per_s:,.0f}"
+    rows.append(("camera frames a second", speed, "", f"{run_report.cameras} cameras, one core"))
+    return aligned(("against the truth", "", "95 % interval", ""), rows)

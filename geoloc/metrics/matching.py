@@ -30,7 +30,7 @@ class Sightings:
     def __post_init__(self) -> None:
         frame, ids, where = np.asarray(self.frame), np.asarray(self.id), np.asarray(self.where, float)
         n = len(frame)
-        where = where.reshape(0, 2) if where.size == 0 else where
+        where = where.reshape(0, 2) if where.size == 0 and where.ndim != 2 else where
         if frame.shape != (n,) or ids.shape != (n,) or where.ndim != 2 or len(where) != n:
             raise InputError(
                 f"sightings: frame {frame.shape}, id {ids.shape}, where {where.shape}; they must be "

@@ -20,7 +20,8 @@ def test_the_demo_scores_and_writes_everything(call: Callable[..., Done], folder
     done = call("demo", "--seconds", "12", "-o", folder)
     assert done.code == 0
     names = {path.name for path in folder.iterdir()}
-    files = {"boxes.csv", "tracks.geojson", "tracks.csv", "plan.png", "map.html", "run.json"}
+    files = {"boxes.csv", "truth.csv", "tracks.geojson", "tracks.csv", "plan.png", "map.html"}
+    files |= {"report.html", "run.json"}
     assert names == files | {"sitemaps", "calibration"}
     for word in ("position error, median", "position error, 95 %", "NEES", "HOTA", "IDF1", "MOTA", "camera frames"):
         assert word in done.out

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from geoloc.evaluation.measures import of_quantile
 from geoloc.evaluation.report import Figure
 from geoloc.io.cityflow import read_cityflow, read_cityflow_tracks, read_cityflow_truth
 from geoloc.io.truth import BoxTracks
-from geoloc.metrics.bootstrap import block_bootstrap_rows, time_blocks
 from geoloc.metrics.fixes import distance_to_fixes
 from geoloc.metrics.matching import Sightings, camera_frames, pair_boxes
 from geoloc.metrics.tracking import score_identity
@@ -18,7 +18,7 @@ from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, GroundPoints
 from recordings.engine import run_online
-from recordings.figures import NO_INTERVAL, SEED, Part
+from recordings.figures import Part
 from recordings.identity import IOU, multi_camera_figure, track_of_detections
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def _published_figures(
         ours, theirs = (table.take(table.camera == camera) for table in (truth, peer))
         said = f"published system's own identities, this camera alone, IoU {IOU}"
         idf1 = single_camera_idf1(ours, theirs)
-        figures.append(part.figure(f"idf1_camera_{camera}_peer", idf1, NO_INTERVAL, "", said))
+        figures.append(part.figure(f"idf1_camera_{camera}_peer", idf1, "", said))
     return figures
 
 
@@ -76,17 +76,11 @@ def _cross_camera_figures(part: Part, truth: BoxTracks, detections: Detections, 
     if not len(distance):
         logger.warning("cityflow: no car is seen by two cameras at once; cross_camera figures are left out")
         return []
-    block = time_blocks(time, part.block_s)
-    figures = []
-    for name, share in (("cross_camera_median_m", 50.0), ("cross_camera_p90_m", 90.0)):
-
-        def percentile(rows: np.ndarray, share: float = share) -> float:
-            return float(np.percentile(rows, share))
-
-        interval = block_bootstrap_rows(distance, block, percentile, np.random.default_rng(SEED))
-        said = f"{CROSS}; n {len(distance)}; {part.how_sure}"
-        figures.append(part.figure(name, percentile(distance), interval, "m", said))
-    return figures
+    blocks, said = part.blocks(time), f"{CROSS}; n {len(distance)}"
+    shares = {"cross_camera_median_m": 0.5, "cross_camera_p90_m": 0.9}
+    return [
+        part.measured(of_quantile(name, "m", said, distance, blocks, share)) for name, share in shares.items()
+    ]
 
 
 def cross_camera_distances(identity: np.ndarray, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:

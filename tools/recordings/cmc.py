@@ -1,21 +1,24 @@
 """CMC: people in a room, without truth: how many there are, and agreement with a published tracker."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import shapely
 
+from geoloc.evaluation.recording import reported
+from geoloc.evaluation.measures import of_counts
 from geoloc.evaluation.report import Figure
 from geoloc.io.cmc import FPS, TRACKED, read_cmc, read_cmc_tracks
 from geoloc.io.truth import GroundTruth
-from geoloc.metrics.detection import score_positions
+from geoloc.metrics.detection import DETECTION_FIGURES, score_positions
 from geoloc.metrics.matching import Sightings, pair_positions
-from geoloc.metrics.tracking import score_identity
+from geoloc.metrics.tracking import IDENTITY_FIGURES, score_identity
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections
-from recordings.engine import reported, run_online
-from recordings.figures import NO_INTERVAL, Part, mean_figure, median_figure
+from recordings.engine import run_online
+from recordings.figures import Part, mean_figure, median_figure
 
 THRESHOLD = 0.5  # m
 BLOCK_S = 5.0
@@ -52,7 +55,7 @@ def _sequence_figures(
     what = f"confirmed tracks online, {ROOM}"
     figures = [
         mean_figure(part, "people_mean" + suffix, people, frames / FPS, "", what),
-        part.figure("ids" + suffix, len(np.unique(tracks.track)), NO_INTERVAL, "", what),
+        part.figure("ids" + suffix, len(np.unique(tracks.track)), "", what),
     ]
     if not len(peer):
         return figures
@@ -65,7 +68,7 @@ def _sequence_figures(
     if not suffix:
         said = f"published tracker, {ROOM}"
         figures.append(mean_figure(part, "people_mean_peer", known, frames / FPS, "", said))
-        figures.append(part.figure("ids_peer", len(np.unique(peer.id)), NO_INTERVAL, "", said))
+        figures.append(part.figure("ids_peer", len(np.unique(peer.id)), "", said))
     return figures
 
 
@@ -80,10 +83,12 @@ def _agreement_figures(part: Part, peer: Sightings, result: Sightings, suffix: s
     scores = score_positions(peer, result, THRESHOLD)
     identity = score_identity(pair_positions(peer, result, 2 * THRESHOLD), 0.5)
     distance = np.linalg.norm(peer.where[scores.truth] - result.where[scores.result], axis=1)
-    time = peer.frame[scores.truth] / FPS
-    return [
-        part.figure("agreement_precision" + suffix, 100 * scores.precision, NO_INTERVAL, "%", AGREEMENT),
-        part.figure("agreement_recall" + suffix, 100 * scores.recall, NO_INTERVAL, "%", AGREEMENT),
-        part.figure("agreement_idf1" + suffix, 100 * identity.idf1, NO_INTERVAL, "%", AGREEMENT),
-        median_figure(part, "agreement_median_m" + suffix, distance, time, AGREEMENT),
+    blocks = part.blocks(scores.frames / FPS)
+    shares = [
+        of_counts("agreement_precision", "%", AGREEMENT, scores.counts, blocks, DETECTION_FIGURES["precision"], 100),
+        of_counts("agreement_recall", "%", AGREEMENT, scores.counts, blocks, DETECTION_FIGURES["recall"], 100),
+        of_counts("agreement_idf1", "%", AGREEMENT, identity.counts, blocks, IDENTITY_FIGURES["idf1"], 100),
     ]
+    time = peer.frame[scores.truth] / FPS
+    figures = [part.measured(replace(measure, name=measure.name + suffix)) for measure in shares]
+    return [*figures, median_figure(part, "agreement_median_m" + suffix, distance, time, AGREEMENT)]

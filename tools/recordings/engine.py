@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from geoloc.evaluation.recording import reported
 from geoloc.pipeline.footprint import Footprint
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay, windows
 from geoloc.pipeline.smoothing import smooth
@@ -29,11 +30,6 @@ def run_online(detections: Detections, site: Site, options: LocalizerOptions) ->
         objects.append(localizer.objects)
         points.append(localizer.points)
     return Online(Tracks.concat(tracks), Objects.concat(objects), GroundPoints.concat(points))
-
-
-def reported(tracks: Tracks) -> Tracks:
-    """The tracks that are scored online: confirmed ones that the window saw; coasting ones are a guess."""
-    return tracks.take(tracks.state == "confirmed")
 
 
 def smoothed(online: Online, site: Site, options: LocalizerOptions) -> Tracks:

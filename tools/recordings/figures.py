@@ -1,16 +1,17 @@
-"""Figures that several recordings have: detection scores and NEES on the ground, with block intervals."""
+"""Figures that several recordings have, as `geoloc.evaluation` measures them: a part, its blocks, its protocol."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.evaluation.report import Figure
-from geoloc.metrics.bootstrap import block_bootstrap, block_bootstrap_rows, pool, time_blocks
-from geoloc.metrics.consistency import coverage, nees
+from geoloc.evaluation.measures import Blocks, Measure, of_counts, of_mean, of_quantile
+from geoloc.evaluation.report import NO_INTERVAL, Figure
+from geoloc.metrics.bootstrap import time_blocks
+from geoloc.metrics.calibration_curves import coverage_curve
+from geoloc.metrics.consistency import nees
 from geoloc.metrics.detection import DETECTION_FIGURES, DetectionScores
 
-NO_INTERVAL = (float("nan"), float("nan"))
-SEED = 1
+LEVELS = (0.5, 0.95)
 
 
 @dataclass(frozen=True)
@@ -21,30 +22,29 @@ class Part:
     name: str
     block_s: float
 
-    def figure(
-        self, name: str, value: float, interval: tuple[float, float], unit: str, protocol: str
-    ) -> Figure:
-        """One figure of this part; `interval` is its 95 % interval or NO_INTERVAL."""
-        low, high = interval
-        return Figure(self.recording, self.name, name, float(value), low, high, unit, protocol)
+    def blocks(self, time: np.ndarray) -> Blocks:
+        """The blocks that rows at times (N,) s lie in."""
+        block = time_blocks(time, self.block_s)
+        return Blocks(block, int(block.max(initial=-1)) + 1)
 
-    @property
-    def how_sure(self) -> str:
-        """What the protocol says of the intervals."""
-        return f"bootstrap over blocks of {self.block_s:g} s"
+    def measured(self, measure: Measure, over: str = "") -> Figure:
+        """A measure as a figure of this part; `over` is what its blocks are where they are not of time."""
+        return measure.figure(self.recording, self.name, f"bootstrap over {over or f'blocks of {self.block_s:g} s'}")
+
+    def figure(self, name: str, value: float, unit: str, protocol: str) -> Figure:
+        """A figure without an interval."""
+        return Figure(self.recording, self.name, name, float(value), *NO_INTERVAL, unit, protocol)
 
 
 def detection_figures(
     part: Part, scores: DetectionScores, time: np.ndarray, suffix: str, protocol: str
 ) -> list[Figure]:
     """moda, modp, precision and recall in per cent; `time` (F,) s is that of `scores.frames`."""
-    blocks = pool(scores.counts, time_blocks(time, part.block_s))
-    figures = []
-    for name, formula in DETECTION_FIGURES.items():
-        low, high = block_bootstrap(blocks, formula, np.random.default_rng(SEED))
-        value, interval = 100 * scores.figure(name), (100 * low, 100 * high)
-        figures.append(part.figure(name + suffix, value, interval, "%", f"{protocol}; {part.how_sure}"))
-    return figures
+    blocks = part.blocks(time)
+    return [
+        part.measured(of_counts(name + suffix, "%", protocol, scores.counts, blocks, formula, 100))
+        for name, formula in DETECTION_FIGURES.items()
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,40 +63,28 @@ class GroundErrors:
 def nees_figure(part: Part, errors: GroundErrors, suffix: str, protocol: str) -> Figure:
     """Mean NEES with its block interval; 2 is expected."""
     values = nees(errors.error, errors.cov)
-    block = time_blocks(errors.time, part.block_s)
-    interval = block_bootstrap_rows(values, block, lambda x: float(x.mean()), np.random.default_rng(SEED))
-    said = f"{protocol}; n {len(values)}, 2 expected; {part.how_sure}"
-    return part.figure("nees" + suffix, values.mean(), interval, "", said)
+    said = f"{protocol}; n {len(values)}, 2 expected"
+    return part.measured(of_mean("nees" + suffix, "", said, values, part.blocks(errors.time)))
 
 
 def coverage_figures(part: Part, errors: GroundErrors, suffix: str, protocol: str) -> list[Figure]:
     """Share in per cent of the errors inside the ellipses that should hold 50 and 95 % of them."""
-    values = nees(errors.error, errors.cov)
-    block = time_blocks(errors.time, part.block_s)
-    figures = []
-    for level in (0.5, 0.95):
-
-        def percent(rows: np.ndarray, level: float = level) -> float:
-            return 100 * coverage(rows, 2, level)
-
-        interval = block_bootstrap_rows(values, block, percent, np.random.default_rng(SEED))
-        name = f"nees_coverage_{100 * level:.0f}{suffix}"
-        figures.append(part.figure(name, percent(values), interval, "%", f"{protocol}; {part.how_sure}"))
-    return figures
+    curve = coverage_curve(nees(errors.error, errors.cov), 2, LEVELS)
+    blocks = part.blocks(errors.time)
+    return [
+        part.measured(of_mean(f"nees_coverage_{100 * level:.0f}{suffix}", "%", protocol, inside, blocks, 100))
+        for level, inside in zip(LEVELS, curve.inside.T, strict=True)
+    ]
 
 
 def median_figure(part: Part, name: str, values: np.ndarray, time: np.ndarray, protocol: str) -> Figure:
     """Median of `values` (N,) m with its block interval."""
-    block = time_blocks(time, part.block_s)
-    interval = block_bootstrap_rows(values, block, lambda x: float(np.median(x)), np.random.default_rng(SEED))
-    said = f"{protocol}; n {len(values)}; {part.how_sure}"
-    return part.figure(name, float(np.median(values)), interval, "m", said)
+    said = f"{protocol}; n {len(values)}"
+    return part.measured(of_quantile(name, "m", said, values, part.blocks(time)))
 
 
 def mean_figure(
     part: Part, name: str, values: np.ndarray, time: np.ndarray, unit: str, protocol: str
 ) -> Figure:
     """Mean of `values` (N,) with its block interval."""
-    block = time_blocks(time, part.block_s)
-    interval = block_bootstrap_rows(values, block, lambda x: float(x.mean()), np.random.default_rng(SEED))
-    return part.figure(name, float(values.mean()), interval, unit, f"{protocol}; {part.how_sure}")
+    return part.measured(of_mean(name, unit, protocol, values, part.blocks(time)))

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from geoloc.evaluation.measures import Blocks, of_counts, of_mean
 from geoloc.evaluation.report import Figure
 from geoloc.io.truth import BoxTracks
-from geoloc.metrics.bootstrap import block_bootstrap, pool, time_blocks
 from geoloc.metrics.detection import ratio
 from geoloc.metrics.identity_pairs import Sighted
 from geoloc.metrics.matching import Sightings, camera_frames, pair_boxes
 from geoloc.metrics.tracking import IDENTITY_FIGURES, IdentityScores, score_identity
 from geoloc.scene.tables import Detections, GroundPoints, Tracks
-from recordings.figures import SEED, Part
+from recordings.figures import Part
 
 IOU = 0.5
 MS = 1000  # times are compared in whole milliseconds
@@ -45,11 +45,9 @@ def multi_camera_figure(
 ) -> Figure:
     """Multi-camera IDF1, 0 to 1, with its block interval under the one global pairing of identities."""
     scores, time = multi_camera_identity(truth, detections, track)
-    formula = IDENTITY_FIGURES["idf1"]
-    blocks = pool(scores.counts, time_blocks(time, part.block_s))
-    interval = block_bootstrap(blocks, formula, np.random.default_rng(SEED))
-    said = f"{protocol}; multi-camera identity, ids compared across cameras, IoU {IOU}; {part.how_sure}"
-    return part.figure(name, scores.idf1, interval, "", said)
+    said = f"{protocol}; multi-camera identity, ids compared across cameras, IoU {IOU}"
+    blocks = part.blocks(time)
+    return part.measured(of_counts(name, "", said, scores.counts, blocks, IDENTITY_FIGURES["idf1"]))
 
 
 def sighted_objects(
@@ -72,19 +70,18 @@ def sighted_objects(
 
 def recall_figure(part: Part, name: str, found: np.ndarray, protocol: str) -> Figure:
     """Share of known pairs that were `found` (Q,) bool, its interval by drawing pairs anew."""
-    counts = np.stack([found, np.ones(len(found))], axis=1)
-    interval = block_bootstrap(counts, lambda n: n[..., 0] / n[..., 1], np.random.default_rng(SEED))
-    said = f"{protocol}; {int(found.sum())} of {len(found)} pairs; bootstrap over pairs"
-    return part.figure(name, float(np.mean(found)), interval, "", said)
+    said = f"{protocol}; {int(found.sum())} of {len(found)} pairs"
+    blocks = Blocks(np.arange(len(found)), len(found))
+    return part.measured(of_mean(name, "", said, found.astype(float), blocks), "pairs")
 
 
 def shift_ratio_figure(part: Part, n_shifted: np.ndarray, n_true: np.ndarray, protocol: str) -> Figure:
     """Pairs made under shifted clocks over those made at the true ones; a count (S,) each of every slot."""
     counts = np.stack([n_shifted, n_true], axis=1).astype(float)
-    interval = block_bootstrap(counts, lambda n: ratio(n[..., 0], n[..., 1]), np.random.default_rng(SEED))
-    shifted, true = int(n_shifted.sum()), int(n_true.sum())
-    said = f"{protocol}; {shifted} pairs under shifted clocks, {true} at the true ones; bootstrap over slots"
-    return part.figure("shift_control_ratio", shifted / max(true, 1), interval, "", said)
+    said = f"{protocol}; {int(n_shifted.sum())} pairs under shifted clocks, {int(n_true.sum())} at the true ones"
+    blocks = Blocks(np.arange(len(counts)), len(counts))
+    measure = of_counts("shift_control_ratio", "", said, counts, blocks, lambda n: ratio(n[..., 0], n[..., 1]))
+    return part.measured(measure, "slots")
 
 
 def _looked_up(asked: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:

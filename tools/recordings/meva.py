@@ -7,10 +7,10 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.evaluation.controls import shift_clocks
+from geoloc.evaluation.measures import Blocks, of_quantile
 from geoloc.evaluation.report import Figure
 from geoloc.io.meva import meva_slots, read_meva
 from geoloc.io.meva_truth import read_meva_gps, read_meva_gps_matches, read_meva_pairs, read_meva_truth
-from geoloc.metrics.bootstrap import block_bootstrap_rows
 from geoloc.metrics.fixes import distance_to_fixes
 from geoloc.metrics.identity_pairs import ObjectPairs, pairs_of_tracks, path_lengths
 from geoloc.pipeline.existence import ExistenceOptions
@@ -18,7 +18,7 @@ from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, Tracks
 from recordings.engine import Online, run_online
-from recordings.figures import SEED, Part
+from recordings.figures import Part
 from recordings.identity import recall_figure, shift_ratio_figure, sighted_objects, track_of_detections
 
 EVERY_S = 0.2  # boxes are 30 a second
@@ -117,11 +117,10 @@ def _gps_figures(part: Part, median: np.ndarray) -> list[Figure]:
     near = median[np.isfinite(median)]
     if not len(near):
         return []
-    rng = np.random.default_rng(SEED)
-    interval = block_bootstrap_rows(near, np.arange(len(near)), lambda rows: float(np.median(rows)), rng)
     said = f"{PROTOCOL}; median over isolated matches of an object's median distance, clocks of the match"
-    said += f"; {len(near)} of {len(median)} matches have a point between two fixes; bootstrap over matches"
-    return [part.figure("gps_median_m", float(np.median(near)), interval, "m", said)]
+    said += f"; {len(near)} of {len(median)} matches have a point between two fixes"
+    blocks = Blocks(np.arange(len(near)), len(near))
+    return [part.measured(of_quantile("gps_median_m", "m", said, near, blocks), "matches")]
 
 
 def _rows(detections: Detections, ids: np.ndarray) -> np.ndarray:

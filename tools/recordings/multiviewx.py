@@ -4,15 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
+from geoloc.evaluation.recording import reported
+from geoloc.evaluation.measures import of_counts
 from geoloc.evaluation.report import Figure
 from geoloc.io.multiviewx import FRAMES_PER_SECOND, read_multiviewx, read_multiviewx_truth
 from geoloc.metrics.detection import score_positions
 from geoloc.metrics.matching import Sightings, pair_positions
-from geoloc.metrics.tracking import score_clear, score_identity
+from geoloc.metrics.tracking import CLEAR_FIGURES, IDENTITY_FIGURES, score_clear, score_identity
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.tables import Objects, Tracks
-from recordings.engine import REAL, fuse_alone, reported, run_online, smoothed
-from recordings.figures import NO_INTERVAL, GroundErrors, Part, detection_figures, median_figure, nees_figure
+from recordings.engine import REAL, fuse_alone, run_online, smoothed
+from recordings.figures import GroundErrors, Part, detection_figures, median_figure, nees_figure
 
 THRESHOLD = 0.5  # m
 TRUTH_SIGMA = 0.025 / np.sqrt(12.0)  # m per axis: positions are cells of 2.5 cm
@@ -89,9 +91,8 @@ def _identity_figures(part: Part, truth: Sightings, tracks: Tracks, suffix: str)
     result = Sightings(frame_of(tracks.time), tracks.track, tracks.xy)
     pairs = pair_positions(truth, result, 2 * THRESHOLD)
     clear, identity = score_clear(pairs, 0.5), score_identity(pairs, 0.5)
-    said = f"{TRACKING}, tracks online"
-    return [
-        part.figure("id_switches" + suffix, clear.switches, NO_INTERVAL, "", said),
-        part.figure("mota" + suffix, 100 * clear.mota, NO_INTERVAL, "%", said),
-        part.figure("idf1" + suffix, 100 * identity.idf1, NO_INTERVAL, "%", said),
-    ]
+    blocks, said = part.blocks(pairs.frames / FRAMES_PER_SECOND), f"{TRACKING}, tracks online"
+    switches = of_counts("id_switches" + suffix, "", said, clear.counts, blocks, lambda n: n[..., 3])
+    mota = of_counts("mota" + suffix, "%", said, clear.counts, blocks, CLEAR_FIGURES["mota"], 100)
+    idf1 = of_counts("idf1" + suffix, "%", said, identity.counts, blocks, IDENTITY_FIGURES["idf1"], 100)
+    return [part.measured(measure) for measure in (switches, mota, idf1)]

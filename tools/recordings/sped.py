@@ -6,19 +6,18 @@ import cv2
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.evaluation.measures import Blocks, of_counts
 from geoloc.evaluation.report import Figure
 from geoloc.files import find_files, read_numbers
-from geoloc.metrics.bootstrap import block_bootstrap
 from geoloc.metrics.judgements import Labelled
 from geoloc.metrics.judging import judge_identities
 from geoloc.metrics.ranking import RankingScores, mean_of_counts, score_rankings
-from recordings.figures import SEED, Part
+from recordings.figures import Part
 
 SIDE = 512  # px; as VPR-Bench (Zaffar et al. 2021) sets HOG up: 16 px cells, blocks of 2 x 2, 9 bins
 CELL = 16
 FIGURES = {"recall_at_1": "hit_rate@1", "recall_at_5": "hit_rate@5", "map": "map"}
 RIGHT = "one right picture a query, found if among the first k"
-SURE = "bootstrap over queries"
 
 
 def run(folder: Path) -> list[Figure]:
@@ -29,11 +28,11 @@ def run(folder: Path) -> list[Figure]:
         raise InputError(f"{folder}: {len(query)} queries, {len(reference)} references; each query has its own")
     scores = place_scores(query, reference)
     part = Part("sped", f"all {len(query)} queries", 0.0)
-    said = f"HOG {SIDE} px, cosine; {RIGHT}; {scores.ties} order of ties; {SURE}"
+    said = f"HOG {SIDE} px, cosine; {RIGHT}; {scores.ties} order of ties"
     figures = [_figure(part, name, scores.counts(key), said) for name, key in FIGURES.items()]
     right = read_numbers(folder / "cohog_correct.txt", 2)[:, 1]
     counts = np.stack([right, np.ones(len(right))], axis=1)
-    return [*figures, _figure(part, "recall_at_1_peer", counts, f"published CoHOG's answers; {RIGHT}; {SURE}")]
+    return [*figures, _figure(part, "recall_at_1_peer", counts, f"published CoHOG's answers; {RIGHT}")]
 
 
 def describe(folder: Path) -> np.ndarray:
@@ -58,5 +57,5 @@ def place_scores(query: np.ndarray, reference: np.ndarray) -> RankingScores:
 
 def _figure(part: Part, name: str, counts: np.ndarray, protocol: str) -> Figure:
     """Mean over queries in per cent, of values and ones (Q, 2)."""
-    low, high = block_bootstrap(counts, mean_of_counts, np.random.default_rng(SEED))
-    return part.figure(name, 100 * counts[:, 0].mean(), (100 * low, 100 * high), "%", protocol)
+    measure = of_counts(name, "%", protocol, counts, Blocks(np.arange(len(counts)), len(counts)), mean_of_counts, 100)
+    return part.measured(measure, "queries")

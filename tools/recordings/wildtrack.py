@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 
 from geoloc.errors import InputError
+from geoloc.evaluation.recording import reported
 from geoloc.evaluation.report import Figure
 from geoloc.io.wildtrack import FPS, read_wildtrack, read_wildtrack_positions, read_wildtrack_truth
 from geoloc.metrics.detection import DetectionScores, score_positions
@@ -15,9 +16,8 @@ from geoloc.metrics.matching import Sightings
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Objects, Tracks
-from recordings.engine import REAL, fuse_alone, reported, run_online, smoothed
+from recordings.engine import REAL, fuse_alone, run_online, smoothed
 from recordings.figures import (
-    NO_INTERVAL,
     GroundErrors,
     Part,
     coverage_figures,
@@ -136,7 +136,7 @@ def _nees_figures(part: Part, plaza: Plaza, objects: Objects) -> list[Figure]:
     said = f"{NEES_PROTOCOL}, fused positions of the online engine"
     figures = [nees_figure(part, errors, "", said), *coverage_figures(part, errors, "", said)]
     beyond = f"{said}; share beyond {THRESHOLD} m"
-    figures.append(part.figure("nees_left_out", 100 * left_out, NO_INTERVAL, "%", beyond))
+    figures.append(part.figure("nees_left_out", 100 * left_out, "%", beyond))
     for n in np.unique(n_cameras).tolist():
         figures.append(nees_figure(part, errors.take(n_cameras == n), f"_cameras_{n}", said))
     return figures
