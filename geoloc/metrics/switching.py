@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from geoloc.errors import GeometryError
@@ -33,23 +33,22 @@ def assign_with_switching(
     `rows`, `cols`, `steps` int and `gain` > 0 each come once; pairs gain nothing at steps without an edge.
     Pairs that are joined by no row or column are solved apart. GeometryError if HiGHS finds no optimum.
     """
-    width = int(cols.max(initial=0)) + 1
     weight, changes, whole = np.ones(len(gain)), np.zeros(n_steps), True
-    for edges in _together(rows, cols):
-        names, pair = np.unique(rows[edges] * width + cols[edges], return_inverse=True)
-        if len(names) == 1:
+    order = np.lexsort([steps, cols, rows])
+    for edges in _together(rows[order], cols[order]):
+        some = order[edges]
+        runs = _runs(rows[some], cols[some], steps[some], gain[some], n_steps, switch)
+        if len(runs.row) == 1:
             continue  # nobody else wants either: together for good
-        table = np.zeros((len(names), n_steps))
-        table[pair, steps[edges]] = gain[edges]
-        chosen = _solve(names // width, names % width, table, switch)
-        weight[edges] = chosen[pair, steps[edges]]
-        changes[1:] += np.abs(np.diff(chosen, axis=1)).sum(axis=0)
-        whole &= bool(np.isin(chosen, (0.0, 1.0)).all())
+        found = _solve(runs, gain[some], switch)
+        weight[some] = found[runs.of_edge]
+        np.add.at(changes, runs.change_step, np.abs(found[runs.before + 1] - found[runs.before]))
+        whole &= bool(np.isin(found, (0.0, 1.0)).all())
     return SwitchingPlan(weight, changes, whole)
 
 
 def _together(rows: np.ndarray, cols: np.ndarray) -> list[np.ndarray]:
-    """The edges (indices) grouped by connected component of the graph of rows and columns."""
+    """The edges (indices, in order) grouped by connected component of the graph of rows and columns."""
     if not len(rows):
         return []
     n, m = int(rows.max()) + 1, int(cols.max()) + 1
@@ -59,80 +58,114 @@ def _together(rows: np.ndarray, cols: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 
 
-def _solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray, switch: float) -> np.ndarray:
-    """Weights (P, T) of the pairs (P,) of one component with their `gain` (P, T)."""
-    rises, drops = _worthwhile(gain, switch)
-    starts = np.ones(gain.shape, dtype=bool)
-    starts[:, 1:] = rises | drops
-    run = (np.cumsum(starts) - 1).reshape(gain.shape)  # a variable for each run of steps of one pair
-    changes = _changes(run, rises, drops)
-    earned = np.zeros(changes.shape[1])
-    n_runs = int(run[-1, -1]) + 1
-    earned[:n_runs] = np.bincount(run.ravel(), gain.ravel(), n_runs)
-    earned[n_runs:] = -switch
-    weight = _maximum(earned, _limits(run, row, col), changes)[:n_runs]
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """The steps of each pair in runs of one weight, numbered pair after pair; C changes between them.
+
+    `row`, `col` (P,) count from 0, `of_edge` (E,) is the edge's run. Change c lies at the begin of step
+    `change_step` (C,) between the runs `before` (C,) and before + 1 of `change_pair` (C,), sorted by pair and
+    step; `up` and `down` (C,) bool say which way it may go.
+    """
+
+    row: np.ndarray
+    col: np.ndarray
+    of_edge: np.ndarray
+    change_pair: np.ndarray
+    change_step: np.ndarray
+    before: np.ndarray
+    up: np.ndarray
+    down: np.ndarray
+
+
+def _runs(
+    rows: np.ndarray, cols: np.ndarray, steps: np.ndarray, gain: np.ndarray, n_steps: int, switch: float
+) -> _Runs:
+    """Runs of edges that are sorted by pair and step."""
+    begins = np.diff(rows, prepend=-1).astype(bool) | np.diff(cols, prepend=-1).astype(bool)
+    pair = np.cumsum(begins) - 1
+    rises, drops = _worthwhile(pair, gain, switch)
+    # a weight rises where its gain sets in and drops where it ends; the ends of the recording are free
+    up = (pair * n_steps + steps)[rises & (steps > 0)]
+    down = (pair * n_steps + steps + 1)[drops & (steps < n_steps - 1)]
+    changes = np.union1d(up, down)
+    change_pair, change_step = np.divmod(changes, n_steps)
+    return _Runs(
+        np.unique(rows[begins], return_inverse=True)[1],
+        np.unique(cols[begins], return_inverse=True)[1],
+        pair + np.searchsorted(changes, pair * n_steps + steps, "right"),
+        change_pair,
+        change_step,
+        np.arange(len(changes)) + change_pair,
+        np.isin(changes, up),
+        np.isin(changes, down),
+    )
+
+
+def _worthwhile(pair: np.ndarray, gain: np.ndarray, switch: float) -> tuple[np.ndarray, np.ndarray]:
+    """Edges before which some optimum may need the pair's weight to rise, and after which to drop: (E,) bool.
+
+    Weights over time are sums of intervals of constant weight. An interval earns its gain less `switch` for
+    each end inside the recording; one that earns nothing can be taken out, which frees its row and column,
+    and so can steps without gain at its ends. So a weight drops only after an edge at which some interval
+    that earns something ends, and rises likewise. Elsewhere steps share a variable and the optimum stays.
+    """
+    rises = _best_ending(pair[::-1], gain[::-1], switch)[::-1] > switch
+    return rises, _best_ending(pair, gain, switch) > switch
+
+
+def _best_ending(pair: np.ndarray, gain: np.ndarray, switch: float) -> np.ndarray:
+    """Most that an interval of the pair ending at each edge earns before its end is paid (Kadane): (E,)."""
+    best = gain.copy()
+    place = np.flatnonzero(np.diff(pair, prepend=pair[0] - 1))  # of each pair's edge that is in turn
+    while len(place := place[place + 1 < len(pair)]):
+        place = place[pair[place + 1] == pair[place]] + 1
+        best[place] += np.maximum(best[place - 1], -switch)
+    return best
+
+
+def _solve(runs: _Runs, gain: np.ndarray, switch: float) -> np.ndarray:
+    """The weight of each run."""
+    n_runs = len(runs.row) + len(runs.before)
+    changes = _changes(runs, n_runs)
+    earned = np.full(changes.shape[1], -switch)
+    earned[:n_runs] = np.bincount(runs.of_edge, gain, n_runs)
+    weight = _maximum(earned, _limits(runs, changes.shape[1]), changes)[:n_runs]
     whole = np.round(weight)
-    return np.where(np.abs(weight - whole) < INTEGRAL, whole, np.clip(weight, 0.0, 1.0))[run]
+    return np.where(np.abs(weight - whole) < INTEGRAL, whole, np.clip(weight, 0.0, 1.0))
 
 
-def _maximum(earned: np.ndarray, limits: coo_array, changes: coo_array) -> np.ndarray:
+def _changes(runs: _Runs, n_runs: int) -> csr_array:
+    """Equations weight after - weight before - rise + drop = 0 over the weights of runs, rises and drops."""
+    n, up, down = len(runs.before), np.flatnonzero(runs.up), np.flatnonzero(runs.down)
+    line = np.concatenate([np.arange(n), np.arange(n), up, down])
+    moves = n_runs + np.arange(len(up) + len(down))
+    column = np.concatenate([runs.before + 1, runs.before, moves])
+    value = np.repeat([1.0, -1.0, -1.0, 1.0], [n, n, len(up), len(down)])
+    return csr_array((value, (line, column)), shape=(n, n_runs + len(moves)))
+
+
+def _limits(runs: _Runs, n_unknowns: int) -> csr_array:
+    """Sums of weights that are at most 1: of each row and column, at the begin and wherever a pair of it changes."""
+    length = int(runs.change_step.max(initial=0)) + 1
+    changes = runs.change_pair * length + runs.change_step
+    sums = list[np.ndarray]()
+    for side in (runs.row, runs.col):
+        for name in range(int(side.max()) + 1):
+            pairs = np.flatnonzero(side == name)
+            at = np.union1d(runs.change_step[side[runs.change_pair] == name], 0)
+            sums += list(pairs + np.searchsorted(changes, pairs * length + at[:, None], "right"))
+    starts = np.cumsum([0, *map(len, sums)])
+    column = np.concatenate(sums)
+    return csr_array((np.ones(len(column)), column, starts), shape=(len(sums), n_unknowns))
+
+
+def _maximum(earned: np.ndarray, limits: csr_array, changes: csr_array) -> np.ndarray:
     """The x >= 0 (V,) that makes earned x largest, with limits x at most 1 and changes x = 0."""
     from scipy.optimize import linprog
 
-    n_limits, n_changes = limits.shape[0], changes.shape[0]
-    limits = coo_array((limits.data, limits.coords), shape=(n_limits, len(earned)))
-    equal = {"A_eq": changes.tocsr(), "b_eq": np.zeros(n_changes)}
-    most = {"A_ub": limits.tocsr(), "b_ub": np.ones(n_limits)}
+    equal = {"A_eq": changes, "b_eq": np.zeros(changes.shape[0])}
+    most = {"A_ub": limits, "b_ub": np.ones(limits.shape[0])}
     found = linprog(-earned, **most, **equal, method="highs-ds", options=TOLERANCES)
     if not found.success:
         raise GeometryError(f"an assignment over time of {len(earned)} unknowns was not found: {found.message}")
     return found.x
-
-
-def _worthwhile(gain: np.ndarray, switch: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where some optimum may need a pair's weight to rise, and to drop, between steps: two (P, T - 1) bool.
-
-    Weights over time are sums of intervals of constant weight. An interval earns its gain less `switch` for
-    each end inside the recording; one that earns nothing can be taken out, which frees its row and column.
-    So a weight drops after step t only where the best interval that ends there earns something, and has its
-    last gain at t; and rises likewise. Elsewhere the steps are one variable and the optimum stays the same.
-    """
-    drops = (_best_ending(gain, switch)[:, :-1] > switch) & (gain[:, :-1] > 0)
-    rises = (_best_ending(gain[:, ::-1], switch)[:, -2::-1] > switch) & (gain[:, 1:] > 0)
-    return rises, drops
-
-
-def _best_ending(gain: np.ndarray, switch: float) -> np.ndarray:
-    """Most that an interval ending at each step earns before its end is paid (Kadane): (P, T)."""
-    best = gain.copy()
-    for t in range(1, gain.shape[1]):
-        best[:, t] += np.maximum(best[:, t - 1], -switch)
-    return best
-
-
-def _changes(run: np.ndarray, rises: np.ndarray, drops: np.ndarray) -> coo_array:
-    """Equations weight(later run) - weight(earlier run) - rise + drop = 0 over (runs, rises, drops)."""
-    pair, step = np.nonzero(rises | drops)
-    up, down = np.flatnonzero(rises[pair, step]), np.flatnonzero(drops[pair, step])
-    n, n_runs = len(pair), int(run[-1, -1]) + 1
-    line = np.concatenate([np.arange(n), np.arange(n), up, down])
-    moves = n_runs + np.arange(len(up) + len(down))
-    where = np.concatenate([run[pair, step + 1], run[pair, step], moves])
-    value = np.repeat([1.0, -1.0, -1.0, 1.0], [n, n, len(up), len(down)])
-    return coo_array((value, (line, where)), shape=(n, n_runs + len(moves)))
-
-
-def _limits(run: np.ndarray, row: np.ndarray, col: np.ndarray) -> coo_array:
-    """Sums of runs that are at most 1: of each row and column, at each step at which they are others than before."""
-    lines, runs, n = list[np.ndarray](), list[np.ndarray](), 0
-    for side in (row, col):
-        for name in np.unique(side):
-            mine = run[side == name]
-            differs = np.ones(run.shape[1], dtype=bool)
-            differs[1:] = (mine[:, 1:] != mine[:, :-1]).any(axis=0)
-            mine = mine[:, differs]
-            lines.append(np.broadcast_to(n + np.arange(mine.shape[1]), mine.shape).ravel())
-            runs.append(mine.ravel())
-            n += mine.shape[1]
-    at = np.concatenate(lines), np.concatenate(runs)
-    return coo_array((np.ones(len(at[0])), at), shape=(n, int(run[-1, -1]) + 1))

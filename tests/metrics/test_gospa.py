@@ -135,11 +135,13 @@ def test_a_new_name_costs_ospa2_but_not_ospa() -> None:
 
 
 def test_windows_of_a_clock_in_seconds_do_not_grow_by_rounding() -> None:
-    time = 1.7e9 + 0.1 * np.arange(40)
-    ids = (np.arange(40) >= 20).astype(int)
-    truth = Sightings(time, np.zeros(40, int), np.zeros((40, 2)))
-    found = ospa2(truth, Sightings(time, ids, np.zeros((40, 2))), 1.0, window=1.0).ospa2
-    np.testing.assert_array_equal(np.flatnonzero(found > 1e-9), np.arange(20, 29))  # ten frames a window
+    time = 0.1 * np.arange(
+        40
+    )  # at three of these times, one of them 1.0, t - 0.3 lies below the time three frames before
+    ids = (np.arange(40) >= 10).astype(int)
+    truth, renamed = (Sightings(time, name, np.zeros((40, 2))) for name in (np.zeros(40, int), ids))
+    found = ospa2(truth, renamed, 1.0, window=0.3).ospa2
+    np.testing.assert_array_equal(np.flatnonzero(found > 1e-9), [10, 11])  # three frames a window
 
 
 def test_intervals_come_from_the_counts(crowd: tuple[Sightings, Sightings], rng: np.random.Generator) -> None:

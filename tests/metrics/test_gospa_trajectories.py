@@ -155,15 +155,26 @@ def test_split_weights_lie_below_every_whole_assignment() -> None:
     assert max(gaps) > 1e-3
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_pruning_keeps_the_optimum(seed: int) -> None:
-    truth, result, (c, gamma, p) = example(seed, n_steps=8, most=5)
+def all_changes(pair: np.ndarray, gain: np.ndarray, switch: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(len(gain), bool), np.ones(len(gain), bool)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_pruning_keeps_the_optimum(seed: int, jumps: bool) -> None:
+    truth, result, (c, gamma, p) = example(seed, n_steps=10, most=5)
+    if jumps:
+        rng = np.random.default_rng(seed)
+        truth, result, c = jumping(rng, 4, 10), jumping(rng, 4, 10), 0.8
     pruned = trajectory_gospa(truth, result, c, gamma, p)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(switching, "_worthwhile", lambda gain, _: (np.ones_like(gain[:, 1:], bool),) * 2)
+        patch.setattr(switching, "_worthwhile", all_changes)
         patch.setattr(switching, "_together", lambda rows, cols: [np.arange(len(rows))] if len(rows) else [])
         plain = trajectory_gospa(truth, result, c, gamma, p)
     assert pruned.counts[:, :4].sum() == pytest.approx(plain.counts[:, :4].sum(), abs=1e-9)
+    if min(len(truth), len(result)) and len(truth) * len(result) < 900:
+        costs = published_costs(truth, result, c, p, 10)
+        assert pruned.counts[:, :4].sum() == pytest.approx(published_optimum(costs, gamma, p), abs=1e-7)
 
 
 @settings(deadline=None)
