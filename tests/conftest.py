@@ -1,12 +1,14 @@
 """Shared fixtures: seeded randomness, and the real recordings where they are."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
 @pytest.fixture
@@ -33,3 +35,16 @@ def recording(data_dir: Path):
         return data_dir / name
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window, for pages; skips where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright; pip install playwright")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium; apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
+        yield running
+        running.close()

@@ -10,7 +10,7 @@ from geoloc.draw.svg import plain, short, text, tick_step
 
 WIDTH = 560  # of the map's own pixels; a page scales it
 TALLEST, FLATTEST = 0.9, 0.35  # height over width
-FOOT = 46  # room for scale bar and colours
+FOOT = 48  # room for scale bar and colours
 MOST_SINGLE = 1200  # points that are drawn one by one
 ACROSS = 46  # hexagons along the longer side
 N_COLOURS = 7
@@ -145,7 +145,7 @@ def _hexagon_path(width: float) -> str:
 def _signs(ground: Ground, xy: np.ndarray, kind: str, cell: float) -> str:
     """Crosses or diamonds; a crowd of them is one that is larger."""
     centres, _, _, counts = grouped(hexagon_of(xy, cell) if cell else xy, np.zeros(len(xy)), bool(cell))
-    sizes = 3.4 * np.minimum(1 + 0.35 * np.log2(counts), 2.4)
+    sizes = 3.0 * np.minimum(1 + 0.25 * np.log2(counts), 2.2)
     parts = []
     for (x, y), size, n, at in zip(ground.pixels(centres), sizes, counts.tolist(), centres, strict=True):
         says = f"{n} {kind} here" if n > 1 else f"{kind} at {at[0]:.1f}, {at[1]:.1f} m"
@@ -169,7 +169,7 @@ def _scale_bar(ground: Ground) -> str:
 def _colour_bar(ground: Ground, edges: np.ndarray) -> str:
     """The colours with the errors at which they change."""
     wide, y = 32, ground.height + 12
-    left = WIDTH - N_COLOURS * wide - 34
+    left = WIDTH - N_COLOURS * wide - 40
     parts = [f'<text class="label" x="{left - 8}" y="{short(y + 10)}" text-anchor="end">error</text>']
     for i in range(N_COLOURS):
         parts.append(f'<rect class="h{i}" x="{left + i * wide}" y="{short(y)}" width="{wide}" height="10"/>')
@@ -177,7 +177,7 @@ def _colour_bar(ground: Ground, edges: np.ndarray) -> str:
         unit = " m" if i == len(edges) else ""
         at = left + i * wide
         anchor = f'x="{at - 12}"' if unit else f'x="{at}" text-anchor="middle"'
-        parts.append(f'<text {anchor} y="{short(y + 25)}">{plain(edge)}{unit}</text>')
+        parts.append(f'<text {anchor} y="{short(y + 26)}">{plain(edge)}{unit}</text>')
     parts.append(f'<text x="{left + N_COLOURS * wide + 5}" y="{short(y + 10)}">more</text>')
     return "".join(parts)
 

@@ -13,16 +13,17 @@ from geoloc.evaluation.report_text import format_interval, format_value
 HEADLINES = {
     "tracking": ("hota", "idf1", "mota", "moda", "t_gospa", "gospa", "error", "id_switches", "switches"),
     "localization": ("recall", "median_position", "position_median", "median", "median_rotation", "ground", "ape"),
-    "retrieval": ("map", "recall@1", "r@1", "cmc", "minp", "ndcg", "recall"),
+    "retrieval": ("map", "hit_rate@1", "recall@1", "hit_rate@10", "minp", "ndcg"),
     "uncertainty": ("nees", "coverage_95", "coverage", "nis", "sharpness", "nll", "ece"),
     "robustness": ("overall", "robustness", "degradation", "mean"),
 }
 FEWEST, MOST = 4, 6
 OPEN_GROUPS = 8  # tables; of more, only the first are unfolded
 CAPITALS = re.compile(
-    r"(hota|mot[ap]|mod[ap]|id[fpr]1?|gospa|ospa|cmc|nees|nis|nll|ece|ape|rpe|f[pn]|tp|id|mt|pt|ml|gps)"
+    r"(hota|mot[ap]|mod[ap]|id[fpr]1?|gospa|ospa|cmc|nees|nis|nll|ece|ape|rpe|f[pn]|tp|id|mt|pt|ml|mrr|gps)"
 )
 WRITTEN = {"map": "mAP", "minp": "mINP", "ndcg": "nDCG", "ids": "IDs"}
+HOTA_PARTS = re.compile(r"(det|ass|loc)_(a|re|pr)(?=_|$)")  # which are written DetA, AssRe and so on
 
 Group = tuple[str, str]  # recording and part
 
@@ -52,9 +53,13 @@ class Notes:
 
 def label_of(name: str) -> str:
     """A figure's name as people write it: `id_switches` is ID switches, `hota` HOTA."""
-    words = [WRITTEN.get(word, word.upper() if CAPITALS.fullmatch(word) else word) for word in name.split("_")]
+    words = [WRITTEN.get(word, word.upper() if CAPITALS.fullmatch(word) else word) for word in _joined(name).split("_")]
     first = words[0] if words[0] in WRITTEN.values() else words[0][:1].upper() + words[0][1:]
     return " ".join([first, *words[1:]])
+
+
+def _joined(name: str) -> str:
+    return HOTA_PARTS.sub(lambda part: part[1].capitalize() + part[2].capitalize(), name)
 
 
 def groups_of(figures: Iterable[Figure]) -> dict[Group, list[Figure]]:
@@ -66,13 +71,15 @@ def groups_of(figures: Iterable[Figure]) -> dict[Group, list[Figure]]:
 
 
 def headlines(report: Report) -> list[Figure]:
-    """The most telling figures, at most one a kind, of the part that has most of those that are asked for."""
+    """The most telling figures: of the part that has most of those that are asked for, then what else there is."""
     wanted = HEADLINES.get(report.family, ())
     groups = list(groups_of(report.figures).values())
-    picked = max((_picked(group, wanted) for group in groups), key=len, default=[])
-    if len(picked) < FEWEST:
-        group = next((g for g in groups if set(picked) <= set(g)), [])
-        picked += [figure for figure in group if figure not in picked][: FEWEST - len(picked)]
+    best = max(groups, key=lambda group: len(_picked(group, wanted)), default=[])
+    picked = _picked(best, wanted)
+    others = [figure for group in (best, *groups) for figure in group]
+    for figure in others:
+        if len(picked) < FEWEST and figure not in picked:
+            picked.append(figure)
     return picked[:MOST]
 
 
@@ -93,16 +100,10 @@ def headline_section(report: Report, notes: Notes) -> str:
     shown = headlines(report)
     if not shown:
         return ""
-    cards = []
-    for f in shown:
-        cards.append(
-            f'<div class="stat"><span class="name">{text(label_of(f.figure))} {notes.link(f.protocol)}</span>'
-            f'<span class="value">{format_value(f.value)}<small> {text(f.unit)}</small></span>'
-            f"{whisker(f.value, f.low, f.high, domain_of(f, report))}"
-            f'<span class="range">{_interval(f)}</span><span class="how">{text(f.protocol)}</span></div>'
-        )
-    where = _where(report, (shown[0].recording, shown[0].part))
-    return f'<section><h3>Headlines <small>{where}</small></h3><div class="stats">{"".join(cards)}</div></section>'
+    parts = list(groups_of(shown))
+    cards = "".join(_headline(figure, report, notes, len(parts) > 1) for figure in shown)
+    where = _where(report, parts[0]) if len(parts) == 1 else ""
+    return f'<section><h3>Headlines <small>{where}</small></h3><div class="stats">{cards}</div></section>'
 
 
 def figure_section(report: Report, notes: Notes) -> str:
@@ -142,6 +143,16 @@ def absent_section(report: Report) -> str:
     return f'<section><h3>Not stated</h3><div class="card wide"><dl class="absent">{items}</dl></div></section>'
 
 
+def _headline(f: Figure, report: Report, notes: Notes, several: bool) -> str:
+    where = f"<small>{_where(report, (f.recording, f.part))}</small> " if several else ""
+    return (
+        f'<div class="stat"><span class="name">{text(label_of(f.figure))} {where}{notes.link(f.protocol)}</span>'
+        f'<span class="value">{format_value(f.value)}<small> {text(f.unit)}</small></span>'
+        f"{whisker(f.value, f.low, f.high, domain_of(f, report))}"
+        f'<span class="range">{_interval(f)}</span><span class="how">{text(f.protocol)}</span></div>'
+    )
+
+
 def _picked(group: list[Figure], wanted: tuple[str, ...]) -> list[Figure]:
     found: list[Figure] = []
     for start in wanted:
@@ -162,9 +173,7 @@ def _row(figure: Figure, report: Report, notes: Notes) -> str:
 
 
 def _difference(d: Difference, report: Report, notes: Notes) -> str:
-    same = [other for other in report.differences if (other.figure, other.unit) == (d.figure, d.unit)]
-    ends = [abs(v) for other in same for v in (other.low, other.high, other.difference) if math.isfinite(v)]
-    reach = max(ends, default=0.0) or 1.0
+    reach = _reach(d, report)
     sign = "+" if d.difference > 0 else ""
     p_value = ("< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}") if math.isfinite(d.p_value) else ""
     interval = format_interval(d.low, d.high)
@@ -177,6 +186,13 @@ def _difference(d: Difference, report: Report, notes: Notes) -> str:
         f'<small>{interval}</small></td><td class="number" data-label="p">{p_value}</td>'
         f'<td data-label="how">{notes.link(d.protocol)}</td></tr>'
     )
+
+
+def _reach(d: Difference, report: Report) -> float:
+    """How far from nothing the axis of a difference goes: alike for all of a unit, for counts for all of a name."""
+    same = [o for o in report.differences if o.unit == d.unit and (d.unit or o.figure == d.figure)]
+    ends = [abs(v) for o in same for v in (o.low, o.high, o.difference) if math.isfinite(v)]
+    return max(ends, default=0.0) or 1.0
 
 
 def _absent(absent: Absent) -> str:

@@ -15,36 +15,36 @@ from geoloc.evaluation.report_text import format_value
 
 FEWEST_BARS, MOST_BARS = 3, 40
 MOST_BAR_CHARTS = 2
+MOST_COLUMNS = 3
 
 
 def bars_section(report: Report) -> str:
     """The first headline figures of all parts beside each other, where there are several parts."""
     cards: list[str] = []
-    for figure in headlines(report):
-        same = [f for f in report.figures if (f.figure, f.unit) == (figure.figure, figure.unit)]
+    for name, unit in dict.fromkeys((f.figure, f.unit) for f in headlines(report)):
+        same = [f for f in report.figures if (f.figure, f.unit) == (name, unit)]
         if FEWEST_BARS <= len(same) <= MOST_BARS and len(cards) < MOST_BAR_CHARTS:
             several = len({f.recording for f in same}) > 1
             names = [f"{f.recording} {f.part}" if several else f.part for f in same]
             values, low, high = (np.array([getattr(f, end) for f in same]) for end in ("value", "low", "high"))
-            bars = bar_chart(names, values, low, high, figure.unit)
-            cards.append(f'<figure class="card"><h4>{text(label_of(figure.figure))} by part</h4>{bars}</figure>')
-    return f'<section><h3>By part</h3><div class="grid">{"".join(cards)}</div></section>' if cards else ""
+            bars = bar_chart(names, values, low, high, unit)
+            cards.append(f'<figure class="card"><h4>{text(label_of(name))} by part</h4>{bars}</figure>')
+    return _section("By part", cards)
 
 
 def chart_section(report: Report) -> str:
     """The curves, side by side."""
-    cards = "".join(_card(chart) for chart in report.charts)
-    return f'<section><h3>Curves</h3><div class="grid">{cards}</div></section>' if cards else ""
+    return _section("Curves", [_card(chart) for chart in report.charts])
 
 
 def map_section(report: Report) -> str:
     """A map of errors for each level."""
-    cards = "".join(
+    cards = [
         f'<figure class="card"><h4>{text(m.level or "ground")}</h4>{error_chart(m.xy, m.error, m.missed, m.false)}'
         "</figure>"
         for m in report.error_maps
-    )
-    return f'<section><h3>Where the errors are</h3><div class="grid maps">{cards}</div></section>' if cards else ""
+    ]
+    return _section("Where the errors are", cards, "maps", most=2)
 
 
 def moment_section(report: Report) -> str:
@@ -62,6 +62,14 @@ def moment_section(report: Report) -> str:
         f'<section><h3>Worst moments <small>dearest first, with their cost</small></h3><div class="card wide">{drawn}'
         f'<ol class="moments">{items}</ol></div></section>'
     )
+
+
+def _section(title: str, cards: list[str], kind: str = "", most: int = MOST_COLUMNS) -> str:
+    """Cards side by side, in rows that are as even as can be."""
+    if not cards:
+        return ""
+    columns = 2 if len(cards) == 4 else min(len(cards), most)
+    return f'<section><h3>{title}</h3><div class="grid {kind} columns{columns}">{"".join(cards)}</div></section>'
 
 
 def _card(chart: Chart) -> str:
@@ -93,4 +101,5 @@ def _since_start(curves: list[Curve]) -> tuple[list[Curve], str]:
 
 
 def _when(moment: Moment) -> str:
-    return f"{time_text(moment.start)} to {time_text(moment.end)}"
+    start, end = time_text(moment.start), time_text(moment.end)
+    return start if start == end else f"{start} to {end}"

@@ -1,7 +1,5 @@
 """The map page in a browser: no errors, tracks that move, and all of it by keys, mouse and touch."""
 
-import shutil
-
 import numpy as np
 import pytest
 from draw_samples import crowd, garage, plaza, traffic
@@ -11,20 +9,7 @@ from geoloc.draw.page import write_map_page
 from geoloc.geometry.geodesy import geodetic_from_enu
 from geoloc.scene.site import Site
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 HOSTILE = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright; pip install playwright")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium; apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
