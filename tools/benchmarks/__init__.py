@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.engine import bench_engine
+from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
 from benchmarks.startup import bench_startup
@@ -12,5 +13,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "projection": bench_projection,
     "engine": bench_engine,
     "triangulation": bench_triangulation,
+    "metrics": bench_metrics,
     "startup": bench_startup,
 }
