@@ -7,7 +7,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.evaluation.report import NO_INTERVAL, Difference, Figure
-from geoloc.metrics.bootstrap import block_bootstrap
+from geoloc.metrics.bootstrap import block_bootstrap, pool
 from geoloc.metrics.paired import paired_bootstrap, paired_permutation
 
 SEED = 1
@@ -26,6 +26,10 @@ class Blocks:
     def take(self, rows: np.ndarray) -> "Blocks":
         """The same blocks for other rows, given as indices into these."""
         return Blocks(self.block[rows], self.n)
+
+    def pool(self, counts: np.ndarray) -> np.ndarray:
+        """Sums (n, ...) of the `counts` (N, ...) over each block."""
+        return pool(counts, self.block, self.n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +92,7 @@ def of_counts(
     name: str, unit: str, protocol: str, counts: np.ndarray, blocks: Blocks, formula: Formula, scale: float = 1.0
 ) -> Measure:
     """A formula, (..., K) -> (...), of summed `counts` (N, K) of rows that lie in `blocks`."""
-    pooled = np.zeros((blocks.n, np.shape(counts)[1]))
-    np.add.at(pooled, blocks.block, counts)
-    return Measure(name, unit, protocol, pooled, lambda n: scale * formula(n))
+    return Measure(name, unit, protocol, blocks.pool(counts), lambda n: scale * formula(n))
 
 
 def of_mean(name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blocks, scale: float = 1.0) -> Measure:

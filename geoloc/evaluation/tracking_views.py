@@ -52,8 +52,7 @@ def worst_moments(scores: TrackingScores) -> tuple[Moment, ...]:
     counts = scores.clear.counts[:, 1:4] if scores.recording.named else scores.detection.counts[:, 1:3]
     frames = scores.pairs.frames if scores.recording.named else scores.detection.frames
     blocks = scores.frame_blocks.take(frames)
-    pooled = np.zeros((blocks.n, counts.shape[1]))
-    np.add.at(pooled, blocks.block, counts)
+    pooled = blocks.pool(counts)
     cost = pooled.sum(axis=1)
     moments = []
     for block in np.argsort(-cost, kind="stable")[:WORST]:
@@ -84,8 +83,7 @@ def _over_time(scores: TrackingScores) -> Chart:
     """Misses and false positives in each block of time."""
     detection = scores.detection
     blocks = scores.frame_blocks.take(detection.frames)
-    pooled = np.zeros((blocks.n, 4))
-    np.add.at(pooled, blocks.block, detection.counts)
+    pooled = blocks.pool(detection.counts)
     time = np.array([scores.recording.time[scores.frame_blocks.block == b].min() for b in range(blocks.n)])
     time -= time.min() if len(time) else 0.0
     truths = np.maximum(pooled[:, 0] + pooled[:, 2], 1.0)

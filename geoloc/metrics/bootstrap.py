@@ -36,9 +36,9 @@ def sequence_blocks(sequence: np.ndarray, time: np.ndarray, length_s: float) -> 
     return block
 
 
-def pool(counts: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """Sums (B, ...) of the `counts` (N, ...) of each block (N,) int."""
-    out = np.zeros((int(block.max(initial=-1)) + 1, *np.shape(counts)[1:]))
+def pool(counts: np.ndarray, block: np.ndarray, n_blocks: int = 0) -> np.ndarray:
+    """Sums (B, ...) of the `counts` (N, ...) of each block (N,) int; at least `n_blocks`, the last may be empty."""
+    out = np.zeros((max(n_blocks, int(block.max(initial=-1)) + 1), *np.shape(counts)[1:]))
     np.add.at(out, block, counts)
     return out
 
@@ -61,28 +61,6 @@ def block_bootstrap(
         return float("nan"), float("nan")
     times_drawn = rng.multinomial(len(blocks), np.full(len(blocks), 1.0 / len(blocks)), size=n)
     return _percentiles(statistic(times_drawn @ blocks), level)
-
-
-def block_bootstrap_rows(
-    values: np.ndarray,
-    block: np.ndarray,
-    statistic: Callable[[np.ndarray], float],
-    rng: np.random.Generator,
-    n: int = 1000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """As `block_bootstrap`, for figures that are no sums, such as medians.
-
-    `values` (N, ...) with their block (N,) int; `statistic` makes one figure of the rows that were drawn.
-    """
-    order = np.argsort(block, kind="stable")
-    starts = np.flatnonzero(np.diff(np.asarray(block)[order], prepend=np.nan) != 0)
-    parts = np.split(np.asarray(values)[order], starts[1:])
-    if len(starts) < 2:
-        return float("nan"), float("nan")
-    draws = rng.integers(0, len(parts), size=(n, len(parts)))
-    figures = [statistic(np.concatenate([parts[i] for i in draw])) for draw in draws]
-    return _percentiles(np.array(figures), level)
 
 
 def _percentiles(figures: np.ndarray, level: float) -> tuple[float, float]:

@@ -155,16 +155,15 @@ def pair_similarities(
         if np.shape(matrix) != size:
             raise InputError(f"frame {i}: similarity {np.shape(matrix)} for {size[0]} and {size[1]} ids")
     base = _without_pairs(_listed(truth_ids), _listed(result_ids))
-    value = np.concatenate([np.ravel(m) for m in similarities]) if sizes else np.empty(0)
-    if not ((value >= 0) & (value <= 1)).all():
+    alike = [np.flatnonzero(np.asarray(m) != 0) for m in similarities]  # most entries are 0: few are looked at twice
+    value = np.concatenate([np.ravel(m)[k] for m, k in zip(similarities, alike, strict=True)])
+    if not ((value > 0) & (value <= 1)).all():
         raise InputError("similarities must lie in [0, 1]; turn distances into 1 - distance / zero_distance")
     n, m = np.array(sizes).reshape(-1, 2).T
-    first_truth, first_result, first_pair = (np.cumsum(x) - x for x in (n, m, n * m))
-    frame = np.repeat(np.arange(len(n)), n * m)
-    row, column = np.divmod(np.arange(len(value)) - first_pair[frame], m[frame])
-    keep = value > 0
-    truth, result = (first_truth[frame] + row)[keep], (first_result[frame] + column)[keep]
-    return replace(base, truth=truth, result=result, similarity=value[keep])
+    first_truth, first_result = np.cumsum(n) - n, np.cumsum(m) - m
+    frame = np.repeat(np.arange(len(n)), [len(k) for k in alike])
+    row, column = np.divmod(np.concatenate(alike), m[frame])
+    return replace(base, truth=first_truth[frame] + row, result=first_result[frame] + column, similarity=value)
 
 
 def camera_frames(*sources: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:

@@ -48,8 +48,8 @@ class ClearScores:
         """Several recordings as one; `frames` come one recording after another, no truth is in two of them."""
         if len({s.convention for s in scores}) != 1:
             raise InputError("CLEAR scores are combined over at least one recording, of one convention")
-        fields = [np.concatenate([getattr(s, n) for s in scores]) for n in ("frames", "counts", "followed")]
-        return cls(*fields, scores[0].convention)
+        frames, counts = (np.concatenate([getattr(s, name) for s in scores]) for name in ("frames", "counts"))
+        return cls(frames, counts, np.concatenate([s.followed for s in scores]), scores[0].convention)
 
     def figure(self, name: str) -> float:
         """One of CLEAR_FIGURES, pooled over all frames: 0 to 1 (mota and moda may be below 0)."""

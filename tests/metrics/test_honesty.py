@@ -5,7 +5,7 @@ import pytest
 from consistency import assert_consistent
 
 from geoloc.errors import InputError
-from geoloc.metrics.bootstrap import block_bootstrap, block_bootstrap_rows, pool, time_blocks
+from geoloc.metrics.bootstrap import block_bootstrap, pool, time_blocks
 from geoloc.metrics.consistency import consistency, consistency_by_group, coverage, nees
 from geoloc.metrics.detection import DETECTION_FIGURES
 
@@ -70,14 +70,6 @@ def test_neighbouring_frames_that_err_together_widen_the_interval(rng: np.random
     assert widths[1] > 2.5 * widths[0]  # measured 3.1; root of 10 expected
 
 
-def test_rows_and_sums_give_one_interval(rng: np.random.Generator) -> None:
-    values, block = rng.normal(3, 1, 500), np.arange(500) // 10
-    sums = pool(np.stack([values, np.ones(500)], axis=1), block)
-    of_sums = block_bootstrap(sums, lambda n: n[..., 0] / n[..., 1], rng, n=4000)
-    of_rows = block_bootstrap_rows(values, block, lambda x: float(x.mean()), rng, n=4000)
-    np.testing.assert_allclose(of_sums, of_rows, atol=0.02)
-
-
 def test_clock_in_seconds_does_not_split_a_block() -> None:
     time = 1.7e9 + 0.1 * np.arange(100)
     assert np.bincount(time_blocks(time, 1.0)).tolist() == [10] * 10
@@ -86,4 +78,3 @@ def test_clock_in_seconds_does_not_split_a_block() -> None:
 
 def test_one_block_has_no_interval(rng: np.random.Generator) -> None:
     assert np.isnan(block_bootstrap(np.ones((1, 4)), DETECTION_FIGURES["moda"], rng)).all()
-    assert np.isnan(block_bootstrap_rows(np.ones(5), np.zeros(5, int), np.mean, rng)).all()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
+from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
 from benchmarks.startup import bench_startup
@@ -14,5 +15,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "engine": bench_engine,
     "triangulation": bench_triangulation,
     "gospa": bench_gospa,
+    "metrics": bench_metrics,
     "startup": bench_startup,
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from geoloc.evaluation.recording import reported
 from geoloc.evaluation.measures import of_counts
+from geoloc.evaluation.recording import reported
 from geoloc.evaluation.report import Figure
 from geoloc.io.cmc import FPS, TRACKED, read_cmc, read_cmc_tracks
 from geoloc.io.truth import GroundTruth

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geoloc.evaluation.recording import reported
 from geoloc.evaluation.measures import of_counts
+from geoloc.evaluation.recording import reported
 from geoloc.evaluation.report import Figure
 from geoloc.io.multiviewx import FRAMES_PER_SECOND, read_multiviewx, read_multiviewx_truth
 from geoloc.metrics.detection import score_positions

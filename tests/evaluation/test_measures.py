@@ -1,0 +1,82 @@
+"""Figures as measures: their intervals hold what they promise, quantiles as well as sums, alone and in pairs."""
+
+import numpy as np
+import pytest
+
+from geoloc.errors import InputError
+from geoloc.evaluation.measures import Blocks, Measure, difference, of_counts, of_mean, of_quantile
+
+BLOCKS = Blocks(np.repeat(np.arange(40), 25), 40)
+
+
+def interval(measure: Measure) -> tuple[float, float]:
+    figure = measure.figure("plaza", "all", "blocks")
+    return figure.low, figure.high
+
+
+def test_a_mean_and_its_counts_give_one_interval(rng: np.random.Generator) -> None:
+    values = rng.normal(3, 1, 1000)
+    counts = np.stack([values, np.ones(1000)], axis=1)
+    of_sums = of_counts("x", "m", "", counts, BLOCKS, lambda n: n[..., 0] / n[..., 1])
+    assert interval(of_mean("x", "m", "", values, BLOCKS)) == interval(of_sums)
+
+
+def test_a_quantile_is_numpys(rng: np.random.Generator) -> None:
+    values = rng.exponential(1.0, 1000)
+    for share in (0.0, 0.5, 0.95, 1.0):
+        measure = of_quantile("x", "m", "", values, BLOCKS, share)
+        assert measure.value == pytest.approx(np.quantile(values, share), abs=1e-12)
+    drawn = np.zeros(40)
+    drawn[[3, 7]] = [2, 1]
+    rows = np.concatenate([values[75:100], values[75:100], values[175:200]])
+    median = of_quantile("x", "m", "", values, BLOCKS)
+    assert float(median.formula(drawn)) == pytest.approx(np.median(rows), abs=1e-12)
+
+
+def test_the_median_interval_holds_the_median() -> None:
+    held = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        values = rng.normal(size=(40, 1)).repeat(25, axis=1).ravel() + 0.5 * rng.normal(size=1000)
+        low, high = interval(of_quantile("x", "m", "", values, BLOCKS))
+        held += low <= 0.0 <= high
+    assert 180 <= held <= 198  # of 200; 95 % promised, measured 185
+
+
+def test_too_few_blocks_have_no_interval() -> None:
+    few = Blocks(np.arange(4), 4)
+    figure = of_mean("x", "m", "said", np.arange(4.0), few).figure("plaza", "all", "blocks")
+    assert np.isnan([figure.low, figure.high]).all()
+    assert figure.protocol == "said"
+
+
+def test_a_block_without_rows_is_still_drawn(rng: np.random.Generator) -> None:
+    sparse = Blocks(np.repeat(np.arange(0, 40, 2), 5), 40)
+    low, high = interval(of_quantile("x", "m", "", rng.normal(size=100), sparse))
+    assert low < high
+
+
+@pytest.mark.parametrize("make", [of_mean, of_quantile])
+def test_differences_are_tested_in_pairs(make: object, rng: np.random.Generator) -> None:
+    """What is common to both runs, hard and easy stretches, does not hide that one is always worse."""
+    hard = np.repeat(rng.normal(5, 2, 40), 25)
+    good, bad = hard + rng.normal(0, 0.1, 1000), hard + 0.3 + rng.normal(0, 0.1, 1000)
+    found = difference(make("x", "m", "", bad, BLOCKS), make("x", "m", "", good, BLOCKS), "all")  # type: ignore[operator]
+    assert found.difference == pytest.approx(0.3, abs=0.1)
+    assert found.low <= found.difference <= found.high
+    if make is of_mean:
+        assert 0.25 < found.low
+        assert found.p_value < 0.01
+    same = difference(make("x", "m", "", good, BLOCKS), make("x", "m", "", good, BLOCKS), "all")  # type: ignore[operator]
+    assert (same.difference, same.p_value) == (0.0, 1.0)
+
+
+def test_nothing_matched_is_no_number() -> None:
+    with pytest.raises(InputError, match="nothing was matched"):
+        of_mean("error", "m", "", np.empty(0), Blocks(np.empty(0, dtype=int), 3))
+
+
+def test_runs_on_other_blocks_do_not_pair() -> None:
+    other = Blocks(np.arange(10), 10)
+    with pytest.raises(InputError, match="40 and 10 blocks"):
+        difference(of_mean("x", "", "", np.ones(1000), BLOCKS), of_mean("x", "", "", np.ones(10), other), "all")
