@@ -31,7 +31,8 @@ class Sightings:
         frame, ids, where = np.asarray(self.frame), np.asarray(self.id), np.asarray(self.where, float)
         n = len(frame)
         where = where.reshape(0, 2) if where.size == 0 and where.ndim != 2 else where
-        if frame.shape != (n,) or ids.shape != (n,) or where.ndim != 2 or len(where) != n:
+        fits = where.ndim == 2 and len(where) == n and where.shape[1] in (2, 3, 4)
+        if frame.shape != (n,) or ids.shape != (n,) or not fits:
             raise InputError(
                 f"sightings: frame {frame.shape}, id {ids.shape}, where {where.shape}; they must be "
                 "(N,), (N,) and (N, 2), (N, 3) or (N, 4) of one N"

@@ -25,7 +25,9 @@ Options = tuple[float, float, float]  # c, gamma, p
 
 def sightings(rows: list, n_coordinates: int = 2) -> Sightings:
     table = np.array(rows, float)
-    return Sightings(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2 : 2 + n_coordinates])
+    where = table[:, 2:4].copy()
+    where[:, n_coordinates:] = 0.0  # a line, seen as a plane
+    return Sightings(table[:, 0].astype(int), table[:, 1].astype(int), where)
 
 
 @pytest.fixture(scope="module")
