@@ -38,6 +38,14 @@ def read_text(path: Path | str) -> str:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; it must be a text file") from error
 
 
+def first_line(path: Path | str) -> str:
+    """The first line of a text file that is not blank; an empty file is refused."""
+    lines = read_text(path).lstrip().splitlines()
+    if not lines:
+        raise InputError(f"{path}: the file is empty")
+    return lines[0]
+
+
 def parse_json(text: str, path: Path | str, finite: bool = False) -> Any:
     """`text` as JSON; a broken or truncated one is refused with its line and column.
 

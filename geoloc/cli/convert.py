@@ -11,6 +11,7 @@ from geoloc.cli.arguments import add_json, add_reading, add_site
 from geoloc.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
+    from geoloc.io.truth import BoxTracks, GroundTruth
     from geoloc.scene.site import Site
     from geoloc.scene.tables import Detections
 
@@ -26,8 +27,9 @@ examples:
   geoloc convert tracks garage out/garage/tracks.csv -o tracks.geojson
       tracks of a run into .geojson, .csv, or .txt (MOTChallenge)
   geoloc convert recording wildtrack ~/data/wildtrack -o out/wildtrack
-      a published recording into a site and boxes; then:
+      a published recording into a site, boxes and truth; then:
       geoloc localize wildtrack out/wildtrack/boxes.csv --root out/wildtrack -o out/wildtrack/run"""
+SAME_TIME = 1e-3  # s
 RECORDINGS = ("wildtrack", "multiviewx", "cityflow", "cmc", "meva")
 
 
@@ -38,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("cameras", "calibrations into a site's cameras", _cameras_arguments, _cameras),
         ("detections", "boxes into CSV or JSON lines", _detections_arguments, _detections),
         ("tracks", "tracks of a run into another form", _tracks_arguments, _tracks),
-        ("recording", "a published recording into a site and boxes", _recording_arguments, _recording),
+        ("recording", "a published recording into a site, boxes and truth", _recording_arguments, _recording),
     ):
         own = things.add_parser(
             name, help=summary, description=summary, epilog=EXAMPLES, formatter_class=RawDescriptionHelpFormatter
@@ -143,12 +145,13 @@ def _tracks(args: Namespace) -> dict[str, object]:
 def _recording_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("recording", metavar="NAME", help=f"one of {', '.join(RECORDINGS)}")
     parser.add_argument("folder", type=Path, help="where it lies")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder that gets the site and boxes")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder that gets the site, boxes and truth")
     parser.add_argument("--slot", default="", help="of MEVA, such as 2018-03-07.17-05-00")
 
 
 def _recording(args: Namespace) -> dict[str, object]:
     from geoloc.io.detection_writers import write_detections
+    from geoloc.io.truth import write_truth
     from geoloc.scene.storage import save_site
 
     site, detections = _read_recording(args)
@@ -156,7 +159,30 @@ def _recording(args: Namespace) -> dict[str, object]:
     boxes = args.out / ("boxes.jsonl" if detections.embedding.shape[1] else "boxes.csv")
     save_site(site, args.out)
     write_detections(boxes, detections)
-    return {"cameras": len(site.cameras), "rows": len(detections), "wrote": str(boxes)}
+    said: dict[str, object] = {"cameras": len(site.cameras), "rows": len(detections), "wrote": str(boxes)}
+    truth = _read_truth(args, detections)
+    if truth is not None:
+        write_truth(args.out / "truth.csv", truth)
+        said["truth"] = str(args.out / "truth.csv")
+    return said
+
+
+def _read_truth(args: Namespace, detections: "Detections") -> "GroundTruth | BoxTracks | None":
+    """The recording's truth over the time of its boxes, where it has one."""
+    from geoloc.io.cityflow import read_cityflow_truth
+    from geoloc.io.multiviewx import read_multiviewx_truth
+    from geoloc.io.wildtrack import read_wildtrack_truth
+
+    readers: dict[str, Callable[[Path], GroundTruth | BoxTracks]] = {
+        "wildtrack": read_wildtrack_truth,
+        "multiviewx": read_multiviewx_truth,
+        "cityflow": read_cityflow_truth,
+    }
+    if args.recording not in readers:
+        return None
+    truth = readers[args.recording](args.folder)
+    inside = (truth.time >= detections.time.min() - SAME_TIME) & (truth.time <= detections.time.max() + SAME_TIME)
+    return truth.take(inside)
 
 
 def _read_recording(args: Namespace) -> tuple["Site", "Detections"]:

@@ -29,7 +29,8 @@ examples:
       boxes of several cameras (MOTChallenge, CityFlow or CSV): per camera and over all
   geoloc evaluate runs/*/test.txt --truth runs/*/gt.txt --fps 25
       several sequences, as many truths: pooled, intervals over sequences where there are five and more
-  geoloc evaluate tracks.csv --truth truth.csv --set zero_distance=1 --set block_s=5"""
+  geoloc evaluate tracks.csv --truth truth.csv --site plaza --set zero_distance=1 --set block_s=5
+      within half a metre, inside the areas of interest of the site's map"""
 
 Evaluate = Callable[[Namespace], list[Report]]
 KINDS: dict[str, Evaluate] = {"positions": evaluate_positions, "boxes": evaluate_boxes}
@@ -44,6 +45,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, help="folder for report.html, report.json and report.txt")
     parser.add_argument("--title", default="", help="name of what is evaluated (default: the truth's file)")
     parser.add_argument("--fps", type=float, default=0.0, help="frames per second of files that count frames")
+    parser.add_argument("--site", help="site whose areas of interest alone are scored, as for WILDTRACK")
+    parser.add_argument("--root", type=Path, default=Path(), help="folder of that site (default: here)")
     parser.add_argument("--resample", action="store_true", help="score the rows nearest to the truth's frames")
     parser.add_argument("--oracle", action="store_true", help="the result was made from the truth, and that is meant")
     parser.add_argument("--input", type=Path, metavar="BOXES", help="what the engine was fed: looked at for leaks")

@@ -9,7 +9,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.evaluation.guards import find_leaks_of_input, refuse_or_warn
-from geoloc.evaluation.recording import Recording, ground_recording, image_recording, join, reported
+from geoloc.evaluation.recording import Recording, ground_recording, image_recording, inside, join, reported
 from geoloc.evaluation.report import Report
 from geoloc.evaluation.tracking import evaluate_tracking
 from geoloc.evaluation.tracking_measures import TrackingOptions
@@ -19,6 +19,7 @@ from geoloc.io.rows import ReadReport
 from geoloc.io.track_tables import TrackFileOptions, read_positions, read_track_boxes
 from geoloc.io.truth import BoxTracks
 from geoloc.options import load_options
+from geoloc.scene.storage import load_site
 from geoloc.scene.tables import Tracks
 
 
@@ -46,6 +47,9 @@ def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str]) -
             raise InputError(f"{len(files)} results for one truth on the map; give one file, or as many truths")
         truth, result = _positions(args, truth_file), _positions(args, files[0])
         result = result if args.coasting else reported(result)
+        if args.site:
+            site_map = load_site(args.site, args.root).site_map
+            truth, result = inside(truth, site_map), inside(result, site_map)
         parts.append(ground_recording(args.title or name, truth, result, args.resample, options.reach))
     return join(parts)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import shapely
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.evaluation.frames import Frames, frames_of, place_on_frames
@@ -13,7 +14,9 @@ from geoloc.io.truth import BoxTracks
 from geoloc.metrics.assignment import assign
 from geoloc.metrics.bootstrap import sequence_blocks
 from geoloc.metrics.matching import Pairs, Sightings, pair_boxes, pair_positions
+from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
+from geoloc.scene.view_grid import WATCHED
 
 APART = 1e6  # m between levels that are known by name alone: nothing on one is near anything on another
 ENOUGH_SEQUENCES = 5  # recordings from which intervals are drawn over them, not over blocks of time
@@ -94,6 +97,14 @@ class Recording:
 def reported(tracks: Tracks) -> Tracks:
     """The rows that a system stands by: not tentative ones, nor coasting ones, which are a guess."""
     return tracks.take((tracks.state != "tentative") & (tracks.state != "coasting"))
+
+
+def inside(tracks: Tracks, site_map: SiteMap) -> Tracks:
+    """The rows in the site's areas of interest; all, where it has none."""
+    areas = [zone.polygon for zone in site_map.zones if zone.kind == WATCHED]
+    if not areas:
+        return tracks
+    return tracks.take(shapely.intersects_xy(shapely.union_all(areas), tracks.xy[:, 0], tracks.xy[:, 1]))
 
 
 def ground_recording(name: str, truth: Tracks, result: Tracks, resample: bool, ignored_m: float) -> Recording:

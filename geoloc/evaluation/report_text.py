@@ -49,7 +49,7 @@ def report_text(report: Report) -> str:
     if report.differences:
         parts.append(_difference_table(report))
     if report.absent:
-        parts.append("\n".join(["not stated:"] + [f"  {a.part} {a.figure}: {a.reason}" for a in report.absent]))
+        parts.append("\n".join(["not stated:", *_absent_lines(report)]))
     if report.moments:
         said = [f"  {m.part} {m.start:.1f} to {m.end:.1f} s: {m.what}" for m in report.moments]
         parts.append("\n".join(["worst moments:", *said]))
@@ -69,6 +69,14 @@ def format_value(value: float) -> str:
 def format_interval(low: float, high: float) -> str:
     """`low to high`, empty where there is none."""
     return f"{format_value(low)} to {format_value(high)}" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def _absent_lines(report: Report) -> list[str]:
+    """What cannot be said, a line a reason."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for absent in report.absent:
+        names.setdefault((absent.part, absent.reason), []).append(absent.figure)
+    return [f"  {part}: {', '.join(figures)}: {reason}" for (part, reason), figures in names.items()]
 
 
 def _difference_table(report: Report) -> str:

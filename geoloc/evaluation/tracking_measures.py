@@ -41,7 +41,7 @@ class TrackingOptions:
     switch_m: float = 1.0  # m; what T-GOSPA charges for a switch (gamma)
     window_s: float = 5.0  # s; window of OSPA(2)
     block_s: float = 10.0  # s; blocks of time that intervals are drawn over
-    t_gospa_most: int = 100_000  # pairs nearer than the cutoff above which T-GOSPA is not solved
+    t_gospa_most: int = 50_000  # pairs nearer than the cutoff above which T-GOSPA is not solved
 
     def __post_init__(self) -> None:
         check_range(

@@ -6,20 +6,18 @@ CSV with a header: `time` (s) or `frame` (needs `fps`), an identity (`track`, `i
 boxes. A row that is malformed is left out, counted and named in the report.
 """
 
-import csv
-import io
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.files import read_text
+from geoloc.files import first_line
+from geoloc.io.cells import Cells, csv_cells, is_number, plain_cells
 from geoloc.io.foreign_forms import MOT_EDGE_SHIFT
 from geoloc.io.recording_forms import CITYFLOW_EDGE_SHIFT
-from geoloc.io.rows import SHOWN_LINES, ReadReport, Skipped
+from geoloc.io.rows import ReadReport
 from geoloc.io.track_csv import BIAS_COLUMNS, BIAS_UPPER, COV_COLUMNS, UPPER
 from geoloc.io.truth import BoxTracks
 from geoloc.scene.tables import LATEST_TIME, Tracks
@@ -43,22 +41,22 @@ class TrackFileOptions:
 def is_box_file(path: Path | str) -> bool:
     """Whether a file of tracks holds boxes in pixels, by its first line; otherwise positions on a map."""
     words = _first_words(path)
-    numbers = all(_is_number(word) for word in words[:6])
+    numbers = all(is_number(word) for word in words[:6])
     return set(BOX) <= set(words) or (numbers and words[2:6] != ["-1"] * 4)
 
 
 def read_positions(path: Path | str, options: TrackFileOptions | None = None) -> tuple[Tracks, ReadReport]:
     """Tracks on the map, of a result or a truth, and what was left out. Covariances not given are NaN."""
     words = _first_words(path)
-    if len(words) >= 9 and all(_is_number(word) for word in words):
-        cells = _plain_cells(path, MOT_COLUMNS)
+    if len(words) >= 9 and all(is_number(word) for word in words):
+        cells = plain_cells(path, MOT_COLUMNS)
     elif is_box_file(path):
         raise InputError(
             f"{path}: holds boxes in pixels; a score in the image is no ground-plane score. Give positions in metres "
             "(x, y), or truth and result both as boxes"
         )
     else:
-        cells = _csv_cells(path)
+        cells = csv_cells(path)
     cells.require("x", "y")
     time, identity = _times(cells, options or TrackFileOptions()), _identities(cells)
     xy = np.stack([cells.numbers("x"), cells.numbers("y")], axis=1)
@@ -89,12 +87,12 @@ def read_track_boxes(path: Path | str, options: TrackFileOptions | None = None) 
     options = options or TrackFileOptions()
     words = _first_words(path)
     if set(BOX) <= set(words):
-        cells, corners = _csv_cells(path), BOX
+        cells, corners = csv_cells(path), BOX
         camera = cells.text("camera")
         box = np.stack([cells.numbers(name) for name in corners], axis=1)
-    elif all(_is_number(word) for word in words[:6]):
-        commas = "," in _first_line(path)
-        cells = _plain_cells(path, MOT_COLUMNS if commas else CITYFLOW_COLUMNS)
+    elif all(is_number(word) for word in words[:6]):
+        commas = "," in first_line(path)
+        cells = plain_cells(path, MOT_COLUMNS if commas else CITYFLOW_COLUMNS)
         numbers = cells.whole("number").tolist()
         camera = np.array([""] * cells.n if commas else [f"c{number:03d}" for number in numbers], dtype=str)
         left, top, width, height = (cells.numbers(name) for name in ("left", "top", "width", "height"))
@@ -117,105 +115,19 @@ def read_track_boxes(path: Path | str, options: TrackFileOptions | None = None) 
     return boxes.take(keep), cells.report("boxes", int(keep.sum()))
 
 
-class _Cells:
-    """A file's cells by column; columns that the file lacks read as missing."""
-
-    def __init__(self, path: Path | str, header: tuple[str, ...], rows: list[list[str]], lines: list[int]) -> None:
-        self.path, self.header, self.n, self.lines = str(path), header, len(rows), np.array(lines, dtype=int)
-        self.columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
-        self.skipped: dict[str, np.ndarray] = {}
-
-    def require(self, *names: str) -> None:
-        missing = [name for name in names if name not in self.header]
-        if missing:
-            raise InputError(f"{self.path}: no column {missing[0]!r}; its columns are {', '.join(self.header)}")
-
-    def text(self, name: str) -> np.ndarray:
-        return np.array(self.columns.get(name, ("",) * self.n), dtype=str)
-
-    def numbers(self, name: str) -> np.ndarray:
-        """A column as floats (N,), NaN where it holds no number."""
-        cells = self.columns.get(name)
-        if cells is None:
-            return np.full(self.n, np.nan)
-        try:
-            return np.array(cells, dtype=float)
-        except ValueError:
-            return np.array([float(cell) if _is_number(cell) else np.nan for cell in cells])
-
-    def whole(self, name: str) -> np.ndarray:
-        """A column as int (N,), -2 where it holds no whole number."""
-        values = self.numbers(name)
-        fine = np.isfinite(values) & (np.abs(values) < 2**53)
-        return np.where(fine & (values == np.rint(values)), np.where(fine, values, 0), -2).astype(int)
-
-    def matrix(self, names: list[str], places: list[tuple[int, int]], size: int) -> np.ndarray:
-        """Symmetric matrices (N, size, size) of upper triangles, NaN where the file has none."""
-        out = np.full((self.n, size, size), np.nan)
-        for name, (i, j) in zip(names, places, strict=True):
-            out[:, i, j] = out[:, j, i] = self.numbers(name)
-        return out
-
-    def scores(self) -> np.ndarray:
-        """Scores (N,), 1 where the file has none."""
-        return np.nan_to_num(self.numbers("score"), nan=1.0)
-
-    def usable(self, *checks: tuple[str, np.ndarray]) -> np.ndarray:
-        """Rows (N,) bool that pass all checks; the others are counted under the first that they fail."""
-        keep = np.ones(self.n, dtype=bool)
-        for reason, bad in checks:
-            if (bad & keep).any():
-                self.skipped[reason] = self.lines[bad & keep]
-            keep &= ~bad
-        return keep
-
-    def report(self, kind: str, n_rows: int) -> ReadReport:
-        skipped = {why: Skipped(len(at), tuple(at[:SHOWN_LINES].tolist())) for why, at in self.skipped.items()}
-        return ReadReport(self.path, kind, n_rows, skipped, () if self.n else ("it holds no rows",), what="rows")
-
-
-def _csv_cells(path: Path | str) -> _Cells:
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    header = tuple(cell.strip() for cell in next(reader, []))
-    if not header:
-        raise InputError(f"{path}: the file is empty; its first line must name its columns")
-    return _collect(path, header, ((reader.line_num, row) for row in reader if row))
-
-
-def _plain_cells(path: Path | str, header: tuple[str, ...]) -> _Cells:
-    """Lines of numbers without a header; columns beyond the named ones are not read."""
-    lines = ((i, re.split(r"[,\s]+", line.strip())) for i, line in enumerate(read_text(path).splitlines(), 1))
-    filled = ((i, words + [""] * (len(header) - len(words))) for i, words in lines if words != [""])
-    return _collect(path, header, ((i, words[: len(header)]) for i, words in filled))
-
-
-def _collect(path: Path | str, header: tuple[str, ...], rows: Iterable[tuple[int, list[str]]]) -> _Cells:
-    kept, lines, short = [], [], []
-    for line, row in rows:
-        if len(row) == len(header):
-            kept.append(row)
-            lines.append(line)
-        else:
-            short.append(line)
-    cells = _Cells(path, header, kept, lines)
-    if short:
-        cells.skipped["another number of cells than columns"] = np.array(short)
-    return cells
-
-
-def _times(cells: _Cells, options: TrackFileOptions) -> np.ndarray:
+def _times(cells: Cells, options: TrackFileOptions) -> np.ndarray:
     if "time" in cells.header:
         return cells.numbers("time")
     cells.require("frame")
     return options.start + cells.numbers("frame") / (options.fps or 1.0)
 
 
-def _identities(cells: _Cells) -> np.ndarray:
+def _identities(cells: Cells) -> np.ndarray:
     names = [name for name in IDENTITY if name in cells.header]
     return cells.whole(names[0]) if names else np.full(cells.n, -1)
 
 
-def _states(cells: _Cells) -> np.ndarray:
+def _states(cells: Cells) -> np.ndarray:
     """State of each row; a truth that no camera shows, or that MOTChallenge marks with 0, is ignored."""
     state = cells.text("state")
     for column in ("n_cameras", "conf"):
@@ -223,24 +135,9 @@ def _states(cells: _Cells) -> np.ndarray:
     return state
 
 
-def _first_line(path: Path | str) -> str:
-    lines = read_text(path).lstrip().splitlines()
-    if not lines:
-        raise InputError(f"{path}: the file is empty")
-    return lines[0]
-
-
 def _first_words(path: Path | str) -> list[str]:
-    return [word for word in re.split(r"[,\s]+", _first_line(path).strip()) if word]
+    return [word for word in re.split(r"[,\s]+", first_line(path).strip()) if word]
 
 
 def _camera_of(path: Path | str) -> str:
     return Path(path).name.split(".")[0]
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

@@ -1,9 +1,13 @@
 """Identities over time as annotators or other systems state them: for evaluation, the engine never sees them."""
 
+import csv
+import io
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from geoloc.files import write_whole
 from geoloc.scene.tables import Column, Table
 
 
@@ -37,3 +41,18 @@ class BoxTracks(Table):
         "box": Column(float, (4,), "px"),
         "state": Column(str),  # "ignored": a truth that is neither to be found nor wrong when found
     }
+
+
+def write_truth(path: Path | str, truth: GroundTruth | BoxTracks) -> None:
+    """Write a truth as CSV that `io.track_tables` reads: whole or not at all, numbers come back as they were."""
+    columns: dict[str, np.ndarray] = {"time": truth.time, "id": truth.id}
+    if isinstance(truth, GroundTruth):
+        columns |= dict(zip(("x", "y"), truth.xy.T, strict=True))
+    else:
+        columns |= {"camera": truth.camera, "frame": truth.frame}
+        columns |= dict(zip(("x1", "y1", "x2", "y2"), truth.box.T, strict=True))
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    write_whole(path, out.getvalue())

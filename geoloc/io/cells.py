@@ -1,0 +1,112 @@
+"""Cells of a text file by column: what cannot be read is missing, rows that fail are counted under their reason."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.files import read_text
+from geoloc.io.rows import SHOWN_LINES, ReadReport, Skipped
+
+
+class Cells:
+    """A file's cells by column; columns that the file lacks read as missing."""
+
+    def __init__(self, path: Path | str, header: tuple[str, ...], rows: list[list[str]], lines: list[int]) -> None:
+        self.path, self.header, self.n, self.lines = str(path), header, len(rows), np.array(lines, dtype=int)
+        self.columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+        self.skipped: dict[str, np.ndarray] = {}
+
+    def require(self, *names: str) -> None:
+        """InputError for the first column that the file lacks."""
+        missing = [name for name in names if name not in self.header]
+        if missing:
+            raise InputError(f"{self.path}: no column {missing[0]!r}; its columns are {', '.join(self.header)}")
+
+    def text(self, name: str) -> np.ndarray:
+        """A column as text (N,)."""
+        return np.array(self.columns.get(name, ("",) * self.n), dtype=str)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column as floats (N,), NaN where it holds no number."""
+        cells = self.columns.get(name)
+        if cells is None:
+            return np.full(self.n, np.nan)
+        try:
+            return np.array(cells, dtype=float)
+        except ValueError:
+            return np.array([float(cell) if is_number(cell) else np.nan for cell in cells])
+
+    def whole(self, name: str) -> np.ndarray:
+        """A column as int (N,), -2 where it holds no whole number."""
+        values = self.numbers(name)
+        fine = np.isfinite(values) & (np.abs(values) < 2**53)
+        return np.where(fine & (values == np.rint(values)), np.where(fine, values, 0), -2).astype(int)
+
+    def matrix(self, names: list[str], places: list[tuple[int, int]], size: int) -> np.ndarray:
+        """Symmetric matrices (N, size, size) of upper triangles, NaN where the file has none."""
+        out = np.full((self.n, size, size), np.nan)
+        for name, (i, j) in zip(names, places, strict=True):
+            out[:, i, j] = out[:, j, i] = self.numbers(name)
+        return out
+
+    def scores(self) -> np.ndarray:
+        """Scores (N,), 1 where the file has none."""
+        return np.nan_to_num(self.numbers("score"), nan=1.0)
+
+    def usable(self, *checks: tuple[str, np.ndarray]) -> np.ndarray:
+        """Rows (N,) bool that pass all checks; the others are counted under the first that they fail."""
+        keep = np.ones(self.n, dtype=bool)
+        for reason, bad in checks:
+            if (bad & keep).any():
+                self.skipped[reason] = self.lines[bad & keep]
+            keep &= ~bad
+        return keep
+
+    def report(self, kind: str, n_rows: int) -> ReadReport:
+        """What became of the rows."""
+        skipped = {why: Skipped(len(at), tuple(at[:SHOWN_LINES].tolist())) for why, at in self.skipped.items()}
+        return ReadReport(self.path, kind, n_rows, skipped, () if self.n else ("it holds no rows",), what="rows")
+
+
+def csv_cells(path: Path | str) -> Cells:
+    """A CSV file with a header; rows of another length are counted."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    header = tuple(cell.strip() for cell in next(reader, []))
+    if not header:
+        raise InputError(f"{path}: the file is empty; its first line must name its columns")
+    return _collect(path, header, ((reader.line_num, row) for row in reader if row))
+
+
+def plain_cells(path: Path | str, header: tuple[str, ...]) -> Cells:
+    """Lines of numbers without a header; columns beyond the named ones are not read."""
+    lines = ((i, re.split(r"[,\s]+", line.strip())) for i, line in enumerate(read_text(path).splitlines(), 1))
+    filled = ((i, words + [""] * (len(header) - len(words))) for i, words in lines if words != [""])
+    return _collect(path, header, ((i, words[: len(header)]) for i, words in filled))
+
+
+def _collect(path: Path | str, header: tuple[str, ...], rows: Iterable[tuple[int, list[str]]]) -> Cells:
+    kept, lines, short = [], [], []
+    for line, row in rows:
+        if len(row) == len(header):
+            kept.append(row)
+            lines.append(line)
+        else:
+            short.append(line)
+    cells = Cells(path, header, kept, lines)
+    if short:
+        cells.skipped["another number of cells than columns"] = np.array(short)
+    return cells
+
+
+def is_number(word: str) -> bool:
+    """Whether a word reads as a number."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
