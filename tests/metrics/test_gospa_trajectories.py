@@ -189,6 +189,18 @@ def test_pruning_keeps_the_optimum_where_nothing_stands_out() -> None:
             assert total == pytest.approx(published, abs=1e-7)
 
 
+@pytest.mark.parametrize("barely", range(4))
+def test_a_stay_that_just_pays_for_its_end_is_not_pruned(barely: int) -> None:
+    # rows 0 and 1 change columns half-way; one of the four stays earns little more than the switch it needs
+    row, col, first = np.array([[0, 1, 0, 1], [0, 1, 1, 0], [0, 0, 2, 2]])
+    stay = np.array([5.0, 5.0, 5.0, 5.0])
+    stay[barely] = 1.2
+    edges = np.concatenate([row, row]), np.concatenate([col, col]), np.concatenate([first, first + 1])
+    gain = np.concatenate([stay, stay]) / 2
+    plan = switching.assign_with_switching(*edges, gain, n_steps=4, switch=1.0)
+    assert (gain * plan.weight).sum() - plan.changes.sum() == pytest.approx(16.2 - 4.0)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_it_is_a_metric(seed: int) -> None:
