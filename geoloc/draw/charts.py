@@ -16,8 +16,8 @@ import numpy as np
 from geoloc.draw.svg import Scale, plain, points, runs, scale, short, text
 from geoloc.errors import InputError
 
-WIDTH, HEIGHT, SQUARE = 440, 280, 400  # of a chart's own pixels; a page scales it
-LEFT, RIGHT, TOP, BOTTOM, DIGIT = 22, 14, 26, 46, 7.2
+WIDTH, HEIGHT, SQUARE = 440, 250, 370  # of a chart's own pixels; a page scales it
+LEFT, RIGHT, TOP, BOTTOM, DIGIT = 12, 14, 10, 26, 7.8
 MOST_POINTS = 600  # of a curve; more are thinned to the least and the most of short stretches
 MOST_MARKED = 32  # points of a curve that are marked one by one
 N_COLOURS = 12
@@ -111,17 +111,19 @@ def bar_chart(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: n
 
 def _chart(curves: Sequence[Curve], x: Scale, y: Scale, size: tuple[int, int], labels: tuple[str, str]) -> str:
     colours = _colours(curves)
-    drawn = [_frame(x, y, size, labels)]
+    drawn = [_frame(x, y)]
     drawn += [_band(c, x, y, colour) for c, colour in zip(curves, colours, strict=True) if len(c.low)]
     drawn += [_line(c, x, y, colour) for c, colour in zip(curves, colours, strict=True)]
     keys = [
         f'<li class="{colour}"><i class="{"dashed" if c.reference else ""}"></i>{text(c.name)}</li>'
         for c, colour in zip(curves, colours, strict=True)
     ]
+    y_name, x_name = text(labels[1]), text(labels[0])
+    data = _json(_hover(curves, x, y, labels[0]))
     return (
-        f'<div class="chart"><svg viewBox="0 0 {size[0]} {size[1]}" tabindex="0" role="img" '
-        f'aria-label="{text(labels[1])} over {text(labels[0])}" data-chart="{_json(_hover(curves, x, y, labels))}">'
-        f'{"".join(drawn)}</svg><ul class="legend">{"".join(keys)}</ul></div>'
+        f'<div class="chart"><div class="y-name">{y_name}</div><svg viewBox="0 0 {size[0]} {size[1]}" tabindex="0" '
+        f'role="img" aria-label="{y_name} over {x_name}" data-chart="{data}">{"".join(drawn)}</svg>'
+        f'<div class="x-name">{x_name}</div><ul class="legend">{"".join(keys)}</ul></div>'
     )
 
 
@@ -133,8 +135,8 @@ def _json(data: object) -> str:
     )  # fmt: skip
 
 
-def _frame(x: Scale, y: Scale, size: tuple[int, int], labels: tuple[str, str]) -> str:
-    """Grid, ticks and the names of the axes; the vertical one's stands upright above it."""
+def _frame(x: Scale, y: Scale) -> str:
+    """Grid and ticks."""
     parts = []
     for at, label in zip(y(np.array(y.ticks)).tolist(), y.labels, strict=True):
         parts.append(f'<path class="grid" d="M{short(x.start)} {short(at)}H{short(x.end)}"/>')
@@ -143,9 +145,6 @@ def _frame(x: Scale, y: Scale, size: tuple[int, int], labels: tuple[str, str]) -
         parts.append(f'<path class="grid" d="M{short(at)} {short(y.start)}v5"/>')
         parts.append(f'<text x="{short(at)}" y="{short(y.start + 18)}" text-anchor="middle">{label}</text>')
     parts.append(f'<path class="base" d="M{short(x.start)} {short(y.start)}H{short(x.end)}"/>')
-    middle = short((x.start + x.end) / 2)
-    parts.append(f'<text class="label" x="{middle}" y="{size[1] - 6}" text-anchor="middle">{text(labels[0])}</text>')
-    parts.append(f'<text class="label" x="4" y="13">{text(labels[1])}</text>')
     return "".join(parts)
 
 
@@ -170,14 +169,14 @@ def _line(curve: Curve, x: Scale, y: Scale, colour: str) -> str:
     return "".join(parts)
 
 
-def _hover(curves: Sequence[Curve], x: Scale, y: Scale, labels: tuple[str, str]) -> dict[str, object]:
+def _hover(curves: Sequence[Curve], x: Scale, y: Scale, label: str) -> dict[str, object]:
     """What the script needs to tell values."""
     lines = []
     for curve, colour in zip(curves, _colours(curves), strict=True):
         line: dict[str, object] = {"name": curve.name, "colour": colour, "x": _numbers(curve.x), "y": _numbers(curve.y)}
         lines.append(line | ({"low": _numbers(curve.low), "high": _numbers(curve.high)} if len(curve.low) else {}))
     ends = {name: [s.low, s.high, s.start, s.end] for name, s in (("x", x), ("y", y))}
-    return {**ends, "label": labels[0], "lines": lines}
+    return {**ends, "label": label, "lines": lines}
 
 
 def thinned(curve: Curve) -> Curve:

@@ -12,7 +12,7 @@ WIDTH = 560  # of the map's own pixels; a page scales it
 TALLEST, FLATTEST = 0.9, 0.35  # height over width
 FOOT = 48  # room for scale bar and colours
 MOST_SINGLE = 1200  # points that are drawn one by one
-ACROSS = 46  # hexagons along the longer side
+ACROSS = 56  # at most as many hexagons along the longer side
 N_COLOURS = 7
 MARGIN = 0.04
 LEAST_SPAN = 4.0  # m
@@ -55,7 +55,8 @@ def error_chart(xy: np.ndarray, error: np.ndarray, missed: np.ndarray, false: np
     inside = [part[rows] for part, rows in zip(places, near, strict=True)]
     shown_error = error[known][near[0]]
     n_left = sum(map(len, (xy, missed, false))) - sum(map(len, inside))
-    cell = float((ground.box[2:] - ground.box[:2]).max()) / ACROSS if sum(map(len, inside)) > MOST_SINGLE else 0.0
+    span = float((ground.box[2:] - ground.box[:2]).max())
+    cell = tick_step(span / ACROSS) if sum(map(len, inside)) > MOST_SINGLE else 0.0
     edges = colour_edges(shown_error)
     drawn = [_paper(ground), _hexagons(ground, inside[0], shown_error, edges, cell)]
     drawn += [_signs(ground, inside[1], "missed", cell), _signs(ground, inside[2], "false", cell)]

@@ -18,7 +18,7 @@ from geoloc.evaluation.page_figures import (
     figure_section,
     headline_section,
 )
-from geoloc.evaluation.page_pictures import bars_section, chart_section, map_section, moment_section
+from geoloc.evaluation.page_pictures import chart_section, map_section, moment_section
 from geoloc.evaluation.report import Report
 from geoloc.files import write_whole
 
@@ -52,7 +52,6 @@ def _report(report: Report, number: int) -> str:
     notes = Notes(f"r{number}n")
     sections = [
         headline_section(report, notes),
-        bars_section(report),
         chart_section(report),
         map_section(report),
         difference_section(report, notes),

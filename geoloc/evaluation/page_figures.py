@@ -18,6 +18,7 @@ HEADLINES = {
     "robustness": ("overall", "robustness", "degradation", "mean"),
 }
 FEWEST, MOST = 4, 6
+HARDLY = 2  # figures of a part that make no table of their own
 OPEN_GROUPS = 8  # tables; of more, only the first are unfolded
 CAPITALS = re.compile(
     r"(hota|mot[ap]|mod[ap]|id[fpr]1?|gospa|ospa|cmc|nees|nis|nll|ece|ape|rpe|f[pn]|tp|id|mt|pt|ml|mrr|gps)"
@@ -107,18 +108,18 @@ def headline_section(report: Report, notes: Notes) -> str:
 
 
 def figure_section(report: Report, notes: Notes) -> str:
-    """A table for each part, in full."""
+    """All figures: a table for each part, or one for all where each part has hardly a figure."""
     groups = groups_of(report.figures)
-    tables = []
-    for i, (group, figures) in enumerate(groups.items()):
-        unfolded = " open" if len(groups) <= OPEN_GROUPS or i < FEWEST else ""
-        rows = "".join(_row(figure, report, notes) for figure in figures)
-        tables.append(
-            f'<details class="card"{unfolded}><summary>{_where(report, group)}</summary><table>'
-            f'<thead><tr><th>figure</th><th class="number">value</th><th>95 % interval</th><th>how</th></tr></thead>'
-            f"<tbody>{rows}</tbody></table></details>"
+    if not groups:
+        return ""
+    if len(groups) > 1 and max(map(len, groups.values())) <= HARDLY:
+        tables = _table(f"{len(groups)} parts", report.figures, report, notes, unfolded=True, named=True)
+    else:
+        tables = "".join(
+            _table(_where(report, group), figures, report, notes, len(groups) <= OPEN_GROUPS or i < FEWEST, named=False)
+            for i, (group, figures) in enumerate(groups.items())
         )
-    return f'<section><h3>All figures</h3><div class="tables">{"".join(tables)}</div></section>' if tables else ""
+    return f'<section><h3>All figures</h3><div class="tables">{tables}</div></section>'
 
 
 def difference_section(report: Report, notes: Notes) -> str:
@@ -162,11 +163,25 @@ def _picked(group: list[Figure], wanted: tuple[str, ...]) -> list[Figure]:
     return found
 
 
-def _row(figure: Figure, report: Report, notes: Notes) -> str:
+def _table(
+    title: str, figures: Iterable[Figure], report: Report, notes: Notes, unfolded: bool, named: bool
+) -> str:
+    """A part's figures under its name; rows say their own part where the table is of several (`named`)."""
+    rows = "".join(_row(figure, report, notes, named) for figure in figures)
+    return (
+        f'<details class="card"{" open" if unfolded else ""}><summary>{title}</summary>'
+        '<table class="figures"><thead><tr><th>figure</th><th class="number">value</th><th>95 % interval</th>'
+        "<th>how</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></details>"
+    )
+
+
+def _row(figure: Figure, report: Report, notes: Notes, named: bool) -> str:
     drawn = whisker(figure.value, figure.low, figure.high, domain_of(figure, report))
+    where = f" <small>{_where(report, (figure.recording, figure.part))}</small>" if named else ""
     says = f"{figure.figure}: {format_value(figure.value)} {figure.unit}".strip()
     return (
-        f'<tr><th scope="row" data-tip="{text(says)}">{text(label_of(figure.figure))}</th>'
+        f'<tr><th scope="row" data-tip="{text(says)}">{text(label_of(figure.figure))}{where}</th>'
         f'<td class="number"><b>{format_value(figure.value)}</b> <small>{text(figure.unit)}</small></td>'
         f'<td class="spread">{drawn}<small>{_interval(figure)}</small></td><td>{notes.link(figure.protocol)}</td></tr>'
     )

@@ -18,23 +18,9 @@ MOST_BAR_CHARTS = 2
 MOST_COLUMNS = 3
 
 
-def bars_section(report: Report) -> str:
-    """The first headline figures of all parts beside each other, where there are several parts."""
-    cards: list[str] = []
-    for name, unit in dict.fromkeys((f.figure, f.unit) for f in headlines(report)):
-        same = [f for f in report.figures if (f.figure, f.unit) == (name, unit)]
-        if FEWEST_BARS <= len(same) <= MOST_BARS and len(cards) < MOST_BAR_CHARTS:
-            several = len({f.recording for f in same}) > 1
-            names = [f"{f.recording} {f.part}" if several else f.part for f in same]
-            values, low, high = (np.array([getattr(f, end) for f in same]) for end in ("value", "low", "high"))
-            bars = bar_chart(names, values, low, high, unit)
-            cards.append(f'<figure class="card"><h4>{text(label_of(name))} by part</h4>{bars}</figure>')
-    return _section("By part", cards)
-
-
 def chart_section(report: Report) -> str:
-    """The curves, side by side."""
-    return _section("Curves", [_card(chart) for chart in report.charts])
+    """Parts beside each other and curves, side by side."""
+    return _section("Curves and parts", [*_bars(report), *(_card(chart) for chart in report.charts)])
 
 
 def map_section(report: Report) -> str:
@@ -70,6 +56,20 @@ def _section(title: str, cards: list[str], kind: str = "", most: int = MOST_COLU
         return ""
     columns = 2 if len(cards) == 4 else min(len(cards), most)
     return f'<section><h3>{title}</h3><div class="grid {kind} columns{columns}">{"".join(cards)}</div></section>'
+
+
+def _bars(report: Report) -> list[str]:
+    """The first headline figures of all parts, where there are several parts."""
+    cards: list[str] = []
+    for name, unit in dict.fromkeys((f.figure, f.unit) for f in headlines(report)):
+        same = [f for f in report.figures if (f.figure, f.unit) == (name, unit)]
+        if FEWEST_BARS <= len(same) <= MOST_BARS and len(cards) < MOST_BAR_CHARTS:
+            several = len({f.recording for f in same}) > 1
+            names = [f"{f.recording} {f.part}" if several else f.part for f in same]
+            values, low, high = (np.array([getattr(f, end) for f in same]) for end in ("value", "low", "high"))
+            bars = bar_chart(names, values, low, high, unit)
+            cards.append(f'<figure class="card"><h4>{text(label_of(name))} by part</h4>{bars}</figure>')
+    return cards
 
 
 def _card(chart: Chart) -> str:

@@ -38,10 +38,13 @@ def test_a_line_goes_through_its_points_and_its_band_around_it():
     assert (band[:, 1].min(), band[:, 1].max()) == (spots[2][1], spots[0][1])
 
 
-@pytest.mark.parametrize(
-    ("values", "low", "high"),
-    [([0.1, 0.93], 0, 1), ([76.0, 81.0], 76, 81), ([-3.0, 12.0], -4, 12), ([5.0], 2, 8), ([], 0, 1), ([NAN, 0.0], -1, 1)],
-)
+AXES = (
+    ([0.1, 0.93], 0, 1), ([76.0, 81.0], 76, 81), ([-3.0, 12.0], -5, 15),
+    ([5.0], 2, 8), ([], 0, 1), ([NAN, 0.0], -1, 1),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "low", "high"), AXES)
 def test_axes_end_at_round_values_around_the_data(values, low, high):
     made = scale([np.array(values)], 0, 100, snap=True)
     finite = [v for v in values if np.isfinite(v)]
@@ -136,13 +139,15 @@ def test_large_errors_have_another_colour_and_lie_on_top():
     assert circles[-1].get("class") == "spot h6"
     assert circles[0].get("class") == "spot h0"
     assert circles[-1].get("data-tip") == "3 m at 0.0, 0.0 m"
-    assert [p.get("data-tip") for p in root.iter("path") if p.get("class") == "missed"][0] == "missed at 0.0, 0.0 m"
+    cross = next(p for p in root.iter("path") if p.get("class") == "missed")
+    assert cross.get("data-tip") == "missed at 0.0, 0.0 m"
     assert colour_edges(np.full(10, 0.7)).tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 
 
 def test_north_is_up_and_a_metre_as_long_both_ways():
     xy = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    at = {c.get("data-tip"): c for c in parsed(error_chart(xy, np.array([1.0, 2.0, 3.0]), xy[:0], xy[:0])).iter("circle")}
+    root = parsed(error_chart(xy, np.array([1.0, 2.0, 3.0]), xy[:0], xy[:0]))
+    at = {c.get("data-tip"): c for c in root.iter("circle")}
     x, y = ({tip.split()[0]: float(c.get(end)) for tip, c in at.items()} for end in ("cx", "cy"))
     assert y["3"] < y["1"]
     assert x["2"] - x["1"] == pytest.approx(y["1"] - y["3"], abs=0.2)

@@ -10,6 +10,7 @@ from geoloc.geometry.gaussian import worst_sigma
 from geoloc.io.detections import read_detections
 from geoloc.metrics.bootstrap import time_blocks
 from geoloc.metrics.consistency import nees
+from geoloc.metrics.detection import score_pairs
 from geoloc.metrics.hota import HOTA_FIGURES, hota_curves, score_hota
 from geoloc.metrics.judging import judge_rows
 from geoloc.metrics.matching import Pairs, Sightings, pair_positions
@@ -92,19 +93,12 @@ def _tracking(truth: Truth, tracks: Tracks, worse: Tracks) -> Report:
     )  # fmt: skip
 
 
-def _matched(pairs: Pairs) -> np.ndarray:
-    hota = score_hota(pairs, np.array([0.5]))
-    best = np.lexsort([-pairs.similarity, pairs.truth])
-    first = best[np.unique(pairs.truth[best], return_index=True)[1]]
-    return first[: len(hota.frame)]
-
-
 def _error_map(truth: Truth, tracks: Tracks, pairs: Pairs, level: str) -> ErrorMap:
-    rows = _matched(pairs)
-    xy = truth.xyz[pairs.truth[rows], :2]
-    error = np.linalg.norm(tracks.xy[pairs.result[rows]] - xy, axis=1)
-    missed = np.delete(truth.xyz[:, :2], pairs.truth[rows], axis=0)
-    return ErrorMap(f"level {level}", xy, error, missed, np.delete(tracks.xy, np.unique(pairs.result), axis=0))
+    found = score_pairs(pairs, 0.0)
+    xy = truth.xyz[found.truth, :2]
+    error = np.linalg.norm(tracks.xy[found.result] - xy, axis=1)
+    missed, false = np.delete(truth.xyz[:, :2], found.truth, axis=0), np.delete(tracks.xy, found.result, axis=0)
+    return ErrorMap(f"level {level}", xy, error, missed, false)
 
 
 def _moments(pairs: Pairs, counts: np.ndarray) -> tuple[Moment, ...]:
@@ -120,12 +114,12 @@ def _moments(pairs: Pairs, counts: np.ndarray) -> tuple[Moment, ...]:
 
 def _uncertainty(truth: Truth, tracks: Tracks) -> Report:
     truth, tracks, pairs = _paired(truth, tracks)
-    rows = _matched(pairs)
-    error = tracks.xy[pairs.result[rows]] - truth.xyz[pairs.truth[rows], :2]
-    cov = tracks.position_cov[pairs.result[rows]]
+    found = score_pairs(pairs, 0.0)
+    error = tracks.xy[found.result] - truth.xyz[found.truth, :2]
+    cov = tracks.position_cov[found.result]
     near = np.linalg.norm(error, axis=1) < 1.0
     values, sigma = nees(error[near], cov[near]), worst_sigma(cov[near])
-    time = truth.time[pairs.truth[rows][near]]
+    time = truth.time[found.truth[near]]
     blocks = Blocks(time_blocks(time, 5.0), 12)
     protocol = "2 degrees of freedom, positions within 1 m of the truth, covariance with bias"
     measures = [

@@ -78,6 +78,12 @@ def open_page(browser, pages):
         assert complaints == []
 
 
+def at_rest(page, element):
+    """In view, with the scrolling done: what moves away from under the mouse tells nothing."""
+    element.scroll_into_view_if_needed()
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def test_page_asks_for_nothing_from_outside_and_stays_small(pages):
     sizes = {}
     for name, path in pages.items():
@@ -91,10 +97,9 @@ def test_page_asks_for_nothing_from_outside_and_stays_small(pages):
 
 
 @pytest.mark.parametrize("name", ["families", "hostile", "crowded"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_goes_over_the_edge(open_page, name, width, scheme):
-    page = open_page(name, width, color_scheme=scheme)
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_nothing_goes_over_the_edge(open_page, name, width):
+    page = open_page(name, width)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     over = page.evaluate("""() => [...document.querySelectorAll('body *')]
       .filter(e => !e.closest('.tip') && e.getBoundingClientRect().right > innerWidth + 0.5)
@@ -134,7 +139,7 @@ def test_warnings_come_first(open_page, reports):
 def test_pointing_at_a_curve_tells_its_values(open_page, reports):
     page = open_page("families")
     chart = page.locator("#r1 svg[data-chart] >> nth=0")
-    chart.scroll_into_view_if_needed()
+    at_rest(page, chart)
     box = chart.bounding_box()
     page.mouse.move(box["x"] + box["width"] - 16, box["y"] + box["height"] / 2)
     said = page.inner_text(".tip")
@@ -152,6 +157,7 @@ def test_pointing_at_a_curve_tells_its_values(open_page, reports):
 def test_bands_are_told_with_their_curve(open_page):
     page = open_page("families")
     chart = page.locator("#r4 svg[data-chart]")
+    at_rest(page, chart)
     chart.focus()
     page.keyboard.press("ArrowRight")
     assert re.search(r"rain\s+0.9 \(0.88 to 0.92\)", page.inner_text(".tip"))
@@ -161,7 +167,7 @@ def test_bands_are_told_with_their_curve(open_page):
 def test_pointing_at_a_mark_tells_what_it_is(open_page, spot):
     page = open_page("families")
     mark = page.locator(spot).first
-    mark.scroll_into_view_if_needed()
+    at_rest(page, mark)
     mark.hover(force=True)
     assert page.is_visible(".tip")
     assert len(page.inner_text(".tip")) > 5
@@ -177,7 +183,9 @@ def test_hostile_names_are_shown_and_not_run(open_page):
     assert page.locator("img").count() == 0
     assert page.inner_text("h1").startswith("</script><script>")
     assert page.inner_text("h1").count("{{reports}}") == 1
-    page.locator("svg[data-chart]").focus()
+    chart = page.locator("svg[data-chart]")
+    at_rest(page, chart)
+    chart.focus()
     page.keyboard.press("ArrowRight")
     assert "<img src=x" in page.inner_text(".tip")
     assert page.evaluate("window.hit") is None
@@ -205,11 +213,12 @@ def test_headlines_are_the_asked_figures_of_the_part_that_has_most(reports):
 
 def test_shares_are_drawn_on_all_that_they_can_be():
     one = Figure("a", "b", "hota", 60.0, 55.0, 65.0, "%", "")
-    metres = [replace(one, figure="error", part=p, value=v, unit="m", low=v, high=v) for p, v in (("b", 1.0), ("c", 4.0))]
+    metres = [Figure("a", part, "error", v, v, v, "m", "") for part, v in (("b", 1.0), ("c", 4.0))]
     report = Report("t", "tracking", (one, *metres))
     assert domain_of(one, report) == (0.0, 100.0)
     assert domain_of(metres[0], report) == domain_of(metres[1], report) == (0.0, pytest.approx(4.2))
-    assert domain_of(replace(one, value=-20.0, low=NAN, high=NAN), Report("t", "x", (replace(one, value=-20.0),)))[0] == -20.0
+    below = replace(one, value=-20.0, low=NAN, high=NAN)
+    assert domain_of(below, Report("t", "tracking", (below,))) == (-20.0, 100.0)
 
 
 def test_figures_are_named_as_people_write_them():
@@ -219,8 +228,8 @@ def test_figures_are_named_as_people_write_them():
 
 
 def test_dates_on_an_axis_become_seconds_since_the_first(open_page):
-    said = open_page("families").locator("#r1 svg[data-chart] >> nth=1").inner_text()
-    assert "s since 2023-11-14 22:13:20 UTC" in re.sub(r"\s+", " ", said)
+    said = open_page("families").locator("#r1 .x-name >> nth=1").inner_text()
+    assert "s since 2023-11-14 22:13:20 UTC" in said
 
 
 def test_no_report_is_refused(tmp_path):
