@@ -15,8 +15,8 @@ def carry_over(pairs: Pairs, near: np.ndarray, forget: bool) -> np.ndarray:
 
     Pairs whose rows have no other pair are matched in any case, so that only the others are gone through.
     """
-    truth, result = pairs.truth[near], pairs.result[near]
-    truth_id, result_id = pairs.truth_id[truth], pairs.result_id[result]
+    truth, result = _rank(pairs.truth_frame)[pairs.truth[near]], _rank(pairs.result_frame)[pairs.result[near]]
+    truth_id, result_id = pairs.truth_id[pairs.truth[near]], pairs.result_id[pairs.result[near]]
     step = np.searchsorted(pairs.both_seen, np.arange(len(pairs.frames)))[pairs.frame[near]]
     matched = alone(truth, result)
     before = _match_before(truth_id, matched)
@@ -24,16 +24,24 @@ def carry_over(pairs: Pairs, near: np.ndarray, forget: bool) -> np.ndarray:
     for edges in _frame_by_frame(np.flatnonzero(~matched), step):
         previous = np.maximum(before[edges], last[truth_id[edges]])
         kept = (previous >= 0) & (result_id[previous] == result_id[edges])
+        t, r = truth[edges], result[edges]
         if forget:
             kept &= step[previous] == step[edges[0]] - 1
         else:
-            kept = _first_of_each(truth[edges], result[edges], kept)
+            kept = _first_of_each(t, r, kept)
         if not kept.all():
-            kept |= _fill(truth[edges], result[edges], pairs.similarity[near[edges]], kept, most=not forget)
+            kept |= _fill(t - t.min(), r - r.min(), pairs.similarity[near[edges]], kept, most=not forget)
         edges = edges[kept]
         matched[edges] = True
         last[truth_id[edges]] = edges
     return matched
+
+
+def _rank(frame: np.ndarray) -> np.ndarray:
+    """Place of each row (N,) when they are sorted by `frame`: rows of a frame are then next to each other."""
+    rank = np.empty(len(frame), dtype=int)
+    rank[np.argsort(frame, kind="stable")] = np.arange(len(frame))
+    return rank
 
 
 def _frame_by_frame(edges: np.ndarray, step: np.ndarray) -> list[np.ndarray]:

@@ -46,7 +46,10 @@ class Recording:
 
 
 def recording(n_frames: int, side: float) -> Recording:
-    """Walkers on a square of `side` m; a tracker that misses 10 %, strays 2 %, and renames every 125 frames."""
+    """Walkers on a square of `side` m; a tracker that misses 10 %, strays 2 %, and renames every 125 frames.
+
+    After 1,000 frames other walkers come, so that the number of identities grows with the recording's length.
+    """
     rng = np.random.default_rng(3)
     xy, velocity = rng.uniform(0, side, (N_OBJECTS, 2)), rng.normal(0, 0.05, (N_OBJECTS, 2))
     ids, lag = np.arange(N_OBJECTS), rng.integers(0, FRAMES_A_NAME, N_OBJECTS)
@@ -54,12 +57,13 @@ def recording(n_frames: int, side: float) -> Recording:
     n_names = n_frames // FRAMES_A_NAME
     for frame in range(n_frames):
         velocity = 0.98 * velocity + rng.normal(0, 0.01, xy.shape)
+        out = (xy + velocity < 0) | (xy + velocity > side)
+        velocity = np.where(out, -velocity, velocity)
         xy = xy + velocity
-        velocity = np.where((xy < 0) | (xy > side), -velocity, velocity)
         seen = np.flatnonzero(rng.random(N_OBJECTS) < 0.9)
         sigma = np.where(rng.random(len(seen)) < 0.02, 3.0, 0.3)[:, None]
         name = (frame + lag) // FRAMES_A_NAME % n_names * N_OBJECTS + ids
-        parts.append((ids, xy, name[seen], xy[seen] + sigma * rng.normal(0, 1, (len(seen), 2))))
+        parts.append((frame // 1000 * N_OBJECTS + ids, xy, name[seen], xy[seen] + sigma * rng.normal(0, 1, (len(seen), 2))))
     return Recording(*(list(column) for column in zip(*parts, strict=True)))
 
 
