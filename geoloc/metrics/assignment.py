@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+
 from geoloc.metrics.numbering import numbered
 
 DENSE_LIMIT = 4_000_000  # entries of a dense table; larger components are solved as sparse ones
