@@ -7,6 +7,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
+from geoloc.metrics.numbering import numbered
+
 DENSE_LIMIT = 4_000_000  # entries of a dense table; larger components are solved as sparse ones
 SMALL = 50  # edges that are solved as they are: cutting them up takes longer
 TRIED = 4  # rows or columns up to which all ways to choose are tried, in all components of one shape at once
@@ -76,8 +78,8 @@ def _solve_all(rows: np.ndarray, cols: np.ndarray, weight: np.ndarray, most: boo
     """Which edges are the best, component by component: (E,) bool. Weights > 0, or in [0, 1] with `most`."""
     if len(weight) < 2:
         return np.ones(len(weight), dtype=bool)
-    row_names, row = np.unique(rows, return_inverse=True)
-    col_names, col = np.unique(cols, return_inverse=True)
+    row_names, row = numbered(rows)
+    col_names, col = numbered(cols)
     n_rows, n_cols = len(row_names), len(col_names)
     if len(weight) <= SMALL:
         return _solve(row, col, weight + 2.0 * min(n_rows, n_cols) * most, (n_rows, n_cols))
@@ -124,7 +126,7 @@ def _try_all(
     """Which edges (E,) are the best in many components of one small shape."""
     if shape[0] > shape[1]:
         return _try_all(col, row, weight, part, (shape[1], shape[0]))
-    names, number = np.unique(part, return_inverse=True)
+    names, number = numbered(part)
     table = np.zeros((len(names), *shape))
     table[number, row, col] = weight
     ways = np.array(list(itertools.permutations(range(shape[1]), shape[0])))

@@ -1,5 +1,7 @@
 """Matching frame after frame, in which pairs that were matched before come first."""
 
+import itertools
+
 import numpy as np
 
 from geoloc.metrics.assignment import alone, among, assign, assign_most
@@ -15,40 +17,59 @@ def carry_over(pairs: Pairs, near: np.ndarray, forget: bool) -> np.ndarray:
 
     Pairs whose rows have no other pair are matched in any case, so that only the others are gone through.
     """
-    truth, result = pairs.truth[near], pairs.result[near]
-    truth_id, result_id = pairs.truth_id[truth], pairs.result_id[result]
-    step = np.searchsorted(pairs.both_seen, np.arange(len(pairs.frames)))[pairs.frame[near]]
-    matched = alone(truth, result)
-    before = _match_before(truth_id, matched)
+    matched = alone(pairs.truth[near], pairs.result[near])
+    truth, event, width = _events(pairs, near)
+    before = _match_before(truth, event, matched)
+    contested = np.flatnonzero(~matched)
+    truth, event, before = truth[contested], event[contested], before[contested]
+    t, r = _places(pairs, near[contested])
+    similarity, kept = pairs.similarity[near[contested]], np.zeros(len(contested), dtype=bool)
     last = np.full(int(pairs.truth_id.max()) + 1, -1)
-    for edges in _frame_by_frame(np.flatnonzero(~matched), step):
-        previous = np.maximum(before[edges], last[truth_id[edges]])
-        kept = (previous >= 0) & (result_id[previous] == result_id[edges])
+    edges = np.flatnonzero(np.diff(pairs.frame[near[contested]], prepend=-1, append=-1)).tolist()
+    for frame in itertools.starmap(slice, itertools.pairwise(edges)):
+        previous, now = np.maximum(before[frame], last[truth[frame]]), event[frame]
         if forget:
-            kept &= step[previous] == step[edges[0]] - 1
+            held = previous == now - width
         else:
-            kept = _first_of_each(truth[edges], result[edges], kept)
-        if not kept.all():
-            kept |= _fill(truth[edges], result[edges], pairs.similarity[near[edges]], kept, most=not forget)
-        edges = edges[kept]
-        matched[edges] = True
-        last[truth_id[edges]] = edges
+            held = _first_of_each(t[frame], r[frame], previous % width == now % width)
+        if not held.all():
+            held |= _fill(t[frame], r[frame], similarity[frame], held, most=not forget)
+        kept[frame] = held
+        last[truth[frame][held]] = now[held]
+    matched[contested] = kept
     return matched
 
 
-def _frame_by_frame(edges: np.ndarray, step: np.ndarray) -> list[np.ndarray]:
-    """The `edges` (K,), sorted by frame, of each frame that has any."""
-    return np.split(edges, np.flatnonzero(np.diff(step[edges])) + 1) if len(edges) else []
+def _events(pairs: Pairs, near: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Truth and event of each pair (K,), and the width w: event = step * w + result.
+
+    Steps count the frames that have a truth and a result. An event of -1 is none: no result has that remainder.
+    """
+    width = int(pairs.result_id.max(initial=0)) + 2
+    step = np.searchsorted(pairs.both_seen, np.arange(len(pairs.frames)))
+    event = step[pairs.frame[near]] * width + pairs.result_id[pairs.result[near]]
+    return pairs.truth_id[pairs.truth[near]], event, width
 
 
-def _match_before(truth: np.ndarray, matched: np.ndarray) -> np.ndarray:
-    """For each pair (K,) the last one before it with the same truth that is `matched`, or -1: (K,)."""
+def _match_before(truth: np.ndarray, event: np.ndarray, matched: np.ndarray) -> np.ndarray:
+    """For each pair (K,) the event of the last one before it with the same truth that is `matched`, or -1: (K,)."""
     order = np.argsort(truth * len(truth) + np.arange(len(truth)))
     here = np.maximum.accumulate(np.where(matched[order], np.arange(len(order)), -1))
-    previous = np.where(here >= 0, order[here], -1)
+    previous = order[here]
     out = np.empty_like(order)
-    out[order] = np.where(truth[previous] == truth[order], previous, -1)
+    out[order] = np.where((here >= 0) & (truth[previous] == truth[order]), event[previous], -1)
     return out
+
+
+def _places(pairs: Pairs, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and result of the pairs `edges` (K,), each counted from 0 in its frame, in the caller's order."""
+    places = []
+    for frames, rows in ((pairs.truth_frame, pairs.truth[edges]), (pairs.result_frame, pairs.result[edges])):
+        size = pairs.per_frame(frames)
+        rank = np.empty_like(frames)
+        rank[np.argsort(frames, kind="stable")] = np.arange(len(frames))
+        places.append(rank[rows] - (np.cumsum(size) - size)[frames[rows]])
+    return places[0], places[1]
 
 
 def _first_of_each(t: np.ndarray, r: np.ndarray, kept: np.ndarray) -> np.ndarray:

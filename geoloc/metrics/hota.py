@@ -9,7 +9,8 @@ import numpy as np
 from geoloc.errors import InputError
 from geoloc.metrics.assignment import assign
 from geoloc.metrics.detection import Formula, ratio
-from geoloc.metrics.matching import EPS, Pairs, numbered
+from geoloc.metrics.matching import EPS, Pairs
+from geoloc.metrics.numbering import numbered
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 N_SUMS = 7  # matches, truths, results, summed A, A recall, A precision, similarity of the matches

@@ -1,18 +1,23 @@
 """Truth and result of a recording brought together: every pair of one frame that is similar at all."""
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.metrics.numbering import numbered
 
 EPS = float(np.finfo(float).eps)  # TrackEval's tolerance at a threshold
 ROUNDING = 1e-9  # a pair at the zero distance itself is still a pair
 CHUNK = 250_000  # candidate pairs that are looked at in one go; bounds the memory
+BLOCK = 20_000  # truths that are paired in one go, likewise
 MAX_BANDS = 64  # that a frame is cut into, so that a row looks at few others
+
+# Lower and upper corner (N, 2) of where a result must have its own, for rows of truth (N,).
+Window = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of rows of truth and of result (P,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +131,11 @@ def pair_positions(truth: Sightings, result: Sightings, zero_distance: float) ->
         value = 1.0 - np.sqrt(sum(column * column for column in apart.T)) / zero_distance
         return np.where(np.abs(value) < ROUNDING, 0.0, value)
 
-    slack = zero_distance * (1 + 1e-9)
-    low, high = truth.where[:, :2] - slack, truth.where[:, :2] + slack
-    return _pair(truth, result, low, high, result.where[:, :2], similarity)
+    def window(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        here, slack = truth.where.take(t, axis=0)[:, :2], zero_distance * (1 + 1e-9)
+        return here - slack, here + slack
+
+    return _pair(truth, result, window, similarity)
 
 
 def pair_boxes(truth: Sightings, result: Sightings) -> Pairs:
@@ -143,8 +150,11 @@ def pair_boxes(truth: Sightings, result: Sightings) -> Pairs:
         overlap = _iou(truth_box.take(t, axis=0), result_box.take(r, axis=0))
         return np.where(overlap > 0, overlap, -1.0)
 
+    def window(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return truth_box[t, :2] - largest, truth_box[t, 2:]
+
     largest = (result_box[:, 2:] - result_box[:, :2]).max(axis=0, initial=0.0)
-    return _pair(truth, result, truth_box[:, :2] - largest, truth_box[:, 2:], result_box[:, :2], similarity)
+    return _pair(truth, result, window, similarity)
 
 
 def pair_similarities(
@@ -178,22 +188,6 @@ def camera_frames(*sources: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     return np.split(number, np.cumsum([len(c) for c, _ in sources])[:-1])
 
 
-def numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct `values` (N,), sorted, and which of them each is (N,); sorts only where it must."""
-    values = np.asarray(values)
-    if len(values) and values.dtype.kind in "iu":
-        least, most = int(values.min()), int(values.max())
-        if most - least < 4 * len(values) + 1000:  # close together: a table is quicker than sorting
-            place = (values - values.min()).astype(np.intp)
-            there = np.zeros(most - least + 1, dtype=bool)
-            there[place] = True
-            return np.flatnonzero(there) + least, (np.cumsum(there) - 1)[place]
-    new = np.append(True, values[1:] != values[:-1])[: len(values)]
-    if (values[1:] >= values[:-1]).all():
-        return values[new], np.cumsum(new) - 1
-    return np.unique(values, return_inverse=True)
-
-
 def _listed(ids: Sequence[np.ndarray]) -> Sightings:
     frame = np.repeat(np.arange(len(ids)), [len(x) for x in ids])
     flat = np.concatenate([np.asarray(x) for x in ids]) if len(ids) else np.empty(0, dtype=int)
@@ -210,38 +204,43 @@ def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
 
 
-def _pair(
-    truth: Sightings,
-    result: Sightings,
-    low: np.ndarray,
-    high: np.ndarray,
-    at: np.ndarray,
-    similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> Pairs:
-    """Pairs whose similarity is not negative, among results `at` (M, 2) in the window `low` to `high` (N, 2)."""
+def _pair(truth: Sightings, result: Sightings, window: Window, similarity: Similarity) -> Pairs:
+    """Pairs whose similarity is not negative, among the results with their corner in the `window` of a truth."""
     base = _without_pairs(truth, result)
-    rows, order, start, count = _runs(base.truth_frame, low, high, base.result_frame, at)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    edges = [0, *_chunk_cuts(count).tolist(), len(rows)]
-    for part in (slice(a, b) for a, b in itertools.pairwise(edges)):
-        n = count[part]
-        t = np.repeat(rows[part], n)
-        r = order[np.repeat(start[part] - np.cumsum(n) + n, n) + np.arange(len(t))]
-        value = similarity(t, r)
-        keep = np.flatnonzero(value >= 0)
-        found.append((t[keep], r[keep], value[keep]))
+    for t, r in _blocks(base):
+        frames = base.truth_frame[t], base.result_frame[r]
+        runs = _runs(*frames, *window(t), result.where.take(r, axis=0)[:, :2])
+        found += [_alike(t[i], r[j], similarity) for i, j in _candidates(*runs)]
     t, r, value = (np.concatenate(column) for column in zip(*found, strict=True))
     return replace(base, truth=t, result=r, similarity=value)
 
 
+def _alike(t: np.ndarray, r: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    value = similarity(t, r)
+    keep = np.flatnonzero(value >= 0)
+    return t[keep], r[keep], value[keep]
+
+
+def _blocks(base: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of truth and of result, some frames at a time, sorted by frame: small enough for the cache."""
+    rows = [np.argsort(frame, kind="stable") for frame in (base.truth_frame, base.result_frame)]
+    frames = [base.truth_frame[rows[0]], base.result_frame[rows[1]]]
+    first = np.unique(frames[0][::BLOCK])
+    cuts = [np.searchsorted(frame, first[1:]) for frame in frames]
+    yield from zip(*(np.split(r, cut) for r, cut in zip(rows, cuts, strict=True)), strict=True)
+
+
 def _runs(
-    truth_frame: np.ndarray, low: np.ndarray, high: np.ndarray, result_frame: np.ndarray, at: np.ndarray
+    truth_frame: np.ndarray, result_frame: np.ndarray, low: np.ndarray, high: np.ndarray, at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Results (M,) sorted by frame, band and place; and the runs of them that truths look at, sorted by frame.
 
-    Gives truth (2N,), order of the results (M,), start and count (2N,) of each run. A band is as high as the
-    highest window, so that none touches more than two. All bands of all frames lie side by side on one line.
+    `low`, `high` (N, 2) are corners of each truth's window, `at` (M, 2) of each result. Gives truth (2N,), order
+    of the results (M,), start and count (2N,) of each run. A band is as high as the highest window, so that
+    none touches more than two. All bands of all frames lie side by side on one line.
     """
+    truth_frame, result_frame = truth_frame - truth_frame[0], result_frame - truth_frame[0]
     least = [min(low[:, i].min(), at[:, i].min(initial=np.inf)) for i in (0, 1)]
     spread = [max(high[:, i].max(), at[:, i].max(initial=-np.inf)) - least[i] for i in (0, 1)]
     height = max((high[:, 1] - low[:, 1]).max() * (1 + 1e-9), spread[1] / MAX_BANDS) or 1.0
@@ -266,9 +265,16 @@ def _runs(
     return np.repeat(rows, 2), order, np.column_stack(starts).ravel(), np.column_stack(counts).ravel()
 
 
-def _chunk_cuts(count: np.ndarray) -> np.ndarray:
+def _candidates(
+    rows: np.ndarray, order: np.ndarray, start: np.ndarray, count: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Truth and result of the pairs in the runs of `_runs`, about CHUNK at a time."""
     total = np.cumsum(count)
-    return np.searchsorted(total, np.arange(CHUNK, total[-1], CHUNK), "right")
+    cuts = np.searchsorted(total, np.arange(CHUNK, total[-1], CHUNK), "right")
+    for part in np.split(np.arange(len(rows)), cuts):
+        n = count[part]
+        first = start[part] - np.cumsum(n) + n
+        yield np.repeat(rows[part], n), order[np.repeat(first, n) + np.arange(n.sum())]
 
 
 def _without_pairs(truth: Sightings, result: Sightings) -> Pairs:

@@ -1,4 +1,4 @@
-"""Writes fixtures/authorities/tracking.json: a small crowd and what TrackEval and py-motmetrics say of it.
+"""Writes fixtures/authorities/tracking.json: small scenes and what TrackEval and py-motmetrics say of them.
 
 Needs an environment of its own, because trackeval brings another OpenCV distribution:
     python -m venv authorities && . authorities/bin/activate
@@ -21,13 +21,17 @@ OUT = Path(__file__).resolve().parents[2] / "fixtures" / "authorities" / "tracki
 COMMAND = "python tools/authorities/tracking_values.py"
 ZERO_DISTANCE = 2.0  # m
 MOT_FIGURES = ["idf1", "idp", "idr", "recall", "precision", "num_false_positives", "num_misses"]
-MOT_FIGURES += ["num_switches", "num_fragmentations", "mota", "motp", "mostly_tracked", "mostly_lost"]
+MOT_FIGURES += ["num_switches", "num_fragmentations", "mota", "motp"]
+MOT_FIGURES += ["mostly_tracked", "partially_tracked", "mostly_lost"]
+N_ORDERS = 6  # orders of the rows in which scenes with ties must have the same figures
 
 Values = dict[str, Any]
+Scene = tuple[np.ndarray, np.ndarray]
+METRICS = (HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False}))
 
 
-def crowd(rng: np.random.Generator, n_frames: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (frame, id, x, y) of truth and of a tracker that misses, invents, swaps and breaks off."""
+def crowd(rng: np.random.Generator, n_frames: int, n: int) -> Scene:
+    """Rows (frame, id, x, y) of truth and of a tracker that misses, invents, swaps and breaks off, on 6 x 6 m."""
     truth, result = [], []
     xy, velocity = rng.uniform(0, 6, (n, 2)), rng.normal(0, 0.4, (n, 2))
     name = 100 + np.arange(n)
@@ -48,6 +52,16 @@ def crowd(rng: np.random.Generator, n_frames: int, n: int) -> tuple[np.ndarray, 
     return np.array(truth), np.array(result)
 
 
+def grid(rng: np.random.Generator, n_frames: int, n: int) -> Scene:
+    """Rows on a grid of 0.4 m, several to a place, so that equal distances abound; nobody is seen twice."""
+    frame, ids = np.repeat(np.arange(n_frames), n), np.arange(n_frames * n)
+    there = rng.integers(0, 16, (n_frames * n, 2))
+    near = there + rng.integers(-1, 2, there.shape)
+    seen = rng.random(len(ids)) < 0.9
+    truth = np.column_stack([frame, ids, np.round(0.4 * there, 3)])
+    return truth, np.column_stack([frame, ids, np.round(0.4 * near, 3)])[seen]
+
+
 def boxes_of(rows: np.ndarray) -> np.ndarray:
     """The same rows with boxes (left, top, right, bottom, px) in place of the positions."""
     left, top = np.round(60 * rows[:, 2]), np.round(40 * rows[:, 3])
@@ -63,28 +77,53 @@ def similarities(truth: np.ndarray, result: np.ndarray, kind: str) -> list[np.nd
     return [_BaseDataset._calculate_euclidean_similarity(t, r, zero_distance=ZERO_DISTANCE) for t, r in parts]
 
 
-def trackeval_values(truth: np.ndarray, result: np.ndarray, similarity: list[np.ndarray]) -> Values:
-    """Every figure of TrackEval's HOTA, CLEAR and Identity at its default threshold of 0.5."""
+def trackeval_values(truth: np.ndarray, result: np.ndarray, similarity: list[np.ndarray]) -> list[Values]:
+    """TrackEval's HOTA, CLEAR and Identity, at its default threshold of 0.5."""
     data: Values = {"num_timesteps": len(similarity), "similarity_scores": similarity}
     for name, rows in (("gt", truth), ("tracker", result)):
         names, ids = np.unique(rows[:, 1], return_inverse=True)
         data[f"{name}_ids"] = [ids[rows[:, 0] == f] for f in range(len(similarity))]
         data[f"num_{name}_ids"], data[f"num_{name}_dets"] = len(names), len(rows)
-    values: Values = {}
-    for metric in (HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})):
-        values |= {key: np.asarray(value).tolist() for key, value in metric.eval_sequence(data).items()}
-    return values
+    return [metric.eval_sequence(data) for metric in METRICS]
 
 
-def motmetrics_values(truth: np.ndarray, result: np.ndarray, similarity: list[np.ndarray]) -> Values:
-    """py-motmetrics' figures with pairs below a similarity of 0.5 forbidden."""
+def listed(found: list[Values]) -> Values:
+    """The figures of all three in one table."""
+    return {key: np.asarray(value).tolist() for values in found for key, value in values.items()}
+
+
+def combined_by_trackeval(scenes: dict[str, list[Values]]) -> Values:
+    """The figures of several scenes as one benchmark."""
+    return listed([m.combine_sequences({k: v[i] for k, v in scenes.items()}) for i, m in enumerate(METRICS)])
+
+
+def accumulated(truth: np.ndarray, result: np.ndarray, similarity: list[np.ndarray]) -> motmetrics.MOTAccumulator:
+    """py-motmetrics' events, with pairs below a similarity of 0.5 forbidden."""
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for frame, matrix in enumerate(similarity):
         distance = np.where(matrix >= 0.5, 1.0 - matrix, np.nan)
         ids = [rows[rows[:, 0] == frame, 1].astype(int) for rows in (truth, result)]
         accumulator.update(*ids, distance)
-    summary = motmetrics.metrics.create().compute(accumulator, metrics=MOT_FIGURES)
-    return {name: float(summary[name].iloc[0]) for name in MOT_FIGURES}
+    return accumulator
+
+
+def motmetrics_values(accumulators: dict[str, motmetrics.MOTAccumulator]) -> dict[str, Values]:
+    """py-motmetrics' figures of each scene, and of all as "OVERALL"."""
+    summary = motmetrics.metrics.create().compute_many(
+        list(accumulators.values()), metrics=MOT_FIGURES, names=list(accumulators), generate_overall=True
+    )
+    return {row: {name: float(summary.loc[row, name]) for name in MOT_FIGURES} for row in summary.index}
+
+
+def refuse_if_ties_decide(truth: np.ndarray, result: np.ndarray) -> None:
+    """A figure that hangs on which of two equal choices is taken is no authority for anybody."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(N_ORDERS):
+        t, r = rng.permutation(truth), rng.permutation(result)
+        found.append(listed(trackeval_values(t, r, similarities(t, r, "positions"))))
+    for key, value in found[0].items():
+        if not all(np.allclose(other[key], value, rtol=0, atol=1e-12) for other in found):
+            raise RuntimeError(f"{key} hangs on the order of the rows; try another seed")
 
 
 def main() -> None:
@@ -94,16 +133,18 @@ def main() -> None:
         "versions": {name: version(name) for name in ("trackeval", "motmetrics", "numpy", "scipy")},
         "zero_distance": ZERO_DISTANCE,
     }
-    truth, result = crowd(np.random.default_rng(7), n_frames=40, n=8)
-    for kind in ("positions", "boxes"):
-        t, r = (truth, result) if kind == "positions" else (boxes_of(truth), boxes_of(result))
-        similarity = similarities(t, r, kind)
-        content[kind] = {
-            "truth": t.tolist(),
-            "result": r.tolist(),
-            "trackeval": trackeval_values(t, r, similarity),
-            "motmetrics": motmetrics_values(t, r, similarity),
-        }
+    few = crowd(np.random.default_rng(7), n_frames=40, n=8)
+    scenes = {"positions": few, "boxes": (boxes_of(few[0]), boxes_of(few[1]))}
+    scenes["crowd"] = crowd(np.random.default_rng(8), n_frames=30, n=40)
+    scenes["ties"] = grid(np.random.default_rng(1), n_frames=10, n=30)
+    refuse_if_ties_decide(*scenes["ties"])
+    similarity = {name: similarities(*scene, name) for name, scene in scenes.items()}
+    trackeval = {name: trackeval_values(*scene, similarity[name]) for name, scene in scenes.items()}
+    motm = motmetrics_values({name: accumulated(*scene, similarity[name]) for name, scene in scenes.items()})
+    for name, (truth, result) in scenes.items():
+        content[name] = {"truth": truth.tolist(), "result": result.tolist()}
+        content[name] |= {"trackeval": listed(trackeval[name]), "motmetrics": motm[name]}
+    content["combined"] = {"trackeval": combined_by_trackeval(trackeval), "motmetrics": motm["OVERALL"]}
     OUT.parent.mkdir(parents=True, exist_ok=True)
     part = OUT.with_suffix(".part")
     part.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -38,7 +38,7 @@ class Run:
 
 
 def bench_metrics() -> list[Row]:
-    """A thousand frames of 100 objects and 800 result ids, from positions and from similarities; then ten times that."""
+    """A thousand frames of 100 objects and 800 result ids; then ten times the frames."""
     rows = []
     for what, *options in (
         ("walkers on 60 x 60 m",),

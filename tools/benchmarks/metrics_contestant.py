@@ -46,7 +46,10 @@ class Recording:
 
 
 def recording(n_frames: int, side: float) -> Recording:
-    """Walkers on a square of `side` m; a tracker that misses 10 %, strays 2 %, and renames every 125 frames."""
+    """Walkers on a square of `side` m; a tracker that misses 10 %, strays 2 %, and renames every 125 frames.
+
+    After 1,000 frames other walkers come, so that the number of identities grows with the recording's length.
+    """
     rng = np.random.default_rng(3)
     xy, velocity = rng.uniform(0, side, (N_OBJECTS, 2)), rng.normal(0, 0.05, (N_OBJECTS, 2))
     ids, lag = np.arange(N_OBJECTS), rng.integers(0, FRAMES_A_NAME, N_OBJECTS)
@@ -54,12 +57,14 @@ def recording(n_frames: int, side: float) -> Recording:
     n_names = n_frames // FRAMES_A_NAME
     for frame in range(n_frames):
         velocity = 0.98 * velocity + rng.normal(0, 0.01, xy.shape)
+        out = (xy + velocity < 0) | (xy + velocity > side)
+        velocity = np.where(out, -velocity, velocity)
         xy = xy + velocity
-        velocity = np.where((xy < 0) | (xy > side), -velocity, velocity)
         seen = np.flatnonzero(rng.random(N_OBJECTS) < 0.9)
         sigma = np.where(rng.random(len(seen)) < 0.02, 3.0, 0.3)[:, None]
         name = (frame + lag) // FRAMES_A_NAME % n_names * N_OBJECTS + ids
-        parts.append((ids, xy, name[seen], xy[seen] + sigma * rng.normal(0, 1, (len(seen), 2))))
+        found = xy[seen] + sigma * rng.normal(0, 1, (len(seen), 2))
+        parts.append((frame // 1000 * N_OBJECTS + ids, xy, name[seen], found))
     return Recording(*(list(column) for column in zip(*parts, strict=True)))
 
 
@@ -75,11 +80,11 @@ def geoloc_pairs(data: Recording, given: Given) -> "Pairs":
 
     if given is not None:
         return pair_similarities(data.truth_ids, data.result_ids, given)
-    sides = []
-    for ids, xy in ((data.truth_ids, data.truth_xy), (data.result_ids, data.result_xy)):
-        frame = np.repeat(np.arange(len(ids)), [len(rows) for rows in ids])
-        sides.append(Sightings(frame, np.concatenate(ids), np.concatenate(xy)))
-    return pair_positions(*sides, ZERO_DISTANCE)
+    truth, result = (
+        Sightings(np.repeat(np.arange(len(ids)), [len(rows) for rows in ids]), np.concatenate(ids), np.concatenate(xy))
+        for ids, xy in ((data.truth_ids, data.truth_xy), (data.result_ids, data.result_xy))
+    )
+    return pair_positions(truth, result, ZERO_DISTANCE)
 
 
 def geoloc_run(data: Recording, given: Given) -> Figures:
@@ -123,7 +128,8 @@ def trackeval_run(data: Recording, given: Given) -> Figures:
         names, numbers = np.unique(np.concatenate(ids), return_inverse=True)
         table[f"{name}_ids"] = np.split(numbers, np.cumsum([len(rows) for rows in ids])[:-1])
         table[f"num_{name}_ids"], table[f"num_{name}_dets"] = len(names), len(numbers)
-    quiet, figures = {"PRINT_CONFIG": False}, {}
+    quiet = {"PRINT_CONFIG": False}
+    figures: Figures = {}
     for metric in (HOTA(), CLEAR(quiet), Identity(quiet)):
         found = metric.eval_sequence(table)
         figures |= {key: float(np.mean(value)) for key, value in found.items()}
@@ -137,13 +143,14 @@ def motmetrics_run(data: Recording, given: Given) -> Figures:
     if given is None:
         limit = (ZERO_DISTANCE * (1.0 - THRESHOLD)) ** 2
         rows = zip(data.truth_xy, data.result_xy, strict=True)
-        distances = [motmetrics.distances.norm2squared_matrix(t, r, max_d2=limit) for t, r in rows]
+        # of plain distances, as the others: of squared ones it would choose other matches here and there
+        distances = [np.sqrt(motmetrics.distances.norm2squared_matrix(t, r, max_d2=limit)) for t, r in rows]
     else:
         distances = [np.where(similarity >= THRESHOLD, 1.0 - similarity, np.nan) for similarity in given]
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for truth, result, distance in zip(data.truth_ids, data.result_ids, distances, strict=True):
         accumulator.update(truth, result, distance)
-    # all that it prints but MOTP, which is of squared distances where it computes them
+    # all that it prints but MOTP, which is in other units where it computes the distances
     names = [name for name in motmetrics.metrics.motchallenge_metrics if name != "motp"]
     summary = motmetrics.metrics.create().compute(accumulator, metrics=names)
     return {name: float(summary[name].iloc[0]) for name in names}
