@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from geoloc.cli.arguments import add_json, add_options
+from geoloc.cli.evaluate_errors import evaluate_errors, evaluate_forecasts
 from geoloc.cli.evaluate_tracks import evaluate_boxes, evaluate_positions
-from geoloc.errors import unknown_name
+from geoloc.errors import InputError, unknown_name
 from geoloc.evaluation.report import Report
 from geoloc.evaluation.report_text import report_json, report_text
 from geoloc.files import write_whole
+from geoloc.io.error_rows import holds_errors, holds_forecasts
 from geoloc.io.track_tables import is_box_file
 
 DESCRIPTION = """\
-A result beside the truth: tracks on the map in metres, boxes in images, camera poses, rankings. Files are told
-by their look. Every figure comes with its 95 % interval and its protocol; what makes numbers lie (leaked ids,
-other frame rates or units, pixels called metres) is refused. Prints a table; -o writes report.html, report.json
-and report.txt too."""
+A result beside the truth: tracks on the map in metres, boxes in images, camera poses, rankings; or errors with
+the covariances that were stated for them, and probabilities with what came true. Files are told by their look.
+Every figure comes with its 95 % interval and its protocol; what makes numbers lie (leaked ids, other frame rates
+or units, pixels called metres) is refused. Prints a table; -o writes report.html, report.json and report.txt."""
 EXAMPLES = """\
 examples:
   geoloc evaluate out/garage/tracks.csv --truth truth.csv -o out/evaluation
@@ -33,13 +35,19 @@ examples:
       within half a metre, inside the areas of interest of the site's map"""
 
 Evaluate = Callable[[Namespace], list[Report]]
-KINDS: dict[str, Evaluate] = {"positions": evaluate_positions, "boxes": evaluate_boxes}
+KINDS: dict[str, Evaluate] = {
+    "positions": evaluate_positions,
+    "boxes": evaluate_boxes,
+    "errors": evaluate_errors,
+    "forecasts": evaluate_forecasts,
+}
+NEED_NO_TRUTH = ("errors", "forecasts")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("results", nargs="+", metavar="[CAMERA=]RESULT", help="files of what a system says")
-    parser.add_argument("--truth", nargs="+", type=Path, required=True, metavar="FILE", help="files of what is so")
+    parser.add_argument("--truth", nargs="+", type=Path, default=[], metavar="FILE", help="files of what is so")
     parser.add_argument("--against", nargs="+", metavar="FILE", help="another result on the same truth, to compare")
     parser.add_argument("--kind", help=f"of {', '.join(KINDS)} (default: what the first result looks like)")
     parser.add_argument("-o", "--out", type=Path, help="folder for report.html, report.json and report.txt")
@@ -61,6 +69,8 @@ def run(args: Namespace) -> None:
     kind = args.kind or look(args.results[0])
     if kind not in KINDS:
         raise unknown_name("kind of result", kind, KINDS)
+    if not args.truth and kind not in NEED_NO_TRUTH:
+        raise InputError(f"{args.results[0]}: holds {kind}; give what is so with --truth FILE")
     reports = KINDS[kind](args)
     text = "\n\n\n".join(report_text(report) for report in reports)
     content = json.dumps([report_json(report) for report in reports], indent=1, ensure_ascii=False, allow_nan=False)
@@ -71,7 +81,9 @@ def run(args: Namespace) -> None:
 
 def look(result: str) -> str:
     """What kind of result a file holds."""
-    return "boxes" if is_box_file(result.rpartition("=")[2]) else "positions"
+    path = result.rpartition("=")[2]
+    kinds = (("errors", holds_errors), ("forecasts", holds_forecasts), ("boxes", is_box_file))
+    return next((kind for kind, holds in kinds if holds(path)), "positions")
 
 
 def write_reports(folder: Path, reports: Sequence[Report], text: str, content: str) -> None:

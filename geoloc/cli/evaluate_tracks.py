@@ -56,7 +56,7 @@ def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str]) -
 
 def _positions(args: Namespace, file: str | Path) -> Tracks:
     tracks, said = read_positions(file, TrackFileOptions(fps=args.fps))
-    _tell(said)
+    tell(said)
     return tracks
 
 
@@ -73,7 +73,7 @@ def _boxes(args: Namespace, file: str) -> BoxTracks:
     """Boxes of [CAMERA=]FILE."""
     camera, _, path = file.rpartition("=")
     boxes, said = read_track_boxes(path, TrackFileOptions(fps=args.fps, camera=camera))
-    _tell(said)
+    tell(said)
     return boxes
 
 
@@ -101,6 +101,7 @@ def _leaks(args: Namespace, recording: Recording) -> list[str]:
     return refuse_or_warn(find_leaks_of_input(detections, len(np.unique(recording.truth.id))), args.oracle)
 
 
-def _tell(report: ReadReport) -> None:
+def tell(report: ReadReport) -> None:
+    """What a reader left out, on stderr."""
     if report.n_skipped or report.notes:
         print(report, file=sys.stderr)

@@ -48,7 +48,7 @@ def is_box_file(path: Path | str) -> bool:
 def read_positions(path: Path | str, options: TrackFileOptions | None = None) -> tuple[Tracks, ReadReport]:
     """Tracks on the map, of a result or a truth, and what was left out. Covariances not given are NaN."""
     words = _first_words(path)
-    if len(words) >= 9 and all(is_number(word) for word in words):
+    if len(words) >= 9 and all(is_number(word) for word in words) and words[7:9] != ["-1", "-1"]:
         cells = plain_cells(path, MOT_COLUMNS)
     elif is_box_file(path):
         raise InputError(

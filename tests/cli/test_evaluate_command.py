@@ -1,0 +1,125 @@
+"""`geoloc evaluate`: files in, figures with protocol and interval out; what makes numbers lie ends with code 2."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_samples import Done
+
+from geoloc.io.detections import read_detections
+from geoloc.io.tracks import write_tracks
+from geoloc.pipeline.localizer import localize
+from geoloc.scene.storage import load_site
+
+GARAGE = Path(__file__).parents[2] / "fixtures" / "garage"
+TRUTH = GARAGE / "truth.csv.gz"
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first ten seconds of the garage."""
+    site, detections = load_site("garage", GARAGE), read_detections(GARAGE / "detections.csv.gz").detections
+    start = detections.time.min()
+    found = localize(detections.take(detections.time < start + 10), site)
+    path = tmp_path_factory.mktemp("run") / "tracks.csv"
+    write_tracks(path, found, site.site_map)
+    return path
+
+
+def figures(done: Done) -> dict[str, float]:
+    assert done.code == 0, done.err
+    return {f["figure"]: f["value"] for report in json.loads(done.out) for f in report["figures"]}
+
+
+def test_a_run_is_scored_and_the_page_written(call: Callable[..., Done], tracks: Path, tmp_path: Path) -> None:
+    done = call("evaluate", tracks, "--truth", TRUTH, "-o", tmp_path, "--set", "block_s=1")
+    assert done.code == 0
+    for word in ("hota", "t_gospa", "position_error_median_m", "nees", "worst moments", "[1] ground plane", "WARNING"):
+        assert word in done.out, word
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.json", "report.txt"}
+    reports = json.loads((tmp_path / "report.json").read_text())
+    assert [report["family"] for report in reports] == ["tracking", "uncertainty"]
+    assert "10.0 s of the truth's" in reports[0]["warnings"][0] or "covers" in reports[0]["warnings"][0]
+
+
+def test_two_runs_are_compared_in_pairs(call: Callable[..., Done], tracks: Path, tmp_path: Path) -> None:
+    lines = tracks.read_text().splitlines(keepends=True)
+    worse = tmp_path / "worse.csv"
+    worse.write_text("".join(lines[:1] + [line for i, line in enumerate(lines[1:]) if i % 4]))
+    done = call("evaluate", tracks, "--truth", TRUTH, "--against", worse, "--json", "--set", "block_s=1")
+    assert done.code == 0, done.err
+    found = {d["figure"]: d for d in json.loads(done.out)[0]["differences"]}
+    assert found["recall"]["difference"] > 2  # %, of 10 s in 60
+    assert found["recall"]["p_value"] < 0.05
+
+
+def test_sequences_of_motchallenge_pool(call: Callable[..., Done], data_dir: Path) -> None:
+    folder = data_dir / "motmetrics_tud"
+    names = ("TUD-Campus", "TUD-Stadtmitte")
+    results, truths = ([folder / name / file for name in names] for file in ("test.txt", "gt.txt"))
+    found = figures(call("evaluate", *results, "--truth", *truths, "--fps", 25, "--json"))
+    assert (found["fp"], found["fn"], found["id_switches"]) == (13 + 45, 150 + 452, 14)
+    campus = figures(call("evaluate", results[0], "--truth", truths[0], "--fps", 25, "--json"))
+    assert campus["mota"] == pytest.approx(52.6, abs=0.05)
+    assert campus["idf1"] == pytest.approx(55.8, abs=0.05)
+
+
+def test_published_tracks_of_several_cameras_score_as_known(call: Callable[..., Done], data_dir: Path) -> None:
+    folder = data_dir / "cityflow"
+    results = [f"{camera}={folder / 'tracks' / f'{camera}_train.txt.gz'}" for camera in ("c002", "c003", "c004")]
+    done = call("evaluate", *results, "--truth", folder / "gt" / "S01_c002-c004.txt.gz", "--fps", 10, "--json")
+    assert done.code == 0, done.err
+    idf1 = {f["part"]: f["value"] for f in json.loads(done.out)[0]["figures"] if f["figure"] == "idf1"}
+    # 46.8, 51.3, 50.0 in pixels of one origin; files in MOTChallenge's form count them from 1
+    found = [idf1[f"camera {name}"] for name in ("c002", "c003", "c004")]
+    np.testing.assert_allclose(found, [46.8, 51.3, 50.0], atol=0.2)
+
+
+def test_boxes_against_positions_are_refused(call: Callable[..., Done], tmp_path: Path) -> None:
+    boxes = tmp_path / "gate.txt"
+    boxes.write_text("1,1,10,20,30,40,1,-1,-1,-1\n")
+    done = call("evaluate", boxes, "--truth", TRUTH)
+    assert done.code == 2
+    done = call("evaluate", TRUTH, "--truth", boxes)
+    assert done.code == 2
+    assert "no ground-plane score" in done.err
+
+
+def test_the_truth_as_its_own_result_is_refused(call: Callable[..., Done]) -> None:
+    done = call("evaluate", TRUTH, "--truth", TRUTH)
+    assert done.code == 2
+    assert "truth ids leaked" in done.err
+    done = call("evaluate", TRUTH, "--truth", TRUTH, "--oracle", "--set", "t_gospa_most=0")
+    assert done.code == 0
+    assert "WARNING: oracle run: 100 %" in done.out
+
+
+def test_innovations_and_probabilities_need_no_truth(call: Callable[..., Done], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{i / 10},{x:.5f},{y:.5f},0.04,0,0.09" for i, (x, y) in enumerate(rng.normal(0, [0.2, 0.3], (2000, 2)))]
+    file = tmp_path / "innovations.csv"
+    header = "time,innovation_x,innovation_y,cov_x_x,cov_x_y,cov_y_y"
+    file.write_text("\n".join([header, *rows, "3,nan,1,1,0,1", "4,1,1,-1,0,1"]))
+    done = call("evaluate", file, "--json")
+    found = figures(done)
+    assert found["nis"] == pytest.approx(2.0, abs=0.2)
+    assert found["coverage_95"] == pytest.approx(95, abs=1.5)
+    assert "1 x its covariance is none" in done.err
+    sure = tmp_path / "odds.csv"
+    p = rng.random(2000)
+    sure.write_text("time,probability,event\n" + "".join(f"{i},{x},{int(rng.random() < x)}\n" for i, x in enumerate(p)))
+    assert figures(call("evaluate", sure, "--json"))["calibration_error"] < 0.05
+
+
+def test_what_is_missing_is_asked_for(call: Callable[..., Done], tracks: Path, tmp_path: Path) -> None:
+    done = call("evaluate", tracks)
+    assert done.code == 2
+    assert "--truth" in done.err
+    done = call("evaluate", tracks, "--truth", tmp_path / "none.csv")
+    assert done.code == 2
+    assert "none.csv" in done.err
+    done = call("evaluate", tracks, "--truth", TRUTH, "--set", "zero_distanc=1")
+    assert done.code == 2
+    assert "zero_distance" in done.err
