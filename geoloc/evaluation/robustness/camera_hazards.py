@@ -93,7 +93,7 @@ def _turned(case: Case, names: np.ndarray, degrees: float, rng: np.random.Genera
             part, rows = part.take(seen), rows[seen]
         parts.append(part)
         delays.append(case.delay[rows])
-    return replace(case, detections=Detections.concat(parts), delay=np.concatenate(delays))
+    return replace(case, detections=Detections.concat(parts), delay=np.concatenate([case.delay[:0], *delays]))
 
 
 def _turn_pixels(camera: Camera, pixels: np.ndarray, turn: Rotation) -> np.ndarray:
@@ -111,7 +111,7 @@ CAMERA_HAZARDS: dict[str, Hazard[Case]] = {
     for hazard in (
         Hazard("camera_turned", "one camera has turned", "deg", (0.1, 0.25, 0.5, 1.0, 2.0), turn_one),
         Hazard("cameras_turned", "every camera has turned", "deg", (0.1, 0.25, 0.5, 1.0, 2.0), turn_all),
-        Hazard("camera_lost", "cameras fall silent halfway", "of them", (0.15, 0.3, 0.45, 0.6, 0.75), lose_cameras),
+        Hazard("camera_lost", "cameras fall silent halfway", "of the cameras", (0.15, 0.3, 0.45, 0.6, 0.75), lose_cameras),
         Hazard("clock_offset", "clocks disagree by up to", "s", (0.05, 0.1, 0.25, 0.5, 1.0), offset_clocks),
         Hazard("clock_drift", "clocks gain or lose up to", "ms/s", (1.0, 2.5, 5.0, 10.0, 20.0), drift_clocks),
         Hazard("frame_rate", "one frame comes of every", "frames", (2.0, 3.0, 4.0, 6.0, 10.0), cut_frame_rate),

@@ -32,7 +32,7 @@ def defocus(image: np.ndarray, radius: float, rng: np.random.Generator) -> np.nd
     """Out of focus: every point becomes a disk of `radius` (% of the width)."""
     del rng  # a lens out of focus is the same in every draw
     size = 0.01 * radius * image.shape[1]
-    return _blurred(image, lambda x, y: np.hypot(x, y) <= size, size)
+    return _blurred(image, lambda x, y: np.hypot(x, y) <= max(size, 0.1), size)
 
 
 def motion_blur(image: np.ndarray, length: float, rng: np.random.Generator) -> np.ndarray:
@@ -41,9 +41,9 @@ def motion_blur(image: np.ndarray, length: float, rng: np.random.Generator) -> n
 
     def on_path(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-        return (np.abs(along) <= max(half, 0.5)) & (np.abs(across) <= 0.5)
+        return (np.abs(along) <= max(half, 0.1)) & (np.abs(across) <= 0.1)
 
-    return _blurred(image, on_path, max(half, 0.5))
+    return _blurred(image, on_path, half)
 
 
 def rain(image: np.ndarray, mm_per_h: float, rng: np.random.Generator) -> np.ndarray:
@@ -88,14 +88,15 @@ def _streaks(height: int, width: int, mm_per_h: float, rng: np.random.Generator)
 
 
 def _blurred(image: np.ndarray, inside: Callable[[np.ndarray, np.ndarray], np.ndarray], reach: float) -> np.ndarray:
-    """The image under a kernel that is even within a shape around (0, 0), sampled eight times a pixel."""
+    """The image under a kernel that is even within a shape around (0, 0) px, sampled eight times a pixel."""
     import cv2
 
-    half = int(np.ceil(reach + 0.5))
+    half = int(np.ceil(reach)) + 1
     fine = (np.arange((2 * half + 1) * 8) + 0.5) / 8.0 - half - 0.5
+    # a pixel is an area of light, not a point: even a shape within one pixel reaches its neighbours
+    tent = np.maximum(1.0 - np.abs(fine[None] - np.arange(-half, half + 1)[:, None]), 0.0)
     x, y = np.meshgrid(fine, fine)
-    kernel = inside(x, y).reshape(2 * half + 1, 8, 2 * half + 1, 8).sum(axis=(1, 3)).astype(float)
-    kernel[half, half] += kernel.sum() == 0  # narrower than a sample: no blur at all
+    kernel = tent @ inside(x, y).astype(float) @ tent.T
     return _display(cv2.filter2D(_linear(image), -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
 
 

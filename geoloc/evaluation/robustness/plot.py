@@ -39,6 +39,8 @@ def plot_robustness(measured: Robustness, path: str | Path) -> None:
             _panel(axis, measured, h)
         else:
             axis.set_axis_off()
+    for axis in axes[::COLUMNS]:
+        axis.set_ylabel("%", fontsize=8, color=LIGHT.muted)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     lost = 100 * scores.degradations(scores.names[0]).mean()
@@ -59,10 +61,11 @@ def _panel(axis, measured: Robustness, h: int) -> None:  # type: ignore[no-untyp
     for other in measured.references:
         _line(axis, other, h, other.names[0], LIGHT.muted, "--", f"{LABELS.get(other.names[0], '')} of the reference")
     lost = 100 * scores.degradations(scores.names[0])[h].mean()
-    axis.set_title(f"{scores.hazards[h].replace('_', ' ')}  −{lost:.1f}".replace("−-", "+"), fontsize=10, color=LIGHT.ink)
+    title = f"{scores.hazards[h].replace('_', ' ')}  {-lost:+.1f}"
+    axis.set_title(title, fontsize=10, color=LIGHT.ink)
     axis.set_xticks(range(6), ["clean", *(f"{strength:g}" for strength in scores.strengths[h])], fontsize=7.5)
     axis.set_xlabel(scores.units[h], fontsize=8, color=LIGHT.muted)
-    axis.set_ylim(-5, 104)
+    axis.set_ylim(-4, 104)
     axis.tick_params(axis="y", labelsize=8)
     axis.grid(color=LIGHT.grid, linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)
@@ -70,11 +73,11 @@ def _panel(axis, measured: Robustness, h: int) -> None:  # type: ignore[no-untyp
 
 def _line(axis, scores: RobustnessScores, h: int, name: str, colour: str, dots: str, label: str) -> None:  # type: ignore[no-untyped-def]
     clean = 100 * scores.clean_score(name)
-    draws = 100 * scores.score(name)[h]
+    draws = 100 * np.maximum(scores.score(name)[h], 0.0)  # as the errors count it
     found = np.isfinite(draws).all(axis=1)
     x = np.append(0, 1 + np.flatnonzero(found))
     axis.plot(x, np.append(clean, draws[found].mean(axis=1)), dots, color=colour, linewidth=1.6, label=label)
     low, high = np.array([(clean, clean), *(mean_interval(draw) for draw in draws[found])]).T
-    axis.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+    axis.fill_between(x, np.clip(low, 0, 100), np.clip(high, 0, 100), color=colour, alpha=0.16, linewidth=0)
     if dots == "-":
         axis.axhline(clean, color=colour, linewidth=0.6, alpha=0.6)

@@ -20,7 +20,7 @@ def robustness_report(
 
 
 def report_of(measured: Robustness) -> Report:
-    """Figures in per cent: 100 x (1 - score) is an error, and a degradation is an error less the clean one.
+    """Figures in per cent: an error is 100 x (1 - score), at most 100; a degradation is that less the clean error.
 
     Of each score that is 1 at best, as `part`: `clean`, `ce_*` and `degradation_*` of every hazard, `mce` and
     `degradation`, their means over the hazards. With a reference `mce_of_reference` and

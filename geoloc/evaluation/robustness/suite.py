@@ -28,8 +28,11 @@ class RobustnessScores:
     """Scores of one system under H hazards, 5 strengths and S draws of each; K scores by name.
 
     `clean` (K,) are those of the case as it is, `values` (H, 5, S, K) those under hazards; NaN where a score is
-    not defined. The first `n_errors` names are 1 at best, and their error is 1 - score; the others say how
-    honest the system is. `refused` says why the case cannot have a hazard.
+    not defined. The first `n_errors` names are 1 at best, the others say how honest the system is. `refused` says
+    why the case cannot have a hazard.
+
+    The error of a score is E = 1 - score, and 1 where the score is below 0, as MODA may be: an empty answer
+    would have scored 0, and no single hazard is to outweigh all the others.
     """
 
     case: str
@@ -50,13 +53,17 @@ class RobustnessScores:
         """The same of the case as it is."""
         return float(self.clean[self._at(name)])
 
+    def errors(self, name: str) -> np.ndarray:
+        """E of one score: (H, 5, S), 0 to 1."""
+        return np.minimum(1.0 - self.score(name), 1.0)
+
     def corruption_errors(self, name: str) -> np.ndarray:
-        """CE (H, S): mean over the strengths of E = 1 - score (eq. 1 without a baseline)."""
-        return (1.0 - self.score(name)).mean(axis=1)
+        """CE (H, S): mean over the strengths of E (eq. 1 without a baseline)."""
+        return self.errors(name).mean(axis=1)
 
     def degradations(self, name: str) -> np.ndarray:
         """Mean over the strengths of E - E_clean (H, S): how much of the clean score a hazard takes."""
-        return self.clean_score(name) - self.score(name).mean(axis=1)
+        return self.corruption_errors(name) - min(1.0 - self.clean_score(name), 1.0)
 
     def corruption_errors_of(self, name: str, other: "RobustnessScores") -> np.ndarray:
         """CE (H, S) by another system's: sum of E over sum of the other's E (Hendrycks and Dietterich, eq. 1)."""

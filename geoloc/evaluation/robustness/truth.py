@@ -69,6 +69,8 @@ def score_tracks(truth: KnownTruth, tracks: Tracks) -> dict[str, float]:
     result = Sightings(tracks.time, tracks.track, np.column_stack([tracks.xy, tracks.z]))
     counts = _counted(truth, result)
     tracks, result = tracks.take(counts), _rows(result, counts)
+    if not len(tracks):
+        return dict.fromkeys(truth.accuracies, 0.0)
     seen = _rows(truth.sightings, truth.shown)
     pairs = pair_positions(seen, result, 2.0 * truth.match_m)
     positions = score_pairs(pairs, 0.5)
@@ -104,7 +106,7 @@ def at_times(tracks: Tracks, times: np.ndarray) -> Tracks:
 def _counted(truth: KnownTruth, result: Sightings) -> np.ndarray:
     """Which results (M,) count: all but those that follow a truth that no camera shows."""
     counted = np.ones(len(result), dtype=bool)
-    if truth.shown.all():
+    if truth.shown.all() or not len(result):
         return counted
     pairs: Pairs = pair_positions(truth.sightings, result, truth.match_m)
     chosen = assign(pairs.truth, pairs.result, pairs.similarity)
