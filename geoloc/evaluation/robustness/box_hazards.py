@@ -90,8 +90,8 @@ def _of_same_camera(camera: np.ndarray, wanted: np.ndarray, rng: np.random.Gener
 BOX_HAZARDS: dict[str, Hazard[Case]] = {
     hazard.name: hazard
     for hazard in (
-        Hazard("boxes_missed", "boxes are missing, each by chance", "of the boxes", (0.1, 0.2, 0.35, 0.5, 0.7), miss_boxes),
-        Hazard("boxes_hidden", "something hides a strip for 3 s", "of the width", (0.1, 0.2, 0.35, 0.5, 0.7), hide_boxes),
+        Hazard("boxes_missed", "boxes are missing, each by chance", "of boxes", (0.1, 0.2, 0.35, 0.5, 0.7), miss_boxes),
+        Hazard("boxes_hidden", "something hides a strip for 3 s", "of width", (0.1, 0.2, 0.35, 0.5, 0.7), hide_boxes),
         Hazard("false_boxes", "false boxes", "a frame", (0.25, 0.5, 1.0, 2.0, 4.0), invent_boxes),
         Hazard("box_jitter", "box edges err", "of its size", (0.02, 0.04, 0.08, 0.12, 0.2), shake_boxes),
     )

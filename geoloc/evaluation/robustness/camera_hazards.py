@@ -111,7 +111,7 @@ CAMERA_HAZARDS: dict[str, Hazard[Case]] = {
     for hazard in (
         Hazard("camera_turned", "one camera has turned", "deg", (0.1, 0.25, 0.5, 1.0, 2.0), turn_one),
         Hazard("cameras_turned", "every camera has turned", "deg", (0.1, 0.25, 0.5, 1.0, 2.0), turn_all),
-        Hazard("camera_lost", "cameras fall silent halfway", "of the cameras", (0.15, 0.3, 0.45, 0.6, 0.75), lose_cameras),
+        Hazard("camera_lost", "cameras fall silent halfway", "of cameras", (0.15, 0.3, 0.45, 0.6, 0.75), lose_cameras),
         Hazard("clock_offset", "clocks disagree by up to", "s", (0.05, 0.1, 0.25, 0.5, 1.0), offset_clocks),
         Hazard("clock_drift", "clocks gain or lose up to", "ms/s", (1.0, 2.5, 5.0, 10.0, 20.0), drift_clocks),
         Hazard("frame_rate", "one frame comes of every", "frames", (2.0, 3.0, 4.0, 6.0, 10.0), cut_frame_rate),

@@ -31,7 +31,7 @@ class Target:
     truth: KnownTruth
 
 
-def load_target(name_or_folder: str | Path, seconds: float = 20.0, seed: int = 1) -> Target:
+def load_target(name_or_folder: str | Path, seconds: float = 12.0, seed: int = 1) -> Target:
     """A synthetic world of WORLDS, `seconds` long and drawn from `seed`, or a folder with boxes and truth.
 
     A folder holds a site, its boxes (BOX_FILES) and a synthetic truth (TRUTH_FILES), or WILDTRACK as published;

@@ -1,5 +1,7 @@
 """The robustness suite's report: degradation by hazard and overall, honesty under hazard, charts."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from geoloc.evaluation.report import NO_INTERVAL, Absent, Chart, Figure, Line, Report
@@ -88,7 +90,7 @@ def _normalised_figures(measured: Robustness, name: str, absent: list[Absent]) -
 
 def _honesty_figures(measured: Robustness, name: str, absent: list[Absent]) -> list[Figure]:
     scores, figures = measured.scores, []
-    unit, scale = ("", 1.0) if name == "nees" else ("%", 100.0)
+    unit, scale, most = ("", 1.0, np.inf) if name == "nees" else ("%", 100.0, 100.0)
     expected = f"{scale * EXPECTED[name]:g} expected; " if name in EXPECTED else ""
     rows = [("clean", scores.clean[[scores.names.index(name)]], "the recording as it is")]
     rows += [
@@ -97,7 +99,9 @@ def _honesty_figures(measured: Robustness, name: str, absent: list[Absent]) -> l
     ]
     for label, values, said in rows:
         if np.isfinite(values).all():
-            figures.append(_figure(measured, name, f"{name}_{label}", scale * values, expected + said, unit))
+            figure = _figure(measured, name, f"{name}_{label}", scale * values, expected + said, unit)
+            low, high = np.clip([figure.low, figure.high], 0.0, most).tolist()  # a share is never above 100 %
+            figures.append(replace(figure, low=low, high=high))
         else:
             absent.append(Absent(name, f"{name}_{label}", "nothing was matched with the truth"))
     return figures
