@@ -138,7 +138,8 @@ class _Graph:
         rest_home, rest_target = self.stats[home] - own, self.stats[target] - theirs
         ones, others = [own, theirs, own, theirs], [rest_target, rest_home, rest_home, rest_target]
         odds = self._odds_or_zero(np.concatenate(ones), np.concatenate(others)).reshape(4, -1)
-        return odds[0] + odds[1] - odds[2] - odds[3]
+        with np.errstate(invalid="ignore"):  # beyond the gate before and after: NaN, which is no gain
+            return odds[0] + odds[1] - odds[2] - odds[3]
 
     def _apply_best(self, node: np.ndarray, target: np.ndarray, gain: np.ndarray) -> bool:
         """Make the moves that gain, best first, each cluster touched once; whether there was any."""
