@@ -17,7 +17,9 @@ from geoloc.io.trajectories import read_trajectory, write_trajectory
 from geoloc.metrics.trajectory import Trajectory
 
 FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-WORDS = st.sampled_from([*"0 1 -1 0.5 nan inf 1e400 # , image,qw,qx,qy,qz,x,y,z a.jpg a.jpg,1,0,0,0,1,2,3".split(), "\n", "é"])
+WORDS = st.sampled_from(
+    [*"0 1 -1 0.5 nan inf 1e400 # , image,qw,qx,qy,qz,x,y,z a.jpg a.jpg,1,0,0,0,1,2,3".split(), "\n", "é"]
+)
 CONTENTS = st.one_of(st.binary(max_size=200), st.lists(WORDS, max_size=40).map(" ".join).map(str.encode))
 HLOC = "a.jpg 1 0 0 0 1 2 3\n"
 
