@@ -184,7 +184,7 @@ def _counts(run: RetrievalRun, scores: RankingScores) -> list[Figure]:
         ("queries_tied", scores.tied, f"right and wrong items share a score: {scores.ties} order"),
         ("junk", run.rankings.n_junk[kept].sum(), "items taken out of the rankings of those that count"),
     ]
-    return [bare_figure(run.name, OVER_ALL, name, n, "", f"{run.protocol}; {how}") for name, n, how in what]
+    return [bare_figure(run.name, OVER_ALL, name, n, "", how) for name, n, how in what]
 
 
 def _fate(left_out: bool) -> str:

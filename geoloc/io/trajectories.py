@@ -84,7 +84,8 @@ def _result(rows: PoseRows, found: list[Row]) -> ReadTrajectory:
     report = rows.report("poses", len(found))
     twice = np.flatnonzero(np.diff(time[order]) == 0)
     if len(twice):
-        raise InputError(f"{rows.path}: time {float(time[order][twice[0]])!r} s comes twice; a body has one pose at a time")
+        again = float(time[order][twice[0]])
+        raise InputError(f"{rows.path}: time {again!r} s comes twice; a body has one pose at a time")
     xyz = np.array([found[i][1] for i in order])
     rotation = Rotation.concatenate([found[i][2] for i in order])
     return ReadTrajectory(Trajectory(time[order], RigidTransform.from_components(xyz, rotation)), report)
