@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from recordings.sped import place_scores, run
+from recordings.sped import place_report, run
 
 from geoloc.errors import InputError
 
@@ -24,9 +24,9 @@ def test_hog_and_cohog_score_as_known(recording) -> None:
 
 def test_pictures_without_texture_are_no_match() -> None:
     # equal descriptors tie with every reference: chance, not the reference that comes first
-    scores = place_scores(np.zeros((10, 4)), np.zeros((10, 4)))
-    assert scores.figure("hit_rate@1") == pytest.approx(0.1)
-    assert scores.tied == 10
+    report = place_report(np.zeros((10, 4)), np.zeros((10, 4)))
+    assert report.figure("cmc@1").value == pytest.approx(10)
+    assert report.figure("queries_tied").value == 10
 
 
 def test_a_folder_without_pictures_is_told(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def score_tracks(truth: KnownTruth, tracks: Tracks) -> dict[str, float]:
     positions = score_pairs(pairs, 0.5)
     scores = {"moda": positions.moda}
     if truth.has_ids:
-        scores = {"hota": score_hota(pairs).mean("hota"), "idf1": score_identity(pairs).idf1} | scores
+        scores = {"hota": score_hota(pairs).figure("hota"), "idf1": score_identity(pairs).idf1} | scores
     error = (result.where[positions.result] - seen.where[positions.truth])[:, :2]
     return scores | _honesty(error, tracks.position_cov[positions.result] + truth.sigma_m**2 * np.eye(2))
 
