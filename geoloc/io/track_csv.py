@@ -4,7 +4,7 @@ Columns: track, time (UTC Unix s), object (-1 = coasting), level, x, y (m, east 
 of the ground there), vx, vy (m/s), label, score, state, lon, lat (degrees, WGS84; empty where the map has no
 datum), sigma (m, largest standard deviation of the reported position in any direction), then the upper triangle
 of the covariance of x, y, vx, vy row by row, cov_x_x ... cov_vy_vy (m², m²/s, m²/s²), and of the bias, bias_x_x,
-bias_x_y, bias_y_y (m²). Numbers come back bit by bit, z to 0.1 mm; lon, lat and sigma are not read back.
+bias_x_y, bias_y_y (m²). Numbers come back bit by bit; z, lon, lat and sigma are not read back.
 """
 
 import csv
@@ -99,7 +99,6 @@ def _table(cells: dict[str, list[str]], path: Path | str) -> Tracks:
         track=numbers("track"),
         object=numbers("object"),
         xy=np.stack([numbers("x"), numbers("y")], axis=1),
-        z=numbers("z"),
         velocity=np.stack([numbers("vx"), numbers("vy")], axis=1),
         score=numbers("score"),
         cov=matrix(COV_COLUMNS, UPPER, 4),
