@@ -210,8 +210,8 @@ def _difference(d: Difference, report: Report, notes: Notes) -> str:
 
 
 def _reach(d: Difference, report: Report) -> float:
-    """How far from nothing the axis of a difference goes: alike for all of a unit, for counts for all of a name."""
-    same = [o for o in report.differences if o.unit == d.unit and (d.unit or o.figure == d.figure)]
+    """How far from nothing the axis of a difference goes: alike for all in per cent, else for all of a name."""
+    same = [o for o in report.differences if o.unit == d.unit and (d.unit == "%" or o.figure == d.figure)]
     ends = [abs(v) for o in same for v in (o.low, o.high, o.difference) if math.isfinite(v)]
     return max(ends, default=0.0) or 1.0
 

@@ -92,8 +92,8 @@ def test_page_asks_for_nothing_from_outside_and_stays_small(pages):
         assert "default-src 'none'" in text
         if name != "hostile":
             assert re.findall(r"""<link[^>]+href="(?!data:)|\ssrc=|@import|url\(|fetch\(|XMLHttpRequest""", text) == []
-    assert sizes["families"] < 400_000  # measured 0.22 MB
-    assert sizes["crowded"] < 1_000_000  # measured 0.49 MB, of 50,000 positions and 20,000 marks
+    assert sizes["families"] < 400_000  # measured 0.27 MB
+    assert sizes["crowded"] < 1_000_000  # measured 0.46 MB, of 50,000 positions and 20,000 marks
 
 
 @pytest.mark.parametrize("name", ["families", "hostile", "crowded"])
