@@ -13,6 +13,7 @@ from geoloc.evaluation.queries import bare_figure, query_blocks
 from geoloc.evaluation.report import Absent, Chart, Figure, Report
 from geoloc.evaluation.uncertainty import Errors, Forecasts, report_uncertainty
 from geoloc.io.poses import NamedPoses
+from geoloc.metrics.bootstrap import sequence_blocks
 from geoloc.metrics.localization import INDOOR, LOCALIZATION_FIGURES, MISSING, OUTDOOR, REFUSED
 from geoloc.options import check_range
 
@@ -28,9 +29,10 @@ class LocalizationOptions:
     thresholds: tuple[tuple[float, float], ...] = OUTDOOR + INDOOR  # m, deg; of recall and of errors among answers
     cell_m: float = 5.0  # m; side of the cells of the map by which errors are told
     n_areas: int = 3  # worst cells that get a figure
+    block_s: float = 0.0  # s; of videos: blocks of a camera's time that intervals are drawn over; 0: single images
 
     def __post_init__(self) -> None:
-        check_range(self, cell_m=(1e-3, 1e6), n_areas=(0, 1000))
+        check_range(self, cell_m=(1e-3, 1e6), n_areas=(0, 1000), block_s=(0.0, 1e9))
         if not self.thresholds:
             raise InputError("LocalizationOptions.thresholds is empty; give pairs such as (0.25, 2.0) in m and deg")
 
@@ -52,13 +54,13 @@ def evaluate_localization(
     """
     options = options or LocalizationOptions()
     matched, warnings = match_poses(true, estimated, oracle)
-    measures, absent = _measures(matched, options)
-    _, sure = query_blocks(len(true))
-    honesty, coverage_charts, dishonest = _honesty(name, matched, sure)
+    blocks, sure = _blocks(true, options)
+    measures, absent = _measures(matched, options, blocks)
+    honesty, coverage_charts, dishonest = _honesty(name, matched, blocks, sure)
     figures = [measure.figure(name, OVER_ALL, sure) for measure in measures]
     figures += [*_counts(name, matched), *honesty, *areas(name, matched, options.cell_m, options.n_areas)]
     other = None if against is None else match_poses(true, against, oracle)[0]
-    others = {} if other is None else {m.name: m for m in _measures(other, options)[0]}
+    others = {} if other is None else {m.name: m for m in _measures(other, options, blocks)[0]}
     return Report(
         title=name,
         family="localization",
@@ -71,9 +73,23 @@ def evaluate_localization(
     )
 
 
-def _measures(matched: MatchedPoses, options: LocalizationOptions) -> tuple[list[Measure], list[Absent]]:
+def _blocks(true: NamedPoses, options: LocalizationOptions) -> tuple[Blocks, str]:
+    """What intervals are drawn over: images, or where they are of videos, blocks of time."""
+    if not options.block_s:
+        return query_blocks(len(true))
+    if not np.isfinite(true.time).all():
+        n = int((~np.isfinite(true.time)).sum())
+        raise InputError(
+            f"blocks of {options.block_s:g} s need times; {n} images of the truth have none; set block_s 0"
+        )
+    block = sequence_blocks(true.camera, true.time, options.block_s)
+    return Blocks(block, int(block.max()) + 1), f"bootstrap over blocks of {options.block_s:g} s"
+
+
+def _measures(
+    matched: MatchedPoses, options: LocalizationOptions, blocks: Blocks
+) -> tuple[list[Measure], list[Absent]]:
     scores = matched.scores
-    blocks, _ = query_blocks(len(scores))
     says = f"{len(scores):,} named images, distance of camera centres, angle of rotations"
     found: list[Measure] = []
     for position, rotation in options.thresholds:
@@ -124,13 +140,14 @@ def _counts(name: str, matched: MatchedPoses) -> list[Figure]:
     return [bare_figure(name, OVER_ALL, key, n, "", says) for key, n, says in what]
 
 
-def _honesty(name: str, matched: MatchedPoses, sure: str) -> tuple[Sequence[Figure], Sequence[Chart], Sequence[Absent]]:
+def _honesty(
+    name: str, matched: MatchedPoses, blocks: Blocks, sure: str
+) -> tuple[Sequence[Figure], Sequence[Chart], Sequence[Absent]]:
     """NEES and coverage of the answers that state a covariance."""
     cov = matched.estimated.cov[matched.answer]
     stated = np.isfinite(cov).all(axis=(1, 2))
     if not stated.any():
         return (), (), (Absent(OVER_ALL, "nees", NO_COVARIANCE if len(cov) else NO_ANSWER),)
-    blocks, _ = query_blocks(len(matched.scores))
     what = f"{int(stated.sum()):,} answers with covariance; exp(xi) * cam_from_world, rotation and translation"
     errors = Errors(what, "nees", matched.perturbation[stated], cov[stated], blocks.take(matched.query[stated]))
     none = Forecasts("", np.empty(0), np.empty(0, dtype=bool), Blocks(np.empty(0, dtype=int), blocks.n))

@@ -12,7 +12,7 @@ from geoloc.metrics.area import error_map
 
 POINTS = 200  # of a curve of errors
 WORST = 5  # images that are named
-FEWEST = 3  # errors in a cell from which its median is told
+FEWEST = 5  # errors in a cell from which its median is told
 BEYOND = 1.2  # of the largest threshold that a curve reaches, how far it is drawn
 
 

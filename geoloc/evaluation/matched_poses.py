@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
 from geoloc.evaluation.guards import refuse_or_warn
@@ -16,13 +17,15 @@ from geoloc.metrics.localization import LocalizationScores, score_poses
 class MatchedPoses:
     """Answers and refusals brought onto the images of the truth, and what became of each of them.
 
-    `answer` (A,) are rows of the estimate that have a truth, `query` (A,) the truth's row of each.
+    `answer` (A,) are rows of the estimate that have a truth, `query` (A,) the truth's row of each, `found` (A,) the
+    estimated cam_from_world.
     """
 
     true: NamedPoses
     estimated: NamedPoses
     answer: np.ndarray
     query: np.ndarray
+    found: RigidTransform
     scores: LocalizationScores
 
     @property
@@ -33,14 +36,12 @@ class MatchedPoses:
     @property
     def offsets(self) -> np.ndarray:
         """Estimated less true centre of the answers: (A, 3) m."""
-        found = self.estimated.cam_from_world[self.answer].inv().translation
-        return found - self.centres[self.query]
+        return self.found.inv().translation - self.centres[self.query]
 
     @property
     def perturbation(self) -> np.ndarray:
         """xi (A, 6) with exp(xi) * estimated = true, rotation (rad) then translation (m)."""
-        true, found = self.true.cam_from_world[self.query], self.estimated.cam_from_world[self.answer]
-        return (true * found.inv()).as_exp_coords().reshape(-1, 6)
+        return (self.true.cam_from_world[self.query] * self.found.inv()).as_exp_coords().reshape(-1, 6)
 
 
 def match_poses(true: NamedPoses, estimated: NamedPoses, oracle: bool = False) -> tuple[MatchedPoses, list[str]]:
@@ -51,9 +52,9 @@ def match_poses(true: NamedPoses, estimated: NamedPoses, oracle: bool = False) -
     rows, query, warnings = match_names(names, true.image, "images of the result")
     answers = rows < len(estimated)
     answer, query, refusal, declined = rows[answers], query[answers], rows[~answers] - len(estimated), query[~answers]
-    found = estimated.cam_from_world[answer]
+    found = estimated.cam_from_world[np.isin(np.arange(len(estimated)), answer)]  # an index fails where there are none
     scores = score_poses(true.cam_from_world, found, query, declined, estimated.reason[refusal])
     refuse_other_reading(true.cam_from_world[query], found)
     copies = find_copies(scores.position_error[query], scores.rotation_error[query])
     warnings += refuse_or_warn(copies, oracle)
-    return MatchedPoses(true, estimated, answer, query, scores), warnings
+    return MatchedPoses(true, estimated, answer, query, found, scores), warnings

@@ -11,19 +11,23 @@ from geoloc.evaluation.report_text import format_interval, format_value
 
 # What people ask for first, by how the figures' names begin; the first that a part has are its headlines.
 HEADLINES = {
-    "tracking": ("hota", "idf1", "mota", "moda", "t_gospa", "gospa", "error", "id_switches", "switches"),
-    "localization": ("recall", "median_position", "position_median", "median", "median_rotation", "ground", "ape"),
-    "retrieval": ("map", "hit_rate@1", "recall@1", "hit_rate@10", "minp", "ndcg"),
-    "uncertainty": ("nees", "coverage_95", "coverage", "nis", "sharpness", "nll", "ece"),
-    "robustness": ("overall", "robustness", "degradation", "mean"),
-}
+    "tracking": ("hota", "idf1", "mota", "position_error_median", "t_gospa", "id_switches", "moda"),
+    "localization": (
+        "recall_0.25m", "recall_0.5m", "median_position_error", "median_rotation_error", "ground_error_median",
+        "refusal_rate", "recall",
+    ),
+    "retrieval": ("map", "cmc@1", "cmc@10", "recall@10", "minp", "ndcg"),
+    "uncertainty": ("nees", "coverage_95", "coverage_50", "miscalibration", "sigma_median", "nis", "calibration_error"),
+    "robustness": ("overall", "mean", "degradation", "robustness"),
+}  # fmt: skip
 FEWEST, MOST = 4, 6
 HARDLY = 2  # figures of a part that make no table of their own
+LONG = 16  # figures from which on a table that stands alone is set in two halves
 OPEN_GROUPS = 8  # tables; of more, only the first are unfolded
 CAPITALS = re.compile(
     r"(hota|mot[ap]|mod[ap]|id[fpr]1?|gospa|ospa|cmc|nees|nis|nll|ece|ape|rpe|f[pn]|tp|id|mt|pt|ml|mrr|gps)"
 )
-WRITTEN = {"map": "mAP", "minp": "mINP", "ndcg": "nDCG", "ids": "IDs"}
+WRITTEN = {"map": "mAP", "minp": "mINP", "ndcg": "nDCG", "ids": "IDs", "ospa2": "OSPA(2)", "tgospa": "T-GOSPA"}
 HOTA_PARTS = re.compile(r"(det|ass|loc)_(a|re|pr)(?=_|$)")  # which are written DetA, AssRe and so on
 
 Group = tuple[str, str]  # recording and part
@@ -52,15 +56,13 @@ class Notes:
         return f'<section class="protocols"><h3>How it was measured</h3><ol>{items}</ol></section>'
 
 
-def label_of(name: str) -> str:
-    """A figure's name as people write it: `id_switches` is ID switches, `hota` HOTA."""
-    words = [WRITTEN.get(word, word.upper() if CAPITALS.fullmatch(word) else word) for word in _joined(name).split("_")]
+def label_of(name: str, unit: str = "") -> str:
+    """A figure's name as people write it: `id_switches` is ID switches, `error_m` (which is in m) Error."""
+    joined = HOTA_PARTS.sub(lambda part: part[1].capitalize() + part[2].capitalize(), name.removesuffix(f"_{unit}"))
+    joined = joined.replace("t_gospa", "tgospa")
+    words = [WRITTEN.get(word, word.upper() if CAPITALS.fullmatch(word) else word) for word in joined.split("_")]
     first = words[0] if words[0] in WRITTEN.values() else words[0][:1].upper() + words[0][1:]
     return " ".join([first, *words[1:]])
-
-
-def _joined(name: str) -> str:
-    return HOTA_PARTS.sub(lambda part: part[1].capitalize() + part[2].capitalize(), name)
 
 
 def groups_of(figures: Iterable[Figure]) -> dict[Group, list[Figure]]:
@@ -108,18 +110,21 @@ def headline_section(report: Report, notes: Notes) -> str:
 
 
 def figure_section(report: Report, notes: Notes) -> str:
-    """All figures: a table for each part, or one for all where each part has hardly a figure."""
+    """All figures: a table for each part, and one for all parts that have hardly a figure."""
     groups = groups_of(report.figures)
-    if not groups:
-        return ""
-    if len(groups) > 1 and max(map(len, groups.values())) <= HARDLY:
-        tables = _table(f"{len(groups)} parts", report.figures, report, notes, unfolded=True, named=True)
-    else:
-        tables = "".join(
-            _table(_where(report, group), figures, report, notes, len(groups) <= OPEN_GROUPS or i < FEWEST, named=False)
-            for i, (group, figures) in enumerate(groups.items())
-        )
-    return f'<section><h3>All figures</h3><div class="tables">{tables}</div></section>'
+    small = [group for group, figures in groups.items() if len(figures) <= HARDLY]
+    large = {group: figures for group, figures in groups.items() if len(small) < 2 or group not in small}
+    tables = []
+    for i, (group, figures) in enumerate(large.items()):
+        unfolded, where = len(large) <= OPEN_GROUPS or i < FEWEST, _where(report, group)
+        half = (len(figures) + 1) // 2 if len(groups) == 1 and len(figures) > LONG else len(figures)
+        tables.append(_table(where, figures[:half], report, notes, unfolded, named=False))
+        if figures[half:]:
+            tables.append(_table(f"{where}, continued", figures[half:], report, notes, unfolded, named=False))
+    if len(small) > 1:
+        rest = [figure for group in small for figure in groups[group]]
+        tables.append(_table(f"{len(small)} parts", rest, report, notes, unfolded=True, named=True))
+    return f'<section><h3>All figures</h3><div class="tables">{"".join(tables)}</div></section>' if tables else ""
 
 
 def difference_section(report: Report, notes: Notes) -> str:
@@ -146,8 +151,9 @@ def absent_section(report: Report) -> str:
 
 def _headline(f: Figure, report: Report, notes: Notes, several: bool) -> str:
     where = f"<small>{_where(report, (f.recording, f.part))}</small> " if several else ""
+    label = text(label_of(f.figure, f.unit))
     return (
-        f'<div class="stat"><span class="name">{text(label_of(f.figure))} {where}{notes.link(f.protocol)}</span>'
+        f'<div class="stat"><span class="name">{label} {where}{notes.link(f.protocol)}</span>'
         f'<span class="value">{format_value(f.value)}<small> {text(f.unit)}</small></span>'
         f"{whisker(f.value, f.low, f.high, domain_of(f, report))}"
         f'<span class="range">{_interval(f)}</span><span class="how">{text(f.protocol)}</span></div>'
@@ -181,7 +187,7 @@ def _row(figure: Figure, report: Report, notes: Notes, named: bool) -> str:
     where = f" <small>{_where(report, (figure.recording, figure.part))}</small>" if named else ""
     says = f"{figure.figure}: {format_value(figure.value)} {figure.unit}".strip()
     return (
-        f'<tr><th scope="row" data-tip="{text(says)}">{text(label_of(figure.figure))}{where}</th>'
+        f'<tr><th scope="row" data-tip="{text(says)}">{text(label_of(figure.figure, figure.unit))}{where}</th>'
         f'<td class="number"><b>{format_value(figure.value)}</b> <small>{text(figure.unit)}</small></td>'
         f'<td class="spread">{drawn}<small>{_interval(figure)}</small></td><td>{notes.link(figure.protocol)}</td></tr>'
     )
@@ -193,7 +199,7 @@ def _difference(d: Difference, report: Report, notes: Notes) -> str:
     p_value = ("< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}") if math.isfinite(d.p_value) else ""
     interval = format_interval(d.low, d.high)
     return (
-        f'<tr><td data-label="part">{text(d.part)}</td><th scope="row">{text(label_of(d.figure))}</th>'
+        f'<tr><td data-label="part">{text(d.part)}</td><th scope="row">{text(label_of(d.figure, d.unit))}</th>'
         f'<td class="number" data-label="this">{format_value(d.value)} <small>{text(d.unit)}</small></td>'
         f'<td class="number" data-label="other">{format_value(d.against)}</td>'
         f'<td class="number" data-label="difference"><b>{sign}{format_value(d.difference)}</b></td>'
@@ -204,8 +210,8 @@ def _difference(d: Difference, report: Report, notes: Notes) -> str:
 
 
 def _reach(d: Difference, report: Report) -> float:
-    """How far from nothing the axis of a difference goes: alike for all of a unit, for counts for all of a name."""
-    same = [o for o in report.differences if o.unit == d.unit and (d.unit or o.figure == d.figure)]
+    """How far from nothing the axis of a difference goes: alike for all in per cent, else for all of a name."""
+    same = [o for o in report.differences if o.unit == d.unit and (d.unit == "%" or o.figure == d.figure)]
     ends = [abs(v) for o in same for v in (o.low, o.high, o.difference) if math.isfinite(v)]
     return max(ends, default=0.0) or 1.0
 

@@ -68,7 +68,7 @@ def _bars(report: Report) -> list[str]:
             names = [f"{f.recording} {f.part}" if several else f.part for f in same]
             values, low, high = (np.array([getattr(f, end) for f in same]) for end in ("value", "low", "high"))
             bars = bar_chart(names, values, low, high, unit)
-            cards.append(f'<figure class="card"><h4>{text(label_of(name))} by part</h4>{bars}</figure>')
+            cards.append(f'<figure class="card"><h4>{text(label_of(name, unit))} by part</h4>{bars}</figure>')
     return cards
 
 

@@ -38,7 +38,7 @@ def refuse_other_reading(true: RigidTransform, estimated: RigidTransform) -> Non
     before = _medians(true, estimated)
     for says, read in READINGS.items():
         after = _medians(true, read(estimated))
-        if (after <= before + EXACT).all() and (after <= BETTER * before).any():
+        if (after <= before + EXACT).all() and (after < BETTER * before).any():
             raise InputError(
                 f"{says}. Medians {_text(before)} would be {_text(after)}; poses are cam_from_world, x right, y down"
             )
@@ -50,7 +50,7 @@ def refuse_other_scale(true_xyz: np.ndarray, xyz: np.ndarray) -> None:
     error = np.median(np.linalg.norm(xyz - true_xyz, axis=1))
     for factor, unit in FACTORS.items():
         other = np.median(np.linalg.norm(factor * xyz - true_xyz, axis=1))
-        if other <= BETTER * min(error, spread):
+        if other < BETTER * min(error, spread):
             raise InputError(
                 f"{unit}: times {factor:g} the result's positions lie {other:.3g} m from the truth's, as they are "
                 f"{error:.3g} m (medians); give both in metres"

@@ -11,7 +11,7 @@ from geoloc.evaluation.measures import FEWEST_BLOCKS, Measure, difference, of_co
 from geoloc.evaluation.queries import bare_figure, query_blocks
 from geoloc.evaluation.report import Chart, Difference, Figure, Line, Report
 from geoloc.io.trec import read_qrels, read_run
-from geoloc.metrics.judgements import Judgements, Labelled, Run
+from geoloc.metrics.judgements import Judgements, Labelled, Run, is_there
 from geoloc.metrics.judging import Rankings, judge_identities, judge_run, judge_search
 from geoloc.metrics.precision_recall import interpolated_precision
 from geoloc.metrics.ranking import RankingScores, mean_of_counts, score_rankings
@@ -20,6 +20,8 @@ OVER_ALL = "all"
 CMC_RANKS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50)
 RECALLS = tuple(k / 20 for k in range(21))
 BACKWARDS = 0.75  # of a whole ranking: right items that stand behind it on average were sorted the wrong way
+RISING = 0.95  # share of lists whose last item scores higher than the first, from which that is no chance
+ARE_DISTANCES = "are these distances? A greater score must be better; give them negated"
 FEWEST = 5  # queries from which a coincidence of all of them is unlikely
 WORST = 5  # queries that are named
 SAME_IDENTITY = {
@@ -79,8 +81,12 @@ def run_of_search(
     gallery: Labelled,
     protocol: str = "cross_camera",
 ) -> RetrievalRun:
-    """A run of what a search gave: keys of the gallery `candidate` (Q, K) with `scores` (Q, K); -1 or "" is none."""
+    """A run of what a search gave: keys of the gallery `candidate` (Q, K) with `scores` (Q, K); -1 or "" is none.
+
+    Lists may come in any order. InputError where nearly all come with scores that rise, as distances do.
+    """
     rankings = judge_search(candidate, scores, query, gallery, protocol)
+    _refuse_rising(name, np.asarray(candidate), np.asarray(scores))
     depth = np.shape(candidate)[1]
     says = f"{SAME_IDENTITY[protocol]}; the best {depth} of {len(gallery.key):,} are ranked, right ones beyond are lost"
     return RetrievalRun(name, rankings, says)
@@ -129,6 +135,12 @@ def _scores(run: RetrievalRun, options: RetrievalOptions) -> RankingScores:
     return score_rankings(run.rankings, options.cutoffs, options.ties, options.queries, options.least_grade)
 
 
+def _refuse_rising(name: str, candidate: np.ndarray, scores: np.ndarray) -> None:
+    full = is_there(candidate).all(axis=1) & (candidate.shape[1] > 1)
+    if full.sum() >= FEWEST and np.mean(scores[full, 0] < scores[full, -1]) > RISING:
+        raise InputError(f"{name}: scores rise along the lists: {ARE_DISTANCES}")
+
+
 def _refuse_backwards(run: RetrievalRun) -> None:
     r = run.rankings
     rows = np.flatnonzero(r.length[r.hit_query] > 1)
@@ -137,8 +149,7 @@ def _refuse_backwards(run: RetrievalRun) -> None:
     place = (r.before[rows] + 0.5 * (r.tied[rows] - 1)) / (r.length[r.hit_query[rows]] - 1)
     if place.mean() > BACKWARDS:
         raise InputError(
-            f"{run.name}: right items stand behind {100 * place.mean():.0f} % of the gallery on average: are these "
-            "distances? A greater score must be better; give them negated"
+            f"{run.name}: right items stand behind {100 * place.mean():.0f} % of the gallery on average: {ARE_DISTANCES}"
         )
 
 

@@ -112,7 +112,8 @@ def read_poses(path: Path | str, kind: str = "") -> ReadPoses:
 def write_poses(path: Path | str, poses: NamedPoses) -> None:
     """Write poses, whole or not at all: geoloc's CSV if the name ends in .csv, else hloc's lines.
 
-    Numbers come back bit by bit. hloc's lines hold neither refusals nor covariances, cameras and times.
+    Numbers come back bit by bit, rotations to 1e-15. hloc's lines hold neither refusals nor covariances, cameras and
+    times.
     """
     write_whole(path, _csv_text(poses) if Path(path).suffix.lower() == ".csv" else _hloc_text(path, poses))
 

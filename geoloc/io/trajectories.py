@@ -53,7 +53,7 @@ def read_trajectory(path: Path | str, kind: str = "", fps: float = 0.0, start: f
 
 
 def write_trajectory(path: Path | str, trajectory: Trajectory) -> None:
-    """Write a path in TUM's form, whole or not at all. Numbers come back bit by bit."""
+    """Write a path in TUM's form, whole or not at all. Numbers come back bit by bit, rotations to 1e-15."""
     quaternion = trajectory.world_from_body.rotation.as_quat()
     rows = np.concatenate([trajectory.time[:, None], trajectory.xyz, quaternion], axis=1).tolist()
     write_whole(path, "".join(" ".join(map(repr, row)) + "\n" for row in rows))

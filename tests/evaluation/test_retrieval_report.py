@@ -147,6 +147,10 @@ def test_distances_taken_for_scores_are_refused() -> None:
     scores, query, gallery = persons(1.0)
     with pytest.raises(InputError, match="are these distances"):
         evaluate_retrieval(run_of_scores("persons", -scores, query, gallery))
+    best = np.argsort(-scores, axis=1)[:, :10]
+    distance = -np.take_along_axis(scores, best, 1)
+    with pytest.raises(InputError, match="rise along the lists"):
+        run_of_search("persons", gallery.key[best], distance, query, gallery)
     evaluate_retrieval(run_of_scores("chance", np.random.default_rng(0).random(scores.shape), query, gallery))
 
 

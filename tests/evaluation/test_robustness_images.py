@@ -64,7 +64,7 @@ def test_a_stop_is_half_the_light(rng: np.random.Generator) -> None:
 
 
 def test_the_dark_is_noisier_than_it_is_dark(rng: np.random.Generator) -> None:
-    """Photons: at 4 stops the noise over the signal is above four times that at none (5.5 and 1.2 %)."""
+    """Photons: at 4 stops the noise is 6.1 % of the signal, at none 1.5 %."""
     flat = np.full((200, 200, 3), 200, dtype=np.uint8)
     share = []
     for stops in (0.0, 4.0):

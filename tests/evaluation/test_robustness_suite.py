@@ -175,6 +175,15 @@ def test_reports_say_what_was_undefined_and_why() -> None:
     assert "shift" in robustness_table(scores)
 
 
+def test_a_reference_that_has_nothing_to_lose_is_no_measure() -> None:
+    report = report_of(Robustness(toy(0.9), (toy(0.2),), "toy"))
+    assert report.figure("mce_of_reference").value < 100.0
+    with pytest.raises(InputError, match="too little to lose"):
+        report.figure("relative_mce_of_reference")
+    sound = report_of(Robustness(toy(0.9), (toy(0.5),), "toy"))
+    assert sound.figure("relative_mce_of_reference").value == pytest.approx(100 * 0.27 / 0.15, rel=0.05)
+
+
 def test_scores_come_back_from_disk_as_they_were(tmp_path: Path, target: Target) -> None:
     options = RobustnessOptions(hazards=("boxes_missed",), draws=1, reference="")
     first = measure_robustness(target, options).scores

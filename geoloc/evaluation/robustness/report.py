@@ -77,15 +77,24 @@ def _normalised_figures(measured: Robustness, name: str, absent: list[Absent]) -
         said = "of the reference's error, mean over the hazards (Hendrycks and Dietterich 2019, eq. 1)"
         mce = measured.scores.corruption_errors_of(name, other).mean(axis=0)
         figures.append(_figure(measured, name, "mce_of_reference", 100 * mce, said))
+        why = _nothing_to_lose(measured.scores, other, name)
+        if why:
+            absent.append(Absent(name, "relative_mce_of_reference", why))
+            continue
         relative = measured.scores.relative_errors_of(name, other)
         sound = np.isfinite(relative).all(axis=1)
-        if sound.any():
-            said = f"of the reference's loss, mean over the {sound.sum()} hazards under which it loses (eq. 2)"
-            value = 100 * relative[sound].mean(axis=0)
-            figures.append(_figure(measured, name, "relative_mce_of_reference", value, said))
-        else:
-            absent.append(Absent(name, "relative_mce_of_reference", "the reference loses nothing under any hazard"))
+        said = f"of the reference's loss, mean over the {sound.sum()} hazards under which it loses (eq. 2)"
+        figures.append(_figure(measured, name, "relative_mce_of_reference", 100 * relative[sound].mean(axis=0), said))
     return figures
+
+
+def _nothing_to_lose(scores: RobustnessScores, other: RobustnessScores, name: str) -> str:
+    """Why a loss cannot be stated as a share of the reference's; empty if it can."""
+    mine, theirs = scores.clean_score(name), other.clean_score(name)
+    if theirs < 0.5 * mine:
+        return f"the reference scores {100 * theirs:.1f} % clean against {100 * mine:.1f} %: it has too little to lose"
+    lost = np.isfinite(scores.relative_errors_of(name, other)).all(axis=1)
+    return "" if lost.any() else "the reference loses nothing under any hazard"
 
 
 def _honesty_figures(measured: Robustness, name: str, absent: list[Absent]) -> list[Figure]:

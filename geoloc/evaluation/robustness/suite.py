@@ -17,6 +17,7 @@ from geoloc.evaluation.report import NO_INTERVAL
 from geoloc.evaluation.robustness.hazard import N_STRENGTHS, Hazard
 
 FEWEST_DRAWS = 3  # for an interval
+LEAST_LOSS = 0.01  # of a reference, below which nothing can be said relative to it
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -71,11 +72,11 @@ class RobustnessScores:
         return self.corruption_errors(name) / _positive(other.corruption_errors(name).mean(axis=1), name)
 
     def relative_errors_of(self, name: str, other: "RobustnessScores") -> np.ndarray:
-        """Relative CE (H, S): sum of E - E_clean over the other's sum (eq. 2), NaN where the other loses nothing."""
+        """Relative CE (H, S): sum of E - E_clean over the other's sum (eq. 2), NaN where the other loses under 1 %."""
         self._check_comparable(other)
         theirs = other.degradations(name).mean(axis=1)[:, None]
         mine = self.degradations(name)
-        return np.divide(mine, theirs, out=np.full_like(mine, np.nan), where=theirs > 1e-3)
+        return np.divide(mine, theirs, out=np.full_like(mine, np.nan), where=theirs > LEAST_LOSS)
 
     def _at(self, name: str) -> int:
         if name not in self.names:
