@@ -24,7 +24,7 @@ SAID = {
     "motmetrics": "py-motmetrics: CLEAR + identity",
 }
 DUELS = (("geoloc", "trackeval", ">= 8 x"), ("geoloc-clear", "motmetrics", ">= 12 x"))
-TIMEOUT_S = 60.0
+TIMEOUT_S = 150.0
 SAME = 1e-9
 
 
