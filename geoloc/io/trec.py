@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.files import read_text, write_whole
+from geoloc.files import first_line, read_text, write_whole
 from geoloc.io.rows import SHOWN_LINES, ReadReport, Skipped
 from geoloc.metrics.judgements import Judgements, Run
 
@@ -33,6 +33,12 @@ class ReadRun:
 
     run: Run
     report: ReadReport
+
+
+def holds_run(path: Path | str) -> bool:
+    """Whether a file's first line looks like a run: query, Q0, item, rank, score, tag."""
+    words = first_line(path).split()
+    return len(words) == 6 and words[1] == "Q0"
 
 
 def read_qrels(path: Path | str) -> ReadJudgements:
