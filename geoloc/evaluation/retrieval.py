@@ -149,7 +149,7 @@ def _refuse_backwards(run: RetrievalRun) -> None:
     place = (r.before[rows] + 0.5 * (r.tied[rows] - 1)) / (r.length[r.hit_query[rows]] - 1)
     if place.mean() > BACKWARDS:
         raise InputError(
-            f"{run.name}: right items stand behind {100 * place.mean():.0f} % of the gallery on average: {ARE_DISTANCES}"
+            f"{run.name}: right items are behind {100 * place.mean():.0f} % of the gallery on average: {ARE_DISTANCES}"
         )
 
 
