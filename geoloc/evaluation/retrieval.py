@@ -124,10 +124,14 @@ def evaluate_retrieval(
         title=run.name,
         family="retrieval",
         figures=(*figures, *_counts(run, scores), *_worst(run, scores)),
-        warnings=(*run.warnings, *_suspicions(scores)),
+        warnings=(*run.warnings, *_suspicions(scores), *_told_of(against)),
         differences=() if against is None else _differences(scores, measures, against, options),
         charts=(_cmc_chart(run, options), _precision_chart(run, scores, options)),
     )
+
+
+def _told_of(against: RetrievalRun | None) -> tuple[str, ...]:
+    return () if against is None else tuple(f"the other run: {warning}" for warning in against.warnings)
 
 
 def _scores(run: RetrievalRun, options: RetrievalOptions) -> RankingScores:

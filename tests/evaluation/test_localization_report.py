@@ -206,6 +206,8 @@ def test_the_truth_as_its_own_result_is_refused_unless_oracle() -> None:
         evaluate_localization(true, true)
     report = evaluate_localization(true, true, oracle=True)
     assert "oracle run" in report.warnings[0]
+    beside = evaluate_localization(true, measured(true), against=true, oracle=True)
+    assert beside.warnings[0].startswith("the other run: oracle run")
     assert value(report, "recall_0.25m_2deg") == 100
 
 
