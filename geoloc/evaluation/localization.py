@@ -59,8 +59,11 @@ def evaluate_localization(
     honesty, coverage_charts, dishonest = _honesty(name, matched, blocks, sure)
     figures = [measure.figure(name, OVER_ALL, sure) for measure in measures]
     figures += [*_counts(name, matched), *honesty, *areas(name, matched, options.cell_m, options.n_areas)]
-    other = None if against is None else match_poses(true, against, oracle)[0]
-    others = {} if other is None else {m.name: m for m in _measures(other, options, blocks)[0]}
+    others: dict[str, Measure] = {}
+    if against is not None:
+        other, said = match_poses(true, against, oracle)
+        others = {measure.name: measure for measure in _measures(other, options, blocks)[0]}
+        warnings += [f"the other run: {warning}" for warning in said]
     return Report(
         title=name,
         family="localization",

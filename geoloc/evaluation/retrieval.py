@@ -124,10 +124,14 @@ def evaluate_retrieval(
         title=run.name,
         family="retrieval",
         figures=(*figures, *_counts(run, scores), *_worst(run, scores)),
-        warnings=(*run.warnings, *_suspicions(scores)),
+        warnings=(*run.warnings, *_suspicions(scores), *_told_of(against)),
         differences=() if against is None else _differences(scores, measures, against, options),
         charts=(_cmc_chart(run, options), _precision_chart(run, scores, options)),
     )
+
+
+def _told_of(against: RetrievalRun | None) -> tuple[str, ...]:
+    return () if against is None else tuple(f"the other run: {warning}" for warning in against.warnings)
 
 
 def _scores(run: RetrievalRun, options: RetrievalOptions) -> RankingScores:
@@ -149,7 +153,7 @@ def _refuse_backwards(run: RetrievalRun) -> None:
     place = (r.before[rows] + 0.5 * (r.tied[rows] - 1)) / (r.length[r.hit_query[rows]] - 1)
     if place.mean() > BACKWARDS:
         raise InputError(
-            f"{run.name}: right items stand behind {100 * place.mean():.0f} % of the gallery on average: {ARE_DISTANCES}"
+            f"{run.name}: right items are behind {100 * place.mean():.0f} % of the gallery on average: {ARE_DISTANCES}"
         )
 
 

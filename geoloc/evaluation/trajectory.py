@@ -1,6 +1,5 @@
 """Estimated paths against true ones, as evo measures them: APE and RPE after a stated alignment, in one report."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +61,7 @@ def evaluate_trajectory(
     measures, sure = _measures(true, estimated, options), f"bootstrap over blocks of {options.block_s:g} s"
     others: dict[str, Measure] = {}
     if against is not None:
-        _checked(true, against, options, oracle)
+        warnings += [f"the other run: {warning}" for warning in _checked(true, against, options, oracle)]
         others = {measure.name: measure for measure in _measures(true, against, options)}
     return Report(
         title=name,
@@ -136,7 +135,7 @@ def _map(true: Trajectory, errors: PathErrors) -> ErrorMap:
     return ErrorMap("", true.xyz[rows, :2], errors.value, np.empty((0, 2)), np.empty((0, 2)))
 
 
-def _checked(true: Trajectory, estimated: Trajectory, options: TrajectoryOptions, oracle: bool) -> Sequence[str]:
+def _checked(true: Trajectory, estimated: Trajectory, options: TrajectoryOptions, oracle: bool) -> list[str]:
     """Warnings of what makes numbers lie; InputError where they would be worth nothing."""
     if not len(true):
         raise InputError("path: the truth is empty: nothing can be scored; check the file and the part")

@@ -206,6 +206,8 @@ def test_the_truth_as_its_own_result_is_refused_unless_oracle() -> None:
         evaluate_localization(true, true)
     report = evaluate_localization(true, true, oracle=True)
     assert "oracle run" in report.warnings[0]
+    beside = evaluate_localization(true, measured(true), against=true, oracle=True)
+    assert beside.warnings[0].startswith("the other run: oracle run")
     assert value(report, "recall_0.25m_2deg") == 100
 
 
@@ -216,10 +218,10 @@ def test_no_answers_at_all_are_all_missing() -> None:
 
 
 def test_frames_of_videos_are_drawn_in_blocks_of_time() -> None:
-    true = replace(street(120), time=np.arange(120) / 10, camera=np.repeat(["a", "b"], 60))
+    true = replace(street(240), time=np.arange(240) / 10, camera=np.repeat(["a", "b"], 120))
     found = measured(true, 9 * SIGMA)
     # stretches of three seconds go wrong together: drawn one by one, images seem to tell more than they do
-    wrong = np.repeat(np.array([0.0, 5.0] * 2), 30)[:, None] * [1, 0, 0]
+    wrong = np.repeat(np.array([0.0, 5.0] * 4), 30)[:, None] * [1, 0, 0]
     moved = poses_from_centres(found.cam_from_world.inv().translation + wrong, found.cam_from_world.rotation)
     found = replace(found, cam_from_world=moved)
     single, blocks = (
@@ -228,8 +230,8 @@ def test_frames_of_videos_are_drawn_in_blocks_of_time() -> None:
     assert "blocks of 3 s" in blocks.protocol
     assert blocks.value == single.value
     assert blocks.high - blocks.low > 2 * (single.high - single.low)
-    with pytest.raises(InputError, match="120 images of the truth have none"):
-        evaluate_localization(street(120), found, LocalizationOptions(block_s=3.0))
+    with pytest.raises(InputError, match="240 images of the truth have none"):
+        evaluate_localization(street(240), found, LocalizationOptions(block_s=3.0))
 
 
 def test_thresholds_may_be_chosen() -> None:
