@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geoloc.cli.main import main
 from geoloc.errors import GeometryError, InputError, UnknownNameError
 from geoloc.evaluation.report_text import report_json, report_text
 from geoloc.evaluation.robustness.cases import Target, load_target, world_target
@@ -229,6 +230,15 @@ def test_a_real_recording_without_identities(recording) -> None:  # type: ignore
     assert scores.names[:1] == ("moda",)
     assert scores.clean_score("moda") == pytest.approx(0.898, abs=0.03)
     assert scores.score("moda")[0, 3, 0] < 0.5
+
+
+def test_a_converted_recording_is_the_same_target(recording, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = recording("wildtrack")
+    main(["convert", "recording", "wildtrack", str(folder), "-o", str(tmp_path)])
+    converted, published = (load_target(f, 20.0) for f in (tmp_path, folder))
+    assert not converted.truth.has_ids
+    scores = [score_tracks(t.truth, run_engine(t.case))["moda"] for t in (converted, published)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-9)
 
 
 def test_cases_hold_no_truth(target: Target) -> None:
