@@ -22,6 +22,9 @@ from geoloc.scene.tables import LATEST_TIME, Detections, Dropped, GroundPoints, 
 
 logger = logging.getLogger(__name__)
 
+OVERDUE = 1.5  # usual gaps between frames, after which a camera that delivered no box delivered an empty frame
+SLOWER = 0.05  # share by which a longer gap slows the pace that is expected of a camera
+
 
 @dataclass(frozen=True)
 class LocalizerOptions:
@@ -57,6 +60,7 @@ class Localizer:
         self.objects = Objects()  # of the last window
         self.dropped: Counter[str] = Counter()  # rows that could not be used, by reason, since the start
         self._heard = np.full(len(site.cameras), -np.inf)
+        self._pace = np.zeros(len(site.cameras))  # s between frames of each camera, 0 before two were seen
         self._next_object = 0
 
     def step(
@@ -64,8 +68,9 @@ class Localizer:
     ) -> Tracks:
         """The tracks after one window of detections, at `time` (s; default: the mean of the window's).
 
-        `cameras` are those that delivered a frame, if only an empty one; by default those that delivered a box
-        within `heard_s`. A camera that delivered nothing says nothing about what it did not see.
+        `cameras` are those that delivered a frame, if only an empty one; by default those with a box in the window,
+        and those whose next frame is overdue by their usual pace, for `heard_s`: it was empty. A camera that
+        delivered nothing says nothing about what it did not see.
         """
         options = self.options
         time = self._time(detections, time)
@@ -94,14 +99,24 @@ class Localizer:
 
     def _reporting(self, detections: Detections, time: float, cameras: Iterable[str] | None) -> np.ndarray:
         rows = self.site.camera_rows(np.unique(detections.camera))
-        self._heard[rows[rows >= 0]] = time
+        self._hear(rows[rows >= 0], time)
         if cameras is None:
-            return self._heard >= time - self.options.heard_s
+            silent = time - self._heard
+            overdue = (silent > OVERDUE * self._pace) & (silent <= self.options.heard_s)
+            return (silent == 0) | overdue
         reporting = np.zeros(len(self._heard), dtype=bool)
         for name in cameras:
             self.site.camera(name)  # refuses one that the site lacks
             reporting[self.site.camera_index[name]] = True
         return reporting
+
+    def _hear(self, rows: np.ndarray, time: float) -> None:
+        """Cameras that delivered boxes at `time`, and with them the pace (s) at which each delivers frames."""
+        since, pace = time - self._heard[rows], self._pace[rows]
+        # an empty frame between two others leaves a longer gap, which must hardly count
+        slower = np.where(pace > 0, pace + SLOWER * (since - pace), np.inf)
+        self._pace[rows] = np.where(np.isfinite(since) & (since > 0), np.fmin(since, slower), pace)
+        self._heard[rows] = time
 
     def _remember(
         self, points: GroundPoints, groups: Groups, objects: Objects, dropped: Dropped, follows: np.ndarray
