@@ -3,12 +3,15 @@
     python tools/readme.py                # the output, and every picture whose data are there
     python tools/readme.py garage         # one picture
     python tools/readme.py output         # only the demo's output
+    python tools/readme.py report         # the evaluation of WILDTRACK: what it prints, and its page
 
 No picture holds a pixel of a recording: they are plan views of what the engine made of boxes.
 """
 
 import argparse
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +23,9 @@ import numpy as np
 from geoloc import LocalizerOptions, PlanOptions, Site, Tracks, draw_plan, localize, smooth
 from geoloc.cli.demo import watch_garage
 from geoloc.draw.layers import Markers
+from geoloc.evaluation.robustness.cases import load_target
+from geoloc.evaluation.robustness.measure import measure_robustness
+from geoloc.evaluation.robustness.plot import plot_robustness
 from geoloc.files import write_whole
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.io.meva import meva_slots, read_meva
@@ -42,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in parser.parse_args(arguments).names or PARTS:
         if name not in PARTS:
             parser.error(f"unknown part {name!r}; known: {', '.join(PARTS)}")
-        if name in ("wildtrack", "meva") and not (DATA / name).is_dir():
-            sys.stderr.write(f"{name}: left out, {DATA / name} is not there\n")
+        folder = DATA / {"report": "wildtrack"}.get(name, name)
+        if name in ("wildtrack", "meva", "report") and not folder.is_dir():
+            sys.stderr.write(f"{name}: left out, {folder} is not there\n")
             continue
         PARTS[name]()
         sys.stderr.write(f"{name}: renewed\n")
@@ -53,14 +60,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def renew_output() -> None:
     """Run the demo and put what it prints below the README's `$ make demo`."""
     with TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "geoloc", "demo"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        said = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    before, block, rest = README.read_text(encoding="utf-8").partition("$ make demo\n")
+        said = run(["demo"], Path(folder))
+    show("$ make demo\n", said)
+
+
+def renew_report() -> None:
+    """Run what the README says of WILDTRACK, put what it prints there, and take a picture of the page."""
+    readme = README.read_text(encoding="utf-8")
+    start = readme.index("$ geoloc convert recording wildtrack ~/data/wildtrack -o out/wildtrack\n$ geoloc localize")
+    commands = [line[2:] for line in readme[start:].split("```")[0].splitlines() if line.startswith("$ ")]
+    with TemporaryDirectory() as folder:
+        for command in commands:
+            words = [word.replace("~/data", str(DATA)) for word in shlex.split(command)[1:]]
+            said = run(words, Path(folder))
+        take_picture(Path(folder) / "out" / "report" / "report.html", DOCS / "report.png")
+    show(f"$ {commands[-1]}\n", said)
+
+
+def draw_robustness() -> None:
+    """Hazards of the synthetic garage."""
+    plot_robustness(measure_robustness(load_target("garage")), DOCS / "robustness.png")
+
+
+def run(words: list[str], folder: Path) -> str:
+    """What `geoloc WORDS` prints, in a folder."""
+    command = [sys.executable, "-m", "geoloc", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def show(command: str, said: str) -> None:
+    """Put what a command printed below it, up to the end of its block."""
+    before, block, rest = README.read_text(encoding="utf-8").partition(command)
     if not block:
-        raise SystemExit(f"{README} has no line '$ make demo'")
-    after = rest[rest.index("```") :]
-    write_whole(README, f"{before}{block}{said.stdout}{after}")
+        raise SystemExit(f"{README} has no line {command!r}")
+    write_whole(README, f"{before}{block}{said}{rest[rest.index('```') :]}")
+
+
+def take_picture(page: Path, picture: Path) -> None:
+    """The first screens of a page, as a browser shows them."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        window = browser.new_page(viewport={"width": 1280, "height": 1000})
+        window.goto(page.as_uri())
+        window.screenshot(path=picture)
+        browser.close()
 
 
 def draw_garage() -> None:
@@ -103,6 +149,8 @@ def offline(detections: Detections, site: Site, options: LocalizerOptions | None
 
 PARTS: dict[str, Callable[[], None]] = {
     "output": renew_output,
+    "report": renew_report,
+    "robustness": draw_robustness,
     "garage": draw_garage,
     "wildtrack": draw_wildtrack,
     "meva": draw_meva,
