@@ -73,7 +73,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--coasting", action="store_true", help="score positions that are predicted only, too")
     parser.add_argument("--truth-sigma", type=float, default=0.0, metavar="M", help="error of the truth, each axis")
     parser.add_argument("--robustness", action="store_true", help="perturb a world, a recording or images instead")
-    parser.add_argument("--seconds", type=float, default=12.0, help="of the recording with --robustness (default: 12)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of the recording with --robustness (default: 8)")
     add_options(parser)
     add_json(parser)
 

@@ -24,7 +24,7 @@ def evaluate_robustness(args: Namespace) -> list[Report]:
     if args.truth or args.against:
         raise InputError("--robustness finds the truth in the folder, and compares with --set reference=scores.json")
     options = load_options(RobustnessOptions(), args.options, args.set)
-    target = _target(args.results[0], args.seconds)
+    target = _target(args.results[0], args.seconds, args.truth_sigma)
     with tqdm(desc="robustness", file=sys.stderr, mininterval=0.1 if sys.stderr.isatty() else 5.0) as bar:
 
         def progress(what: str, done: int, total: int) -> None:
@@ -40,9 +40,9 @@ def evaluate_robustness(args: Namespace) -> list[Report]:
     return [report_of(measured)]
 
 
-def _target(name: str, seconds: float) -> Target | ImageCase:
+def _target(name: str, seconds: float, truth_sigma: float) -> Target | ImageCase:
     folder = Path(name)
-    return image_case(folder) if (folder / "query").is_dir() else load_target(name, seconds)
+    return image_case(folder) if (folder / "query").is_dir() else load_target(name, seconds, truth_sigma=truth_sigma)
 
 
 def _write(folder: Path, measured: Robustness) -> None:

@@ -9,11 +9,13 @@ import shapely
 from geoloc.errors import InputError, unknown_name
 from geoloc.evaluation.frames import Frames, frames_of, place_on_frames
 from geoloc.evaluation.measures import Blocks
+from geoloc.io.track_geojson import heights
 from geoloc.io.track_tables import IGNORED
 from geoloc.io.truth import BoxTracks
 from geoloc.metrics.assignment import assign
 from geoloc.metrics.bootstrap import sequence_blocks
 from geoloc.metrics.matching import Pairs, Sightings, pair_boxes, pair_positions
+from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
 from geoloc.scene.view_grid import WATCHED
@@ -105,6 +107,13 @@ def inside(tracks: Tracks, site_map: SiteMap) -> Tracks:
     if not areas:
         return tracks
     return tracks.take(shapely.intersects_xy(shapely.union_all(areas), tracks.xy[:, 0], tracks.xy[:, 1]))
+
+
+def site_recording(site: Site, truth: Tracks, tracks: Tracks, resample: bool, ignored_m: float) -> Recording:
+    """What an engine stands by on a site beside its truth: in the areas of interest, on the surfaces of its levels."""
+    found = inside(reported(tracks), site.site_map)
+    found = found.replace(z=heights(found, site.site_map))
+    return ground_recording(site.name, inside(truth, site.site_map), found, resample, ignored_m)
 
 
 def ground_recording(name: str, truth: Tracks, result: Tracks, resample: bool, ignored_m: float) -> Recording:

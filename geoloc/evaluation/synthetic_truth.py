@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from geoloc.evaluation.recording import Recording, ground_recording, reported
+from geoloc.evaluation.recording import Recording, site_recording
 from geoloc.evaluation.tracking_measures import TrackingOptions
-from geoloc.io.track_geojson import heights
 from geoloc.io.track_tables import IGNORED
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
@@ -13,9 +12,7 @@ from geoloc.synthetic.truth import Truth
 
 def synthetic_recording(tracks: Tracks, truth: Truth, site: Site, options: TrackingOptions) -> Recording:
     """What the engine stands by, on the ground of the map, beside an observation's truth."""
-    found = reported(tracks)
-    found = found.replace(z=heights(found, site.site_map))
-    return ground_recording(site.name, truth_tracks(truth), found, resample=False, ignored_m=options.reach)
+    return site_recording(site, truth_tracks(truth), tracks, resample=False, ignored_m=options.reach)
 
 
 def truth_tracks(truth: Truth) -> Tracks:

@@ -52,16 +52,9 @@ def evaluate_uncertainty(
     if recording.plane != GROUND:
         raise InputError(f"{recording.name}: boxes state no covariance; uncertainty is evaluated on the ground")
     scores = TrackingScores(recording, options)
-    matched = scores.detection.result
-    cov = recording.result_cov[matched] + truth_sigma**2 * np.eye(2)
-    stated = np.isfinite(cov).all(axis=(1, 2))
-    protocol = f"ground plane, {recording.rate}; matched positions within {options.reach:g} m"
-    if truth_sigma:
-        protocol += f", truth good to {truth_sigma:g} m each axis"
-    blocks = scores.match_blocks.take(np.flatnonzero(stated))
-    errors = Errors(protocol, "nees", scores.errors[stated], cov[stated], blocks)
+    errors = matched_errors(scores, truth_sigma)
     happened = np.zeros(len(recording.result), dtype=bool)
-    happened[matched] = True
+    happened[scores.detection.result] = True
     forecasts = Forecasts(
         f"ground plane, {recording.rate}; score as probability that a truth lies within {options.reach:g} m",
         recording.result_score,
@@ -69,6 +62,18 @@ def evaluate_uncertainty(
         scores.frame_blocks.take(recording.result.frame),
     )
     return report_uncertainty(recording.name, errors, forecasts, recording.how_sure(options.block_s))
+
+
+def matched_errors(scores: TrackingScores, truth_sigma: float = 0.0) -> Errors:
+    """Errors of the matched positions on the ground that state a covariance, to which the truth's own is added."""
+    recording, reach = scores.recording, scores.options.reach
+    cov = recording.result_cov[scores.detection.result] + truth_sigma**2 * np.eye(2)
+    stated = np.isfinite(cov).all(axis=(1, 2))
+    protocol = f"ground plane, {recording.rate}; matched positions within {reach:g} m"
+    if truth_sigma:
+        protocol += f", truth good to {truth_sigma:g} m each axis"
+    blocks = scores.match_blocks.take(np.flatnonzero(stated))
+    return Errors(protocol, "nees", scores.errors[stated], cov[stated], blocks)
 
 
 def report_uncertainty(name: str, errors: Errors, forecasts: Forecasts, how_sure: str) -> Report:

@@ -1,6 +1,6 @@
 """Higher order tracking accuracy: detection and association weighed alike, at every threshold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -102,26 +102,6 @@ class HotaScores:
     def figure(self, name: str) -> float:
         """One of HOTA_FIGURES, the mean over the thresholds: 0 to 1."""
         return float(HOTA_FIGURES[name](self.sums))
-
-    @classmethod
-    def combined(cls, scores: Sequence["HotaScores"]) -> "HotaScores":
-        """Several recordings as one, as TrackEval combines: counts are summed, association weighs by matches.
-
-        Identities of two recordings are never the same. `frames` come one recording after another.
-        """
-        if not scores or any(not np.array_equal(s.alphas, scores[0].alphas) for s in scores):
-            raise InputError("HOTA scores are combined over at least one recording, at the same alphas")
-        first_frame = np.cumsum([0] + [len(s.frames) for s in scores])
-        first_couple = np.cumsum([0] + [len(s.couple_sizes) for s in scores])
-        return cls(
-            alphas=scores[0].alphas,
-            frames=np.concatenate([s.frames for s in scores]),
-            detections=np.concatenate([s.detections for s in scores]),
-            frame=np.concatenate([s.frame + n for s, n in zip(scores, first_frame, strict=False)]),
-            couple=np.concatenate([s.couple + n for s, n in zip(scores, first_couple, strict=False)]),
-            similarity=np.concatenate([s.similarity for s in scores]),
-            couple_sizes=np.concatenate([s.couple_sizes for s in scores]),
-        )
 
     @cached_property
     def _level(self) -> np.ndarray:

@@ -1,11 +1,10 @@
 """How well tracks keep what they follow: CLEAR MOT and the identity scores, over positions or boxes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.errors import InputError, unknown_name
+from geoloc.errors import unknown_name
 from geoloc.metrics.assignment import assign
 from geoloc.metrics.carry_over import carry_over
 from geoloc.metrics.detection import Formula, ratio
@@ -42,14 +41,6 @@ class ClearScores:
     counts: np.ndarray
     followed: np.ndarray
     convention: str
-
-    @classmethod
-    def combined(cls, scores: Sequence["ClearScores"]) -> "ClearScores":
-        """Several recordings as one; `frames` come one recording after another, no truth is in two of them."""
-        if len({s.convention for s in scores}) != 1:
-            raise InputError("CLEAR scores are combined over at least one recording, of one convention")
-        frames, counts = (np.concatenate([getattr(s, name) for s in scores]) for name in ("frames", "counts"))
-        return cls(frames, counts, np.concatenate([s.followed for s in scores]), scores[0].convention)
 
     def figure(self, name: str) -> float:
         """One of CLEAR_FIGURES, pooled over all frames: 0 to 1 (mota and moda may be below 0)."""
@@ -135,13 +126,6 @@ class IdentityScores:
 
     frames: np.ndarray
     counts: np.ndarray
-
-    @classmethod
-    def combined(cls, scores: Sequence["IdentityScores"]) -> "IdentityScores":
-        """Several recordings as one; `frames` come one recording after another, no identity is in two of them."""
-        if not scores:
-            raise InputError("identity scores are combined over at least one recording")
-        return cls(np.concatenate([s.frames for s in scores]), np.concatenate([s.counts for s in scores]))
 
     def figure(self, name: str) -> float:
         """One of IDENTITY_FIGURES, pooled over all frames: 0 to 1."""

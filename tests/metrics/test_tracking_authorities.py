@@ -104,20 +104,39 @@ def test_every_figure_is_motmetrics_under_its_convention(case: tuple[Pairs, dict
     assert_motmetrics(score_clear(pairs, convention="motmetrics"), score_identity(pairs), expected)
 
 
-def test_recordings_are_combined_as_both_do(authority: dict) -> None:
-    all_pairs = [paired(authority, name) for name in CASES]
-    expected = authority["combined"]
-    identity = IdentityScores.combined([score_identity(pairs) for pairs in all_pairs])
-    assert_hota(HotaScores.combined([score_hota(pairs) for pairs in all_pairs]), expected["trackeval"])
-    assert_clear(ClearScores.combined([score_clear(pairs) for pairs in all_pairs]), expected["trackeval"])
-    assert_identity(identity, expected["trackeval"])
-    clear = ClearScores.combined([score_clear(pairs, convention="motmetrics") for pairs in all_pairs])
-    assert_motmetrics(clear, identity, expected["motmetrics"])
+def in_frames(pairs: Pairs) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Ids of truth and result and their similarities in each frame, as `pair_similarities` takes them."""
+    n_frames = len(pairs.frames)
+    truth = [np.flatnonzero(pairs.truth_frame == f) for f in range(n_frames)]
+    result = [np.flatnonzero(pairs.result_frame == f) for f in range(n_frames)]
+    matrices = [np.zeros((len(t), len(r))) for t, r in zip(truth, result, strict=True)]
+    for t, r, f, s in zip(pairs.truth, pairs.result, pairs.frame, pairs.similarity, strict=True):
+        matrices[f][np.searchsorted(truth[f], t), np.searchsorted(result[f], r)] = s
+    return [pairs.truth_id[t] for t in truth], [pairs.result_id[r] for r in result], matrices
+
+
+def in_a_row(all_pairs: list[Pairs]) -> Pairs:
+    """Recordings one after another, with identities of their own: of positions and of boxes alike."""
+    truths, results, matrices = [], [], []
+    for number, pairs in enumerate(all_pairs):
+        truth, result, matrix = in_frames(pairs)
+        truths += [ids + 10_000 * number for ids in truth]
+        results += [ids + 10_000 * number for ids in result]
+        matrices += matrix
+    return pair_similarities(truths, results, matrices)
+
+
+def test_recordings_in_a_row_score_as_both_combine_them(authority: dict) -> None:
+    pairs, expected = in_a_row([paired(authority, name) for name in CASES]), authority["combined"]
+    assert_hota(score_hota(pairs), expected["trackeval"])
+    assert_clear(score_clear(pairs), expected["trackeval"])
+    assert_identity(score_identity(pairs), expected["trackeval"])
+    assert_motmetrics(score_clear(pairs, convention="motmetrics"), score_identity(pairs), expected["motmetrics"])
 
 
 def test_frames_of_hota_sum_up_to_the_recording(authority: dict) -> None:
-    scores = [score_hota(paired(authority, name)) for name in ("positions", "crowd")]
-    both = HotaScores.combined(scores)
+    parts = [paired(authority, name) for name in ("positions", "crowd")]
+    scores, both = [score_hota(pairs) for pairs in parts], score_hota(in_a_row(parts))
     np.testing.assert_allclose(both.counts.sum(axis=0), both.sums, rtol=0, atol=EXACT)
     np.testing.assert_allclose(scores[0].sums + scores[1].sums, both.sums, rtol=0, atol=EXACT)
     blocks = pool(both.counts, np.arange(len(both.frames)) // 5)
@@ -133,14 +152,7 @@ def test_the_two_conventions_differ_on_this_input(authority: dict) -> None:
 
 def test_similarity_matrices_give_what_positions_give(authority: dict) -> None:
     pairs = paired(authority, "positions")
-    n_frames = len(pairs.frames)
-    truth = [np.flatnonzero(pairs.truth_frame == f) for f in range(n_frames)]
-    result = [np.flatnonzero(pairs.result_frame == f) for f in range(n_frames)]
-    matrices = [np.zeros((len(t), len(r))) for t, r in zip(truth, result, strict=True)]
-    for t, r, f, s in zip(pairs.truth, pairs.result, pairs.frame, pairs.similarity, strict=True):
-        matrices[f][np.searchsorted(truth[f], t), np.searchsorted(result[f], r)] = s
-    ids = [pairs.truth_id[t] for t in truth], [pairs.result_id[r] for r in result]
-    again = pair_similarities(*ids, matrices)
+    again = pair_similarities(*in_frames(pairs))
     np.testing.assert_allclose(score_hota(again).sums, score_hota(pairs).sums, atol=1e-12)
     np.testing.assert_allclose(score_clear(again).counts, score_clear(pairs).counts, atol=1e-12)
 
@@ -169,14 +181,14 @@ def printed(clear: ClearScores, identity: IdentityScores) -> tuple[float, ...]:
 
 
 def test_all_printed_figures_of_motmetrics_on_tud(recording) -> None:
-    clear, identity = [], []
+    everything = []
     for name in ("TUD-Campus", "TUD-Stadtmitte"):
         folder = recording("motmetrics_tud") / name
         pairs = pair_boxes(read_mot(folder / "gt.txt", 1), read_mot(folder / "test.txt", -1))
-        clear.append(score_clear(pairs, convention="motmetrics"))
-        identity.append(score_identity(pairs))
-        assert printed(clear[-1], identity[-1]) == TUD[name]
-    assert printed(ClearScores.combined(clear), IdentityScores.combined(identity)) == TUD["OVERALL"]
+        assert printed(score_clear(pairs, convention="motmetrics"), score_identity(pairs)) == TUD[name]
+        everything.append(pairs)
+    both = in_a_row(everything)
+    assert printed(score_clear(both, convention="motmetrics"), score_identity(both)) == TUD["OVERALL"]
 
 
 def test_published_tracks_of_cityflow_have_their_known_idf1(recording) -> None:

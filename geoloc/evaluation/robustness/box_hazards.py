@@ -22,7 +22,7 @@ def hide_boxes(case: Case, share: float, rng: np.random.Generator) -> Case:
     What has its foot behind it is missed in every frame of the episode, as behind a lorry.
     """
     detections = case.detections
-    episode = np.floor((detections.time - case.asked[0]) / EPISODE_S).astype(int)
+    episode = np.floor((detections.time - detections.time.min(initial=np.inf)) / EPISODE_S).astype(int)
     which = np.unique(np.stack([case.camera, episode]), axis=1, return_inverse=True)[1].ravel()
     start = rng.random(int(which.max(initial=-1)) + 1)[which]
     place = 0.5 * (detections.box[:, 0] + detections.box[:, 2]) / _widths(case)

@@ -29,7 +29,7 @@ def lose_cameras(case: Case, share: float, rng: np.random.Generator) -> Case:
     names = rng.permutation(np.unique(case.detections.camera))
     lost = names[: int(np.clip(np.rint(share * len(names)), 1, max(len(names) - 1, 0)))]
     time = case.detections.time
-    start = np.quantile(case.asked, LOST_FROM)
+    start = np.quantile(np.unique(time), LOST_FROM) if len(time) else 0.0
     return case.take(~(np.isin(case.detections.camera, lost) & (time >= start)))
 
 

@@ -35,14 +35,12 @@ class Hazard(Generic[T]):
 class Case:
     """A recording as a system under test gets it: nothing of it is truth.
 
-    `delay` (N,) s is how long after its time stamp each detection reaches the system. `asked` (T,) s, ascending,
-    are the times at which the site's map is asked for what is where, whether or not a frame came then.
+    `delay` (N,) s is how long after its time stamp each detection reaches the system.
     """
 
     name: str
     site: Site
     detections: Detections
-    asked: np.ndarray
     delay: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
@@ -51,8 +49,6 @@ class Case:
         if len(self.delay) != len(self.detections) or not (self.delay >= 0).all():
             n = len(self.detections)
             raise InputError(f"case {self.name!r}: {len(self.delay)} delays for {n} detections; give one >= 0 s each")
-        if len(self.asked) == 0 or (np.diff(self.asked) <= 0).any():
-            raise InputError(f"case {self.name!r}: the {len(self.asked)} times that are asked about must ascend")
 
     def take(self, rows: np.ndarray) -> "Case":
         """The case with the detections that an index or a mask selects."""

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.evaluation.retrieval import RetrievalRun, run_of_scores
 from geoloc.evaluation.robustness.hazard import Hazard
 from geoloc.files import find_files
+from geoloc.metrics.judgements import Labelled
+from geoloc.metrics.ranking import score_rankings
 
 Describe = Callable[[np.ndarray], np.ndarray]  # an image uint8 (H, W, 3), BGR, to a vector (D,)
-HOG_SIZE, HOG_CELL, HOG_BINS = 128, 16, 9
+HOG_SIDE, HOG_CELL, HOG_BINS = 512, 16, 9  # px, px; as VPR-Bench (Zaffar et al. 2021) sets HOG up
 RECALLS = (1, 5)
 
 
@@ -42,27 +45,29 @@ def image_case(folder: str | Path) -> ImageCase:
 
 
 def describe_hog(image: np.ndarray) -> np.ndarray:
-    """Histogram of oriented gradients (Dalal and Triggs 2005) of the grey image at 128 × 128: (1764,), unit length.
+    """Histogram of oriented gradients (Dalal and Triggs 2005) of the grey image at 512 × 512: (34596,) float32.
 
     Cells of 16 px, blocks of 2 × 2 cells, 9 bins.
     """
     import cv2
 
-    square = (HOG_SIZE, HOG_SIZE)
-    cell, block = (HOG_CELL, HOG_CELL), (2 * HOG_CELL, 2 * HOG_CELL)
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), square, interpolation=cv2.INTER_AREA)
-    vector = np.asarray(cv2.HOGDescriptor(square, block, cell, cell, HOG_BINS).compute(grey), dtype=float).ravel()
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+    square, block, cell = ((side, side) for side in (HOG_SIDE, 2 * HOG_CELL, HOG_CELL))
+    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), square)
+    return np.ravel(cv2.HOGDescriptor(square, block, cell, cell, HOG_BINS).compute(grey))
+
+
+def place_run(name: str, queries: np.ndarray, references: np.ndarray, how: str = "") -> RetrievalRun:
+    """Descriptors (N, D) of queries, each ranking all references (N, D) by cosine; row i shows the place of row i."""
+    number = np.arange(len(queries))
+    places = Labelled(number, number, np.zeros(len(number), dtype=int))
+    alike = _unit(queries) @ _unit(references).T
+    return run_of_scores(name, alike, places, places, "any_camera", f"{how}, cosine" if how else "cosine")
 
 
 def recalls(references: np.ndarray, queries: np.ndarray) -> dict[str, float]:
-    """Share of the queries (N, D) whose reference (N, D) is among the k most alike, by cosine: `recall_k`.
-
-    A reference that ties with the right one counts as before it: a vector that says nothing recalls nothing.
-    """
-    alike = _unit(queries) @ _unit(references).T
-    before = (alike >= np.diag(alike)[:, None]).sum(axis=1) - 1
-    return {f"recall_{k}": float((before < k).mean()) for k in RECALLS}
+    """Share of the queries whose place is among the k most alike, `recall_k`; see `place_run`."""
+    scores = score_rankings(place_run("", queries, references).rankings, RECALLS)
+    return {f"recall_{k}": scores.figure(f"hit_rate@{k}") for k in RECALLS}
 
 
 def described(case: ImageCase, describe: Describe) -> np.ndarray:

@@ -21,10 +21,11 @@ from geoloc.evaluation.robustness.images import (
     recalls,
 )
 from geoloc.evaluation.robustness.naive import run_naive
+from geoloc.evaluation.robustness.scoring import accuracies, protocol, score_tracks
 from geoloc.evaluation.robustness.storage import load_scores
 from geoloc.evaluation.robustness.suite import Progress, RobustnessScores, run_robustness
 from geoloc.evaluation.robustness.systems import run_engine
-from geoloc.evaluation.robustness.truth import score_tracks
+from geoloc.evaluation.tracking_measures import TrackingOptions
 from geoloc.options import check_range
 from geoloc.pipeline.localizer import LocalizerOptions
 
@@ -41,6 +42,7 @@ class RobustnessOptions:
     reference: str = NAIVE  # system whose errors are 100 %: naive, a file of stored scores, or empty for none
     drop_late: bool = False  # packets that come after their window was closed are thrown away, not handed over late
     engine: LocalizerOptions = field(default_factory=LocalizerOptions)
+    scoring: TrackingOptions = field(default_factory=TrackingOptions)
     describe: Describe = describe_hog  # of images
 
     def __post_init__(self) -> None:
@@ -72,21 +74,21 @@ def measure_robustness(
         run_robustness,
         target.case,
         target.case.name,
-        score=partial(score_tracks, target.truth),
+        score=partial(score_tracks, target, options.scoring),
         hazards=chosen,
-        errors=target.truth.accuracies,
+        errors=accuracies(target),
         draws=options.draws,
         seed=options.seed,
     )
     scores = run(system=partial(run_engine, options=options.engine, drop_late=options.drop_late), progress=progress)
     late = "dropped" if options.drop_late else "handed over late"
-    protocol = f"{target.truth.protocol()}; late packets {late}"
+    how = f"{protocol(target, options.scoring)}; late packets {late}"
     if options.reference == NAIVE:
         window_s = options.engine.window_s
         naive = partial(run_naive, window_s=window_s, drop_late=options.drop_late)
         other = run(system=naive, progress=lambda what, *n: progress(f"naive tracker, {what}", *n))
-        return Robustness(scores, (other,), protocol)
-    return Robustness(scores, _stored(options), protocol)
+        return Robustness(scores, (other,), how)
+    return Robustness(scores, _stored(options), how)
 
 
 def _measure_images(case: ImageCase, options: RobustnessOptions, progress: Progress) -> Robustness:
@@ -103,8 +105,8 @@ def _measure_images(case: ImageCase, options: RobustnessOptions, progress: Progr
         options.seed,
         progress,
     )
-    protocol = f"{len(case.queries)} queries, one reference each, nearest by cosine; queries alone are perturbed"
-    return Robustness(scores, () if options.reference == NAIVE else _stored(options), protocol)
+    how = f"{len(case.queries)} queries, one reference each, nearest by cosine; queries alone are perturbed"
+    return Robustness(scores, () if options.reference == NAIVE else _stored(options), how)
 
 
 def _chosen(options: RobustnessOptions, known: Iterable[str]) -> tuple[str, ...]:

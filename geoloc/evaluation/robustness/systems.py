@@ -29,23 +29,10 @@ def deliver(case: Case, window_s: float, drop_late: bool = False) -> Iterator[De
 
 
 def run_engine(case: Case, options: LocalizerOptions | None = None, drop_late: bool = False) -> Tracks:
-    """The online engine on a case: all its tracks after every step, those of unseen ones as predicted.
-
-    At times that are asked about but had no step, it is stepped with nothing, heard from no camera, so that
-    the map has an answer then.
-    """
+    """The online engine on a case: all its tracks after every step; what comes late is taken for the present."""
     localizer = Localizer(case.site, options)
-    half = 0.5 * float(np.diff(case.asked).min(initial=np.inf))
-    tracks, last = [], np.inf
+    tracks = []
     for window in deliver(case, localizer.options.window_s, drop_late):
-        time = max(float(window.time.mean()), float(np.nan_to_num(localizer.tracker.time, nan=-np.inf)))
-        tracks += _idle(localizer, case.asked, last + half, time - half)
-        tracks.append(localizer.step(window, time))
-        last = time
-    return Tracks.concat(tracks + _idle(localizer, case.asked, last + half, np.inf))
-
-
-def _idle(localizer: Localizer, asked: np.ndarray, start: float, end: float) -> list[Tracks]:
-    """The tracks at the times asked about strictly between `start` and `end`."""
-    times = asked[(asked > start) & (asked < end)]
-    return [localizer.step(Detections(), time, cameras=()) for time in times.tolist()]
+        now = float(np.nan_to_num(localizer.tracker.time, nan=-np.inf))
+        tracks.append(localizer.step(window, max(float(window.time.mean()), now)))
+    return Tracks.concat(tracks)
