@@ -19,7 +19,7 @@ from benchmarks import BENCHMARKS
 from recordings import RECORDINGS
 
 from geoloc.evaluation.report import Figure
-from geoloc.evaluation.report_text import format_value
+from geoloc.evaluation.report_text import format_interval, format_value
 from geoloc.files import write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "BENCHMARKS.md"
@@ -79,8 +79,7 @@ def accuracy_section(figures: Sequence[Figure], failed: Sequence[str]) -> str:
 
 
 def _words(figure: Figure) -> tuple[str, ...]:
-    low, high = format_value(figure.low), format_value(figure.high)
-    interval = f"{low} to {high}" if low and high else ""
+    interval = format_interval(figure)
     return figure.recording, figure.part, f"`{figure.figure}`", format_value(figure.value), interval, figure.unit
 
 

@@ -121,7 +121,7 @@ def table(reports: Sequence[Report], run_report: RunReport) -> str:
     for label, name, comment in TOLD:
         figure = next(figure for report in reports for figure in report.figures if figure.figure == name)
         value = f"{format_value(figure.value)} {figure.unit}".strip()
-        rows.append((label, value, format_interval(figure.low, figure.high), comment))
+        rows.append((label, value, format_interval(figure), comment))
     speed = f"{run_report.camera_frames_per_s:,.0f}"
     rows.append(("camera frames a second", speed, "", f"{run_report.cameras} cameras, one core"))
     return aligned(("against the truth", "", "95 % interval", ""), rows)

@@ -197,7 +197,7 @@ def _difference(d: Difference, report: Report, notes: Notes) -> str:
     reach = _reach(d, report)
     sign = "+" if d.difference > 0 else ""
     p_value = ("< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}") if math.isfinite(d.p_value) else ""
-    interval = format_interval(d.low, d.high)
+    interval = format_interval(d)
     return (
         f'<tr><td data-label="part">{text(d.part)}</td><th scope="row">{text(label_of(d.figure, d.unit))}</th>'
         f'<td class="number" data-label="this">{format_value(d.value)} <small>{text(d.unit)}</small></td>'
@@ -222,7 +222,7 @@ def _absent(absent: Absent) -> str:
 
 
 def _interval(figure: Figure) -> str:
-    return format_interval(figure.low, figure.high) or "no interval"
+    return format_interval(figure) or "no interval"
 
 
 def _where(report: Report, group: Group) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from geoloc.evaluation.report import Chart, Figure, Report
+from geoloc.evaluation.report import Chart, Difference, Figure, Report
 from geoloc.evaluation.text_table import aligned
 
 HEADER = ("recording", "part", "figure", "value", "95 % interval", "unit", "how")
@@ -66,9 +66,14 @@ def format_value(value: float) -> str:
     return f"{value:.{min(digits, 6)}f}"
 
 
-def format_interval(low: float, high: float) -> str:
-    """`low to high`, empty where there is none."""
-    return f"{format_value(low)} to {format_value(high)}" if math.isfinite(low) and math.isfinite(high) else ""
+def format_interval(measured: Figure | Difference) -> str:
+    """`low to high`, of a count in whole numbers; empty where there is none."""
+    low, high = measured.low, measured.high
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    if measured.unit == "" and measured.value == int(measured.value):
+        low, high = round(low), round(high)  # bounds of a count are interpolated between draws
+    return f"{format_value(low)} to {format_value(high)}"
 
 
 def _absent_lines(report: Report) -> list[str]:
@@ -83,7 +88,7 @@ def _difference_table(report: Report) -> str:
     rows = [
         (
             *(d.part, d.figure, format_value(d.value), format_value(d.against), format_value(d.difference)),
-            *(format_interval(d.low, d.high), f"{d.p_value:.3f}" if math.isfinite(d.p_value) else "", d.unit),
+            *(format_interval(d), f"{d.p_value:.3f}" if math.isfinite(d.p_value) else "", d.unit),
         )
         for d in report.differences
     ]
@@ -91,7 +96,7 @@ def _difference_table(report: Report) -> str:
 
 
 def _cells(figure: Figure, note: str) -> tuple[str, ...]:
-    interval = format_interval(figure.low, figure.high)
+    interval = format_interval(figure)
     value = format_value(figure.value)
     return figure.recording, figure.part, figure.figure, value, interval, figure.unit, note
 

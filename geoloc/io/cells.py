@@ -10,7 +10,9 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.files import read_text
-from geoloc.io.rows import SHOWN_LINES, ReadReport, Skipped
+from geoloc.io.rows import ReadReport, Skips
+
+OTHER_LENGTH = "another number of cells than columns"
 
 
 class Cells:
@@ -19,7 +21,7 @@ class Cells:
     def __init__(self, path: Path | str, header: tuple[str, ...], rows: list[list[str]], lines: list[int]) -> None:
         self.path, self.header, self.n, self.lines = str(path), header, len(rows), np.array(lines, dtype=int)
         self.columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
-        self.skipped: dict[str, np.ndarray] = {}
+        self.skips = Skips()
 
     def require(self, *names: str) -> None:
         """InputError for the first column that the file lacks."""
@@ -62,15 +64,14 @@ class Cells:
         """Rows (N,) bool that pass all checks; the others are counted under the first that they fail."""
         keep = np.ones(self.n, dtype=bool)
         for reason, bad in checks:
-            if (bad & keep).any():
-                self.skipped[reason] = self.lines[bad & keep]
+            self.skips.add(reason, *self.lines[bad & keep].tolist())
             keep &= ~bad
         return keep
 
-    def report(self, kind: str, n_rows: int) -> ReadReport:
+    def report(self, kind: str, n_rows: int, what: str = "rows") -> ReadReport:
         """What became of the rows."""
-        skipped = {why: Skipped(len(at), tuple(at[:SHOWN_LINES].tolist())) for why, at in self.skipped.items()}
-        return ReadReport(self.path, kind, n_rows, skipped, () if self.n else ("it holds no rows",), what="rows")
+        notes = () if self.n else ("it holds no rows",)
+        return ReadReport(self.path, kind, n_rows, self.skips.counted(), notes, what=what)
 
 
 def csv_cells(path: Path | str) -> Cells:
@@ -89,7 +90,16 @@ def plain_cells(path: Path | str, header: tuple[str, ...]) -> Cells:
     return _collect(path, header, ((i, words[: len(header)]) for i, words in filled))
 
 
-def _collect(path: Path | str, header: tuple[str, ...], rows: Iterable[tuple[int, list[str]]]) -> Cells:
+def blank_cells(path: Path | str, header: tuple[str, ...]) -> Cells:
+    """Lines of words between blanks, without a header; those of another length are counted."""
+    lines = ((i, line.split()) for i, line in enumerate(read_text(path).splitlines(), 1))
+    reason = f"not the {len(header)} cells {' '.join(header)}"
+    return _collect(path, header, ((i, words) for i, words in lines if words), reason)
+
+
+def _collect(
+    path: Path | str, header: tuple[str, ...], rows: Iterable[tuple[int, list[str]]], reason: str = OTHER_LENGTH
+) -> Cells:
     kept, lines, short = [], [], []
     for line, row in rows:
         if len(row) == len(header):
@@ -98,8 +108,7 @@ def _collect(path: Path | str, header: tuple[str, ...], rows: Iterable[tuple[int
         else:
             short.append(line)
     cells = Cells(path, header, kept, lines)
-    if short:
-        cells.skipped["another number of cells than columns"] = np.array(short)
+    cells.skips.add(reason, *short)
     return cells
 
 

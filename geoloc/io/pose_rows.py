@@ -8,7 +8,8 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.files import read_text
-from geoloc.io.rows import SHOWN_LINES, ReadReport, Skipped
+from geoloc.io.cells import is_number
+from geoloc.io.rows import ReadReport, Skips
 from geoloc.scene.tables import LATEST_TIME
 
 UNIT = 0.01  # how far from 1 a quaternion's length may be: files are rounded to three digits at the worst
@@ -23,7 +24,7 @@ class PoseRows:
 
     def __init__(self, path: Path | str, kind: str, unit: str = "line") -> None:
         self.path, self._kind, self._unit = str(path), kind, unit
-        self._skipped: dict[str, list[int]] = {}
+        self._skips = Skips()
         self.notes: list[str] = []
 
     @contextmanager
@@ -32,14 +33,13 @@ class PoseRows:
         try:
             yield
         except NotAPose as reason:
-            self._skipped.setdefault(str(reason), []).append(line)
+            self._skips.add(str(reason), line)
 
     def report(self, what: str, n_rows: int) -> ReadReport:
         """What became of the rows."""
-        skipped = {reason: Skipped(len(lines), tuple(lines[:SHOWN_LINES])) for reason, lines in self._skipped.items()}
-        report = ReadReport(self.path, self._kind, n_rows, skipped, tuple(self.notes), self._unit, what)
+        report = ReadReport(self.path, self._kind, n_rows, self._skips.counted(), tuple(self.notes), self._unit, what)
         if not n_rows:
-            told = f"none of its rows can be read\n{report}" if skipped else "it holds no poses"
+            told = f"none of its rows can be read\n{report}" if report.n_skipped else "it holds no poses"
             raise InputError(f"{self.path}: {told}")
         return report
 
@@ -79,17 +79,9 @@ def looks_like(path: Path | str) -> str:
     if {"image", "qw", "qx", "qy", "qz"} <= header:
         return "csv"
     cells = lines[0].split()
-    good = [_is_number(cell) for cell in cells]
+    good = [is_number(cell) for cell in cells]
     if len(cells) == 12 and all(good):
         return "kitti"
     if len(cells) == 8 and all(good[1:]):
         return "tum" if good[0] else "hloc"
     return "unknown"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -22,6 +22,22 @@ class Skipped:
     first: tuple[int, ...]
 
 
+class Skips:
+    """Lines (or rows) of a file that are left out, collected by reason."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[int]] = {}
+
+    def add(self, reason: str, *lines: int) -> None:
+        """Leave lines out; none is no reason."""
+        if lines:
+            self._lines.setdefault(reason, []).extend(lines)
+
+    def counted(self) -> dict[str, Skipped]:
+        """What is told of them."""
+        return {why: Skipped(len(at), tuple(sorted(at)[:SHOWN_LINES])) for why, at in self._lines.items()}
+
+
 @dataclass(frozen=True)
 class ReadReport:
     """What became of a file's rows. `str()` of it is for people."""
@@ -106,7 +122,7 @@ class Rows:
         self._embeddings: list[Sequence[float]] = []
         self._ids: list[int] = []
         self._lines: list[int] = []
-        self._skipped: dict[str, list[int]] = {}
+        self._skips = Skips()
 
     def add(
         self,
@@ -134,7 +150,7 @@ class Rows:
 
     def skip(self, line: int, reason: str) -> None:
         """One row that could not be read."""
-        self._skipped.setdefault(reason, []).append(line)
+        self._skips.add(reason, line)
         self._n += 1
 
     def result(self, options: ReadOptions) -> ReadResult:
@@ -143,8 +159,7 @@ class Rows:
         names = np.array(self._names, dtype=str).reshape(-1, 2)
         keep = np.ones(len(values), dtype=bool)
         for reason, bad in self._checks(values, names[:, 0], options):
-            for row in np.flatnonzero(bad & keep):
-                self._skipped.setdefault(reason, []).append(self._lines[row])
+            self._skips.add(reason, *(self._lines[row] for row in np.flatnonzero(bad & keep)))
             keep &= ~bad
         table = Detections(
             id=np.array(self._ids, dtype=int),
@@ -156,12 +171,8 @@ class Rows:
             foot=values[:, 6:8],
             embedding=self._embedding_matrix(),
         ).take(keep)
-        skipped = {
-            reason: Skipped(len(lines), tuple(sorted(lines)[:SHOWN_LINES]))
-            for reason, lines in self._skipped.items()
-        }
         notes = (*self.notes, *(["it holds no detections"] if self._n == 0 else []))
-        report = ReadReport(self.path, self.kind, len(table), skipped, notes, self.unit)
+        report = ReadReport(self.path, self.kind, len(table), self._skips.counted(), notes, self.unit)
         return ReadResult(table, report)
 
     def _checks(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from geoloc.files import read_bytes
+from geoloc.io.cells import is_number
 
 HEAD = 65536  # characters that are looked at
 MAGIC = {b"PAR1": "parquet", b"PK\x03\x04": "fairmot", b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG"}
@@ -110,15 +111,7 @@ def _look_lines(text: str) -> str:
         return "meva"
     if {"x1", "x2"} & set(cells):
         return "csv"
-    if len(cells) >= 6 and all(_is_number(cell) for cell in cells[:6]):
+    if len(cells) >= 6 and all(is_number(cell) for cell in cells[:6]):
         return "mot"
     words = first.split()
-    return "cityflow" if len(words) >= 7 and all(_is_number(word) for word in words) else "unknown"
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+    return "cityflow" if len(words) >= 7 and all(is_number(word) for word in words) else "unknown"

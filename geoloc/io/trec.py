@@ -5,8 +5,7 @@ As in trec_eval the iteration, Q0, the rank and the tag mean nothing, and the sc
 """
 
 import gzip
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.files import first_line, read_text, write_whole
-from geoloc.io.rows import SHOWN_LINES, ReadReport, Skipped
+from geoloc.files import first_line, write_whole
+from geoloc.io.cells import Cells, blank_cells, is_number
+from geoloc.io.rows import ReadReport
 from geoloc.metrics.judgements import Judgements, Run
+
+_Columns = tuple[np.ndarray, np.ndarray, np.ndarray]  # query, item, number
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +45,24 @@ def holds_run(path: Path | str) -> bool:
 
 def read_qrels(path: Path | str) -> ReadJudgements:
     """Judgements of a qrels file. Malformed lines are left out and counted; an item judged twice is refused."""
-    lines = _Lines(path, "qrels", ("query", "iteration", "item", "grade"))
-    query, item, grade = lines.rows("grade", int, "the grade is no whole number")
-    report = lines.report("judgements", len(grade))
+    cells = blank_cells(path, ("query", "iteration", "item", "grade"))
+    grade = cells.numbers("grade")
+    bad = ~np.isfinite(grade) | (grade != np.rint(grade))
+    (query, item, grade), report = _well_formed(cells, "grade", bad, "the grade is no whole number", "judgements")
     with _named(path):
-        return ReadJudgements(Judgements(_text(query), _text(item), np.array(grade, dtype=int)), report)
+        return ReadJudgements(Judgements(query, item, grade.astype(int)), report)
 
 
 def read_run(path: Path | str) -> ReadRun:
     """A run file. Malformed lines are left out and counted; a score NaN and an item ranked twice are refused."""
-    lines = _Lines(path, "run", ("query", "Q0", "item", "rank", "score", "tag"))
-    query, item, score = lines.rows("score", float, "the score is no number")
-    report = lines.report("ranked items", len(score))
+    cells = blank_cells(path, ("query", "Q0", "item", "rank", "score", "tag"))
+    bad = np.isnan(cells.numbers("score"))
+    for line, cell in zip(cells.lines[bad], cells.text("score")[bad], strict=True):
+        if is_number(cell):
+            raise InputError(f"{path}: line {line}: the score is NaN; drop the line or mend it")
+    (query, item, score), report = _well_formed(cells, "score", bad, "the score is no number", "ranked items")
     with _named(path):
-        return ReadRun(Run(_text(query), _text(item), np.array(score, dtype=float)), report)
+        return ReadRun(Run(query, item, score), report)
 
 
 def write_qrels(path: Path | str, judgements: Judgements) -> None:
@@ -81,50 +87,14 @@ def write_run(path: Path | str, run: Run, tag: str = "geoloc") -> None:
     _write(path, "".join(f"{q} Q0 {i} {r} {score!r} {tag}\n" for q, i, r, score in rows))
 
 
-class _Lines:
-    """The lines of a file with named cells; malformed ones are noted."""
-
-    def __init__(self, path: Path | str, kind: str, cells: tuple[str, ...]) -> None:
-        self._path, self._kind, self._cells = str(path), kind, cells
-        self._skipped: dict[str, list[int]] = {}
-
-    def rows(
-        self, number: str, parse: Callable[[str], float], otherwise: str
-    ) -> tuple[list[str], list[str], list[float]]:
-        """Queries, items and the cells `number` of the lines that are well formed."""
-        at = [self._cells.index(name) for name in ("query", "item", number)]
-        queries: list[str] = []
-        items: list[str] = []
-        values: list[float] = []
-        for line, text in enumerate(read_text(self._path).splitlines(), 1):
-            cells = text.split()
-            if len(cells) != len(self._cells):
-                if cells:
-                    self._skip(line, f"not the {len(self._cells)} cells {' '.join(self._cells)}")
-                continue
-            query, item, cell = (cells[i] for i in at)
-            try:
-                value = parse(cell)
-            except ValueError:
-                self._skip(line, otherwise)
-                continue
-            if math.isnan(value):
-                raise InputError(f"{self._path}: line {line}: the {number} is NaN; drop the line or mend it")
-            queries.append(query)
-            items.append(item)
-            values.append(value)
-        return queries, items, values
-
-    def _skip(self, line: int, reason: str) -> None:
-        self._skipped.setdefault(reason, []).append(line)
-
-    def report(self, what: str, n_rows: int) -> ReadReport:
-        """What became of the lines. A file of which none is well formed is refused."""
-        skipped = {reason: Skipped(len(lines), tuple(lines[:SHOWN_LINES])) for reason, lines in self._skipped.items()}
-        report = ReadReport(self._path, self._kind, n_rows, skipped, what=what)
-        if skipped and not n_rows:
-            raise InputError(f"{self._path}: no {self._kind} file: none of its lines can be read\n{report}")
-        return report
+def _well_formed(cells: Cells, number: str, bad: np.ndarray, otherwise: str, what: str) -> tuple[_Columns, ReadReport]:
+    """Queries, items and numbers of the lines that are well formed; a file of which none is, is refused."""
+    keep = cells.usable((otherwise, bad))
+    kind = "run" if number == "score" else "qrels"
+    report = cells.report(kind, int(keep.sum()), what)
+    if report.n_skipped and not report.n_rows:
+        raise InputError(f"{cells.path}: no {kind} file: none of its lines can be read\n{report}")
+    return (cells.text("query")[keep], cells.text("item")[keep], cells.numbers(number)[keep]), report
 
 
 @contextmanager
@@ -133,10 +103,6 @@ def _named(path: Path | str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _text(names: list[str]) -> np.ndarray:
-    return np.array(names, dtype=str)
 
 
 def _names(path: Path | str, names: np.ndarray) -> list[str]:

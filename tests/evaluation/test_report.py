@@ -8,7 +8,7 @@ import pytest
 
 from geoloc.errors import InputError
 from geoloc.evaluation.report import Figure
-from geoloc.evaluation.report_text import format_value, to_json, to_table
+from geoloc.evaluation.report_text import format_interval, format_value, to_json, to_table
 
 MODA = Figure("plaza", "frames 0 to 95", "moda", 93.25, 90.0, 95.125, "%", "0.5 m on the ground")
 
@@ -35,6 +35,14 @@ def test_columns_of_the_table_line_up() -> None:
 def test_numbers_read_as_people_write_them() -> None:
     found = [format_value(x) for x in (93.2468, 0.06612, 12345.6, 0.0, 3.0, 0.00001234, -1.5, float("nan"))]
     assert found == ["93.25", "0.06612", "12346", "0", "3", "0.000012", "-1.500", ""]
+
+
+def test_counts_lie_between_whole_numbers() -> None:
+    switches = replace(MODA, figure="id_switches", value=75.0, low=48.02, high=101.0004, unit="")
+    assert format_interval(switches) == "48 to 101"
+    assert format_interval(replace(MODA, value=93.0)) == "90 to 95.12"
+    assert format_interval(replace(switches, figure="nees", value=2.1, low=1.96, high=2.25)) == "1.960 to 2.250"
+    assert format_interval(replace(switches, low=np.nan)) == ""
 
 
 def test_a_figure_that_is_no_number_is_refused() -> None:

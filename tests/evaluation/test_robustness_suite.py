@@ -233,25 +233,23 @@ def test_unknown_hazards_are_refused(target: Target) -> None:
 
 
 def test_a_real_recording_without_identities(recording, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """WILDTRACK: MODA X as it is, at most 0.5 when most boxes shake by 12 % of their size (Y)."""
+    """WILDTRACK: MODA 0.932 as it is, below 0.5 when boxes shake by 12 % of their size (-0.20)."""
     main(["convert", "recording", "wildtrack", str(recording("wildtrack")), "-o", str(tmp_path)])
     target = load_target(tmp_path, 20.0, truth_sigma=0.045)
     scoring = TrackingOptions(zero_distance=1.0)  # matches within 0.5 m, as published
     options = RobustnessOptions(hazards=("box_jitter",), draws=1, reference="", scoring=scoring)
     scores = measure_robustness(target, options).scores
-    print(scores.clean, scores.score("moda"))
     assert scores.names[:1] == ("moda",)
-    assert scores.clean_score("moda") == pytest.approx(0.898, abs=0.03)
+    assert scores.clean_score("moda") == pytest.approx(0.932, abs=0.03)
     assert scores.score("moda")[0, 3, 0] < 0.5
 
 
 def test_a_converted_recording_with_identities(recording, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """MultiviewX, 5 frames of it: HOTA X as it is, and less with half the boxes."""
+    """MultiviewX, 5 frames of it: HOTA 0.97 as it is, 0.65 with most boxes missed."""
     main(["convert", "recording", "multiviewx", str(recording("multiviewx")), "-o", str(tmp_path)])
     options = RobustnessOptions(hazards=("boxes_missed",), draws=1, reference="")
     scores = measure_robustness(load_target(tmp_path), options).scores
-    print(scores.clean, scores.score("hota"))
-    assert scores.clean_score("hota") > 0.5
+    assert scores.clean_score("hota") > 0.9
     assert scores.score("hota")[0, 4, 0] < scores.clean_score("hota") - 0.1
 
 
