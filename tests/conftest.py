@@ -48,3 +48,24 @@ def browser():
         running = playwright.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def open_file(browser):
+    """Function that opens a page of a file and, at the end, holds it to no error and no request but for itself."""
+    opened = []
+
+    def open_(path, width=1280, height=800, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        page, complaints = context.new_page(), []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: complaints.append(r.url) if r.url.split(":")[0] not in ("file", "data") else None)
+        page.goto(path.as_uri())
+        opened.append((context, complaints))
+        return page
+
+    yield open_
+    for context, complaints in opened:
+        context.close()
+        assert complaints == []

@@ -7,17 +7,14 @@ import numpy as np
 from geoloc.errors import unknown_name
 from geoloc.metrics.assignment import assign
 from geoloc.metrics.carry_over import carry_over
-from geoloc.metrics.detection import Formula, ratio
+from geoloc.metrics.detection import DETECTION_FIGURES, Formula, ratio
 from geoloc.metrics.matching import EPS, Pairs
 
 # Of counts (..., 6), as in ClearScores.
 CLEAR_FIGURES: dict[str, Formula] = {
     "mota": lambda n: ratio(n[..., 0] - n[..., 1] - n[..., 3], n[..., 0] + n[..., 2]),
     "motp": lambda n: ratio(n[..., 4], n[..., 0]),
-    "moda": lambda n: ratio(n[..., 0] - n[..., 1], n[..., 0] + n[..., 2]),
-    "modp": lambda n: ratio(n[..., 4], n[..., 0]),
-    "precision": lambda n: ratio(n[..., 0], n[..., 0] + n[..., 1]),
-    "recall": lambda n: ratio(n[..., 0], n[..., 0] + n[..., 2]),
+    **{name: DETECTION_FIGURES[name] for name in ("moda", "precision", "recall")},  # the first three counts are alike
 }
 
 # Of counts (..., 3): identity true positives, identity false positives, identity misses.
@@ -60,11 +57,6 @@ class ClearScores:
     def moda(self) -> float:
         """1 - (false positives + misses) / truths."""
         return self.figure("moda")
-
-    @property
-    def modp(self) -> float:
-        """As motp, by the name that goes with moda: both speak of CLEAR's matches."""
-        return self.figure("modp")
 
     @property
     def false_positives(self) -> int:

@@ -27,28 +27,15 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def open_page(browser, files):
-    """Function that opens a page and, at the end, holds it to no error and no request but for itself."""
-    opened = []
+def open_page(open_file, files):
+    """Function that opens one of the pages by its name, drawn."""
 
-    def open_(name, width=1280, height=800, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        page, complaints = context.new_page(), []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda r: complaints.append(r.url) if r.url.split(":")[0] not in ("file", "data") else None,
-        )
-        page.goto(files[name].as_uri())
+    def open_(name, **options):
+        page = open_file(files[name], **options)
         settle(page)
-        opened.append((context, complaints))
         return page
 
-    yield open_
-    for context, complaints in opened:
-        context.close()
-        assert complaints == []
+    return open_
 
 
 def settle(page):

@@ -58,24 +58,9 @@ def pages(reports, tmp_path_factory):
 
 
 @pytest.fixture
-def open_page(browser, pages):
-    """Function that opens a page and, at the end, holds it to no error and no request but for itself."""
-    opened = []
-
-    def open_(name, width=1280, height=900, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        page, complaints = context.new_page(), []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: complaints.append(r.url) if r.url.split(":")[0] not in ("file", "data") else None)
-        page.goto(pages[name].as_uri())
-        opened.append((context, complaints))
-        return page
-
-    yield open_
-    for context, complaints in opened:
-        context.close()
-        assert complaints == []
+def open_page(open_file, pages):
+    """Function that opens one of the pages by its name."""
+    return lambda name, height=900, **options: open_file(pages[name], height=height, **options)
 
 
 def at_rest(page, element):

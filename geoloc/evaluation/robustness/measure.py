@@ -42,7 +42,7 @@ class RobustnessOptions:
     reference: str = NAIVE  # system whose errors are 100 %: naive, a file of stored scores, or empty for none
     drop_late: bool = False  # packets that come after their window was closed are thrown away, not handed over late
     engine: LocalizerOptions = field(default_factory=LocalizerOptions)
-    scoring: TrackingOptions = field(default_factory=TrackingOptions)
+    scoring: TrackingOptions = field(default_factory=TrackingOptions)  # of tracks
     describe: Describe = describe_hog  # of images
 
     def __post_init__(self) -> None:
