@@ -30,8 +30,8 @@ def files(tmp_path_factory):
 def open_page(open_file, files):
     """Function that opens one of the pages by its name, drawn."""
 
-    def open_(name, **options):
-        page = open_file(files[name], **options)
+    def open_(name, *size, **options):
+        page = open_file(files[name], *size, **options)
         settle(page)
         return page
 

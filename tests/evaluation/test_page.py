@@ -60,7 +60,7 @@ def pages(reports, tmp_path_factory):
 @pytest.fixture
 def open_page(open_file, pages):
     """Function that opens one of the pages by its name."""
-    return lambda name, height=900, **options: open_file(pages[name], height=height, **options)
+    return lambda name, width=1280, height=900, **options: open_file(pages[name], width, height, **options)
 
 
 def at_rest(page, element):
