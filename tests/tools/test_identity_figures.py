@@ -67,7 +67,7 @@ def test_pairs_of_known_objects_come_from_tracks_alone() -> None:
 def test_few_pairs_are_counted_in_the_protocol() -> None:
     recall = recall_figure(PART, "identity_recall_ab", np.array([True, True, False, True]), "p")
     assert (recall.value, "3 of 4 pairs" in recall.protocol) == (0.75, True)
-    ratio = shift_ratio_figure(PART, np.array([1, 0]), np.array([6, 4]), "p")
+    ratio = shift_ratio_figure(PART, np.array([1, 0, 0, 0, 0]), np.array([3, 1, 2, 2, 2]), "p")
     assert ratio.value == 0.1
     assert ratio.low <= 0.1 <= ratio.high
 
