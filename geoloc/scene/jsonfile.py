@@ -52,9 +52,9 @@ def sequence(what: str, value: object) -> list[Any]:
     return value
 
 
-def text(what: str, value: object) -> str:
-    """`value` as text that is not empty."""
-    if not isinstance(value, str) or not value:
+def text(what: str, value: object, empty: bool = False) -> str:
+    """`value` as text, which may be `empty` only if that is said."""
+    if not isinstance(value, str) or not (value or empty):
         raise InputError(f"{what} is {_short(value)}; it must be text")
     return value
 

@@ -52,19 +52,33 @@ def load_cameras(path: str | Path) -> tuple[Camera, ...]:
     with jsonfile.naming(path):
         jsonfile.check_keys("the file", document, ("schema", "cameras"))
         jsonfile.check_schema(document, SCHEMA)
-        members = jsonfile.sequence("'cameras'", document["cameras"])
-        return tuple(_read_camera(i, member) for i, member in enumerate(members))
+        return parse_cameras(document["cameras"])
 
 
 def save_cameras(cameras: tuple[Camera, ...], path: str | Path) -> None:
     """Write a cameras file, whole or not at all; every number comes back exactly as it was."""
+    write_whole(path, f'{{"schema": {SCHEMA}, "cameras": {cameras_text(cameras)}}}\n')
+
+
+def cameras_text(cameras: tuple[Camera, ...]) -> str:
+    """Cameras as a JSON list that `parse_cameras` takes, once it is parsed: every number exactly."""
     blocks = []
     for camera in cameras:
         items = _camera_to_dict(camera).items()
         lines = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in items)
         blocks.append(" {\n" + ",\n".join(lines) + "\n }")
-    text = f'{{"schema": {SCHEMA}, "cameras": [\n' + ",\n".join(blocks) + "\n]}\n"
-    write_whole(path, text)
+    return "[\n" + ",\n".join(blocks) + "\n]"
+
+
+def parse_cameras(value: object) -> tuple[Camera, ...]:
+    """Cameras of a JSON list; InputError names the camera and what to change."""
+    members = jsonfile.sequence("'cameras'", value)
+    return tuple(_read_camera(i, member) for i, member in enumerate(members))
+
+
+def calibration_folder(name: str, root: str | Path = ".") -> Path:
+    """Where a site's cameras, marks and versions lie."""
+    return Path(root) / "calibration" / name
 
 
 def _camera_to_dict(camera: Camera) -> dict[str, Any]:
@@ -170,4 +184,4 @@ def _map_path(root: Path, name: str) -> Path:
 
 
 def _cameras_path(root: Path, name: str) -> Path:
-    return root / "calibration" / name / "cameras.json"
+    return calibration_folder(name, root) / "cameras.json"
