@@ -83,9 +83,9 @@ def run(args: Namespace) -> None:
     reports = _evaluate(args)
     text = "\n\n\n".join(report_text(report) for report in reports)
     content = json.dumps([report_json(report) for report in reports], indent=1, ensure_ascii=False, allow_nan=False)
-    print(content if args.json else text)
     if args.out is not None:
-        write_reports(args.out, reports, text, content)
+        write_reports(args.out, reports, text, content)  # before printing: `| head` may end us
+    print(content if args.json else text)
 
 
 def _evaluate(args: Namespace) -> list[Report]:

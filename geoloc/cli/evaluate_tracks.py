@@ -25,6 +25,8 @@ from geoloc.scene.tables import Tracks
 
 def evaluate_positions(args: Namespace) -> list[Report]:
     """Tracking and uncertainty of positions on the map."""
+    if not 0 <= args.truth_sigma < np.inf:
+        raise InputError(f"--truth-sigma {args.truth_sigma:g}: an error in metres is 0 or more")
     options = load_options(TrackingOptions(), args.options, args.set)
     ours = _ground(args, options, args.results)
     other = _ground(args, options, args.against) if args.against else None
@@ -55,8 +57,9 @@ def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str]) -
 
 
 def _positions(args: Namespace, file: str | Path) -> Tracks:
-    tracks, said = read_positions(file, TrackFileOptions(fps=args.fps))
+    tracks, said = read_positions(file, TrackFileOptions(fps=_fps(args)))
     tell(said)
+    _refuse_unread(said)
     return tracks
 
 
@@ -72,9 +75,23 @@ def _image(args: Namespace, options: TrackingOptions, results: Sequence[str]) ->
 def _boxes(args: Namespace, file: str) -> BoxTracks:
     """Boxes of [CAMERA=]FILE."""
     camera, _, path = file.rpartition("=")
-    boxes, said = read_track_boxes(path, TrackFileOptions(fps=args.fps, camera=camera))
+    boxes, said = read_track_boxes(path, TrackFileOptions(fps=_fps(args), camera=camera))
     tell(said)
+    _refuse_unread(said)
     return boxes
+
+
+def _fps(args: Namespace) -> float:
+    if not 0 <= args.fps < np.inf:
+        raise InputError(f"--fps {args.fps:g}: a frame rate is a positive number of frames a second")
+    return float(args.fps)
+
+
+def _refuse_unread(said: ReadReport) -> None:
+    """InputError for a file that has rows, all of them malformed: that is another file, not an empty result."""
+    if said.n_skipped and not said.n_rows:
+        reasons = "; ".join(said.skipped)
+        raise InputError(f"{said.path}: none of its {said.n_skipped} rows can be read: {reasons}")
 
 
 def _paired(truths: Sequence[Path], results: Sequence[str]) -> list[tuple[str, Path, list[str]]]:

@@ -347,8 +347,8 @@ def _shifted(sightings: Sightings, frame: int, identity: int) -> Sightings:
 
 
 def _joined(parts: list[Sightings]) -> Sightings:
-    wheres = [part.where for part in parts if len(part)]
-    where = np.concatenate(wheres) if wheres else np.empty((0, 2))
+    # empty parts may not know how many numbers a place has
+    where = np.concatenate([part.where for part in parts if len(part)] or [parts[0].where])
     return Sightings(np.concatenate([p.frame for p in parts]), np.concatenate([p.id for p in parts]), where)
 
 
