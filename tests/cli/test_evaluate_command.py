@@ -184,3 +184,16 @@ def test_one_frame_has_no_jitter_and_no_nan(call: Callable[..., Done], tmp_path:
     assert done.code == 0, done.err
     assert "one frame has no step" in done.out
     assert " nan" not in done.out
+
+
+def test_percentages_for_probabilities_are_warned_of_in_the_report(call: Callable[..., Done], tmp_path: Path) -> None:
+    path = tmp_path / "forecasts.csv"
+    rows = [f"{0.5 * i},{100 * (i % 7) / 7:.1f},{i % 2}" for i in range(70)]
+    path.write_text("\n".join(["time,probability,event", *rows]) + "\n")
+    done = call("evaluate", path)
+    assert done.code == 0, done.err
+    assert "WARNING: forecasts.csv: 60 of 70 rows left out: probability is outside [0, 1]" in done.out
+    path.write_text(path.read_text().replace(",0.0,", ",50,"))
+    done = call("evaluate", path)
+    assert (done.code, done.out) == (2, "")
+    assert "none of its 70 rows can be read" in done.err
