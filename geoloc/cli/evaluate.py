@@ -35,11 +35,11 @@ examples:
   geoloc evaluate runs/*/test.txt --truth runs/*/gt.txt --fps 25
       several sequences, as many truths: pooled, intervals over sequences where there are five and more
   geoloc evaluate tracks.csv --truth truth.csv --site plaza --set zero_distance=1 --set block_s=5
-      within half a metre, inside the areas of interest of the site's map
+      within half a metre (half the zero_distance), inside the areas of interest of the site's map
   geoloc evaluate poses.txt --truth true_poses.txt; geoloc evaluate run.trec --truth qrels.txt
       camera poses (hloc, TUM, KITTI, CSV) and rankings (TREC)
   geoloc evaluate --robustness garage -o out/robustness
-      twelve hazards at five strengths on a synthetic world, or a folder of boxes and truth, or of image pairs"""
+      eleven hazards at five strengths on a synthetic world, or a folder of boxes and truth, or of image pairs"""
 
 Evaluate = Callable[[Namespace], list[Report]]
 KINDS: dict[str, Evaluate] = {

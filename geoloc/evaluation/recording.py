@@ -317,6 +317,11 @@ def _named(ids: np.ndarray) -> bool:
 
 def _refuse_repeats(what: str, time: np.ndarray, ids: np.ndarray) -> None:
     rows = np.flatnonzero(ids >= 0)
+    if 0 < len(rows) < len(ids):
+        raise InputError(
+            f"{what}: {len(ids) - len(rows)} of {len(ids)} rows have no identity (-1); leave them out, give each an id "
+            "of its own, or take all identities away"
+        )
     order = rows[np.lexsort((time[rows], ids[rows]))]
     again = (np.diff(ids[order]) == 0) & (np.diff(time[order]) == 0)
     if again.any():
