@@ -70,7 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--resample", action="store_true", help="score the rows nearest to the truth's frames")
     parser.add_argument("--oracle", action="store_true", help="the result was made from the truth, and that is meant")
     parser.add_argument("--input", type=Path, metavar="BOXES", help="what the engine was fed: looked at for leaks")
-    parser.add_argument("--coasting", action="store_true", help="score positions that are predicted only, too")
+    parser.add_argument("--coasting", action="store_true", help="score tentative and coasting rows, too")
     parser.add_argument("--truth-sigma", type=float, default=0.0, metavar="M", help="error of the truth, each axis")
     parser.add_argument("--robustness", action="store_true", help="perturb a world, a recording or images instead")
     parser.add_argument("--seconds", type=float, default=8.0, help="of the recording with --robustness (default: 8)")

@@ -50,12 +50,20 @@ def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str], s
         if len(files) > 1:
             raise InputError(f"{len(files)} results for one truth on the map; give one file, or as many truths")
         truth, result = _positions(args, truth_file, said), _positions(args, files[0], said)
-        result = result if args.coasting else reported(result)
+        result = result if args.coasting else _reported(result, files[0], said)
         if args.site:
             site_map = load_site(args.site, args.root).site_map
             truth, result = inside(truth, site_map), inside(result, site_map)
         parts.append(ground_recording(args.title or name, truth, result, args.resample, options.reach))
     return join(parts)
+
+
+def _reported(result: Tracks, file: str, said: list[str]) -> Tracks:
+    kept = reported(result)
+    if len(kept) < len(result):
+        left = len(result) - len(kept)
+        said.append(f"{Path(file).name}: {left:,} of {len(result):,} rows are tentative or coasting: not scored")
+    return kept
 
 
 def _positions(args: Namespace, file: str | Path, said: list[str]) -> Tracks:

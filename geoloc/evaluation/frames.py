@@ -105,6 +105,9 @@ def _refuse_other_rate(frames: Frames, time: np.ndarray) -> None:
     own = frames_of(time)
     if not (np.isfinite(own.period) and np.isfinite(frames.period)):
         return
+    for factor, what in ((1e3, "result's"), (1e-3, "truth's")):
+        if abs(own.period / (factor * frames.period) - 1.0) <= SAME_RATE:
+            raise InputError(f"the {what} times look like milliseconds; divide them by 1000")
     if abs(own.period / frames.period - 1.0) > SAME_RATE:
         raise InputError(
             f"truth has {frames.rate}, the result {own.rate}: figures of other frame rates do not compare. Give both "

@@ -258,6 +258,9 @@ def _heights(truth: Tracks, result: Tracks) -> tuple[np.ndarray, np.ndarray]:
     names, number = np.unique(np.concatenate([truth.level, result.level]), return_inverse=True)
     if len(names) == 1 or (truth.level == "").all() or (result.level == "").all():
         return np.zeros(len(truth)), np.zeros(len(result))
+    if len(result) and not np.isin(result.level, truth.level).any():
+        ours, theirs = (", ".join(sorted({*levels.tolist()})) for levels in (result.level, truth.level))
+        raise InputError(f"the result's levels are {ours}, the truth's {theirs}: they share none; name them alike")
     truth_number, result_number = np.split(number, [len(truth)])
     return APART * truth_number, APART * result_number
 

@@ -41,7 +41,7 @@ def test_a_run_is_scored_and_the_page_written(call: Callable[..., Done], tracks:
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.json", "report.txt"}
     reports = json.loads((tmp_path / "report.json").read_text())
     assert [report["family"] for report in reports] == ["tracking", "uncertainty"]
-    assert "10.0 s of the truth's" in reports[0]["warnings"][0] or "covers" in reports[0]["warnings"][0]
+    assert any("the result covers" in warning for warning in reports[0]["warnings"])
 
 
 def test_two_runs_are_compared_in_pairs(call: Callable[..., Done], tracks: Path, tmp_path: Path) -> None:
@@ -197,3 +197,26 @@ def test_percentages_for_probabilities_are_warned_of_in_the_report(call: Callabl
     done = call("evaluate", path)
     assert (done.code, done.out) == (2, "")
     assert "none of its 70 rows can be read" in done.err
+
+
+def test_other_level_names_and_milliseconds_are_named(call: Callable[..., Done], tmp_path: Path) -> None:
+    truth, result = tmp_path / "truth.csv", tmp_path / "result.csv"
+    for path, level in ((truth, "ground"), (result, "G")):
+        rows = [f"{row},{level}" for row in walkers()]
+        path.write_text("\n".join([f"{HEADER},level", *rows]) + "\n")
+    done = call("evaluate", result, "--truth", truth, "--oracle")
+    assert done.code == 2
+    assert "levels are G, the truth's ground" in done.err
+    table(truth, *walkers())
+    table(result, *(f"{100 * f},{k},{0.1 * f:.2f},{3 * k}" for f in range(20) for k in range(6)))
+    done = call("evaluate", result, "--truth", truth, "--oracle")
+    assert done.code == 2
+    assert "the result's times look like milliseconds" in done.err
+
+
+def test_rows_that_the_system_does_not_stand_by_are_told(call: Callable[..., Done], tmp_path: Path) -> None:
+    truth, result = table(tmp_path / "truth.csv", *walkers()), tmp_path / "result.csv"
+    rows = [f"{row},{'coasting' if i % 4 == 0 else 'confirmed'}" for i, row in enumerate(walkers())]
+    result.write_text("\n".join([f"{HEADER},state", *rows]) + "\n")
+    done = call("evaluate", result, "--truth", truth, "--oracle")
+    assert "WARNING: result.csv: 30 of 120 rows are tentative or coasting: not scored" in done.out
