@@ -35,11 +35,11 @@ examples:
   geoloc evaluate runs/*/test.txt --truth runs/*/gt.txt --fps 25
       several sequences, as many truths: pooled, intervals over sequences where there are five and more
   geoloc evaluate tracks.csv --truth truth.csv --site plaza --set zero_distance=1 --set block_s=5
-      within half a metre, inside the areas of interest of the site's map
+      within half a metre (half the zero_distance), inside the areas of interest of the site's map
   geoloc evaluate poses.txt --truth true_poses.txt; geoloc evaluate run.trec --truth qrels.txt
       camera poses (hloc, TUM, KITTI, CSV) and rankings (TREC)
   geoloc evaluate --robustness garage -o out/robustness
-      twelve hazards at five strengths on a synthetic world, or a folder of boxes and truth, or of image pairs"""
+      eleven hazards at five strengths on a synthetic world, or a folder of boxes and truth, or of image pairs"""
 
 Evaluate = Callable[[Namespace], list[Report]]
 KINDS: dict[str, Evaluate] = {
@@ -70,7 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--resample", action="store_true", help="score the rows nearest to the truth's frames")
     parser.add_argument("--oracle", action="store_true", help="the result was made from the truth, and that is meant")
     parser.add_argument("--input", type=Path, metavar="BOXES", help="what the engine was fed: looked at for leaks")
-    parser.add_argument("--coasting", action="store_true", help="score positions that are predicted only, too")
+    parser.add_argument("--coasting", action="store_true", help="score tentative and coasting rows, too")
     parser.add_argument("--truth-sigma", type=float, default=0.0, metavar="M", help="error of the truth, each axis")
     parser.add_argument("--robustness", action="store_true", help="perturb a world, a recording or images instead")
     parser.add_argument("--seconds", type=float, default=8.0, help="of the recording with --robustness (default: 8)")
@@ -83,9 +83,9 @@ def run(args: Namespace) -> None:
     reports = _evaluate(args)
     text = "\n\n\n".join(report_text(report) for report in reports)
     content = json.dumps([report_json(report) for report in reports], indent=1, ensure_ascii=False, allow_nan=False)
-    print(content if args.json else text)
     if args.out is not None:
-        write_reports(args.out, reports, text, content)
+        write_reports(args.out, reports, text, content)  # before printing: `| head` may end us
+    print(content if args.json else text)
 
 
 def _evaluate(args: Namespace) -> list[Report]:

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import numpy as np
 
-from geoloc.cli.evaluate_tracks import tell
+from geoloc.cli.evaluate_tracks import left_out
 from geoloc.evaluation.measures import Blocks
 from geoloc.evaluation.report import Report
 from geoloc.evaluation.tracking_measures import TrackingOptions
@@ -19,22 +19,22 @@ NO_BLOCKS = Blocks(np.empty(0, dtype=int), 0)
 def evaluate_errors(args: Namespace) -> list[Report]:
     """NEES of errors, or NIS of innovations, with coverage, sharpness and likelihood."""
     rows, said = read_errors(args.results[0])
-    tell(said)
+    warnings = left_out(said)
     what = f"rows of {said.kind}"
     blocks, how_sure = _blocks(args, rows.time)
     errors = Errors(what, rows.figure, rows.error, rows.cov, blocks)
     nothing = Forecasts(what, np.empty(0), np.empty(0, dtype=bool), NO_BLOCKS)
-    return [report_uncertainty(args.title or said.path, errors, nothing, how_sure)]
+    return [report_uncertainty(args.title or said.path, errors, nothing, how_sure).warned(*warnings)]
 
 
 def evaluate_forecasts(args: Namespace) -> list[Report]:
     """Brier score, reliability and log loss of stated probabilities."""
     rows, said = read_forecasts(args.results[0])
-    tell(said)
+    warnings = left_out(said)
     blocks, how_sure = _blocks(args, rows.time)
     nothing = Errors("", "nees", np.empty((0, 2)), np.empty((0, 2, 2)), NO_BLOCKS)
     forecasts = Forecasts("rows of probabilities", rows.probability, rows.event, blocks)
-    return [report_uncertainty(args.title or said.path, nothing, forecasts, how_sure)]
+    return [report_uncertainty(args.title or said.path, nothing, forecasts, how_sure).warned(*warnings)]
 
 
 def _blocks(args: Namespace, time: np.ndarray) -> tuple[Blocks, str]:

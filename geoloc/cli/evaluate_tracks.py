@@ -25,28 +25,32 @@ from geoloc.scene.tables import Tracks
 
 def evaluate_positions(args: Namespace) -> list[Report]:
     """Tracking and uncertainty of positions on the map."""
+    if not 0 <= args.truth_sigma < np.inf:
+        raise InputError(f"--truth-sigma {args.truth_sigma:g}: an error in metres is 0 or more")
     options = load_options(TrackingOptions(), args.options, args.set)
-    ours = _ground(args, options, args.results)
-    other = _ground(args, options, args.against) if args.against else None
-    tracking = evaluate_tracking(ours, options, other, args.oracle)
-    return [tracking.warned(*_leaks(args, ours)), evaluate_uncertainty(ours, options, args.truth_sigma)]
+    said: list[str] = []
+    ours = _ground(args, options, args.results, said)
+    other = _ground(args, options, args.against, said) if args.against else None
+    tracking = evaluate_tracking(ours, options, other, args.oracle).warned(*_leaks(args, ours), *dict.fromkeys(said))
+    return [tracking, evaluate_uncertainty(ours, options, args.truth_sigma)]
 
 
 def evaluate_boxes(args: Namespace) -> list[Report]:
     """Tracking of boxes in the images."""
     options = load_options(TrackingOptions(), args.options, args.set)
-    ours = _image(args, options, args.results)
-    other = _image(args, options, args.against) if args.against else None
-    return [evaluate_tracking(ours, options, other, args.oracle).warned(*_leaks(args, ours))]
+    said: list[str] = []
+    ours = _image(args, options, args.results, said)
+    other = _image(args, options, args.against, said) if args.against else None
+    return [evaluate_tracking(ours, options, other, args.oracle).warned(*_leaks(args, ours), *dict.fromkeys(said))]
 
 
-def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str]) -> Recording:
+def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str], said: list[str]) -> Recording:
     parts = []
     for name, truth_file, files in _paired(args.truth, results):
         if len(files) > 1:
             raise InputError(f"{len(files)} results for one truth on the map; give one file, or as many truths")
-        truth, result = _positions(args, truth_file), _positions(args, files[0])
-        result = result if args.coasting else reported(result)
+        truth, result = _positions(args, truth_file, said), _positions(args, files[0], said)
+        result = result if args.coasting else _reported(result, files[0], said)
         if args.site:
             site_map = load_site(args.site, args.root).site_map
             truth, result = inside(truth, site_map), inside(result, site_map)
@@ -54,27 +58,41 @@ def _ground(args: Namespace, options: TrackingOptions, results: Sequence[str]) -
     return join(parts)
 
 
-def _positions(args: Namespace, file: str | Path) -> Tracks:
-    tracks, said = read_positions(file, TrackFileOptions(fps=args.fps))
-    tell(said)
+def _reported(result: Tracks, file: str, said: list[str]) -> Tracks:
+    kept = reported(result)
+    if len(kept) < len(result):
+        left = len(result) - len(kept)
+        said.append(f"{Path(file).name}: {left:,} of {len(result):,} rows are tentative or coasting: not scored")
+    return kept
+
+
+def _positions(args: Namespace, file: str | Path, said: list[str]) -> Tracks:
+    tracks, report = read_positions(file, TrackFileOptions(fps=_fps(args)))
+    said += left_out(report)
     return tracks
 
 
-def _image(args: Namespace, options: TrackingOptions, results: Sequence[str]) -> Recording:
+def _image(args: Namespace, options: TrackingOptions, results: Sequence[str], said: list[str]) -> Recording:
     parts = []
     for name, truth_file, files in _paired(args.truth, results):
-        truth = _boxes(args, str(truth_file))
-        result = BoxTracks.concat([_boxes(args, file) for file in files])
+        truth = _boxes(args, str(truth_file), said)
+        result = BoxTracks.concat([_boxes(args, file, said) for file in files])
         parts.append(image_recording(args.title or name, truth, result, args.resample, options.threshold))
     return join(parts)
 
 
-def _boxes(args: Namespace, file: str) -> BoxTracks:
+def _boxes(args: Namespace, file: str, said: list[str]) -> BoxTracks:
     """Boxes of [CAMERA=]FILE."""
     camera, _, path = file.rpartition("=")
-    boxes, said = read_track_boxes(path, TrackFileOptions(fps=args.fps, camera=camera))
-    tell(said)
+    boxes, report = read_track_boxes(path, TrackFileOptions(fps=_fps(args), camera=camera))
+    said += left_out(report)
     return boxes
+
+
+def _fps(args: Namespace) -> float:
+    if not 0 <= args.fps < np.inf:
+        raise InputError(f"--fps {args.fps:g}: a frame rate is a positive number of frames a second")
+    return float(args.fps)
 
 
 def _paired(truths: Sequence[Path], results: Sequence[str]) -> list[tuple[str, Path, list[str]]]:
@@ -105,3 +123,15 @@ def tell(report: ReadReport) -> None:
     """What a reader left out, on stderr."""
     if report.n_skipped or report.notes:
         print(report, file=sys.stderr)
+
+
+def left_out(report: ReadReport) -> list[str]:
+    """Warnings of rows that a reader left out, which it also tells.
+
+    InputError where it left out all of them: that is another kind of file, not an empty result.
+    """
+    if report.n_skipped and not report.n_rows:
+        raise InputError(f"{report.path}: none of its {report.n_skipped} rows can be read: {'; '.join(report.skipped)}")
+    tell(report)
+    name, n = Path(report.path).name, report.n_rows + report.n_skipped
+    return [f"{name}: {item.count:,} of {n:,} rows left out: {reason}" for reason, item in report.skipped.items()]

@@ -67,7 +67,8 @@ def place_on_frames(
     """Which rows (K,) of a result with times (N,) s are scored, and the frame (K,) of each.
 
     A row belongs to the frame of the truth that is nearest, at most half a period away; of several rows of one
-    id (N,) there, the nearest in time. Refused: times that share nothing with the truth's, and another frame
+    id (N,) there, the nearest in time. Of rows without identity (-1) all stay, and where frames are dropped
+    (`resample`) those of the nearest time. Refused: times that share nothing with the truth's, and another frame
     rate unless `resample` says that dropping rows is meant.
     """
     if not len(time):
@@ -79,9 +80,16 @@ def place_on_frames(
     half = 0.5 * frames.period if np.isfinite(frames.period) else SAME_TIME
     rows = np.flatnonzero(np.abs(off) <= half * (1 + 1e-9))
     rows = rows[np.lexsort((np.abs(off[rows]), row_id[rows], frame[rows]))]
-    again = (np.diff(frame[rows]) == 0) & (np.diff(row_id[rows]) == 0)
-    rows = np.sort(rows[np.append(True, ~again)]) if len(rows) else rows
+    rows = np.sort(rows[~_again(frame[rows], row_id[rows], off[rows], resample)])
     return rows, frame[rows]
+
+
+def _again(frame: np.ndarray, row_id: np.ndarray, off: np.ndarray, resample: bool) -> np.ndarray:
+    """Which rows (K,), sorted by frame, id, then nearness in time, stand for what a row before them stands for."""
+    same = np.append(False, (np.diff(frame) == 0) & (np.diff(row_id) == 0))[: len(frame)]
+    first = np.maximum.accumulate(np.where(same, 0, np.arange(len(frame))))
+    other_time = np.abs(off - off[first]) > SAME_TIME
+    return same & ((row_id >= 0) | (resample & other_time))
 
 
 def _refuse_apart(frames: Frames, time: np.ndarray) -> None:
@@ -97,6 +105,9 @@ def _refuse_other_rate(frames: Frames, time: np.ndarray) -> None:
     own = frames_of(time)
     if not (np.isfinite(own.period) and np.isfinite(frames.period)):
         return
+    for factor, what in ((1e3, "result's"), (1e-3, "truth's")):
+        if abs(own.period / (factor * frames.period) - 1.0) <= SAME_RATE:
+            raise InputError(f"the {what} times look like milliseconds; divide them by 1000")
     if abs(own.period / frames.period - 1.0) > SAME_RATE:
         raise InputError(
             f"truth has {frames.rate}, the result {own.rate}: figures of other frame rates do not compare. Give both "

@@ -79,13 +79,21 @@ class Measure:
         """The figure over all blocks."""
         return float(self.formula(self.counts.sum(axis=0)))
 
+    @property
+    def n_telling(self) -> int:
+        """Blocks that have a say: of a bare count all, else those with rows, as of the few with a rare event."""
+        if isinstance(self.formula, Quantile):
+            return len(np.unique(self.formula.owner))
+        return len(self.counts) if self.counts.shape[1] == 1 else int(self.counts.any(axis=1).sum())
+
     def figure(self, recording: str, part: str, how_sure: str) -> Figure:
         """The figure with its 95 % interval, if there are blocks to draw from; `how_sure` says what they are."""
-        (low, high), protocol = NO_INTERVAL, self.protocol
-        if len(self.counts) >= FEWEST_BLOCKS:
+        (low, high), how = NO_INTERVAL, self.over or how_sure
+        if self.n_telling >= FEWEST_BLOCKS:
             low, high = block_bootstrap(self.counts, self.formula, np.random.default_rng(SEED))
-            protocol = f"{protocol}; {self.over or how_sure}"
-        return Figure(recording, part, self.name, self.value, low, high, self.unit, protocol)
+        else:
+            how = f"no interval: {how} needs {FEWEST_BLOCKS} with data, here {self.n_telling}"
+        return Figure(recording, part, self.name, self.value, low, high, self.unit, f"{self.protocol}; {how}")
 
 
 def of_counts(
@@ -121,7 +129,7 @@ def difference(ours: Measure, other: Measure, part: str) -> Difference:
         formula = ours.formula.beside(other.formula, len(first))
         first, second = np.hstack([first, 0 * first]), np.hstack([0 * second, second])
     (low, high), p_value = NO_INTERVAL, float("nan")
-    if len(first) >= FEWEST_BLOCKS:
+    if min(ours.n_telling, other.n_telling) >= FEWEST_BLOCKS:
         found = paired_bootstrap(first, second, formula, np.random.default_rng(SEED))
         low, high = found.low, found.high
         p_value = paired_permutation(first, second, formula, np.random.default_rng(SEED), n=2000)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from geoloc.draw.charts import whisker
 from geoloc.draw.svg import text
 from geoloc.evaluation.report import Absent, Difference, Figure, Report
-from geoloc.evaluation.report_text import format_interval, format_value
+from geoloc.evaluation.report_text import format_interval, format_p_value, format_value
 
 # What people ask for first, by how the figures' names begin; the first that a part has are its headlines.
 HEADLINES = {
@@ -60,9 +60,15 @@ def label_of(name: str, unit: str = "") -> str:
     """A figure's name as people write it: `id_switches` is ID switches, `error_m` (which is in m) Error."""
     joined = HOTA_PARTS.sub(lambda part: part[1].capitalize() + part[2].capitalize(), name.removesuffix(f"_{unit}"))
     joined = joined.replace("t_gospa", "tgospa")
-    words = [WRITTEN.get(word, word.upper() if CAPITALS.fullmatch(word) else word) for word in joined.split("_")]
-    first = words[0] if words[0] in WRITTEN.values() else words[0][:1].upper() + words[0][1:]
+    words = [_written(word) for word in joined.split("_")]
+    first = words[0] if words[0].partition("@")[0] in WRITTEN.values() else words[0][:1].upper() + words[0][1:]
     return " ".join([first, *words[1:]])
+
+
+def _written(word: str) -> str:
+    """A word as people write it: cmc@10 is CMC@10."""
+    name, at, rank = word.partition("@")
+    return WRITTEN.get(name, name.upper() if CAPITALS.fullmatch(name) else name) + at + rank
 
 
 def groups_of(figures: Iterable[Figure]) -> dict[Group, list[Figure]]:
@@ -196,7 +202,7 @@ def _row(figure: Figure, report: Report, notes: Notes, named: bool) -> str:
 def _difference(d: Difference, report: Report, notes: Notes) -> str:
     reach = _reach(d, report)
     sign = "+" if d.difference > 0 else ""
-    p_value = ("< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}") if math.isfinite(d.p_value) else ""
+    p_value = format_p_value(d.p_value)
     interval = format_interval(d)
     return (
         f'<tr><td data-label="part">{text(d.part)}</td><th scope="row">{text(label_of(d.figure, d.unit))}</th>'

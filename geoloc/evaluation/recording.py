@@ -258,6 +258,9 @@ def _heights(truth: Tracks, result: Tracks) -> tuple[np.ndarray, np.ndarray]:
     names, number = np.unique(np.concatenate([truth.level, result.level]), return_inverse=True)
     if len(names) == 1 or (truth.level == "").all() or (result.level == "").all():
         return np.zeros(len(truth)), np.zeros(len(result))
+    if len(result) and not np.isin(result.level, truth.level).any():
+        ours, theirs = (", ".join(sorted({*levels.tolist()})) for levels in (result.level, truth.level))
+        raise InputError(f"the result's levels are {ours}, the truth's {theirs}: they share none; name them alike")
     truth_number, result_number = np.split(number, [len(truth)])
     return APART * truth_number, APART * result_number
 
@@ -317,6 +320,11 @@ def _named(ids: np.ndarray) -> bool:
 
 def _refuse_repeats(what: str, time: np.ndarray, ids: np.ndarray) -> None:
     rows = np.flatnonzero(ids >= 0)
+    if 0 < len(rows) < len(ids):
+        raise InputError(
+            f"{what}: {len(ids) - len(rows)} of {len(ids)} rows have no identity (-1); leave them out, give each an id "
+            "of its own, or take all identities away"
+        )
     order = rows[np.lexsort((time[rows], ids[rows]))]
     again = (np.diff(ids[order]) == 0) & (np.diff(time[order]) == 0)
     if again.any():
@@ -347,8 +355,8 @@ def _shifted(sightings: Sightings, frame: int, identity: int) -> Sightings:
 
 
 def _joined(parts: list[Sightings]) -> Sightings:
-    wheres = [part.where for part in parts if len(part)]
-    where = np.concatenate(wheres) if wheres else np.empty((0, 2))
+    # empty parts may not know how many numbers a place has
+    where = np.concatenate([part.where for part in parts if len(part)] or [parts[0].where])
     return Sightings(np.concatenate([p.frame for p in parts]), np.concatenate([p.id for p in parts]), where)
 
 

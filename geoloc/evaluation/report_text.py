@@ -76,6 +76,13 @@ def format_interval(measured: Figure | Difference) -> str:
     return f"{format_value(low)} to {format_value(high)}"
 
 
+def format_p_value(p_value: float) -> str:
+    """Three digits, never 0: a resampling test cannot say so; empty where there is none."""
+    if not math.isfinite(p_value):
+        return ""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def _absent_lines(report: Report) -> list[str]:
     """What cannot be said, a line a reason."""
     names: dict[tuple[str, str], list[str]] = {}
@@ -88,7 +95,7 @@ def _difference_table(report: Report) -> str:
     rows = [
         (
             *(d.part, d.figure, format_value(d.value), format_value(d.against), format_value(d.difference)),
-            *(format_interval(d), f"{d.p_value:.3f}" if math.isfinite(d.p_value) else "", d.unit),
+            *(format_interval(d), format_p_value(d.p_value), d.unit),
         )
         for d in report.differences
     ]

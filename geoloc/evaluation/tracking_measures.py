@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from geoloc.errors import InputError
+from geoloc.errors import InputError, unknown_name
 from geoloc.evaluation.measures import Blocks, Measure, of_counts, of_quantile
 from geoloc.evaluation.recording import GROUND, Recording
 from geoloc.evaluation.report import Absent
@@ -29,6 +29,7 @@ from geoloc.metrics.trajectory_gospa import score_trajectories, trajectory_figur
 from geoloc.options import check_range
 
 NO_IDENTITIES = "the truth or the result has no identities"
+CONVENTIONS = {"trackeval": "TrackEval", "motmetrics": "py-motmetrics"}
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class TrackingOptions:
         check_range(
             self,
             zero_distance=(1e-6, 1e6),
-            threshold=(0.0, 1.0),
+            threshold=(0.0, 0.999),  # at 1 nothing but the truth itself would be a match
             switch_m=(1e-6, 1e6),
             window_s=(1e-6, 1e6),
             block_s=(1e-3, 1e9),
             t_gospa_most=(0, 1e9),
         )
+        if self.clear not in CONVENTIONS:
+            raise unknown_name("CLEAR convention", self.clear, CONVENTIONS)
 
     @property
     def reach(self) -> float:
@@ -161,8 +164,7 @@ def _hota(scores: TrackingScores) -> list[Measure]:
 
 def _clear(scores: TrackingScores) -> list[Measure]:
     _require_identities(scores)
-    convention = {"trackeval": "TrackEval", "motmetrics": "py-motmetrics"}[scores.options.clear]
-    says, counts = _protocol(scores, f"CLEAR MOT as {convention}"), scores.clear.counts
+    says, counts = _protocol(scores, f"CLEAR MOT as {CONVENTIONS[scores.options.clear]}"), scores.clear.counts
     shares = [of_counts(name, "%", says, counts, scores.blocks, CLEAR_FIGURES[name], 100) for name in ("mota", "motp")]
     numbers = {"fp": 1, "fn": 2, "id_switches": 3, "fragments": 5}
     return shares + [
@@ -248,6 +250,8 @@ def _jitter(scores: TrackingScores) -> list[Measure]:
     _require_ground(scores)
     _require_identities(scores)
     recording, detection = scores.recording, scores.detection
+    if not np.isfinite(recording.period):
+        raise InputError("one frame has no step to a next one")
     truth = recording.truth
     time, identity = recording.time[truth.frame[detection.truth]], truth.id[detection.truth]
     speed = recording.truth_speed[detection.truth]

@@ -47,7 +47,19 @@ def test_too_few_blocks_have_no_interval() -> None:
     few = Blocks(np.arange(4), 4)
     figure = of_mean("x", "m", "said", np.arange(4.0), few).figure("plaza", "all", "blocks")
     assert np.isnan([figure.low, figure.high]).all()
-    assert figure.protocol == "said"
+    assert figure.protocol == "said; no interval: blocks needs 5 with data, here 4"
+
+
+def test_one_rare_event_in_many_blocks_has_no_interval(rng: np.random.Generator) -> None:
+    """Bootstrapping a single return over 40 blocks would call 0 % sure: 0 to 0."""
+    event = np.array([[0.0, 1.0, 0.0, 0.0, 0.0]])
+    rare = of_counts("x", "%", "", event, Blocks(np.array([7]), 40), lambda n: n[..., 0] / np.maximum(n[..., 1], 1))
+    assert np.isnan(interval(rare)).all()
+    assert np.isnan(difference(rare, rare, "all").p_value)
+    few = of_quantile("x", "m", "", rng.normal(size=4), Blocks(np.arange(4), 40))
+    assert np.isnan(interval(few)).all()
+    zeros = of_counts("fp", "", "", np.zeros((1000, 1)), BLOCKS, lambda n: n[..., 0])
+    assert interval(zeros) == (0.0, 0.0)  # blocks without a false positive are data
 
 
 def test_a_block_without_rows_is_still_drawn(rng: np.random.Generator) -> None:

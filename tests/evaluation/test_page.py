@@ -211,6 +211,7 @@ def test_figures_are_named_as_people_write_them():
     written = ["HOTA", "ID switches", "DetA", "mAP", "Hit rate@1", "AssRe peer", "nDCG exp@5", "T-GOSPA switch"]
     assert [label_of(name) for name in names] == written
     assert label_of("position_error_m", "m") == "Position error"
+    assert [label_of(name) for name in ("cmc@10", "ndcg@5", "recall@1")] == ["CMC@10", "nDCG@5", "Recall@1"]
 
 
 def test_dates_on_an_axis_become_seconds_since_the_first(open_page):

@@ -8,7 +8,7 @@ import pytest
 
 from geoloc.errors import InputError
 from geoloc.evaluation.report import Figure
-from geoloc.evaluation.report_text import format_interval, format_value, to_json, to_table
+from geoloc.evaluation.report_text import format_interval, format_p_value, format_value, to_json, to_table
 
 MODA = Figure("plaza", "frames 0 to 95", "moda", 93.25, 90.0, 95.125, "%", "0.5 m on the ground")
 
@@ -35,6 +35,7 @@ def test_columns_of_the_table_line_up() -> None:
 def test_numbers_read_as_people_write_them() -> None:
     found = [format_value(x) for x in (93.2468, 0.06612, 12345.6, 0.0, 3.0, 0.00001234, -1.5, float("nan"))]
     assert found == ["93.25", "0.06612", "12346", "0", "3", "0.000012", "-1.500", ""]
+    assert [format_p_value(p) for p in (0.0005, 0.0312, 1.0, float("nan"))] == ["< 0.001", "0.031", "1.000", ""]
 
 
 def test_counts_lie_between_whole_numbers() -> None:

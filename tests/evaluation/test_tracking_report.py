@@ -153,6 +153,13 @@ def test_one_id_in_two_places_is_refused(rng: np.random.Generator) -> None:
         report(walkers(), Tracks.concat([result, result.take(np.arange(1))]))
 
 
+def test_rows_without_identity_among_others_are_not_one_object(rng: np.random.Generator) -> None:
+    result = measured(walkers(), rng)
+    some = result.replace(track=np.where(np.arange(len(result)) % 3, result.track, -1))
+    with pytest.raises(InputError, match=r"rows have no identity \(-1\)"):
+        report(walkers(), some)
+
+
 def test_another_frame_rate_is_refused_and_resampling_says_so(rng: np.random.Generator) -> None:
     fast = measured(walkers(400, hz=100.0), rng)
     with pytest.raises(InputError, match="other frame rates"):
