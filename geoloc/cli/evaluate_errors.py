@@ -10,7 +10,7 @@ from geoloc.evaluation.report import Report
 from geoloc.evaluation.tracking_measures import TrackingOptions
 from geoloc.evaluation.uncertainty import Errors, Forecasts, report_uncertainty
 from geoloc.io.error_rows import read_errors, read_forecasts
-from geoloc.metrics.bootstrap import time_blocks
+from geoloc.metrics.bootstrap import block_length, time_blocks
 from geoloc.options import load_options
 
 NO_BLOCKS = Blocks(np.empty(0, dtype=int), 0)
@@ -38,6 +38,6 @@ def evaluate_forecasts(args: Namespace) -> list[Report]:
 
 
 def _blocks(args: Namespace, time: np.ndarray) -> tuple[Blocks, str]:
-    length = load_options(TrackingOptions(), args.options, args.set).block_s
+    length = block_length(time, load_options(TrackingOptions(), args.options, args.set).block_s)
     block = time_blocks(time, length)
     return Blocks(block, int(block.max(initial=-1)) + 1), f"bootstrap over blocks of {length:g} s"

@@ -13,7 +13,7 @@ from geoloc.io.track_geojson import heights
 from geoloc.io.track_tables import IGNORED
 from geoloc.io.truth import BoxTracks
 from geoloc.metrics.assignment import assign
-from geoloc.metrics.bootstrap import sequence_blocks
+from geoloc.metrics.bootstrap import block_length, sequence_blocks
 from geoloc.metrics.matching import Pairs, Sightings, pair_boxes, pair_positions
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
@@ -62,14 +62,18 @@ class Recording:
         """The block of each frame (F,): a sequence each where there are enough of them, else stretches of time."""
         if self.n_sequences >= ENOUGH_SEQUENCES:
             return Blocks(self.sequence, self.n_sequences)
-        block = sequence_blocks(self.sequence, self.time, length_s)
+        block = sequence_blocks(self.sequence, self.time, self._block_length(length_s))
         return Blocks(block, int(block.max()) + 1)
 
     def how_sure(self, length_s: float) -> str:
         """What a protocol says of the intervals over those blocks."""
         if self.n_sequences >= ENOUGH_SEQUENCES:
             return f"bootstrap over {self.n_sequences} sequences"
-        return f"bootstrap over blocks of {length_s:g} s"
+        return f"bootstrap over blocks of {self._block_length(length_s):g} s"
+
+    def _block_length(self, asked_s: float) -> float:
+        longest = max((self.time[self.sequence == k] for k in np.unique(self.sequence)), key=np.ptp)
+        return block_length(longest, asked_s)
 
     def pairs(self, zero_distance: float) -> Pairs:
         """All pairs of a frame that are similar at all: nearer than `zero_distance` (m), or overlapping boxes."""

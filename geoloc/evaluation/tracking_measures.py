@@ -41,8 +41,8 @@ class TrackingOptions:
     clear: str = "trackeval"  # convention of CLEAR: trackeval or motmetrics
     switch_m: float = 1.0  # m; what T-GOSPA charges for a switch (gamma)
     window_s: float = 5.0  # s; window of OSPA(2)
-    block_s: float = 10.0  # s; blocks of time that intervals are drawn over
-    t_gospa_most: int = 50_000  # pairs nearer than the cutoff above which T-GOSPA is not solved
+    block_s: float = 0.0  # s; blocks of time that intervals are drawn over; 0: a tenth of the recording, 1 to 10 s
+    t_gospa_most: int = 200_000  # pairs nearer than the cutoff above which T-GOSPA is not solved
 
     def __post_init__(self) -> None:
         check_range(
@@ -51,7 +51,7 @@ class TrackingOptions:
             threshold=(0.0, 0.999),  # at 1 nothing but the truth itself would be a match
             switch_m=(1e-6, 1e6),
             window_s=(1e-6, 1e6),
-            block_s=(1e-3, 1e9),
+            block_s=(0.0, 1e9),
             t_gospa_most=(0, 1e9),
         )
         if self.clear not in CONVENTIONS:

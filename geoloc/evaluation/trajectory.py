@@ -1,6 +1,6 @@
 """Estimated paths against true ones, as evo measures them: APE and RPE after a stated alignment, in one report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from geoloc.evaluation.measures import Blocks, Measure, difference, of_counts, o
 from geoloc.evaluation.pose_guards import BETTER, find_copies
 from geoloc.evaluation.queries import bare_figure
 from geoloc.evaluation.report import Chart, ErrorMap, Figure, Line, Report
+from geoloc.metrics.bootstrap import block_length
 from geoloc.metrics.path_alignment import ALIGNMENTS
 from geoloc.metrics.trajectory import UNITS, PathErrors, Trajectory, match_times, score_ape, score_rpe
 from geoloc.options import check_range
@@ -32,10 +33,10 @@ class TrajectoryOptions:
     delta: float = 1.0  # over which motions are compared, in `unit`
     unit: str = "frames"  # of metrics.trajectory.UNITS
     tolerance_s: float = 0.01  # s; up to which times of truth and estimate are one
-    block_s: float = 10.0  # s; blocks of time that intervals are drawn over
+    block_s: float = 0.0  # s; blocks of time that intervals are drawn over; 0: a tenth of the path, 1 to 10 s
 
     def __post_init__(self) -> None:
-        check_range(self, delta=(1e-9, 1e9), tolerance_s=(0.0, 1e6), block_s=(1e-3, 1e9))
+        check_range(self, delta=(1e-9, 1e9), tolerance_s=(0.0, 1e6), block_s=(0.0, 1e9))
         if self.alignment not in ALIGNMENTS:
             raise unknown_name("alignment", self.alignment, ALIGNMENTS)
         if self.unit not in UNITS:
@@ -56,6 +57,7 @@ def evaluate_trajectory(
     not meet, for poses in another direction or unit, and for an estimate that is the truth itself unless `oracle`.
     """
     options = options or TrajectoryOptions()
+    options = replace(options, block_s=block_length(true.time, options.block_s))
     warnings = _checked(true, estimated, options, oracle)
     errors = score_ape(true, estimated, alignment=options.alignment, tolerance_s=options.tolerance_s)
     measures, sure = _measures(true, estimated, options), f"bootstrap over blocks of {options.block_s:g} s"

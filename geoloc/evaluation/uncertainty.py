@@ -15,6 +15,7 @@ from geoloc.metrics.consistency import consistency, nees
 from geoloc.metrics.forecasts import FORECAST_FIGURES, score_forecasts
 
 LEVELS = (0.5, 0.95)
+FROM_ZERO = ("reliability", "resolution", "calibration_error")  # distances, which resampling makes larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ def _error_measures(errors: Errors) -> list[Measure]:
         return 100 * np.abs(share - curve.stated).mean(axis=-1)
 
     how = f"{says}; mean distance of the coverage curve from what is stated"
-    found.append(of_counts("miscalibration", "%", how, inside, errors.blocks, miscalibration))
+    found.append(of_counts("miscalibration", "%", how, inside, errors.blocks, miscalibration, skewed=True))
     if size is not None:
         how = f"{says}; sharpness: sigma in its largest direction"
         found.append(of_quantile("sigma_median_m", "m", how, size.worst_sigma, errors.blocks))
@@ -148,7 +149,7 @@ def _forecast_measures(forecasts: Forecasts) -> list[Measure]:
     counts[: len(pooled)] = pooled
     says = f"{forecasts.what}; 10 bins"
     return [
-        Measure(name, "", says, counts, FORECAST_FIGURES[name])
+        Measure(name, "", says, counts, FORECAST_FIGURES[name], skewed=name in FROM_ZERO)
         for name in ("brier", "reliability", "resolution", "calibration_error", "log_loss")
     ]
 

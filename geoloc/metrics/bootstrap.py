@@ -9,6 +9,14 @@ import numpy as np
 
 from geoloc.errors import InputError
 
+SHORTEST_S, LONGEST_S = 1.0, 10.0  # blocks that are chosen: what people do in one second hangs together
+
+
+def block_length(time: np.ndarray, asked_s: float = 0.0) -> float:
+    """Length (s) of the blocks for rows at times (N,) s: as asked, or a tenth of the recording, 1 to 10 s, for 0."""
+    whole = float(np.ptp(time)) if len(time) else 0.0
+    return asked_s if asked_s > 0 else float(np.clip(whole / 10.0, SHORTEST_S, LONGEST_S))
+
 
 def time_blocks(time: np.ndarray, length_s: float) -> np.ndarray:
     """The block that each time (N,) s falls into: (N,) int from 0, each `length_s` long."""
@@ -56,11 +64,18 @@ def block_bootstrap(
     counts (..., K), as the formulas of `metrics.detection` and `metrics.tracking` do. Blocks are drawn with
     replacement. A single block tells nothing of the spread: (NaN, NaN).
     """
-    blocks = np.asarray(blocks, float)
     if len(blocks) < 2:
         return float("nan"), float("nan")
+    return _percentiles(block_draws(blocks, statistic, rng, n), level)
+
+
+def block_draws(
+    blocks: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator, n: int = 1000
+) -> np.ndarray:
+    """The figures (n,) of `n` drawings of B blocks, as `block_bootstrap` takes its percentiles of them."""
+    blocks = np.asarray(blocks, float)
     times_drawn = rng.multinomial(len(blocks), np.full(len(blocks), 1.0 / len(blocks)), size=n)
-    return _percentiles(statistic(times_drawn @ blocks), level)
+    return statistic(times_drawn @ blocks)
 
 
 def _percentiles(figures: np.ndarray, level: float) -> tuple[float, float]:

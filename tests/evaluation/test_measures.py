@@ -59,7 +59,7 @@ def test_one_rare_event_in_many_blocks_has_no_interval(rng: np.random.Generator)
     few = of_quantile("x", "m", "", rng.normal(size=4), Blocks(np.arange(4), 40))
     assert np.isnan(interval(few)).all()
     zeros = of_counts("fp", "", "", np.zeros((1000, 1)), BLOCKS, lambda n: n[..., 0])
-    assert interval(zeros) == (0.0, 0.0)  # blocks without a false positive are data
+    assert interval(zeros) == (0.0, 3.0)  # blocks without a false positive are data: the rule of three
 
 
 def test_a_block_without_rows_is_still_drawn(rng: np.random.Generator) -> None:
@@ -92,3 +92,45 @@ def test_runs_on_other_blocks_do_not_pair() -> None:
     other = Blocks(np.arange(10), 10)
     with pytest.raises(InputError, match="40 and 10 blocks"):
         difference(of_mean("x", "", "", np.ones(1000), BLOCKS), of_mean("x", "", "", np.ones(10), other), "all")
+
+
+def test_what_always_or_never_happened_is_not_certain() -> None:
+    ones, zeros = np.ones(1000), np.zeros(1000)
+    assert interval(of_mean("recall", "%", "", ones, BLOCKS, 100)) == (92.5, 100.0)  # 3 of 40 blocks
+    assert interval(of_mean("refused", "%", "", zeros, BLOCKS, 100)) == (0.0, 7.5)
+
+
+def test_distances_from_zero_lie_in_their_own_interval() -> None:
+    """Resampling makes |a - b| larger; an interval of plain percentiles would leave the figure itself out."""
+
+    def distance(n: np.ndarray) -> np.ndarray:
+        return np.abs(n[..., 0] / n[..., 1]) + np.abs(n[..., 2] / n[..., 1])
+
+    held = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        counts = np.column_stack([rng.normal(0.15, 1, 1000), np.ones(1000), rng.normal(0.1, 1, 1000)])
+        measure = of_counts("x", "", "", counts, BLOCKS, distance, skewed=True)
+        low, high = interval(measure)
+        assert 0 <= low <= measure.value <= high
+        held += low <= 0.25 <= high
+    assert held >= 90  # of 100; measured 94
+
+
+def test_an_interval_that_leaves_zero_out_has_a_p_value_below_five_per_cent() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        ours, other = (of_counts("x", "", "", rng.random((12, 1)) < p, Blocks(np.arange(12), 12), lambda n: n[..., 0])
+                       for p in (0.7, 0.4))
+        found = difference(ours, other, "all")
+        assert (found.low > 0 or found.high < 0) <= (found.p_value <= 0.05)
+
+
+def test_a_quantile_of_many_rows_is_answered_fast_and_near() -> None:
+    rng = np.random.default_rng(0)
+    values, blocks = rng.exponential(size=200_000), Blocks(np.repeat(np.arange(100), 2000), 100)
+    measure = of_quantile("x", "m", "", values, blocks)
+    drawn = rng.multinomial(100, np.full(100, 0.01))
+    exact = np.median(np.repeat(values, drawn[blocks.block]))
+    assert float(measure.formula(drawn)) == pytest.approx(exact, abs=2e-3)
+    assert measure.value == np.median(values)
