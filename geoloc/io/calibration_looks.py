@@ -26,7 +26,7 @@ LOOKS = (
 
 
 def look_of_calibration(path: Path) -> str:
-    """The key of `CAMERA_READERS` that a file or folder looks like, "" if none; InputError for what is no calibration."""
+    """The key of `CAMERA_READERS` that a file or folder looks like, or ""; InputError for what is no calibration."""
     if path.is_dir():
         model = any((path / f"cameras{ending}").is_file() for ending in (".txt", ".bin"))
         return "colmap" if model else "xml_pairs" if (path / "extrinsic").is_dir() else ""

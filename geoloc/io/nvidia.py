@@ -6,6 +6,7 @@ map and are not used. `homography` is left alone: some programs have it from the
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _sensor(entry: dict[str, Any], options: CameraOptions) -> Camera:
     name = jsonfile.text("'id' of a sensor", entry.get("id"))
     what = f"sensor {name!r}"
     for key, value in entry.items():
-        if "distort" in key.lower() and np.any(np.asarray(value, dtype=object)):
+        if re.match("dist(ort|_?coef)", key, re.IGNORECASE) and np.any(np.asarray(value, dtype=object)):
             raise InputError(f"{what} has {key!r}; a lens with distortion is not read: rectify its images")
     size = _size(what, entry)
     if "intrinsicMatrix" not in entry or "extrinsicMatrix" not in entry:

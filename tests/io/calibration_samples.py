@@ -102,7 +102,8 @@ QUALISYS = """<?xml version='1.0' encoding='ASCII'?>
 <calibration source="made by hand"><cameras>
   <camera active="1" serial="c7" viewrotation="0">
     <fov_video bottom="719" left="0" right="1279" top="0"/>
-    <transform r11="1.0" r12="0" r13="0" r21="0" r22="0" r23="1.0" r31="0" r32="-1.0" r33="0" x="1000.5" y="-5000.5" z="2000.5"/>
+    <transform r11="1.0" r12="0" r13="0" r21="0" r22="0" r23="1.0" r31="0" r32="-1.0" r33="0"
+      x="1000.5" y="-5000.5" z="2000.5"/>
     <intrinsic centerPointU="40960.0" centerPointV="23040.0" focalLengthU="64000.0" focalLengthV="64000.0" skew="0"
       radialDistortion1="-0.05" radialDistortion2="0.1" radialDistortion3="0" tangentalDistortion1="0"
       tangentalDistortion2="0"/>
