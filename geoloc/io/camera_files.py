@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +35,11 @@ class CameraFiles:
 
     files: Mapping[Path, str | bytes]
     left_out: tuple[str, ...] = ()
-    paths: tuple[Path, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "paths", tuple(self.files))
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, in order."""
+        return tuple(self.files)
 
 
 def one_a_file(

@@ -5,6 +5,7 @@ else. Poses are cam_from_world as a quaternion, w first, and a translation, in t
 how long it is). Own parsers: pycolmap aborts the whole process on some broken files.
 """
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ def _camera(path: Path, image: ImageRow, lenses: dict[int, LensRow], options: Ca
         raise InputError(f"{where} is of camera {image.camera}, which the model does not have; is a file missing?")
     row = lenses[image.camera]
     w, x, y, z = image.quaternion
-    length = float(np.linalg.norm(image.quaternion))
+    length = math.hypot(*image.quaternion)
     if not abs(length - 1.0) < 1e-3:
         raise InputError(f"{where}: its quaternion has length {length:g}; it must be 1")
     rotation = Rotation.from_quat([x, y, z, w]).as_matrix()

@@ -1,5 +1,6 @@
 """YAML in, strictly: one document of mappings, lists, numbers and text; nothing is constructed but these."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
 
     OpenCV's own first line, `%YAML:1.0`, which YAML does not allow, is passed over.
     """
-    import re
-
     import yaml
 
     class Loader(yaml.SafeLoader):

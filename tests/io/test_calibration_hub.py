@@ -1,13 +1,18 @@
 """Every form of calibration, out and in again, by its pixels; and what a form does to broken files."""
 
+import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from calibration_samples import HOLDS, LENSES, SIZE, cameras_for, homography_lens, options_for, ring, write_sample
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from geoloc.errors import InputError, UnknownNameError
+from geoloc.geometry.geodesy import Datum
 from geoloc.io.calibrations import (
     CAMERA_READERS,
     CAMERA_WRITERS,
@@ -16,10 +21,13 @@ from geoloc.io.calibrations import (
     read_cameras,
     write_cameras,
 )
+from geoloc.io.footprint_geojson import read_footprints
 from geoloc.io.homographies import apply_homography
 from geoloc.scene.camera import Camera
+from geoloc.scene.sitemap import SiteMap
 
 PIXELS = 1e-6  # px
+JUNK = [b"nan", b"1e999", b"[", b"]", b"{", b"<", b'"', b": ", b"\n", b"&a ", b"*a", b"- ", b"true", b"0", b"-"]
 STATES_SIZE = {
     "opencv",
     "ros",
@@ -236,3 +244,93 @@ def test_a_homography_in_centimetres_keeps_its_level(tmp_path: Path) -> None:
     write_cameras(tmp_path / "h.txt", (camera,), "homography")
     (found,) = read_cameras(tmp_path / "h.txt", options=CameraOptions(size=SIZE, level="lot", sigma_px=2.0))
     assert (found.homography_level, found.homography_sigma_px) == ("lot", 2.0)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 1), cut=st.floats(0, 1.2), patch=st.binary(max_size=5) | st.sampled_from(JUNK))
+def test_damaged_calibrations_are_read_or_refused(tmp_path: Path, where: float, cut: float, patch: bytes) -> None:
+    """A few bytes replaced, the end cut off: nothing but InputError, and no camera that is not finite."""
+    for kind in CAMERA_READERS:
+        folder = tmp_path / kind
+        if not folder.exists():
+            folder.mkdir()
+            write_sample(folder, kind)
+        sound = tmp_path / f"{kind}.sound"
+        path = next(item for item in folder.iterdir() if not item.name.startswith("."))
+        for file in [path] if path.is_file() else [item for item in sorted(path.rglob("*")) if item.is_file()]:
+            sound.write_bytes(file.read_bytes())
+            content = file.read_bytes()
+            at = int(where * len(content))
+            file.write_bytes((content[:at] + patch + content[at + len(patch) :])[: int(cut * len(content))])
+            with suppress(InputError):
+                for camera in read_cameras(path, kind, options_for()):
+                    assert np.isfinite(camera.lens.params).all()
+            file.write_bytes(sound.read_bytes())
+
+
+def test_two_rows_of_a_rotation_that_are_swapped_are_refused(tmp_path: Path) -> None:
+    given = ring(LENSES["pinhole"])[:1]
+    write_cameras(tmp_path / "chain.yaml", given, "kalibr")
+    lines = (tmp_path / "chain.yaml").read_text().splitlines(keepends=True)
+    row = next(i for i, line in enumerate(lines) if line.startswith("  - ["))
+    lines[row], lines[row + 1] = lines[row + 1], lines[row]
+    (tmp_path / "chain.yaml").write_text("".join(lines))
+    with pytest.raises(InputError, match="reflection"):
+        read_cameras(tmp_path / "chain.yaml")
+    write_cameras(tmp_path / "calibration.json", given, "nvidia")
+    document = json.loads((tmp_path / "calibration.json").read_text())
+    extrinsic = document["sensors"][0]["extrinsicMatrix"]
+    extrinsic[0], extrinsic[1] = extrinsic[1], extrinsic[0]
+    (tmp_path / "calibration.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="is not intrinsicMatrix x extrinsicMatrix"):
+        read_cameras(tmp_path / "calibration.json")
+
+
+def test_a_model_that_claims_more_rows_than_it_has_bytes_is_refused(tmp_path: Path) -> None:
+    write_cameras(tmp_path, ring(LENSES["pinhole"]), "colmap_binary")
+    for name in ("cameras.bin", "images.bin"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(b"\xff" * 7 + b"\x0f" + content[8:])
+        with pytest.raises(InputError, match="more than its bytes can hold"):
+            read_cameras(tmp_path)
+        (tmp_path / name).write_bytes(content + b"\0")
+        with pytest.raises(InputError, match="1 bytes follow"):
+            read_cameras(tmp_path)
+        (tmp_path / name).write_bytes(content)
+
+
+def test_xml_that_blows_up_when_it_is_read_is_refused(tmp_path: Path) -> None:
+    entities = "".join(f'<!ENTITY e{i + 1} "{f"&e{i};" * 10}">' for i in range(9))
+    bomb = f'<!DOCTYPE x [<!ENTITY e0 "lol">{entities}]><Camera name="&e9;"/>'
+    for kind in ("tsai", "qualisys", "opencv"):
+        (tmp_path / "bomb.xml").write_text(bomb)
+        with pytest.raises(InputError, match="XML breaks"):
+            read_cameras(tmp_path / "bomb.xml", kind)
+
+
+FEATURE = {
+    "type": "Feature",
+    "properties": {"camera": "gate", "level": "ground"},
+    "geometry": {"type": "Polygon", "coordinates": [[[11.0, 48.0], [11.001, 48.0], [11.001, 48.001], [11.0, 48.0]]]},
+}
+
+
+def test_footprints_that_are_none_are_refused_by_their_row(tmp_path: Path) -> None:
+    site_map = SiteMap(datum=Datum(48.0, 11.0, 500.0))
+    path = tmp_path / "seen.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [FEATURE]}))
+    (one,) = read_footprints(path, site_map)
+    assert (one.camera, one.level) == ("gate", "ground")
+    assert one.area.area == pytest.approx(0.5 * 74.6 * 111.2, rel=5e-3)  # m²: half of 0.001° by 0.001°
+    swapped = [[[48.0, 11.0], [48.0, 11.001], [48.001, 11.001], [48.0, 11.0]]]
+    for change, words in (
+        ({"geometry": {"type": "Polygon", "coordinates": swapped}}, "longitude and latitude are swapped"),
+        ({"geometry": {"type": "Point", "coordinates": [11.0, 48.0]}}, "Polygon or MultiPolygon"),
+        ({"properties": {"camera": "gate", "level": "roof"}}, "unknown level 'roof'"),
+        ({"properties": {"level": "ground"}}, "'camera'"),
+    ):
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": [FEATURE, FEATURE | change]}))
+        with pytest.raises(InputError, match=f"feature 1: .*{words}"):
+            read_footprints(path, site_map)
+    with pytest.raises(InputError, match="datum"):
+        read_footprints(path, SiteMap())
