@@ -46,12 +46,21 @@ def one_a_file(
     path: Path, cameras: tuple[Camera, ...], endings: tuple[str, ...], text_of: Callable[[Camera, Path], str]
 ) -> dict[Path, str | bytes]:
     """A file a camera: `path` itself for one camera if it ends as it should, else NAME + ending in folder `path`."""
-    if path.suffix in endings and not path.is_dir():
+    if is_file(path, endings):
         if len(cameras) != 1:
             raise InputError(f"{path}: the form has one camera a file and here are {len(cameras)}; give a folder")
         return {path: text_of(cameras[0], path)}
     files = {camera.name: path / f"{file_name(camera)}{endings[0]}" for camera in cameras}
     return {files[camera.name]: text_of(camera, files[camera.name]) for camera in cameras}
+
+
+def is_file(path: Path, endings: tuple[str, ...]) -> bool:
+    """Whether `path` is to be a file of one of `endings`, and not a folder; any other ending of a file is refused."""
+    if path.is_dir() or not path.suffix:
+        return False
+    if path.suffix not in endings:
+        raise InputError(f"{path}: unknown ending {path.suffix!r}; use {', '.join(endings)}, or a folder")
+    return True
 
 
 def file_name(camera: Camera) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.io.camera_files import CameraFiles, CameraWriteOptions, camera_matrix, coefficients
+from geoloc.io.camera_files import CameraFiles, CameraWriteOptions, camera_matrix, coefficients, is_file
 from geoloc.io.camera_parts import (
     CameraOptions,
     lens_from_matrix,
@@ -53,7 +53,7 @@ def read_kalibr(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
 
 def write_kalibr(path: Path, cameras: tuple[Camera, ...], options: CameraWriteOptions) -> CameraFiles:
     """A camchain of all cameras in their order; cam0's T_cn_cnm1 is from the world, names are in the topics."""
-    file = path if path.suffix in (".yaml", ".yml") else path / "camchain.yaml"
+    file = path if is_file(path, (".yaml", ".yml")) else path / "camchain.yaml"
     before, lines = np.eye(4), []
     for i, camera in enumerate(cameras):
         given = coefficients(camera, "Kalibr", (4,), fisheye=True)
@@ -73,7 +73,7 @@ def write_kalibr(path: Path, cameras: tuple[Camera, ...], options: CameraWriteOp
             f"  resolution: {flow([int(side) for side in camera.size])}",
             f"  rostopic: {json.dumps(f'/{camera.name}/image_raw', ensure_ascii=False)}",
         ]
-    note = "poses as Kalibr itself has them: T_cn_cnm1 of cam0 is from the world, which other readers pass over"
+    note = "poses, for readers that pass over T_cn_cnm1 of cam0, which is from the world here"
     return CameraFiles({file: "\n".join(lines) + "\n"}, (note,))
 
 

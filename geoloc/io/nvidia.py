@@ -19,6 +19,7 @@ from geoloc.io.camera_files import (
     CameraWriteOptions,
     camera_matrix,
     coefficients,
+    is_file,
     one_a_file,
     rotation_and_translation,
 )
@@ -50,7 +51,7 @@ def read_nvidia(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
 
 def write_nvidia(path: Path, cameras: tuple[Camera, ...], options: CameraWriteOptions) -> CameraFiles:
     """A `calibration.json` of type cartesian: intrinsicMatrix, extrinsicMatrix and cameraMatrix of each camera."""
-    file = path if path.suffix == ".json" else path / "calibration.json"
+    file = path if is_file(path, (".json",)) else path / "calibration.json"
     sensors = [_sensor_entry(camera, options) for camera in cameras]
     document = {"version": "1.0", "osmURL": "", "calibrationType": "cartesian", "sensors": sensors}
     note = "homography, regions and place on Earth, which the file leaves to its tools"

@@ -18,6 +18,7 @@ from geoloc.io.camera_files import (
     CameraWriteOptions,
     camera_matrix,
     coefficients,
+    is_file,
     rotation_and_translation,
 )
 from geoloc.io.camera_parts import DISTORTION_SIZES, CameraOptions, lens_from_matrix, pose_of, posed_camera, whole_size
@@ -67,7 +68,7 @@ def write_caliscope(path: Path, cameras: tuple[Camera, ...], options: CameraWrit
 
 
 def _file(path: Path, name: str) -> Path:
-    return path if path.suffix == ".toml" else path / name
+    return path if is_file(path, (".toml",)) else path / name
 
 
 def _table(camera: Camera, form: str, counts: tuple[int, ...], options: CameraWriteOptions) -> str:

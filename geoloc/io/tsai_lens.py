@@ -48,12 +48,14 @@ def tsai_of_lens(lens: Lens, size: tuple[int, int], camera: str) -> float:
     pixels = np.concatenate([middle + share * (around - middle) for share in np.linspace(0.05, 1.0, 20)])
     rays = lens.unproject(pixels)
     kept = np.isfinite(rays).all(axis=1)
+    if not kept.any():
+        raise InputError(f"camera {camera!r}: its lens has no direction for any pixel; calibrate it again")
     distorted = (pixels[kept] - middle) / lens.params[:2]
     true = rays[kept, :2] / rays[kept, 2:]
     square = np.sum(distorted**2, axis=1, keepdims=True)
     k = float(np.sum((true - distorted) * distorted * square) / np.sum((distorted * square) ** 2))
     missed = lens.project(np.column_stack([distorted * (1.0 + k * square), np.ones(len(square))])) - pixels[kept]
-    worst = float(np.nanmax(np.abs(missed)))
+    worst = float(np.nanmax(np.abs(missed))) if np.isfinite(missed).any() else np.inf
     if not worst <= WRITE_TOLERANCE:
         raise InputError(
             f"camera {camera!r}: Tsai's one radial term misses its lens ({lens.model}) by {worst:.3g} px; "

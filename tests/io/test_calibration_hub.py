@@ -195,6 +195,13 @@ def test_one_camera_goes_into_the_file_that_is_named(tmp_path: Path, rng: np.ran
             write_cameras(path, (given, other), "opencv")
 
 
+@pytest.mark.parametrize("kind", sorted(CAMERA_WRITERS.keys() - {"xml_pairs", "colmap", "colmap_binary"}))
+def test_an_ending_of_another_form_is_refused(tmp_path: Path, kind: str) -> None:
+    (camera, *_) = cameras_for(kind, HOLDS[kind][0])
+    with pytest.raises(InputError, match=r"unknown ending '\.png'"):
+        write_cameras(tmp_path / "gate.png", (camera,), kind)
+
+
 def test_a_name_that_is_no_files_name_is_refused(tmp_path: Path) -> None:
     (camera, *_) = ring(LENSES["pinhole"])
     climbing = Camera("../gate", camera.lens, camera.size, camera.cam_from_world)
