@@ -105,9 +105,8 @@ def coefficients(camera: Camera, form: str, counts: tuple[int, ...], fisheye: bo
             return np.concatenate([given, np.zeros(max(counts))])[:count]
     names = [name for name, value in zip(camera.lens.parameter_names[4:], given, strict=True) if value]
     if max(counts) == 0:
-        raise InputError(
-            f"camera {camera.name!r}: {form} has no distortion (this lens has {', '.join(names)}): rectify"
-        )
+        lens = f"no distortion, this lens has {', '.join(names)}"
+        raise InputError(f"camera {camera.name!r}: {form} has {lens}; rectify its images, give their lens")
     beyond = ", ".join(name for name in names if name in camera.lens.parameter_names[4 + max(counts) :])
     raise InputError(f"camera {camera.name!r}: {form} has {max(counts)} coefficients of distortion, none of {beyond}")
 

@@ -2,8 +2,7 @@
 
 COLMAP's pixel (0, 0) is the corner of the top-left pixel: principal points move by half a pixel here, and nowhere
 else. Poses are cam_from_world as a quaternion, w first, and a translation, in the model's own unit (say with `metres`
-how long it is). Own parsers: what pycolmap says of a broken model names neither
-the file nor the row.
+how long it is). Own parsers: what pycolmap says of a broken model names neither the file nor the row.
 """
 
 import math
