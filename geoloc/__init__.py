@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
     from geoloc.estimators.triangulation import Triangulation, TriangulationOptions, triangulate
     from geoloc.geometry.geodesy import Datum
-    from geoloc.io.calibrations import CameraOptions, read_cameras
+    from geoloc.io.calibrations import CameraOptions, CameraWriteOptions, read_cameras, write_cameras
     from geoloc.io.detection_writers import write_detections
     from geoloc.io.detections import ReadOptions, read_detections
     from geoloc.io.tracks import WriteOptions, read_tracks, write_tracks
@@ -49,7 +49,7 @@ _HOMES = {
     "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
     "geoloc.estimators.triangulation": ("Triangulation", "TriangulationOptions", "triangulate"),
     "geoloc.geometry.geodesy": ("Datum",),
-    "geoloc.io.calibrations": ("CameraOptions", "read_cameras"),
+    "geoloc.io.calibrations": ("CameraOptions", "CameraWriteOptions", "read_cameras", "write_cameras"),
     "geoloc.io.detection_writers": ("write_detections",),
     "geoloc.io.detections": ("ReadOptions", "read_detections"),
     "geoloc.io.tracks": ("WriteOptions", "read_tracks", "write_tracks"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geoloc.cli import convert_cameras
 from geoloc.cli.arguments import add_json, add_reading, add_site
 from geoloc.errors import InputError, unknown_name
 
@@ -19,9 +20,13 @@ DESCRIPTION = "Cameras, detections, tracks and whole recordings from one form to
 EXAMPLES = """\
 examples:
   geoloc convert cameras gate.yaml hall.krtd --site garage --pose-sigma 0.001 0.03
-      OpenCV, KRTD, XML pairs or homographies into calibration/garage/cameras.json
+      OpenCV, ROS, Kalibr, COLMAP, Metropolis, KRTD, TOML, Tsai, ... into calibration/garage/cameras.json
   geoloc convert cameras calibrations/ --site plaza --new --metres 0.01
       a new site: its cameras, and one level `ground` at z = 0
+  geoloc convert calibration garage --to colmap -o out/colmap
+      the site's cameras in another form; what it cannot hold is said or refused
+  geoloc convert calibration garage --to footprints -o seen.geojson
+      what each camera sees of each level, for a GIS
   geoloc convert detections gate.txt --camera gate --fps 25 -o gate.csv
       MOTChallenge (or COCO, ...) into CSV or JSON lines
   geoloc convert tracks garage out/garage/tracks.csv -o tracks.geojson
@@ -37,7 +42,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     things = parser.add_subparsers(metavar="WHAT", required=True)
     for name, summary, declare, do in (
-        ("cameras", "calibrations into a site's cameras", _cameras_arguments, _cameras),
+        ("cameras", "calibrations into a site's cameras", convert_cameras.site_arguments, convert_cameras.into_site),
+        ("calibration", "a site's cameras into a calibration", convert_cameras.arguments, convert_cameras.out_of_site),
         ("detections", "boxes into CSV or JSON lines", _detections_arguments, _detections),
         ("tracks", "tracks of a run into another form", _tracks_arguments, _tracks),
         ("recording", "a published recording into a site, boxes and truth", _recording_arguments, _recording),
@@ -55,54 +61,6 @@ def run(args: Namespace) -> None:
     convert: Callable[[Namespace], dict[str, object]] = args.convert
     said = convert(args)
     print(json.dumps(said) if args.json else "\n".join(f"{key:<10} {value}" for key, value in said.items()))
-
-
-def _cameras_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", type=Path, metavar="CALIBRATION", help="files, or a folder of pairs")
-    parser.add_argument("--site", required=True, help="name of the site that gets the cameras")
-    parser.add_argument("--root", type=Path, default=Path(), help="folder of sites (default: here)")
-    parser.add_argument("--new", action="store_true", help="make the site, with one level `ground` at z = 0")
-    parser.add_argument("--kind", help="form of the calibrations (default: what they look like)")
-    parser.add_argument("--name", default="", help="name of a single camera (default: its file's)")
-    parser.add_argument("--size", nargs=2, type=int, default=(0, 0), metavar=("W", "H"), help="image size, px")
-    parser.add_argument("--metres", type=float, default=1.0, help="metres in one unit of the file, such as 0.01")
-    parser.add_argument("--left-handed", action="store_true", help="the file's y runs clockwise from x")
-    parser.add_argument(
-        "--pose-sigma",
-        nargs=2,
-        type=float,
-        default=(0.0, 0.0),
-        metavar=("RAD", "M"),
-        help="standard deviation of each rotation and translation, which no such file states",
-    )
-    parser.add_argument("--level", default="ground", help="level that a homography belongs to")
-    parser.add_argument("--sigma-px", type=float, default=0.0, help="error of a homography, px")
-
-
-def _cameras(args: Namespace) -> dict[str, object]:
-    from geoloc.io.calibrations import CameraOptions, read_cameras
-    from geoloc.scene.site import Site
-    from geoloc.scene.storage import load_site, save_site
-
-    site = Site(args.site, ()) if args.new else load_site(args.site, args.root)
-    if args.new and (args.root / "sitemaps" / f"{args.site}.geojson").exists():
-        raise InputError(f"site {args.site!r} is there already; leave --new out to add cameras to it")
-    options = CameraOptions(
-        name=args.name,
-        size=tuple(args.size),
-        metres=args.metres,
-        left_handed=args.left_handed,
-        pose_sigma=tuple(args.pose_sigma),
-        level=args.level,
-        sigma_px=args.sigma_px,
-        datum=site.site_map.datum,
-    )
-    cameras = [camera for path in args.files for camera in read_cameras(path, args.kind, options)]
-    save_site(site.with_cameras(cameras), args.root)
-    said: dict[str, object] = {"cameras": ", ".join(camera.name for camera in cameras), "site": site.name}
-    if not any(args.pose_sigma) and not all(camera.is_homography for camera in cameras):
-        said["note"] = "no uncertainty was stated; give --pose-sigma, or positions will look too sure"
-    return said
 
 
 def _detections_arguments(parser: ArgumentParser) -> None:

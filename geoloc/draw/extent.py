@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import shapely
 
-from geoloc.draw.footprint import Footprint
 from geoloc.draw.layers import bounds
+from geoloc.scene.footprint import Footprint
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
 

@@ -9,8 +9,8 @@ import numpy as np
 import shapely
 from shapely import Geometry, Polygon
 
-from geoloc.draw.footprint import Footprint
 from geoloc.errors import unknown_name
+from geoloc.scene.footprint import Footprint
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Column, Table, Tracks

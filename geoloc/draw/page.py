@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.draw.extent import choose_extent
-from geoloc.draw.footprint import footprints
 from geoloc.draw.layers import Markers, drawable, drawable_markers, track_paths
 from geoloc.draw.page_data import Json, camera_data, choose_step, map_data, marker_data, track_data
 from geoloc.draw.style import DARK, LIGHT, css_variables
 from geoloc.draw.words import is_unix, one_line
 from geoloc.files import write_whole
 from geoloc.options import check_range
+from geoloc.scene.footprint import footprints
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 

@@ -7,11 +7,11 @@ import numpy as np
 import shapely
 from shapely import Geometry
 
-from geoloc.draw.footprint import Footprint
 from geoloc.draw.layers import Markers, TrackPath, camera_levels, control_level
 from geoloc.draw.words import one_line
 from geoloc.geometry.gaussian import ellipse
 from geoloc.scene.camera import Camera
+from geoloc.scene.footprint import Footprint
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap
 from geoloc.scene.tables import Tracks

@@ -9,12 +9,12 @@ from matplotlib.patches import Patch
 from shapely import Geometry
 
 from geoloc.draw.extent import nice_step
-from geoloc.draw.footprint import Footprint
 from geoloc.draw.layers import control_level
 from geoloc.draw.panel import CAMERAS, MAP, Dot, Panel
 from geoloc.draw.style import FOOTPRINT_ALPHAS, OUTLINE_PT, STALL_PT, WALL_PT, blend
 from geoloc.draw.words import one_line
 from geoloc.scene.camera import Camera
+from geoloc.scene.footprint import Footprint
 from geoloc.scene.sitemap import Level, Place, SiteMap
 
 GRID_LINES = 4  # about so many along the longer side

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoloc.draw.extent import Box, choose_extent
-from geoloc.draw.footprint import Footprint, footprints
 from geoloc.draw.layers import (
     Markers,
     TrackPath,
@@ -24,6 +23,7 @@ from geoloc.draw.style import DARK, LIGHT, Palette
 from geoloc.draw.words import counted, duration_text, time_text
 from geoloc.files import write_whole
 from geoloc.options import check_range
+from geoloc.scene.footprint import Footprint, footprints
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 

@@ -1,7 +1,6 @@
 """Cameras in the forms of others: OpenCV FileStorage, KRTD, WILDTRACK/MultiviewX XML pairs, homographies."""
 
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,11 @@ from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
 from geoloc.files import find_files, read_text
-from geoloc.geometry.geodesy import Datum
-from geoloc.geometry.se3 import from_rt, pose_cov
+from geoloc.io.camera_parts import CameraOptions, lens_from_matrix, pose_of, posed_camera, stated_size, whole_size
 from geoloc.io.homographies import invert, metric_from_geodetic
-from geoloc.io.opencv_storage import lens_from_matrix, read_storage, require
+from geoloc.io.opencv_storage import read_storage, require
 from geoloc.scene.camera import Camera
-from geoloc.scene.lenses import Fisheye, Homography, Lens
+from geoloc.scene.lenses import Homography, Lens
 
 MATRIX_NAMES = ("camera_matrix", "cameraMatrix", "Camera_Matrix", "CameraMatrix", "K", "M1")
 DISTORTION_NAMES = (
@@ -32,38 +30,21 @@ WIDTH_NAMES, HEIGHT_NAMES = ("image_width", "width"), ("image_height", "height")
 INTRINSIC_FOLDERS = ("intrinsic_zero", "intrinsic", "intrinsics", "intrinsic_original")
 
 
-@dataclass(frozen=True)
-class CameraOptions:
-    """What a calibration file does not say about its camera; what is needed and not set is asked for."""
-
-    name: str = ""  # of the camera; the file's name without its ending if empty
-    size: tuple[int, int] = (0, 0)  # width and height, px; of files that do not state it
-    metres: float = 1.0  # of one unit of length in the file: 0.01 for WILDTRACK's centimetres
-    left_handed: bool = False  # the file's y runs clockwise from x: y is minus the file's, z the file's
-    pose_sigma: tuple[float, float] = (0.0, 0.0)  # standard deviation of each rotation (rad), translation (m)
-    level: str = "ground"  # that a homography belongs to
-    sigma_px: float = 0.0  # error of a homography whose file does not state its own
-    ground_from_pixel: bool = False  # a plain homography goes from pixels to metres, not back
-    datum: Datum | None = None  # of the site, for homographies from latitude and longitude
-
-
 def read_opencv(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
     """OpenCV FileStorage (YAML, XML, JSON) of one camera: matrix, distortion, pose, perhaps the image's size.
 
-    Coefficients named `fisheye_coefficients` are those of OpenCV's fisheye module.
+    X_cam = R X + t, R a matrix or a rotation vector. Coefficients named `fisheye_coefficients` are those of
+    OpenCV's fisheye module.
     """
     storage = read_storage(path)
+    size = (0, 0)
     if storage.keys() & set(WIDTH_NAMES) and storage.keys() & set(HEIGHT_NAMES):
-        sides = np.concatenate(
-            [require(storage, names, path).ravel() for names in (WIDTH_NAMES, HEIGHT_NAMES)]
-        )
-        if len(sides) != 2 or not ((sides >= 1) & (sides < 1e6)).all():
-            raise InputError(
-                f"{path}: image width and height {sides.tolist()}; they must be two counts of pixels"
-            )
-        options = replace(options, size=(int(sides[0]), int(sides[1])))
+        sides = [require(storage, names, path).ravel() for names in (WIDTH_NAMES, HEIGHT_NAMES)]
+        if any(len(side) != 1 for side in sides):
+            raise InputError(f"{path}: image width and height {sides}; they must be two counts of pixels")
+        size = whole_size(path, np.concatenate(sides))
     pose = _storage_pose(storage, path, options)
-    return (_camera(path.stem, path, options, _storage_lens(storage, path), pose),)
+    return (posed_camera(path.stem, path, options, _storage_lens(storage, path), pose, size),)
 
 
 def read_krtd(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
@@ -74,9 +55,9 @@ def read_krtd(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
         raise InputError(f"{path}: not KRTD ({error}); it must be numbers only") from error
     if len(numbers) < 21:
         raise InputError(f"{path}: {len(numbers)} numbers; KRTD has 9 of K, 9 of R, 3 of t, and distortion")
-    lens = lens_from_matrix(numbers[:9].reshape(3, 3), numbers[21:], str(path))
-    pose = _pose(numbers[9:18].reshape(3, 3), numbers[18:21], path, options)
-    return (_camera(path.stem, path, options, lens, pose),)
+    lens = lens_from_matrix(numbers[:9].reshape(3, 3), numbers[21:], path)
+    pose = pose_of(numbers[9:18].reshape(3, 3), numbers[18:21], path, options)
+    return (posed_camera(path.stem, path, options, lens, pose),)
 
 
 def read_xml_pairs(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
@@ -93,7 +74,7 @@ def read_xml_pair(intrinsic: Path, extrinsic: Path, options: CameraOptions) -> C
     """One camera of a pair of files; named by the extrinsic file unless `options` name it."""
     lens = _storage_lens(read_storage(intrinsic), intrinsic)
     pose = _storage_pose(read_storage(extrinsic), extrinsic, options)
-    camera = _camera(extrinsic.stem.removeprefix("extr_"), extrinsic, options, lens, pose)
+    camera = posed_camera(extrinsic.stem.removeprefix("extr_"), extrinsic, options, lens, pose)
     _check_handedness(camera, extrinsic)
     return camera
 
@@ -104,9 +85,11 @@ def read_homography(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
         matrix = np.array(re.split(r"[\s,;]+", read_text(path).strip()), float).reshape(3, 3)
     except ValueError as error:
         raise InputError(f"{path}: not a plain homography ({error}); it must be nine numbers") from error
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{path}: the homography {matrix.tolist()} is not finite; it must be nine finite numbers")
     if options.ground_from_pixel:
         matrix = invert(matrix, str(path))
-    matrix = matrix @ np.diag([1.0 / options.metres, 1.0 / options.metres, 1.0])
+    matrix = matrix @ np.diag([1.0 / options.unit(), 1.0 / options.unit(), 1.0])
     return (homography_camera(path.stem, path, options, matrix, options.sigma_px),)
 
 
@@ -127,7 +110,10 @@ def parse_latlon_homography(path: Path) -> tuple[np.ndarray, float]:
         lines[key.strip().lower()] = value.strip()
     try:
         rows = [[float(word) for word in row.split()] for row in lines["homography matrix"].split(";")]
-        return np.array(rows).reshape(3, 3), float(lines["reprojection error"])
+        matrix, error_px = np.array(rows).reshape(3, 3), float(lines["reprojection error"])
+        if not (np.isfinite(matrix).all() and np.isfinite(error_px)):
+            raise ValueError("its numbers are not all finite")
+        return matrix, error_px
     except (KeyError, ValueError) as error:
         form = "'Homography matrix: a b c;d e f;g h i' and 'Reprojection error: px'"
         raise InputError(f"{path}: not a homography file ({error}); it must hold {form}") from error
@@ -140,7 +126,7 @@ def homography_camera(
     return Camera(
         options.name or name,
         Homography(np.asarray(matrix / np.linalg.norm(matrix)).ravel()),
-        _size(path, options),
+        stated_size(path, options),
         homography_level=options.level,
         homography_sigma_px=sigma_px,
     )
@@ -149,50 +135,15 @@ def homography_camera(
 def _storage_lens(storage: dict[str, np.ndarray], path: Path) -> Lens:
     matrix = require(storage, MATRIX_NAMES, path)
     if storage.keys() & set(FISHEYE_NAMES):
-        pinhole = lens_from_matrix(matrix, np.zeros(0), str(path))
-        return Fisheye(np.concatenate([pinhole.params, require(storage, FISHEYE_NAMES, path).ravel()]))
+        return lens_from_matrix(matrix, require(storage, FISHEYE_NAMES, path), path, fisheye=True)
     has_distortion = storage.keys() & set(DISTORTION_NAMES)
     distortion = require(storage, DISTORTION_NAMES, path) if has_distortion else np.zeros(0)
-    return lens_from_matrix(matrix, distortion, str(path))
+    return lens_from_matrix(matrix, distortion, path)
 
 
 def _storage_pose(storage: dict[str, np.ndarray], path: Path, options: CameraOptions) -> RigidTransform:
     rotation = require(storage, ROTATION_NAMES, path)
-    return _pose(rotation, require(storage, TRANSLATION_NAMES, path), path, options)
-
-
-def _pose(
-    rotation: np.ndarray, translation: np.ndarray, path: Path, options: CameraOptions
-) -> RigidTransform:
-    """cam_from_world of X_cam = R X + t with R (3, 3) or a rotation vector, in the file's units."""
-    t = np.asarray(translation, float).ravel() * options.metres
-    turn = np.asarray(rotation, float)
-    turn = turn if turn.shape == (3, 3) else turn.ravel()
-    if (
-        len(t) != 3
-        or turn.shape not in ((3, 3), (3,))
-        or not (np.isfinite(t).all() and np.isfinite(turn).all())
-    ):
-        raise InputError(f"{path}: rotation {turn.shape}, translation {t.shape}: not a finite pose")
-    if turn.shape == (3, 3) and not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3):
-        raise InputError(f"{path}: the rotation's rows are not orthonormal; is it R of X_cam = R X + t?")
-    if turn.shape == (3, 3) and np.linalg.det(turn) < 0:
-        raise InputError(f"{path}: the rotation is a reflection (determinant -1); its world is left-handed")
-    pose = from_rt(turn, t)
-    if not options.left_handed:
-        return pose
-    # X_cam and -X_cam have the same pixel: -R diag(1, -1, 1) is a rotation again
-    return from_rt(pose.rotation.as_matrix() * [-1.0, 1.0, -1.0], -pose.translation)
-
-
-def _camera(name: str, path: Path, options: CameraOptions, lens: Lens, pose: RigidTransform) -> Camera:
-    return Camera(options.name or name, lens, _size(path, options), pose, pose_cov(*options.pose_sigma))
-
-
-def _size(path: Path, options: CameraOptions) -> tuple[int, int]:
-    if min(options.size) <= 0:
-        raise InputError(f"{path}: it does not state the image's size; give it, such as size=(1920, 1080)")
-    return options.size
+    return pose_of(rotation, require(storage, TRANSLATION_NAMES, path), path, options)
 
 
 def _check_handedness(camera: Camera, path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from geoloc.errors import GeometryError, InputError
 from geoloc.files import find_files, read_numbers, read_text
 from geoloc.geometry.geodesy import Datum
-from geoloc.io.calibration_forms import CameraOptions, parse_latlon_homography, read_homography_latlon
+from geoloc.io.calibration_forms import parse_latlon_homography, read_homography_latlon
+from geoloc.io.camera_parts import CameraOptions
 from geoloc.io.homographies import apply_homography, invert
 from geoloc.io.recording_forms import CITYFLOW_EDGE_SHIFT as EDGE_SHIFT
 from geoloc.io.recording_forms import CITYFLOW_FPS as FPS

@@ -6,7 +6,7 @@ from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
 from geoloc.geometry.se3 import from_rt
-from geoloc.io.opencv_storage import lens_from_matrix
+from geoloc.io.camera_parts import lens_from_matrix
 from geoloc.scene.lenses import Lens
 
 MAX_SKEW = 1e-3  # of the focal length; beyond it the matrix is not that of a camera here

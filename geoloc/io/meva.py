@@ -19,7 +19,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.files import find_files, read_columns, read_json
 from geoloc.geometry.geodesy import Datum
 from geoloc.geometry.se3 import from_rt, pose_cov
-from geoloc.io.opencv_storage import lens_from_matrix
+from geoloc.io.camera_parts import lens_from_matrix
 from geoloc.io.recording_forms import MEVA_EDGE_SHIFT as EDGE_SHIFT
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site

@@ -18,7 +18,8 @@ from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
 from geoloc.files import find_files, read_json
-from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
+from geoloc.io.calibration_forms import read_xml_pair
+from geoloc.io.camera_parts import CameraOptions
 from geoloc.io.truth import BoxTracks, GroundTruth
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site

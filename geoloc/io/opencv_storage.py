@@ -1,4 +1,4 @@
-"""Matrices of an OpenCV FileStorage file (XML, YAML or JSON), and the cameras that they describe."""
+"""Matrices of an OpenCV FileStorage file (XML, YAML or JSON)."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.files import parse_json, read_text
-from geoloc.scene.lenses import Lens, Pinhole, RadialTangential
 
-DISTORTION_SIZES = (4, 5, 8, 12, 14)
 MATRIX = re.compile(r"opencv-(nd-)?matrix")
 YAML_PARTS = {
     "rows": r"rows\s*:\s*(\d{1,6})\s",
@@ -35,23 +33,6 @@ def require(storage: dict[str, np.ndarray], names: tuple[str, ...], path: Path |
             return storage[name]
     found = ", ".join(sorted(storage)) or "nothing"
     raise InputError(f"{path}: none of {', '.join(names)} in it; it holds {found}")
-
-
-def lens_from_matrix(matrix: np.ndarray, distortion: np.ndarray, where: str) -> Lens:
-    """Pinhole or radial-tangential lens of a camera matrix (3, 3) and OpenCV distortion coefficients."""
-    matrix, distortion = np.asarray(matrix, float), np.asarray(distortion, float).ravel()
-    if matrix.shape != (3, 3) or not np.allclose(matrix[[1, 2, 2], [0, 0, 1]], 0) or matrix[2, 2] != 1:
-        form = "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]"
-        raise InputError(f"{where}: camera matrix {matrix.tolist()}; it must be {form}")
-    if abs(matrix[0, 1]) > 1e-6 * abs(matrix[0, 0]):
-        raise InputError(f"{where}: the camera matrix has skew {matrix[0, 1]:g}; lenses here have none")
-    focal = [matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]]
-    if not np.any(distortion):
-        return Pinhole(np.array(focal))
-    if len(distortion) not in DISTORTION_SIZES:
-        sizes = ", ".join(map(str, DISTORTION_SIZES))
-        raise InputError(f"{where}: {len(distortion)} distortion coefficients; OpenCV has {sizes}")
-    return RadialTangential(np.array([*focal, *distortion]))
 
 
 def _read_xml(text: str, path: Path | str) -> dict[str, np.ndarray]:

@@ -13,7 +13,8 @@ import shapely
 
 from geoloc.errors import InputError
 from geoloc.files import find_files, read_numbers
-from geoloc.io.calibration_forms import CameraOptions, read_xml_pair
+from geoloc.io.calibration_forms import read_xml_pair
+from geoloc.io.camera_parts import CameraOptions
 from geoloc.io.recording_forms import MVDETR_FPS as FPS
 from geoloc.io.recording_forms import read_mvdetr
 from geoloc.io.rows import ReadOptions, require_whole

@@ -6,9 +6,9 @@ import shapely
 from draw_samples import SIZE, camera, garage, homography_camera, plaza
 from shapely import LineString, Point, box
 
-from geoloc.draw.footprint import footprints
 from geoloc.geometry.se3 import look_at
 from geoloc.scene.camera import Camera
+from geoloc.scene.footprint import footprints
 from geoloc.scene.ground import intersect_ground
 from geoloc.scene.lenses import Fisheye
 from geoloc.scene.site import Site

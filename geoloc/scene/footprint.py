@@ -11,10 +11,10 @@ import numpy as np
 import shapely
 from shapely import Geometry, Polygon
 
-from geoloc.draw.shadow import shadows
 from geoloc.scene.camera import Camera
 from geoloc.scene.ground import MIN_DROP
 from geoloc.scene.lenses import Homography
+from geoloc.scene.shadow import shadows
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap, Surface
 
