@@ -102,8 +102,8 @@ def points_of(cells: Cells, kind: str, options: PointOptions) -> tuple[tuple[Con
     )
     order = _order(name, points, keep)
     # in forms of marks a point stands once a still in which it is marked
-    again = (order == AGAIN) & np.array(kind not in PER_MARK)
-    keep &= cells.usable(("a name for the second time", np.asarray(again | (order == ELSEWHERE))))
+    repeated = (ELSEWHERE,) if kind in PER_MARK else (AGAIN, ELSEWHERE)
+    keep &= cells.usable(("a name for the second time", np.isin(order, repeated)))
     notes += _notes(cells, crs, of, given_z[keep], options, kind)
     rows = np.flatnonzero(keep & (order == FIRST)).tolist()
     found = tuple(
