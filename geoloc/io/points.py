@@ -91,7 +91,7 @@ def points_of(cells: Cells, kind: str, options: PointOptions) -> tuple[tuple[Con
     sigma = _sigmas(cells, of, options.sigmas(*USUAL[kind]))
     points = world_points(coordinates, crs, options, cells.path)
     with np.errstate(invalid="ignore"):
-        bad_sigma = ~((sigma >= 0) & (sigma < np.inf)).all(axis=1)
+        bad_sigma = ~np.all((sigma >= 0) & (sigma < np.inf), axis=1)
     broken = ~np.isfinite(coordinates[:, :2]).all(axis=1) | (given_z & ~np.isfinite(coordinates[:, 2]))
     keep = cells.usable(
         ("no name", name == ""),

@@ -77,6 +77,7 @@ class MarkingSession:
     ) -> None:
         self.site, self.stills, self.folder, self.plan = site, stills, folder, plan
         self.revision = 0
+        self.changed_camera = ""  # whose marks the last change, undo or redo was about
         self._solve = solve
         self._lock = threading.RLock()
         self.reload()
@@ -204,6 +205,7 @@ class MarkingSession:
             if self._content(name) != self._files[name]:
                 changed = f"{self._path(name)}: another program has changed it"
                 raise InputError(f"{changed}; take its content over with Reload, then mark again")
+        self.changed_camera = _changed_camera(self.state.marks, state.marks)
         if state.points != self.state.points or (state.points and not self._path(POINTS).exists()):
             write_points(self._path(POINTS), state.points)
             self._files[POINTS] = self._content(POINTS)
@@ -216,6 +218,18 @@ class MarkingSession:
 
     def _content(self, name: str) -> bytes:
         return read_bytes(self._path(name)) if self._path(name).exists() else b""
+
+
+def _changed_camera(before: Marks, after: Marks) -> str:
+    """The camera of a mark that is in only one of the two; "" if none is."""
+    old, new = (
+        {(camera, point, *pixel, sigma) for camera, point, pixel, sigma in zip(*columns, strict=True)}
+        for columns in (
+            [getattr(marks, name).tolist() for name in ("camera", "point", "pixel", "sigma")]
+            for marks in (before, after)
+        )
+    )
+    return min((row[0] for row in old ^ new), default="")
 
 
 def _require_whole(report: ReadReport) -> None:

@@ -46,6 +46,7 @@ def state_data(session: MarkingSession) -> Json:
     own = {point.name for point in state.points}
     return {
         "revision": session.revision,
+        "changed": session.changed_camera,
         "marks": marks,
         "points": [_point_data(point, site_map, point.name in own) for point in session.control_points],
         "undo": session.can_undo,

@@ -48,6 +48,9 @@ function change(body) {
   const turn = queue.then(() => ask("change", body)).then(state => {
     failed = false;
     take(state);
+    // what was undone may be of another camera: show it
+    const changed = DATA.cameras.findIndex(camera => camera.name === state.changed);
+    if (["undo", "redo"].includes(body.action) && changed >= 0 && changed !== now.index) setCamera(changed);
     return true;
   }, error => {
     failed = true;
