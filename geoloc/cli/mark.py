@@ -11,7 +11,7 @@ from geoloc.errors import InputError
 from geoloc.io.references import PointOptions
 from geoloc.io.world_files import PlanImage, read_plan_image
 from geoloc.scene.site import Site
-from geoloc.scene.storage import calibration_folder, load_site
+from geoloc.scene.storage import calibration_folder, load_site, site_root
 from geoloc.service.marking import MarkingSession
 from geoloc.service.present import present_residuals
 from geoloc.service.stills import find_stills, picture_size
@@ -66,7 +66,7 @@ def make_server(args: Namespace) -> "MarkingServer":
     if not 0 <= args.port <= 65535:
         raise InputError(f"--port {args.port}: it must be within 0 and 65535")
     site = load_site(args.site, args.root, calibrated=False)
-    folder = calibration_folder(args.site, args.root)
+    folder = calibration_folder(site.name, site_root(args.site, args.root))
     session = MarkingSession(site, find_stills(args.stills), folder, present_residuals(site), _plan(args, site))
     return MarkingServer(session, args.port)
 

@@ -15,7 +15,7 @@
 """
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,4 +144,4 @@ def _positive(values: np.ndarray) -> np.ndarray:
 
 
 def _report(cells: Cells, what: str, n_rows: int) -> ReadReport:
-    return replace(cells.report("csv", n_rows), what=what)
+    return cells.report("csv", n_rows, what)

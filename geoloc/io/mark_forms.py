@@ -30,7 +30,8 @@ class MarkCells(Cells):
 
     def skip(self, skipped: dict[str, list[int]]) -> "MarkCells":
         """The same cells, with rows that the reader itself left out."""
-        self.skipped |= {reason: np.array(lines) for reason, lines in skipped.items()}
+        for reason, lines in skipped.items():
+            self.skips.add(reason, *lines)
         return self
 
 
@@ -60,7 +61,8 @@ def qgis_cells(path: Path | str, camera: str) -> MarkCells:
     cells = MarkCells(path, rows, named_crs(stated[0]) if stated else "")
     if not upwards:
         cells.notes.append("source y is positive: taken as counting downwards")
-    return cells.skip({**_lists(table), **({"not enabled": off} if off else {})})
+    cells.skips = table.skips
+    return cells.skip({"not enabled": off})
 
 
 def gcp_list_cells(path: Path | str, camera: str) -> MarkCells:
@@ -84,7 +86,7 @@ def gcp_list_cells(path: Path | str, camera: str) -> MarkCells:
         name = words[6] if len(words) > 6 else name
         z = "" if words[2].lower() == "nan" else words[2]
         rows.append((number, (camera or stem(words[5]), name, words[3], words[4], words[0], words[1], z)))
-    return MarkCells(path, rows, crs).skip({"fewer than 6 cells": short} if short else {})
+    return MarkCells(path, rows, crs).skip({"fewer than 6 cells": short})
 
 
 def cvat_cells(path: Path | str, camera: str) -> MarkCells:
@@ -113,7 +115,7 @@ def cvat_cells(path: Path | str, camera: str) -> MarkCells:
                 bad.append(number)
                 continue
             rows.append((number, _corner_row(where, name, *pixels[0])))
-    return MarkCells(path, rows, unit="shape").skip({"not one single point": bad} if bad else {})
+    return MarkCells(path, rows, unit="shape").skip({"not one single point": bad})
 
 
 def labelme_cells(path: Path | str, camera: str) -> MarkCells:
@@ -160,7 +162,3 @@ def _comma_cells(path: Path | str, lines: list[str]) -> Cells:
     while comments < len(lines) and lines[comments].startswith("#"):
         comments += 1
     return csv_cells(path, comments)
-
-
-def _lists(cells: Cells) -> dict[str, list[int]]:
-    return {reason: at.tolist() for reason, at in cells.skipped.items()}

@@ -19,7 +19,7 @@ from geoloc.io.cells import Cells, csv_cells
 from geoloc.io.mark_forms import cvat_cells, gcp_list_cells, labelme_cells, qgis_cells
 from geoloc.io.points import points_of
 from geoloc.io.references import PointOptions
-from geoloc.io.rows import MAX_NAME, ReadReport
+from geoloc.io.rows import MAX_NAME, ReadReport, Skips
 from geoloc.scene.marks import MARK_SIGMA, Marks
 from geoloc.scene.sitemap import ControlPoint
 
@@ -65,9 +65,10 @@ def read_marks(path: Path | str, kind: str = "", options: MarkOptions | None = N
     marks, report = _marks_of(cells, kind, options)
     if kind not in WITH_POINTS:
         return MarksResult(marks, (), report)
+    cells.skips = Skips()
     points, lost = points_of(cells, kind, options.points)
-    n_lost = sum(item.count for item in lost.skipped.values())
-    notes = (*report.notes, *lost.notes, *((f"{n_lost} rows give no control point",) if n_lost else ()))
+    none = (f"{lost.n_skipped} rows give no control point",) if lost.n_skipped else ()
+    notes = (*report.notes, *lost.notes, *none)
     return MarksResult(marks, points, replace(report, notes=notes))
 
 
@@ -128,7 +129,7 @@ def _marks_of(cells: Cells, kind: str, options: MarkOptions) -> tuple[Marks, Rea
     )
     keep &= cells.usable(("marks a point a second time in one still", _repeated(camera, point, keep)))
     marks = Marks(camera=camera, point=point, pixel=pixel, sigma=sigma).take(keep)
-    return marks, replace(cells.report(kind, len(marks)), what="marks")
+    return marks, cells.report(kind, len(marks), "marks")
 
 
 def _long(names: np.ndarray) -> np.ndarray:

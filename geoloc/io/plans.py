@@ -84,7 +84,7 @@ def _points_of(
     keep &= cells.usable(("a name for the second time", _repeated(name, keep)))
     rows = np.flatnonzero(keep).tolist()
     found = tuple(ControlPoint(str(name[i]), tuple(points[i].tolist()), tuple(sigma[i].tolist())) for i in rows)
-    report = replace(cells.report("plan", len(found)), what="control points", unit="item", notes=())
+    report = replace(cells.report("plan", len(found), "control points"), unit="item", notes=())
     stated = all(item.sigma is not None for item in items)
     notes = () if stated else (f"states no sigma: {usual[0]:g} m across and {usual[2]:g} m in height are taken",)
     return found, replace(report, notes=notes)

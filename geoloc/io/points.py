@@ -109,8 +109,8 @@ def points_of(cells: Cells, kind: str, options: PointOptions) -> tuple[tuple[Con
     found = tuple(
         ControlPoint(str(name[row]), tuple(points[row].tolist()), tuple(sigma[row].tolist())) for row in rows
     )
-    report = cells.report(kind, len(found))
-    return found, replace(report, what="control points", notes=(*report.notes, *notes))
+    report = cells.report(kind, len(found), "control points")
+    return found, replace(report, notes=(*report.notes, *notes))
 
 
 def _place(

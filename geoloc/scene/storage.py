@@ -39,10 +39,9 @@ def load_site(name_or_path: str | Path, root: str | Path = ".", *, calibrated: b
     return site
 
 
-def calibration_folder(name_or_path: str | Path, root: str | Path = ".") -> Path:
-    """Where a site's cameras, marks and control points lie, there or not; the site is named as in `load_site`."""
-    root, name = _locate(name_or_path, Path(root))
-    return _cameras_path(root, name).parent
+def site_root(name_or_path: str | Path, root: str | Path = ".") -> Path:
+    """The folder below which a site's files lie; the site is named as in `load_site`."""
+    return _locate(name_or_path, Path(root))[0]
 
 
 def save_site(site: Site, root: str | Path = ".") -> None:

@@ -317,7 +317,7 @@ function showList() {
     const gone = make("button", { type: "button", class: "gone", title: "Remove this mark", "aria-label": `Remove mark ${mark.point}`, onclick: () => remove(mark.point) }, "✕");
     const text = known ? `${size.toFixed(2)} px${residual.used ? "" : " !"}` : "–";
     const title = known && !residual.used ? { title: "set aside as an outlier" } : {};
-    return make("li", { class: `${chosen ? "chosen" : ""} ${poor ? "poor" : ""}` }, name, make("span", { class: "bar" }, bar), make("span", { class: "size", ...title }, text), sigma, gone);
+    return make("li", { class: `${chosen ? "chosen" : ""} ${poor ? "poor" : ""}` }, name, make("span", { class: "bar" }, bar), make("span", { class: "size", ...title }, text), make("label", { title: "How well it is marked (px)" }, "± ", sigma), gone);
   });
   list.replaceChildren(...(rows.length ? rows : [make("li", { class: "empty" }, HELP)]));
   if (focused) [...list.querySelectorAll(".point")].find(button => button.dataset.point === focused)?.focus();

@@ -91,6 +91,7 @@ function label(context, x, y, text, colour, bold = false) {
   const short = text.length > 26 ? `${text.slice(0, 25)}…` : text;
   context.font = fontOf(12, bold);
   const wide = context.measureText(short).width;
+  if (x + wide + 24 > context.canvas.clientWidth) x -= wide + 32;  // at the right edge it stands on the left
   context.globalAlpha = 0.62;
   context.fillStyle = "#000";
   context.beginPath();
@@ -121,7 +122,7 @@ function paintCross(context, [x, y], colour, reach) {
 function paintLoupe(context, view) {
   const at = stillPane.cross ?? stillPane.mouse;
   if (!at || view.scale > 3) return;
-  const size = LOUPE_PX, left = at[0] > view.width / 2 ? 12 : view.width - size - 12, top = view.height - size - 54;
+  const size = LOUPE_PX, left = at[0] > view.width / 2 ? 12 : view.width - size - 54, top = view.height - size - 54;
   if (size > view.width / 3 || size > view.height / 2) return;
   const [u, v] = view.pixelAt(...at), zoom = Math.max(LOUPE_ZOOM, LOUPE_ZOOM * view.scale), seen = size / zoom;
   context.save();
@@ -179,7 +180,9 @@ function paintPlace(context, view) {
   square.rect(x - 5, y - 5, 10, 10);
   fill(context, square, colour);
   stroke(context, now.palette.ground, 1.5, square);
-  words(context, [x, y - 15], now.camera.name, 12, colour, true, now.palette.ground);
+  context.font = fontOf(12, true);
+  const room = context.measureText(now.camera.name).width / 2 + 6;
+  words(context, [Math.max(room, Math.min(view.width - room, x)), y - 15], now.camera.name, 12, colour, true, now.palette.ground);
 }
 
 function paintPoints(context, view) {
