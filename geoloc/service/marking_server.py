@@ -23,6 +23,7 @@ ASSETS = {
     "mark.css": ("geoloc.service", "mark.css", "text/css"),
     "panes.js": ("geoloc.service", "panes.js", "text/javascript"),
     "mark_paint.js": ("geoloc.service", "mark_paint.js", "text/javascript"),
+    "said.js": ("geoloc.service", "said.js", "text/javascript"),
     "mark.js": ("geoloc.service", "mark.js", "text/javascript"),
     "geometry.js": ("geoloc.draw", "geometry.js", "text/javascript"),
     "paint.js": ("geoloc.draw", "paint.js", "text/javascript"),
