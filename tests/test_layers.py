@@ -24,7 +24,8 @@ ROWS = [
     ("synthetic",),
     ("draw",),
     ("evaluation",),
-    ("service", "cli"),
+    ("service",),
+    ("cli",),
 ]
 ROW = {layer: number for number, row in enumerate(ROWS) for layer in row}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ROW)

@@ -17,6 +17,7 @@ COMMANDS = {
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, and how sharply",
     "evaluate": "how good a result is beside the truth, and whether the number can be believed",
+    "mark": "a page on which stills and map are marked, for calibration",
     "convert": "cameras, detections and tracks from one form to another",
 }
 EXAMPLES = """\

@@ -74,13 +74,16 @@ class Cells:
         return ReadReport(self.path, kind, n_rows, self.skips.counted(), notes, what=what)
 
 
-def csv_cells(path: Path | str) -> Cells:
-    """A CSV file with a header; rows of another length are counted."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+def csv_cells(path: Path | str, comments: int = 0, separator: str = ",") -> Cells:
+    """A CSV file with a header, after lines of `comments`; rows of another length are counted."""
+    text = io.StringIO(read_text(path), newline="")
+    for _ in range(comments):
+        text.readline()
+    reader = csv.reader(text, delimiter=separator)
     header = tuple(cell.strip() for cell in next(reader, []))
     if not header:
         raise InputError(f"{path}: the file is empty; its first line must name its columns")
-    return _collect(path, header, ((reader.line_num, row) for row in reader if row))
+    return _collect(path, header, ((comments + reader.line_num, row) for row in reader if row))
 
 
 def plain_cells(path: Path | str, header: tuple[str, ...]) -> Cells:

@@ -22,18 +22,26 @@ POSE_KEYS = ("cam_from_world", "calib_cov", "freed")
 HOMOGRAPHY_KEYS = ("homography_level", "homography_sigma_px")
 
 
-def load_site(name_or_path: str | Path, root: str | Path = ".") -> Site:
+def load_site(name_or_path: str | Path, root: str | Path = ".", *, calibrated: bool = True) -> Site:
     """Read a site: a name below `root`, or the path of its map file or of a folder that holds one site.
 
-    A camera under the ground is refused, as is everything in the files that geoloc does not know.
+    A camera under the ground is refused, as is everything in the files that geoloc does not know. A site that is
+    not `calibrated` yet may lack its cameras file: it has no cameras then.
     """
     root, name = _locate(name_or_path, Path(root))
     site_map = load_map(_map_path(root, name))
+    if not calibrated and not _cameras_path(root, name).exists():
+        return Site(name, (), site_map)
     cameras = load_cameras(_cameras_path(root, name))
     with jsonfile.naming(_cameras_path(root, name)):
         site = Site(name, cameras, site_map)
         site.require_cameras_above_ground()
     return site
+
+
+def site_root(name_or_path: str | Path, root: str | Path = ".") -> Path:
+    """The folder below which a site's files lie; the site is named as in `load_site`."""
+    return _locate(name_or_path, Path(root))[0]
 
 
 def save_site(site: Site, root: str | Path = ".") -> None:

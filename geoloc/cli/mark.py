@@ -1,0 +1,78 @@
+"""`geoloc mark`: a page on which stills and map are marked."""
+
+import sys
+import webbrowser
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geoloc.cli.arguments import add_site
+from geoloc.errors import InputError
+from geoloc.io.references import PointOptions
+from geoloc.io.world_files import PlanImage, read_plan_image
+from geoloc.scene.site import Site
+from geoloc.scene.storage import calibration_folder, load_site, site_root
+from geoloc.service.marking import MarkingSession
+from geoloc.service.present import present_residuals
+from geoloc.service.stills import find_stills, picture_size
+
+if TYPE_CHECKING:
+    from geoloc.service.marking_server import MarkingServer
+
+DESCRIPTION = """\
+Serve a page, to this machine only, that shows a camera's still and the site's map side by side: click a spot in
+one, then the same spot in the other. Every mark is saved at once in calibration/SITE/marks.csv, and every new
+control point in points.csv beside it. A still is named after its camera: gate.jpg is of camera 'gate'."""
+EXAMPLES = """\
+examples:
+  geoloc mark garage --stills stills/
+      a browser opens; Ctrl+C in the terminal ends it, and nothing is lost
+  geoloc mark harbour --stills stills/ --plan aerial.png
+      with an aerial picture or floor plan under the map; aerial.pgw beside it says where it lies
+  geoloc mark harbour --stills stills/ --plan plan.tif.png --plan-crs EPSG:25832
+  geoloc mark garage --stills stills/ --port 8123 --no-browser"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare what the command takes."""
+    add_site(parser)
+    parser.add_argument("--stills", type=Path, required=True, metavar="DIR", help="folder with one picture a camera")
+    parser.add_argument("--plan", type=Path, metavar="IMAGE", help="picture from above, with a world file beside it")
+    parser.add_argument(
+        "--plan-crs", default="", metavar="EPSG", help="reference system of its world file (default: metres or degrees)"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of the page (default: a free one)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+
+
+def run(args: Namespace) -> None:
+    """Serve until the person who marks ends it."""
+    server = make_server(args)
+    with server:
+        print(server.url, flush=True)
+        print("marks are saved as they are set; Ctrl+C ends this", file=sys.stderr)
+        if not args.no_browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            print(f"{len(server.session.state.marks)} marks in {server.session.folder}", file=sys.stderr)
+
+
+def make_server(args: Namespace) -> "MarkingServer":
+    """The server that the arguments ask for, not yet serving."""
+    from geoloc.service.marking_server import MarkingServer
+
+    if not 0 <= args.port <= 65535:
+        raise InputError(f"--port {args.port}: it must be within 0 and 65535")
+    site = load_site(args.site, args.root, calibrated=False)
+    folder = calibration_folder(site.name, site_root(args.site, args.root))
+    session = MarkingSession(site, find_stills(args.stills), folder, present_residuals(site), _plan(args, site))
+    return MarkingServer(session, args.port)
+
+
+def _plan(args: Namespace, site: Site) -> PlanImage | None:
+    if args.plan is None:
+        return None
+    options = PointOptions(site_map=site.site_map, crs=args.plan_crs)
+    return read_plan_image(args.plan, picture_size(args.plan), options)

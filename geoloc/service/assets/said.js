@@ -1,0 +1,80 @@
+// What the page says: the next step, whether all is saved, the marks with their residuals, and how good it is.
+
+function showHint() {
+  const { pixel, point, place } = now.pending, hint = element("hint"), busy = pixel || point || place;
+  const text = pixel ? "Now click the same spot on the map" : point ? `Now click ${point} in the still` : place ? "Now click that spot in the still" : "";
+  const buttons = [];
+  if (pixel) buttons.push(make("button", { type: "button", id: "tie", onclick: () => askSpot(null) }, "Not on the map"));
+  if (busy) buttons.push(make("button", { type: "button", onclick: giveUp }, "Cancel"));
+  hint.replaceChildren(make("span", {}, text), ...buttons);
+  hint.classList.toggle("busy", Boolean(busy));
+  element("map-pane").classList.toggle("wanted", Boolean(pixel));
+  element("still-pane").classList.toggle("wanted", Boolean(!pixel && (point || place)));
+}
+
+function showSaved() {
+  const saved = element("saved");
+  saved.textContent = waiting ? "saving …" : failed ? "not saved" : `✓ saved in ${DATA.file.split("/").slice(-3).join("/")}`;
+  saved.title = DATA.file;
+  saved.classList.toggle("failed", failed && !waiting);
+  element("reload").hidden = !failed || waiting > 0;
+}
+
+function showCameras() {
+  const total = camera => (now.state.marks[camera.name] ?? []).length, select = element("camera");
+  select.replaceChildren(...DATA.cameras.map((camera, i) => make("option", { value: String(i) }, `${camera.name} (${total(camera)})`)));
+  select.value = String(now.index);
+  element("undo").disabled = !now.state.undo;
+  element("redo").disabled = !now.state.redo;
+}
+
+function showList() {
+  const marks = now.marks(), list = element("list"), focused = document.activeElement?.dataset?.point;
+  element("count").textContent = String(marks.length);
+  const rows = marks.map(mark => {
+    const { size, known, poor, chosen } = stateOf(mark), bar = make("i"), residual = now.residuals[mark.point];
+    bar.style.width = known ? `${Math.min(100, 25 * size / mark.sigma)}%` : "0";
+    const name = make("button", { type: "button", class: "point", "data-point": mark.point, title: mark.point, onclick: () => select(mark.point) }, mark.point);
+    const sigma = make("input", {
+      class: "sigma", type: "number", min: "0.1", max: "100", step: "0.5", value: String(mark.sigma), title: "Good to (px)", "aria-label": `Sigma of ${mark.point} in pixels`,
+      onchange: event => event.target.checkValidity() && change({ action: "mark", camera: now.camera.name, point: mark.point, pixel: [mark.u, mark.v], sigma: Number(event.target.value) }),
+    });
+    const gone = make("button", { type: "button", class: "gone", title: "Remove this mark", "aria-label": `Remove mark ${mark.point}`, onclick: () => remove(mark.point) }, "✕");
+    const text = known ? `${size.toFixed(2)} px${residual.used ? "" : " !"}` : "–";
+    const title = known && !residual.used ? { title: "set aside as an outlier" } : {};
+    return make("li", { class: `${chosen ? "chosen" : ""} ${poor ? "poor" : ""}` }, name, make("span", { class: "bar" }, bar), make("span", { class: "size", ...title }, text), make("label", { title: "How well it is marked (px)" }, "± ", sigma), gone);
+  });
+  list.replaceChildren(...(rows.length ? rows : [make("li", { class: "empty" }, HELP)]));
+  if (focused) [...list.querySelectorAll(".point")].find(button => button.dataset.point === focused)?.focus();
+}
+
+function showVerdict() {
+  const verdict = now.verdict, n = now.marks().length, notes = [], facts = [];
+  const rms = verdict?.rms ?? null;
+  element("rms").textContent = rms === null ? "–" : rms.toFixed(2);
+  element("rms-unit").textContent = rms === null ? "no residuals yet" : "px rms";
+  element("rms").parentElement.classList.toggle("poor", rms !== null && rms > 3);
+  let head = n ? "" : `Nothing is marked in ${now.camera.name} yet.`;
+  if (verdict?.message) head = verdict.message;
+  for (const [reason, step] of verdict?.refused ?? []) { head = reason; notes.push([step, "next"]); }
+  if (verdict?.camera) {
+    const camera = verdict.camera, sigma = Math.max(...camera.sigma);
+    if (camera.height !== null) facts.push(["Height", `${camera.height.toFixed(2)} m over ground${sigma > 0 ? ` ± ${camera.sigma[2].toFixed(2)}` : ""}`]);
+    facts.push(["Place", `${camera.x.toFixed(2)}, ${camera.y.toFixed(2)} m${sigma > 0 ? ` ± ${Math.max(...camera.sigma.slice(0, 2)).toFixed(2)}` : ""}`]);
+    facts.push(["Focal", `${camera.focal.toFixed(0)} px${camera.freed.length ? ` · freed ${camera.freed.join(", ")}` : " · lens as given"}`]);
+  }
+  if (verdict?.next) notes.push([verdict.next.words || `Mark ${verdict.next.point || "the ringed spot"} next: it helps most.`, "next"]);
+  for (const note of verdict?.notes ?? []) notes.push([note, ""]);
+  element("verdict-head").textContent = head;
+  element("facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  element("notes").replaceChildren(...notes.map(([text, kind]) => make("p", kind ? { class: kind } : {}, text)));
+}
+
+let fading = 0;
+function toast(text) {
+  const node = element("toast");
+  node.textContent = text;
+  node.hidden = false;
+  clearTimeout(fading);
+  fading = setTimeout(() => { node.hidden = true; }, 9000);
+}

@@ -1,0 +1,142 @@
+"""A marking session: saved at every change, and nothing of others is ever lost."""
+
+import numpy as np
+import pytest
+from marking_samples import garage_site, pose_fit, true_pixels
+
+from geoloc.errors import InputError, UnknownNameError
+from geoloc.scene.site import Site
+from geoloc.service.marking import MarkingSession, Spot
+from geoloc.service.marking_data import site_data, state_data, verdict_data
+from geoloc.service.present import present_residuals
+from geoloc.service.stills import find_stills
+
+CAMERA, OTHER = "p1-ramp-foot", "p2-southeast"
+
+
+def marks_text(session):
+    return (session.folder / "marks.csv").read_text()
+
+
+def test_a_mark_is_in_the_file_at_once_and_moving_it_keeps_its_row(session):
+    session.mark(CAMERA, "ramp foot", (10.5, 20.25), 1.0)
+    session.mark(CAMERA, "ramp head", (30.0, 40.0), 2.0)
+    session.mark(CAMERA, "ramp foot", (11.0, 21.0), 1.0)
+    assert marks_text(session) == (
+        "camera,point,u,v,sigma\np1-ramp-foot,ramp foot,11.0,21.0,1.0\np1-ramp-foot,ramp head,30.0,40.0,2.0\n"
+    )
+
+
+def test_marks_of_cameras_without_a_still_stay(site, stills, tmp_path):
+    (tmp_path / "marks.csv").write_text("camera,point,u,v\ngone,ramp foot,1,2\n")
+    session = MarkingSession(site, find_stills(stills), tmp_path, pose_fit(site))
+    session.mark(CAMERA, "ramp foot", (10.0, 20.0), 1.0)
+    assert "gone,ramp foot,1.0,2.0,1.0" in marks_text(session)
+
+
+def test_rows_that_saving_would_drop_keep_the_session_from_starting(site, stills, tmp_path):
+    (tmp_path / "marks.csv").write_text("camera,point,u,v\ngate,a,1,2\ngate,b,x,2\n")
+    with pytest.raises(InputError, match=r"u or v is no finite number \(line 3\); mend it first"):
+        MarkingSession(site, find_stills(stills), tmp_path, pose_fit(site))
+
+
+def test_a_change_that_cannot_be_saved_is_not_made(session):
+    session.mark(CAMERA, "ramp foot", (10.0, 20.0), 1.0)
+    (session.folder / "marks.csv").write_text("camera,point,u,v\n")
+    with pytest.raises(InputError, match="another program has changed it"):
+        session.mark(CAMERA, "ramp head", (30.0, 40.0), 1.0)
+    assert session.state.marks.point.tolist() == ["ramp foot"]
+    session.reload()
+    assert len(session.state.marks) == 0
+
+
+def test_a_new_point_lies_on_its_level_and_goes_with_its_marks(session):
+    session.mark(CAMERA, "kerb", (10.0, 20.0), 1.0, Spot(52.0, 24.0, "P2", 0.5, 0.3, 0.05))
+    session.mark(OTHER, "kerb", (30.0, 40.0), 1.0)
+    (point,) = session.state.points
+    assert point.xyz == pytest.approx((52.0, 24.0, 2.0))  # half way up the ramp, 0.5 m over it
+    with pytest.raises(InputError, match="a control point 'kerb' already"):
+        session.mark(CAMERA, "kerb", (1.0, 2.0), 1.0, Spot(1.0, 1.0, "P1", 0.0, 0.3, 0.05))
+    session.remove_point("kerb")
+    assert (len(session.state.marks), session.state.points) == (0, ())
+    session.undo()
+    assert (len(session.state.marks), len(session.state.points)) == (2, 1)
+    with pytest.raises(UnknownNameError, match="ramp foot"):
+        session.remove_point("ramp foot")
+
+
+def test_a_point_on_the_map_and_beside_it_is_refused(site, stills, tmp_path):
+    (tmp_path / "points.csv").write_text("point,x,y,z\nramp foot,1,2,0\n")
+    with pytest.raises(InputError, match="'ramp foot' is on the map too"):
+        MarkingSession(site, find_stills(stills), tmp_path, pose_fit(site))
+
+
+def test_a_session_starts_again_where_it_ended(session, site, stills):
+    session.mark(CAMERA, "kerb", (10.0, 20.0), 1.0, Spot(24.0, 8.0, "P1", 0.0, 0.3, 0.05))
+    again = MarkingSession(site, find_stills(stills), session.folder, pose_fit(site))
+    assert again.state.marks == session.state.marks
+    assert [point.xyz for point in again.state.points] == [point.xyz for point in session.state.points]
+
+
+def test_the_present_calibration_is_held_against_the_marks(site, stills, tmp_path):
+    session = MarkingSession(site, find_stills(stills), tmp_path, present_residuals(site))
+    name, (u, v) = next(iter(true_pixels(site.camera(CAMERA), site).items()))
+    session.mark(CAMERA, name, (u + 3.0, v - 4.0), 1.0)
+    session.mark(CAMERA, "a tie point", (100.0, 100.0), 1.0)
+    data = verdict_data(session, CAMERA, session.solve(CAMERA))
+    assert (data["residuals"][name]["du"], data["residuals"][name]["dv"]) == pytest.approx((3.0, -4.0), abs=1e-3)
+    assert data["residuals"]["a tie point"]["du"] is None
+    assert data["rms"] == pytest.approx(5.0)
+    unknown = present_residuals(Site("new", (), site.site_map))
+    refused = verdict_data(session, CAMERA, unknown(CAMERA, (1920, 1080), session.state.marks, ()))["refused"]
+    assert refused[0][0] == f"{CAMERA} is not calibrated yet."
+
+
+def test_the_map_is_drawn_into_the_still_where_the_camera_sees_it(session, site):
+    camera = site.camera(CAMERA)
+    for name, pixel in list(true_pixels(camera, site).items())[:6]:
+        session.mark(CAMERA, name, pixel, 1.0)
+    found = verdict_data(session, CAMERA, session.solve(CAMERA))["camera"]
+    assert (found["x"], found["y"]) == pytest.approx(camera.centre_world[:2].tolist(), abs=0.02)
+    ends = np.concatenate([np.reshape(line, (-1, 2)) for line in found["lines"][0]])
+    assert len(ends) > 200
+    margin = 0.5 * np.array(camera.size)
+    assert (ends > -margin - 0.1).all()
+    assert (ends < camera.size + margin + 0.1).all()
+
+
+def test_what_the_page_is_told_is_json_without_nan(session):
+    import json
+
+    for data in (site_data(session), state_data(session), verdict_data(session, CAMERA, session.solve(CAMERA))):
+        json.dumps(data, allow_nan=False)
+
+
+def test_a_still_of_another_size_than_the_calibration_is_named(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (640, 360)).save(tmp_path / f"{CAMERA}.png")
+    site = garage_site()
+    session = MarkingSession(site, find_stills(tmp_path), tmp_path, pose_fit(site))
+    assert "640 × 360 px" in site_data(session)["cameras"][0]["warning"]
+
+
+def test_stills_that_would_mislead_are_refused(tmp_path):
+    from PIL import Image
+
+    with pytest.raises(InputError, match="no stills; put one picture a camera there"):
+        find_stills(tmp_path)
+    picture = Image.new("RGB", (64, 36))
+    picture.save(tmp_path / "gate.png")
+    picture.save(tmp_path / "gate.jpg")
+    with pytest.raises(InputError, match="two stills of camera 'gate'"):
+        find_stills(tmp_path)
+    (tmp_path / "gate.png").unlink()
+    turned = Image.Exif()
+    turned[274] = 6
+    picture.save(tmp_path / "gate.jpg", exif=turned)
+    with pytest.raises(InputError, match="EXIF tag turns"):
+        find_stills(tmp_path)
+    (tmp_path / "gate.jpg").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="no picture that can be read"):
+        find_stills(tmp_path)
