@@ -23,7 +23,8 @@ from geoloc.evaluation.report_text import format_interval, format_value
 from geoloc.files import write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "BENCHMARKS.md"
-PACKAGES = ("numpy", "scipy", "shapely", "opencv-contrib-python", "pycolmap", "stonesoup", "aniposelib", "numba")
+PACKAGES = ("numpy", "scipy", "shapely", "opencv-contrib-python", "pycolmap", "stonesoup", "aniposelib", "numba",
+            "trackeval", "motmetrics")  # fmt: skip
 HEAD = """\
 # Benchmarks
 
