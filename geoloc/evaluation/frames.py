@@ -1,14 +1,14 @@
 """Truth and result brought onto the same frames, or a refusal that says why they have none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geoloc.errors import InputError
 
+LONGEST_GAP_S = 3600.0  # s; a longer time without a row is a break: no empty frames stand in it
 SAME_TIME = 1e-3  # s; times nearer than this are one frame
 SAME_RATE = 0.05  # relative difference up to which two frame rates are one
-MOST_EMPTY = 1000  # frames for each that has a row, beyond which the times are no recording but several
 REGULAR = 0.1  # of a period: how far frames may lie off an even clock to be taken as even
 
 
@@ -16,17 +16,20 @@ REGULAR = 0.1  # of a period: how far frames may lie off an even clock to be tak
 class Frames:
     """Frames of a recording by their `time` (F,) s, ascending; `even` if they tick without gaps.
 
-    A recording with one frame has no `period` (NaN).
+    A recording with one frame has no `period` (NaN). `resampled_from` says which frames a second there were before
+    the slower of truth and result set them, empty where they are the truth's own.
     """
 
     time: np.ndarray
     period: float
     even: bool
+    resampled_from: str = ""
 
     @property
     def rate(self) -> str:
         """Frames a second, for a protocol."""
-        return f"{1.0 / self.period:.4g} frames/s" if np.isfinite(self.period) else "one frame"
+        own = f"{1.0 / self.period:.4g} frames/s" if np.isfinite(self.period) else "one frame"
+        return f"{own}, resampled from {self.resampled_from}" if self.resampled_from else own
 
     def nearest(self, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The frame (N,) nearest to each time (N,) s, and how far from it the time lies (N,) s."""
@@ -40,7 +43,7 @@ def frames_of(time: np.ndarray) -> Frames:
     """The frames that rows with times (N,) s stand on; frames without a row between them are counted too.
 
     Where all gaps are whole multiples of the usual one, the clock is even and its empty frames exist: a false
-    alarm there is one.
+    alarm there is one. In gaps longer than LONGEST_GAP_S there are none: rows in them stand at no frame.
     """
     times = np.unique(np.asarray(time, float))
     times = times[np.append(True, np.diff(times) > SAME_TIME)] if len(times) else times
@@ -54,11 +57,37 @@ def frames_of(time: np.ndarray) -> Frames:
         period = float((times[-1] - times[0]) / max(np.rint(gaps / period).sum(), 1.0))
         steps = np.rint((times - times[0]) / period)
     even = bool((np.abs(times - times[0] - steps * period) <= REGULAR * period).all())
-    if even and steps[-1] <= MOST_EMPTY * len(times):
-        every = times[0] + period * np.arange(int(steps[-1]) + 1)
-        every[steps.astype(int)] = times
-        return Frames(every, period, True)
-    return Frames(times, period, False)
+    return Frames(_filled(times, steps.astype(int), period), period, True) if even else Frames(times, period, False)
+
+
+def _filled(times: np.ndarray, steps: np.ndarray, period: float) -> np.ndarray:
+    """The `times` (F,) of an even clock, at `steps` (F,) int, with its empty frames between them but in breaks."""
+    fills = np.where(np.diff(times) <= LONGEST_GAP_S, np.diff(steps), 1)
+    place = np.concatenate([[0], np.cumsum(fills)])
+    before = np.repeat(np.arange(len(times)), np.append(fills, 1))
+    return np.asarray(times[before] + period * (np.arange(len(before)) - place[before]))
+
+
+def common_frames(frames: Frames, time: np.ndarray, resample: bool) -> Frames:
+    """The frames on which truth and a result with times (N,) s are scored.
+
+    The truth's own `frames`; with `resample` those of them that are nearest to the ticks of a slower result, so that
+    neither is held to frames that it never had.
+    """
+    own = frames_of(time)
+    if not resample or not (np.isfinite(own.period) and np.isfinite(frames.period)):
+        return frames
+    ratio = own.period / frames.period
+    if abs(ratio - 1.0) <= SAME_RATE:
+        return frames
+    if ratio < 1.0:
+        return replace(frames, resampled_from=own.rate)
+    tick = np.rint((frames.time - own.time[0]) / own.period)
+    off = np.abs(frames.time - own.time[0] - tick * own.period)
+    order = np.lexsort((off, tick))
+    order = order[off[order] <= 0.5 * frames.period * (1 + 1e-9)]
+    kept = np.sort(order[np.diff(tick[order], prepend=-np.inf) > 0])
+    return Frames(frames.time[kept], own.period, frames.even and own.even, frames.rate)
 
 
 def place_on_frames(
@@ -111,5 +140,5 @@ def _refuse_other_rate(frames: Frames, time: np.ndarray) -> None:
     if abs(own.period / frames.period - 1.0) > SAME_RATE:
         raise InputError(
             f"truth has {frames.rate}, the result {own.rate}: figures of other frame rates do not compare. Give both "
-            "at one rate, or say resample: then the result's rows nearest to the truth's frames are scored alone"
+            "at one rate, or say resample: then both are scored on the frames of the slower one"
         )

@@ -7,7 +7,8 @@ import numpy as np
 import shapely
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.evaluation.frames import Frames, frames_of, place_on_frames
+from geoloc.evaluation.frames import Frames, common_frames, frames_of, place_on_frames
+from geoloc.evaluation.levels import heights_of, on_one_datum
 from geoloc.evaluation.measures import Blocks
 from geoloc.io.track_geojson import heights
 from geoloc.io.track_tables import IGNORED
@@ -20,7 +21,6 @@ from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
 from geoloc.scene.view_grid import WATCHED
 
-APART = 1e6  # m between levels that are known by name alone: nothing on one is near anything on another
 ENOUGH_SEQUENCES = 5  # recordings from which intervals are drawn over them, not over blocks of time
 GROUND, IMAGE = "ground plane", "image"
 
@@ -29,7 +29,8 @@ GROUND, IMAGE = "ground plane", "image"
 class Recording:
     """Truth and result as sightings on F frames; frames of several cameras or sequences follow one another.
 
-    On the ground `where` is x, y, z (m), z 0 where heights are not known; in the image a box. `result_cov`
+    On the ground `where` is x, y, z (m); z only tells levels apart, 0 where heights are not known. In the image it is
+    a box. `result_cov`
     (M, 2, 2) m² and `truth_speed` (N,) m/s are NaN where they are not known; `result_score` (M,) is the probability
     that there is something. `named`: whether truth and result have identities. `time` (F,) s, `camera` (F,) and
     `sequence` (F,), an index into `sequences`, are each frame's. `notes` say what was left out.
@@ -124,21 +125,27 @@ def ground_recording(name: str, truth: Tracks, result: Tracks, resample: bool, i
     """Tracks on a map against the truth. Positions are carried to the truth's frames by their own velocity.
 
     A truth in state "ignored" is neither to be found nor wrong when found, by results up to `ignored_m` (m)
-    away. Where both tables state heights (`z`) they count; otherwise levels are told apart by their names. A
-    truth whose rows all have id -1 has no identities: only what needs none can be scored.
+    away. Distances are those over the ground. Where both tables state heights (`z`) they tell levels apart, on one
+    datum; otherwise the names of levels do. A truth whose rows all have id -1 has no identities: only what needs
+    none can be scored. With `resample` both are scored on the frames of the slower one.
     """
     _refuse_empty(name, len(truth))
     _refuse_repeats(f"{name}: truth", truth.time, truth.track)
     _refuse_repeats(f"{name}: result", result.time, result.track)
-    frames = frames_of(truth.time)
+    frames, scored = _scored_frames(truth.time, result.time, resample)
+    truth = truth.take(scored)
     rows, frame = place_on_frames(frames, result.time, result.track, resample)
     notes = _outside(frames, result.time, len(rows))
     result = result.take(rows)
     late = frames.time[frame] - result.time
     xy = result.xy + late[:, None] * np.nan_to_num(result.velocity)
-    truth_z, result_z = _heights(truth, result)
+    truth_z, result_z = heights_of(truth, result)
     seen = _sightings(frames.nearest(truth.time)[0], truth.track, np.column_stack([truth.xy, truth_z]))
     found = _sightings(frame, result.track, np.column_stack([xy, result_z]))
+    above, said = on_one_datum(truth, result, seen, found, ignored_m)
+    if said:
+        found = _sightings(frame, result.track, np.column_stack([xy, result_z - above]))
+        notes += (said,)
     seen_rows, found_rows = _counted(seen, found, truth.state == IGNORED, pair_positions(seen, found, ignored_m))
     return Recording(
         name=name,
@@ -238,11 +245,21 @@ def _camera_part(
     """One camera's frames, truth, result, which truths are ignored, and notes."""
     _refuse_repeats(f"camera {camera}: truth", truth.time, truth.id)
     _refuse_repeats(f"camera {camera}: result", result.time, result.id)
-    frames = frames_of(truth.time)
+    frames, scored = _scored_frames(truth.time, result.time, resample)
+    truth = truth.take(scored)
     rows, frame = place_on_frames(frames, result.time, result.id, resample)
     seen = _sightings(frames.nearest(truth.time)[0], truth.id, truth.box)
     found = _sightings(frame, result.id[rows], result.box[rows])
     return frames, seen, found, truth.state == IGNORED, _outside(frames, result.time, len(rows))
+
+
+def _scored_frames(truth: np.ndarray, result: np.ndarray, resample: bool) -> tuple[Frames, np.ndarray]:
+    """The frames of truth and result with times (N,) and (M,) s, and the rows of the truth that stand on them."""
+    own = frames_of(truth)
+    frames = common_frames(own, result, resample)
+    if len(frames.time) == len(own.time):
+        return frames, np.arange(len(truth))
+    return frames, np.flatnonzero(np.abs(frames.nearest(truth)[1]) < 0.5 * own.period)
 
 
 def _same_cameras(name: str, truth: BoxTracks, result: BoxTracks) -> BoxTracks:
@@ -253,20 +270,6 @@ def _same_cameras(name: str, truth: BoxTracks, result: BoxTracks) -> BoxTracks:
         if camera not in known:
             raise unknown_name("camera", camera, known.tolist(), f"the truth of {name}")
     return result
-
-
-def _heights(truth: Tracks, result: Tracks) -> tuple[np.ndarray, np.ndarray]:
-    """z (N,) and (M,) m that keeps levels apart: heights where both state them, else a storey a level name."""
-    if np.isfinite(truth.z).all() and np.isfinite(result.z).all():
-        return truth.z, result.z
-    names, number = np.unique(np.concatenate([truth.level, result.level]), return_inverse=True)
-    if len(names) == 1 or (truth.level == "").all() or (result.level == "").all():
-        return np.zeros(len(truth)), np.zeros(len(result))
-    if len(result) and not np.isin(result.level, truth.level).any():
-        ours, theirs = (", ".join(sorted({*levels.tolist()})) for levels in (result.level, truth.level))
-        raise InputError(f"the result's levels are {ours}, the truth's {theirs}: they share none; name them alike")
-    truth_number, result_number = np.split(number, [len(truth)])
-    return APART * truth_number, APART * result_number
 
 
 def _speeds(truth: Tracks) -> np.ndarray:
@@ -285,9 +288,7 @@ def _speeds(truth: Tracks) -> np.ndarray:
     return out
 
 
-def _counted(
-    truth: Sightings, result: Sightings, ignored: np.ndarray, pairs: Pairs
-) -> tuple[np.ndarray, np.ndarray]:
+def _counted(truth: Sightings, result: Sightings, ignored: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Which truths (N,) and results (M,) count: not ignored ones, and not results that follow those."""
     counted = np.ones(len(result), dtype=bool)
     chosen = assign(pairs.truth, pairs.result, pairs.similarity)

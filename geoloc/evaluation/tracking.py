@@ -7,6 +7,7 @@ import numpy as np
 from geoloc.errors import InputError
 from geoloc.evaluation.guards import find_leaks, refuse_or_warn, refuse_other_units
 from geoloc.evaluation.measures import Measure, difference
+from geoloc.evaluation.misfit import find_misfits
 from geoloc.evaluation.recording import GROUND, Recording
 from geoloc.evaluation.report import Absent, Difference, Figure, Report
 from geoloc.evaluation.tracking_measures import TrackingOptions, TrackingScores, tracking_measures
@@ -28,6 +29,9 @@ def evaluate_tracking(
     options = options or TrackingOptions()
     warnings = [*recording.notes, *_checked(recording, options, oracle)]
     scores = TrackingScores(recording, options)
+    if against is not None:
+        told = [*against.notes, *_checked(against, options, oracle)]
+        warnings += [f"the other run: {warning}" for warning in told]
     measures, absent = tracking_measures(scores, OVER_ALL)
     figures = _figures(recording, options, measures, OVER_ALL)
     for camera in _cameras(recording):
@@ -41,7 +45,7 @@ def evaluate_tracking(
         figures=tuple(figures),
         absent=tuple(_told_once(absent)),
         warnings=tuple(warnings),
-        differences=() if against is None else _differences(scores, measures, against, options, oracle),
+        differences=() if against is None else _differences(scores, measures, against, options),
         charts=charts(scores),
         error_maps=error_maps(scores),
         moments=worst_moments(scores),
@@ -53,12 +57,14 @@ OVER_ALL = "all"
 
 def _checked(recording: Recording, options: TrackingOptions, oracle: bool) -> list[str]:
     """Warnings of what makes numbers lie; InputError where they would be worth nothing."""
+    misfits: list[str] = []
     if recording.plane == GROUND:
         refuse_other_units(recording.truth, recording.result, options.reach)
+        misfits = find_misfits(recording.truth, recording.result, options.reach, recording.period)
     if not recording.named:
-        return []
+        return misfits
     pairs = recording.pairs(options.zero_distance)
-    return refuse_or_warn(find_leaks(pairs, recording.truth, recording.result, options.threshold), oracle)
+    return misfits + refuse_or_warn(find_leaks(pairs, recording.truth, recording.result, options.threshold), oracle)
 
 
 def _cameras(recording: Recording) -> list[str]:
@@ -66,22 +72,19 @@ def _cameras(recording: Recording) -> list[str]:
     return names if len(names) > 1 else []
 
 
-def _figures(
-    recording: Recording, options: TrackingOptions, measures: Sequence[Measure], part: str
-) -> list[Figure]:
+def _figures(recording: Recording, options: TrackingOptions, measures: Sequence[Measure], part: str) -> list[Figure]:
     how_sure = recording.how_sure(options.block_s)
     return [measure.figure(recording.name, part, how_sure) for measure in measures]
 
 
 def _differences(
-    ours: TrackingScores, measures: Sequence[Measure], against: Recording, options: TrackingOptions, oracle: bool
+    ours: TrackingScores, measures: Sequence[Measure], against: Recording, options: TrackingOptions
 ) -> tuple[Difference, ...]:
     """Each figure beside the other run's, tested in pairs."""
     recording = ours.recording
     same = len(recording.time) == len(against.time) and np.array_equal(recording.truth.where, against.truth.where)
     if recording.plane != against.plane or not same:
         raise InputError(f"{against.name}: scored against another truth; two runs compare on one truth and plane only")
-    _checked(against, options, oracle)
     others = {m.name: m for m in tracking_measures(TrackingScores(against, options), OVER_ALL)[0]}
     return tuple(difference(m, others[m.name], OVER_ALL) for m in measures if m.name in others)
 

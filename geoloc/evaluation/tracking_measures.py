@@ -1,12 +1,13 @@
 """Every figure of tracks against a truth, with the protocol of each, on the ground or in the image."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.evaluation.levels import says_levels
 from geoloc.evaluation.measures import Blocks, Measure, of_counts, of_quantile
 from geoloc.evaluation.recording import GROUND, Recording
 from geoloc.evaluation.report import Absent
@@ -15,6 +16,7 @@ from geoloc.metrics.gospa import GOSPA_FIGURES, score_gospa
 from geoloc.metrics.hota import ALPHAS, HOTA_FIGURES, HotaScores, score_hota
 from geoloc.metrics.jitter import JITTER_FIGURES, score_jitter
 from geoloc.metrics.matching import Pairs
+from geoloc.metrics.numbering import numbered
 from geoloc.metrics.ospa2 import OSPA2_FIGURES, score_ospa2
 from geoloc.metrics.reidentification import GAPS_S, REIDENTIFICATION_FIGURES, score_returns
 from geoloc.metrics.tracking import (
@@ -29,6 +31,7 @@ from geoloc.metrics.trajectory_gospa import score_trajectories, trajectory_figur
 from geoloc.options import check_range
 
 NO_IDENTITIES = "the truth or the result has no identities"
+EACH_FRAME = "each frame by itself, most matches, then nearest (Kasturi et al. 2009)"
 CONVENTIONS = {"trackeval": "TrackEval", "motmetrics": "py-motmetrics"}
 
 
@@ -82,8 +85,24 @@ class TrackingScores:
 
     @cached_property
     def clear(self) -> ClearScores:
-        """CLEAR MOT."""
-        return score_clear(self.pairs, self.options.threshold, self.options.clear)
+        """CLEAR MOT; cameras are sequences of their own, whose counts add up."""
+        pairs = self.pairs
+        if self.several_cameras:
+            camera = np.unique(self.recording.camera, return_inverse=True)[1][pairs.frames][pairs.truth_frame]
+            apart = numbered(camera * (int(pairs.truth_id.max()) + 1) + pairs.truth_id)[1]
+            pairs = replace(pairs, truth_id=apart)
+        return score_clear(pairs, self.options.threshold, self.options.clear)
+
+    @cached_property
+    def several_cameras(self) -> bool:
+        """Whether identities are those of more than one camera."""
+        return len(np.unique(self.recording.camera[self.pairs.frames])) > 1
+
+    @cached_property
+    def plane(self) -> str:
+        """Where it is measured, for a protocol."""
+        recording = self.recording
+        return recording.plane + (says_levels(recording.truth, recording.result) if recording.plane == GROUND else "")
 
     @cached_property
     def identity(self) -> IdentityScores:
@@ -122,10 +141,20 @@ def tracking_measures(scores: TrackingScores, part: str) -> tuple[list[Measure],
 def _protocol(scores: TrackingScores, says: str, matched: bool = True) -> str:
     recording, options = scores.recording, scores.options
     if recording.plane == GROUND:
-        similarity = f"ground plane, match within {options.reach:g} m" if matched else "ground plane"
+        match = f", match within {options.reach:g} m"
     else:
-        similarity = f"image, match from IoU {options.threshold:g}" if matched else "image"
-    return f"{similarity}, {recording.rate}; {says}"
+        match = f", match from IoU {options.threshold:g}"
+    return f"{scores.plane}{match if matched else ''}, {recording.rate}; {says}"
+
+
+def _across(scores: TrackingScores) -> str:
+    """What a protocol of identities says where they are those of several cameras."""
+    return ", ids compared across cameras" if scores.several_cameras else ""
+
+
+def _apart(scores: TrackingScores) -> str:
+    """What a protocol says where each camera is a sequence."""
+    return ", cameras are sequences whose counts add up" if scores.several_cameras else ""
 
 
 def _require_identities(scores: TrackingScores) -> None:
@@ -139,7 +168,7 @@ def _require_ground(scores: TrackingScores) -> None:
 
 
 def _detection(scores: TrackingScores) -> list[Measure]:
-    says = _protocol(scores, "each frame by itself, most matches, then nearest (Kasturi et al. 2009)")
+    says = _protocol(scores, EACH_FRAME)
     counts, blocks = scores.detection.counts, scores.frame_blocks.take(scores.detection.frames)
     return [of_counts(name, "%", says, counts, blocks, DETECTION_FIGURES[name], 100) for name in DETECTION_FIGURES]
 
@@ -156,20 +185,41 @@ def _position(scores: TrackingScores) -> list[Measure]:
 def _hota(scores: TrackingScores) -> list[Measure]:
     _require_identities(scores)
     zero = f"1 - distance / {scores.options.zero_distance:g} m" if scores.recording.plane == GROUND else "IoU"
-    how = f"similarity {zero}, mean of alpha {ALPHAS[0]:g} to {ALPHAS[-1]:.2f}; as TrackEval; in intervals identities"
-    says = _protocol(scores, f"{how} agree as in the whole", matched=False)
+    how = f"similarity {zero}, mean of alpha {ALPHAS[0]:g} to {ALPHAS[-1]:.2f}; as TrackEval{_across(scores)}"
+    says = _protocol(scores, f"{how}; in intervals identities agree as in the whole", matched=False)
     counts = scores.hota.counts
     return [of_counts(name, "%", says, counts, scores.blocks, HOTA_FIGURES[name], 100) for name in HOTA_FIGURES]
 
 
 def _clear(scores: TrackingScores) -> list[Measure]:
     _require_identities(scores)
-    says, counts = _protocol(scores, f"CLEAR MOT as {CONVENTIONS[scores.options.clear]}"), scores.clear.counts
-    shares = [of_counts(name, "%", says, counts, scores.blocks, CLEAR_FIGURES[name], 100) for name in ("mota", "motp")]
-    numbers = {"fp": 1, "fn": 2, "id_switches": 3, "fragments": 5}
-    return shares + [
-        of_counts(name, "", says, counts[:, [column]], scores.blocks, lambda n: n[..., 0])
-        for name, column in numbers.items()
+    says, counts = _clear_protocol(scores), scores.clear.counts
+    return [of_counts(name, "%", says, counts, scores.blocks, CLEAR_FIGURES[name], 100) for name in ("mota", "motp")]
+
+
+def _wrong(scores: TrackingScores) -> list[Measure]:
+    """False positives and misses: of CLEAR, or where there are no identities, of each frame by itself."""
+    if scores.recording.named:
+        says, counts, blocks = _clear_protocol(scores), scores.clear.counts, scores.blocks
+    else:
+        detection = scores.detection
+        says, counts = _protocol(scores, EACH_FRAME), detection.counts
+        blocks = scores.frame_blocks.take(detection.frames)
+    return _bare_counts({"fp": 1, "fn": 2}, says, counts, blocks)
+
+
+def _changes(scores: TrackingScores) -> list[Measure]:
+    _require_identities(scores)
+    return _bare_counts({"id_switches": 3, "fragments": 5}, _clear_protocol(scores), scores.clear.counts, scores.blocks)
+
+
+def _clear_protocol(scores: TrackingScores) -> str:
+    return _protocol(scores, f"CLEAR MOT as {CONVENTIONS[scores.options.clear]}{_apart(scores)}")
+
+
+def _bare_counts(columns: dict[str, int], says: str, counts: np.ndarray, blocks: Blocks) -> list[Measure]:
+    return [
+        of_counts(name, "", says, counts[:, [column]], blocks, lambda n: n[..., 0]) for name, column in columns.items()
     ]
 
 
@@ -177,7 +227,9 @@ def _coverage(scores: TrackingScores) -> list[Measure]:
     _require_identities(scores)
     clear = scores.clear
     most, lost = clear.is_mostly_tracked, clear.is_mostly_lost
-    says = _protocol(scores, f"of {clear.n_truths} truths, followed for over 80, 20 to 80, under 20 % of their frames")
+    most_tracked = "over 80" if clear.convention == "trackeval" else "80 and more"
+    how = f"of {clear.n_truths} truths, followed for {most_tracked}, between, under 20 % of their frames"
+    says = _protocol(scores, how + _apart(scores))
     return [
         Measure(name, "", says, which.astype(float)[:, None], lambda n: n[..., 0], "bootstrap over truths")
         for name, which in (("mostly_tracked", most), ("partly_tracked", ~(most | lost)), ("mostly_lost", lost))
@@ -186,7 +238,7 @@ def _coverage(scores: TrackingScores) -> list[Measure]:
 
 def _identity(scores: TrackingScores) -> list[Measure]:
     _require_identities(scores)
-    says = _protocol(scores, "one global pairing (Ristani et al. 2016), as TrackEval")
+    says = _protocol(scores, "one global pairing (Ristani et al. 2016), as TrackEval" + _across(scores))
     counts = scores.identity.counts
     return [of_counts(name, "%", says, counts, scores.blocks, IDENTITY_FIGURES[name], 100) for name in IDENTITY_FIGURES]
 
@@ -294,7 +346,9 @@ def _require_one_camera(scores: TrackingScores) -> None:
 
 _GROUPS: list[tuple[tuple[str, ...], Callable[[TrackingScores], list[Measure]]]] = [
     (("hota", "det_a", "ass_a", "loc_a"), _hota),
-    (("mota", "motp", "fp", "fn", "id_switches", "fragments"), _clear),
+    (("mota", "motp"), _clear),
+    (("fp", "fn"), _wrong),
+    (("id_switches", "fragments"), _changes),
     (("mostly_tracked", "partly_tracked", "mostly_lost"), _coverage),
     (("idf1", "idp", "idr"), _identity),
     (("moda", "modp", "precision", "recall"), _detection),

@@ -97,7 +97,7 @@ def pair_within(truth: Sightings, result: Sightings, c: float, p: float) -> Near
         if sightings.where.shape[1] > 3:
             raise InputError(f"{name}: rows of {sightings.where.shape[1]} numbers; a position is x, y or x, y, z in m")
     pairs = pair_positions(truth, result, c) if len(truth) else _only_false(result)
-    apart = truth.where[pairs.truth] - result.where[pairs.result] if len(pairs) else np.empty((0, 2))
+    apart = (truth.where[pairs.truth] - result.where[pairs.result])[:, :2] if len(pairs) else np.empty((0, 2))
     distance = np.sqrt((apart**2).sum(axis=1))
     share = 1.0 - (distance / c) ** p
     keep = share > 0

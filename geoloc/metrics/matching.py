@@ -13,6 +13,7 @@ EPS = float(np.finfo(float).eps)  # TrackEval's tolerance at a threshold
 ROUNDING = 1e-9  # a pair at the zero distance itself is still a pair
 CHUNK = 250_000  # candidate pairs that are looked at in one go; bounds the memory
 BLOCK = 20_000  # truths that are paired in one go, likewise
+STOREY_APART = 1.5  # m, half a storey: rows whose heights differ by more lie on different levels
 MAX_BANDS = 64  # that a frame is cut into, so that a row looks at few others
 
 # Lower and upper corner (N, 2) of where a result must have its own, for rows of truth (N,).
@@ -25,7 +26,8 @@ class Sightings:
     """What is where in which frame, one row each.
 
     `frame` (N,) is a frame number or a time: equal values are one frame. `id` (N,) int, at most once in a
-    frame. `where` is positions (N, 2) or (N, 3) m, or boxes (N, 4) px as left, top, right, bottom.
+    frame. `where` is positions on the ground x, y (N, 2) m, or with the height that tells levels apart (N, 3) m, or
+    boxes (N, 4) px as left, top, right, bottom.
     """
 
     frame: np.ndarray
@@ -120,7 +122,10 @@ class Pairs:
 
 
 def pair_positions(truth: Sightings, result: Sightings, zero_distance: float) -> Pairs:
-    """Pairs at most `zero_distance` (m) apart; similarity is 1 - distance / zero_distance."""
+    """Pairs at most `zero_distance` (m) apart over the ground; similarity is 1 - distance / zero_distance.
+
+    Heights only tell levels apart: rows whose heights differ by more than STOREY_APART are no pair.
+    """
     if not zero_distance > 0:
         raise InputError(f"zero_distance is {zero_distance} m; it must be greater than 0")
     if len(truth) and len(result) and truth.where.shape[1] != result.where.shape[1]:
@@ -128,8 +133,10 @@ def pair_positions(truth: Sightings, result: Sightings, zero_distance: float) ->
 
     def similarity(t: np.ndarray, r: np.ndarray) -> np.ndarray:
         apart = truth.where.take(t, axis=0) - result.where.take(r, axis=0)
-        value = 1.0 - np.sqrt(sum(column * column for column in apart.T)) / zero_distance
-        return np.where(np.abs(value) < ROUNDING, 0.0, value)
+        value = 1.0 - np.sqrt(sum(column * column for column in apart.T[:2])) / zero_distance
+        value[np.abs(value) < ROUNDING] = 0.0
+        value[(np.abs(apart[:, 2:]) > STOREY_APART).any(axis=1)] = -1.0
+        return value
 
     def window(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         here, slack = truth.where.take(t, axis=0)[:, :2], zero_distance * (1 + 1e-9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geoloc.errors import InputError
-from geoloc.evaluation.frames import frames_of, place_on_frames
+from geoloc.evaluation.frames import common_frames, frames_of, place_on_frames
 
 TEN_HZ = np.arange(50) / 10.0
 
@@ -59,3 +59,26 @@ def test_one_frame_takes_rows_of_its_time_alone() -> None:
     assert frames.rate == "one frame"
     rows, _ = place_on_frames(frames, np.array([0.0, 0.2]), np.arange(2), resample=False)
     np.testing.assert_array_equal(rows, [0])
+
+
+def test_a_slower_result_sets_the_frames_and_says_so() -> None:
+    frames, slow = frames_of(TEN_HZ), TEN_HZ[1::5]
+    common = common_frames(frames, slow, resample=True)
+    np.testing.assert_allclose(common.time, slow)
+    assert common.rate == "2 frames/s, resampled from 10 frames/s"
+    assert common_frames(frames, slow, resample=False) is frames
+    faster = common_frames(frames_of(slow), TEN_HZ, resample=True)
+    np.testing.assert_allclose(faster.time, slow)
+    assert faster.rate == "2 frames/s, resampled from 10 frames/s"
+
+
+def test_frames_of_a_slow_result_reach_over_all_of_the_truth() -> None:
+    common = common_frames(frames_of(TEN_HZ), TEN_HZ[10:30:2], resample=True)
+    np.testing.assert_allclose(common.time, TEN_HZ[::2])
+
+
+def test_no_empty_frames_stand_in_a_gap_of_weeks() -> None:
+    hour = np.arange(36_000) / 10.0
+    frames = frames_of(np.concatenate([hour, 40 * 86_400.0 + hour]))
+    assert frames.even
+    assert len(frames.time) == 72_000

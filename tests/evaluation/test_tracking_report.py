@@ -280,3 +280,53 @@ def test_a_camera_that_the_truth_lacks_is_named(rng: np.random.Generator) -> Non
     truth = BoxTracks.concat([boxes_of(walkers(), name) for name in ("gate", "hall")])
     with pytest.raises(InputError, match=r"'gates'.*gate"):
         image_recording("site", truth, boxes_of(measured(walkers(), rng), "gates"), False, 0.5)
+
+
+def test_a_slower_result_is_held_to_its_own_frames(rng: np.random.Generator) -> None:
+    result = measured(walkers(), rng)
+    slow = result.take(np.rint(10 * result.time) % 2 == 0)
+    found, whole = report(walkers(), slow, resample=True), report(walkers(), result)
+    assert found.figure("recall").value == 100
+    assert found.figure("hota").value == pytest.approx(whole.figure("hota").value, abs=1.0)
+    assert "5 frames/s, resampled from 10 frames/s" in found.figure("hota").protocol
+
+
+def test_clear_of_cameras_adds_up_in_whatever_order_they_are_named(rng: np.random.Generator) -> None:
+    named = measured(walkers(), rng, 0.02)
+    for first, second in (("gate", "hall"), ("hall", "gate")):
+        other = named.replace(track=np.where(named.time > 2.0, named.track + 50, named.track + 100))
+        truth = BoxTracks.concat([boxes_of(walkers(), name) for name in (first, second)])
+        result = BoxTracks.concat([boxes_of(named, first), boxes_of(other, second)])
+        found = evaluate_tracking(image_recording("site", truth, result, False, 0.5), OPTIONS)
+        for name in ("id_switches", "fp", "fn", "fragments", "mostly_tracked"):
+            each = [found.figure(name, f"camera {camera}").value for camera in ("gate", "hall")]
+            assert found.figure(name, "all").value == sum(each), name
+        assert found.figure("id_switches", "all").value == 8
+        assert "cameras are sequences" in found.figure("mota", "all").protocol
+        assert "ids compared across cameras" in found.figure("hota", "all").protocol
+        assert "ids compared across cameras" in found.figure("idf1", "all").protocol
+        assert "across" not in found.figure("idf1", "camera gate").protocol
+
+
+def test_false_positives_and_misses_need_no_identities(rng: np.random.Generator) -> None:
+    truth = walkers().replace(track=np.full(320, -1))
+    found = report(truth, measured(walkers(), rng).take(np.arange(320) % 4 > 0))
+    assert found.figure("fn").value == 80
+    assert found.figure("fp").value == 0
+    assert "each frame by itself" in found.figure("fn").protocol
+
+
+def test_mostly_tracked_says_its_own_bound(rng: np.random.Generator) -> None:
+    recording = ground_recording("street", walkers(), measured(walkers(), rng), False, 1.0)
+    said = [
+        evaluate_tracking(recording, replace(OPTIONS, clear=clear)).figure("mostly_tracked").protocol
+        for clear in ("trackeval", "motmetrics")
+    ]
+    assert "over 80" in said[0]
+    assert "80 and more" in said[1]
+
+
+def test_a_misfit_is_warned_of_in_the_report(rng: np.random.Generator) -> None:
+    result = measured(walkers(), rng)
+    found = report(walkers(), result.replace(xy=result.xy + np.array([700.0, 80.0])))
+    assert any("shifted by (-700.0, -80.0) m" in warning for warning in found.warnings)
