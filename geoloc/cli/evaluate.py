@@ -63,11 +63,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--against", nargs="+", metavar="FILE", help="another result on the same truth, to compare")
     parser.add_argument("--kind", help=f"of {', '.join(KINDS)} (default: what the first result looks like)")
     parser.add_argument("-o", "--out", type=Path, help="folder for report.html, report.json and report.txt")
-    parser.add_argument("--title", default="", help="name of what is evaluated (default: the truth's file)")
+    parser.add_argument(
+        "--title", default="", help="name of what is evaluated (default: the truth's folder, or file if truths differ)"
+    )
     parser.add_argument("--fps", type=float, default=0.0, help="frames per second of files that count frames")
     parser.add_argument("--site", help="site whose areas of interest alone are scored, as for WILDTRACK")
     parser.add_argument("--root", type=Path, default=Path(), help="folder of that site (default: here)")
-    parser.add_argument("--resample", action="store_true", help="score the rows nearest to the truth's frames")
+    parser.add_argument("--resample", action="store_true", help="of two frame rates, score on the slower one's frames")
     parser.add_argument("--oracle", action="store_true", help="the result was made from the truth, and that is meant")
     parser.add_argument("--input", type=Path, metavar="BOXES", help="what the engine was fed: looked at for leaks")
     parser.add_argument("--coasting", action="store_true", help="score tentative and coasting rows, too")

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from geoloc.cli.evaluate_tracks import tell
+from geoloc.cli.evaluate_tracks import left_out
 from geoloc.errors import InputError
 from geoloc.evaluation.localization import LocalizationOptions, evaluate_localization
 from geoloc.evaluation.report import Report
@@ -17,19 +17,23 @@ from geoloc.options import load_options
 def evaluate_poses(args: Namespace) -> list[Report]:
     """Poses of named images: recall, medians, refusals, ground error by area."""
     options = load_options(LocalizationOptions(), args.options, args.set)
-    truth, result, other = (_poses(file) for file in _three(args))
+    said: list[str] = []
+    truth, result, other = (_poses(file, said) for file in _three(args))
     if truth is None or result is None:
         raise InputError("give poses and, with --truth, the true ones")
-    return [evaluate_localization(truth, result, options, other, args.oracle, args.title or "localization")]
+    report = evaluate_localization(truth, result, options, other, args.oracle, args.title or "localization")
+    return [report.warned(*said)]
 
 
 def evaluate_paths(args: Namespace) -> list[Report]:
     """Poses over time: APE and RPE."""
     options = load_options(TrajectoryOptions(), args.options, args.set)
-    truth, result, other = (_path(args, file) for file in _three(args))
+    said: list[str] = []
+    truth, result, other = (_path(args, file, said) for file in _three(args))
     if truth is None or result is None:
         raise InputError("give a path and, with --truth, the true one")
-    return [evaluate_trajectory(truth, result, options, other, args.oracle, args.title or "path")]
+    report = evaluate_trajectory(truth, result, options, other, args.oracle, args.title or "path")
+    return [report.warned(*said)]
 
 
 def evaluate_rankings(args: Namespace) -> list[Report]:
@@ -50,17 +54,17 @@ def _three(args: Namespace) -> tuple[str, str, str]:
     return truth, result, against
 
 
-def _poses(file: str) -> NamedPoses | None:
+def _poses(file: str, said: list[str]) -> NamedPoses | None:
     if not file:
         return None
     read = read_poses(file)
-    tell(read.report)
+    said += left_out(read.report)
     return read.poses
 
 
-def _path(args: Namespace, file: str) -> Trajectory | None:
+def _path(args: Namespace, file: str, said: list[str]) -> Trajectory | None:
     if not file:
         return None
     read = read_trajectory(file, fps=args.fps)
-    tell(read.report)
+    said += left_out(read.report)
     return read.trajectory

@@ -42,6 +42,9 @@ def evaluate_robustness(args: Namespace) -> list[Report]:
 
 def _target(name: str, seconds: float, truth_sigma: float) -> Target | ImageCase:
     folder = Path(name)
+    inside = sorted(path.parent for path in folder.glob("*/query") if (path.parent / "ref").is_dir())
+    if inside:
+        raise InputError(f"{folder}: query/ and ref/ lie in {', '.join(map(str, inside))}; give that folder")
     return image_case(folder) if (folder / "query").is_dir() else load_target(name, seconds, truth_sigma=truth_sigma)
 
 

@@ -133,5 +133,4 @@ def left_out(report: ReadReport) -> list[str]:
     if report.n_skipped and not report.n_rows:
         raise InputError(f"{report.path}: none of its {report.n_skipped} rows can be read: {'; '.join(report.skipped)}")
     tell(report)
-    name, n = Path(report.path).name, report.n_rows + report.n_skipped
-    return [f"{name}: {item.count:,} of {n:,} rows left out: {reason}" for reason, item in report.skipped.items()]
+    return report.left_out()

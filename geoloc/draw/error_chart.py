@@ -12,10 +12,12 @@ WIDTH = 560  # of the map's own pixels; a page scales it
 TALLEST, FLATTEST = 0.9, 0.35  # height over width
 FOOT = 48  # room for scale bar and colours
 MOST_SINGLE = 1200  # points that are drawn one by one
+MOST_SIGNS = 60  # hexagons that get a sign of what was missed or false in them: those with most
 ACROSS = 56  # at most as many hexagons along the longer side
 N_COLOURS = 7
 MARGIN = 0.04
 LEAST_SPAN = 4.0  # m
+SIGNS = ("missed", "false")
 HIGHEST = 95.0  # percentile of the errors from which on all have the last colour
 
 
@@ -59,11 +61,13 @@ def error_chart(xy: np.ndarray, error: np.ndarray, missed: np.ndarray, false: np
     cell = tick_step(span / ACROSS) if sum(map(len, inside)) > MOST_SINGLE else 0.0
     edges = colour_edges(shown_error)
     drawn = [_paper(ground), _hexagons(ground, inside[0], shown_error, edges, cell)]
-    drawn += [_signs(ground, inside[1], "missed", cell), _signs(ground, inside[2], "false", cell)]
+    signs = [crowds(part, cell) for part in inside[1:]]
+    drawn += [_signs(ground, *sign, kind) for sign, kind in zip(signs, SIGNS, strict=True)]
     drawn += [_scale_bar(ground), _colour_bar(ground, edges)]
+    legend = _legend(inside, n_left, cell, [int(counts.min()) if len(counts) else 0 for _, counts in signs])
     return (
         f'<div class="ground"><svg viewBox="0 0 {WIDTH} {short(ground.height + FOOT)}" role="img" '
-        f'aria-label="map of errors">{"".join(drawn)}</svg>{_legend(inside, n_left, cell)}</div>'
+        f'aria-label="map of errors">{"".join(drawn)}</svg>{legend}</div>'
     )
 
 
@@ -143,9 +147,20 @@ def _hexagon_path(width: float) -> str:
     return f"m{moves[0].real:.2f} {moves[0].imag:.2f}l{steps}z"
 
 
-def _signs(ground: Ground, xy: np.ndarray, kind: str, cell: float) -> str:
-    """Crosses or diamonds; a crowd of them is one that is larger."""
+def crowds(xy: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where signs stand (G, 2) and for how many (G,) of `xy` (N, 2): each, or the at most MOST_SIGNS fullest hexagons.
+
+    All hexagons with as many as the emptiest that is left out are left out with it: what is even has no place.
+    """
     centres, _, _, counts = grouped(hexagon_of(xy, cell) if cell else xy, np.zeros(len(xy)), bool(cell))
+    if not cell or len(counts) <= MOST_SIGNS:
+        return centres, counts
+    full = counts > np.sort(counts)[-MOST_SIGNS - 1]
+    return centres[full], counts[full]
+
+
+def _signs(ground: Ground, centres: np.ndarray, counts: np.ndarray, kind: str) -> str:
+    """Crosses or diamonds; a crowd of them is one that is larger."""
     sizes = 3.0 * np.minimum(1 + 0.25 * np.log2(counts), 2.2)
     parts = []
     for (x, y), size, n, at in zip(ground.pixels(centres), sizes, counts.tolist(), centres, strict=True):
@@ -183,12 +198,19 @@ def _colour_bar(ground: Ground, edges: np.ndarray) -> str:
     return "".join(parts)
 
 
-def _legend(inside: Sequence[np.ndarray], n_left: int, cell: float) -> str:
+def _legend(inside: Sequence[np.ndarray], n_left: int, cell: float, least: Sequence[int]) -> str:
     signs = [
         f'<li><svg viewBox="-7 -7 14 14" aria-hidden="true"><path class="{kind}" d="M0 0{_sign(kind, 4.2)}"/></svg>'
-        f"{len(part):,} {kind}</li>"
-        for kind, part in (("missed", inside[1]), ("false", inside[2]))
+        f"{len(part):,} {kind}{_shown(len(part), fewest)}</li>"
+        for kind, part, fewest in zip(SIGNS, inside[1:], least, strict=True)
     ]
     how = f"{len(inside[0]):,} matched" + (f", in hexagons of {plain(cell)} m by their median error" if cell else "")
     left = [f"<li>{n_left:,} far off or no number: not drawn</li>"] if n_left else []
     return f'<ul class="legend"><li>{text(how)}</li>{"".join(signs + left)}</ul>'
+
+
+def _shown(n: int, fewest: int) -> str:
+    """Which hexagons have a sign, where not all have."""
+    if n and not fewest:
+        return ", everywhere alike"
+    return f", signs where {fewest:,} and more lie in a hexagon" if fewest > 1 else ""

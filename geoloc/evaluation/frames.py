@@ -121,6 +121,13 @@ def _again(frame: np.ndarray, row_id: np.ndarray, off: np.ndarray, resample: boo
     return same & ((row_id >= 0) | (resample & other_time))
 
 
+def refuse_milliseconds(truth_period: float, result_period: float) -> None:
+    """InputError where one of two periods (s) is a thousand times the other."""
+    for factor, what in ((1e3, "result's"), (1e-3, "truth's")):
+        if abs(result_period / (factor * truth_period) - 1.0) <= SAME_RATE:
+            raise InputError(f"the {what} times look like milliseconds; divide them by 1000")
+
+
 def _refuse_apart(frames: Frames, time: np.ndarray) -> None:
     first, last = frames.time[0], frames.time[-1]
     if time.max() < first - SAME_TIME or time.min() > last + SAME_TIME:
@@ -134,9 +141,7 @@ def _refuse_other_rate(frames: Frames, time: np.ndarray) -> None:
     own = frames_of(time)
     if not (np.isfinite(own.period) and np.isfinite(frames.period)):
         return
-    for factor, what in ((1e3, "result's"), (1e-3, "truth's")):
-        if abs(own.period / (factor * frames.period) - 1.0) <= SAME_RATE:
-            raise InputError(f"the {what} times look like milliseconds; divide them by 1000")
+    refuse_milliseconds(frames.period, own.period)
     if abs(own.period / frames.period - 1.0) > SAME_RATE:
         raise InputError(
             f"truth has {frames.rate}, the result {own.rate}: figures of other frame rates do not compare. Give both "

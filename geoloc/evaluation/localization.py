@@ -18,6 +18,7 @@ from geoloc.metrics.localization import INDOOR, LOCALIZATION_FIGURES, MISSING, O
 from geoloc.options import check_range
 
 OVER_ALL = "all"
+SOURCES = dict.fromkeys(INDOOR, " (InLoc, Taira et al. 2018)") | dict.fromkeys(OUTDOOR, " (Sattler et al. 2018)")
 NO_ANSWER = "none of the images was answered"
 NO_COVARIANCE = "no answer states a covariance"
 
@@ -97,7 +98,7 @@ def _measures(
     found: list[Measure] = []
     for position, rotation in options.thresholds:
         counts, at = scores.counts(position, rotation), f"{position:g}m_{rotation:g}deg"
-        how = f"{says}; within {position:g} m and {rotation:g} deg (Sattler et al. 2018)"
+        how = f"{says}; within {position:g} m and {rotation:g} deg{SOURCES.get((position, rotation), '')}"
         recall = f"{how}; refused and missing are not found"
         found.append(of_counts(f"recall_{at}", "%", recall, counts, blocks, LOCALIZATION_FIGURES["recall"], 100))
         if len(matched.answer):

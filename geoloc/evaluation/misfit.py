@@ -7,13 +7,12 @@ import numpy as np
 from geoloc.metrics.matching import Sightings, pair_positions
 
 MOST_FRAMES = 40  # that are looked at, spread over the recording
-MOST_ROWS = 4000  # of the truth in them
+MOST_ROWS = 2000  # of the truth in them
 LAG_S = 2.0  # s; how far clocks are tried apart, each way
 LAG_STEPS = 20  # at most, each way
 LEAST_FIT = 0.35  # mean closeness from which a change is worth telling
 BETTER = 1.5  # times the closeness of the result as it is
-SURE = 0.8  # closeness that no change is asked of
-LEAST_SHIFT = 0.5  # of the reach
+SURE = 0.5  # closeness that no change is asked of
 FEWEST = 4  # truths a frame: any two objects lie on each other after some shift
 TURNS = {
     "mirrored in x (east for west)": ((-1.0, 0.0), (0.0, 1.0)),
@@ -91,8 +90,10 @@ def _shifted(truth: Sightings, result: Sightings, reach: float) -> _Place:
     apart = _differences(truth, result)
     if not len(apart):
         return _Place(np.zeros(2), 0.0)
-    cells = np.unique(np.floor(apart / reach).astype(int), axis=0, return_counts=True)
-    centre = (cells[0][cells[1].argmax()] + 0.5) * reach
+    cell = np.floor(apart / reach)
+    line = cell @ np.array([1.0, np.ptp(cell[:, 0]) + 1.0])  # a number for each cell
+    _, first, count = np.unique(line, return_index=True, return_counts=True)
+    centre = (cell[first[count.argmax()]] + 0.5) * reach
     for _ in range(3):  # the densest cell may hold a part of the peak alone
         near = np.linalg.norm(apart - centre, axis=1) <= reach
         centre = np.median(apart[near], axis=0)

@@ -18,7 +18,7 @@ HEADLINES = {
     ),
     "retrieval": ("map", "cmc@1", "cmc@10", "recall@10", "minp", "ndcg"),
     "uncertainty": ("nees", "coverage_95", "coverage_50", "miscalibration", "sigma_median", "nis", "calibration_error"),
-    "robustness": ("overall", "mean", "degradation", "robustness"),
+    "robustness": ("mce", "degradation", "clean"),
 }  # fmt: skip
 FEWEST, MOST = 4, 6
 HARDLY = 2  # figures of a part that make no table of their own

@@ -10,6 +10,7 @@ from geoloc.evaluation.report import Chart, Difference, Figure, Report
 from geoloc.evaluation.text_table import aligned
 
 HEADER = ("recording", "part", "figure", "value", "95 % interval", "unit", "how")
+COUNTED = {"fp", "fn", "id_switches", "fragments", "mostly_tracked", "partly_tracked", "mostly_lost"}
 DIFFERENCES = ("part", "figure", "this", "against", "difference", "95 % interval", "p", "unit")
 
 
@@ -71,7 +72,7 @@ def format_interval(measured: Figure | Difference) -> str:
     low, high = measured.low, measured.high
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
-    if measured.unit == "" and measured.value == int(measured.value):
+    if measured.figure in COUNTED:
         low, high = round(low), round(high)  # bounds of a count are interpolated between draws
     return f"{format_value(low)} to {format_value(high)}"
 

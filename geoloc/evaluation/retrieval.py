@@ -100,7 +100,7 @@ def run_of_judgements(name: str, truth: Judgements, run: Run) -> RetrievalRun:
 def run_of_trec(qrels: Path | str, run: Path | str, name: str = "") -> RetrievalRun:
     """A run of TREC's files, under the run file's name unless another is given; what could not be read is told."""
     truth, ranked = read_qrels(qrels), read_run(run)
-    told = tuple(str(found.report) for found in (truth, ranked) if found.report.n_skipped)
+    told = (*truth.report.left_out(), *ranked.report.left_out())
     try:
         judged = run_of_judgements(name or Path(run).stem, truth.judgements, ranked.run)
     except InputError as error:
@@ -124,7 +124,7 @@ def evaluate_retrieval(
         title=run.name,
         family="retrieval",
         figures=(*figures, *_counts(run, scores), *_worst(run, scores)),
-        warnings=(*run.warnings, *_suspicions(scores), *_told_of(against)),
+        warnings=(*run.warnings, *_suspicions(run, scores), *_told_of(against)),
         differences=() if against is None else _differences(scores, measures, against, options),
         charts=(_cmc_chart(run, options), _precision_chart(run, scores, options)),
     )
@@ -135,7 +135,11 @@ def _told_of(against: RetrievalRun | None) -> tuple[str, ...]:
 
 
 def _scores(run: RetrievalRun, options: RetrievalOptions) -> RankingScores:
-    _refuse_backwards(run)
+    behind = _share_before(run)
+    if run.whole and behind > BACKWARDS:
+        raise InputError(
+            f"{run.name}: right items are behind {100 * behind:.0f} % of the gallery on average: {ARE_DISTANCES}"
+        )
     return score_rankings(run.rankings, options.cutoffs, options.ties, options.queries, options.least_grade)
 
 
@@ -145,19 +149,20 @@ def _refuse_rising(name: str, candidate: np.ndarray, scores: np.ndarray) -> None
         raise InputError(f"{name}: scores rise along the lists: {ARE_DISTANCES}")
 
 
-def _refuse_backwards(run: RetrievalRun) -> None:
+def _share_before(run: RetrievalRun) -> float:
+    """Share of their lists that right items stand behind, on average; 0 where too few queries tell."""
     r = run.rankings
     rows = np.flatnonzero(r.length[r.hit_query] > 1)
-    if not run.whole or len(np.unique(r.hit_query[rows])) < FEWEST:
-        return
+    if len(np.unique(r.hit_query[rows])) < FEWEST:
+        return 0.0
     place = (r.before[rows] + 0.5 * (r.tied[rows] - 1)) / (r.length[r.hit_query[rows]] - 1)
-    if place.mean() > BACKWARDS:
-        raise InputError(
-            f"{run.name}: right items are behind {100 * place.mean():.0f} % of the gallery on average: {ARE_DISTANCES}"
-        )
+    return float(place.mean())
 
 
-def _suspicions(scores: RankingScores) -> tuple[str, ...]:
+def _suspicions(run: RetrievalRun, scores: RankingScores) -> tuple[str, ...]:
+    behind = _share_before(run)
+    if behind > BACKWARDS:  # of lists that may be cut short, which tell less than a whole gallery
+        return (f"right items are behind {100 * behind:.0f} % of their lists on average: {ARE_DISTANCES}",)
     if len(scores.query) < FEWEST or scores.figure("map") < 1.0:
         return ()
     n = len(scores.query)

@@ -76,6 +76,8 @@ def _alpha_curve(scores: TrackingScores) -> Chart:
         for name, label in (("hota", "HOTA"), ("det_a", "DetA"), ("ass_a", "AssA"), ("loc_a", "LocA"))
     )
     note = "how strictly a match must lie: similarity at least alpha"
+    if (hota.curve("det_a") == 0).any():
+        note += "; LocA is 100 % where nothing matches, as TrackEval has it"
     return Chart("HOTA over localization thresholds", "alpha", "%", lines, note)
 
 

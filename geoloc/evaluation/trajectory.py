@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoloc.errors import GeometryError, InputError, unknown_name
+from geoloc.evaluation.frames import refuse_milliseconds
 from geoloc.evaluation.guards import FACTORS, refuse_or_warn
 from geoloc.evaluation.measures import Blocks, Measure, difference, of_counts, of_quantile
 from geoloc.evaluation.pose_guards import BETTER, find_copies
@@ -141,6 +142,8 @@ def _checked(true: Trajectory, estimated: Trajectory, options: TrajectoryOptions
     """Warnings of what makes numbers lie; InputError where they would be worth nothing."""
     if not len(true):
         raise InputError("path: the truth is empty: nothing can be scored; check the file and the part")
+    if min(len(true), len(estimated)) > 1:
+        refuse_milliseconds(*(float(np.median(np.diff(path.time))) for path in (true, estimated)))
     rows, found = match_times(true.time, estimated.time, options.tolerance_s)
     _refuse_inverse(true, estimated, options)
     if options.alignment != "sim3":

@@ -15,13 +15,20 @@ from geoloc.io.rows import ReadReport, Skips
 OTHER_LENGTH = "another number of cells than columns"
 
 
+SEPARATORS = ",;\t"
+
+
 class Cells:
-    """A file's cells by column; columns that the file lacks read as missing."""
+    """A file's cells by column; columns that the file lacks read as missing.
+
+    `rows` are lists of words, or a float table (N, C) where all of them are numbers.
+    """
 
     def __init__(self, path: Path | str, header: tuple[str, ...], rows: list[list[str]], lines: list[int]) -> None:
         self.path, self.header, self.n, self.lines = str(path), header, len(rows), np.array(lines, dtype=int)
         self.columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
         self.skips = Skips()
+        self.notes: list[str] = []
 
     def require(self, *names: str) -> None:
         """InputError for the first column that the file lacks."""
@@ -70,7 +77,7 @@ class Cells:
 
     def report(self, kind: str, n_rows: int, what: str = "rows") -> ReadReport:
         """What became of the rows."""
-        notes = () if self.n else ("it holds no rows",)
+        notes = (*self.notes, *(() if self.n else ("it holds no rows",)))
         return ReadReport(self.path, kind, n_rows, self.skips.counted(), notes, what=what)
 
 
@@ -84,6 +91,65 @@ def csv_cells(path: Path | str, comments: int = 0, separator: str = ",") -> Cell
     if not header:
         raise InputError(f"{path}: the file is empty; its first line must name its columns")
     return _collect(path, header, ((comments + reader.line_num, row) for row in reader if row))
+
+
+class NumberCells(Cells):
+    """Cells of a file that are numbers throughout, a table (N, C); as text they are read from its `body` again."""
+
+    def __init__(self, path: Path | str, header: tuple[str, ...], table: np.ndarray, body: str, separator: str) -> None:
+        super().__init__(path, header, [], list(range(2, len(table) + 2)))
+        self.n, self._table, self._body, self._separator = len(table), table, body, separator
+
+    def text(self, name: str) -> np.ndarray:
+        """A column as text (N,)."""
+        if name not in self.header:
+            return super().text(name)
+        column = self.header.index(name)
+        words = np.loadtxt(io.StringIO(self._body), str, comments=None, delimiter=self._separator, usecols=column)
+        return np.atleast_1d(words)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column as floats (N,), NaN where the file lacks it."""
+        return self._table[:, self.header.index(name)].copy() if name in self.header else np.full(self.n, np.nan)
+
+
+def table_cells(path: Path | str) -> Cells:
+    """A CSV file with a header, whatever lies between its cells; rows of another length are counted.
+
+    Commas, semicolons or tabs lie between cells, as in the header; its names are read in lower case.
+    """
+    text = read_text(path)
+    first, _, body = text.partition("\n")
+    separator = separator_of(first)
+    header = tuple(cell.strip().lower() for cell in next(csv.reader([first], delimiter=separator), []))
+    if not header:
+        raise InputError(f"{path}: the file is empty; its first line must name its columns")
+    table = _all_numbers(body, len(header), separator)
+    if table is not None and len(set(header)) == len(header):
+        return NumberCells(path, header, table, body, separator)
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator)
+    return _collect(path, header, ((reader.line_num + 1, row) for row in reader if row))
+
+
+def separator_of(line: str) -> str:
+    """What lies between the cells of a header: the most frequent of comma, semicolon and tab."""
+    return max(SEPARATORS, key=line.count)
+
+
+def header_words(line: str) -> list[str]:
+    """The names of columns in a header, in lower case."""
+    return [cell.strip().lower() for cell in line.split(separator_of(line))]
+
+
+def _all_numbers(body: str, n_columns: int, separator: str) -> np.ndarray | None:
+    """The cells (N, C) of lines that hold numbers and nothing else; None where a line does not."""
+    if not body.strip() or "\n\n" in body or "\n\r\n" in body or body[0] in "\r\n":
+        return None  # blank lines would shift the numbers of those that follow
+    try:
+        table = np.loadtxt(io.StringIO(body), comments=None, delimiter=separator, ndmin=2)
+    except ValueError:
+        return None
+    return table if table.shape[1] == n_columns else None
 
 
 def plain_cells(path: Path | str, header: tuple[str, ...]) -> Cells:

@@ -8,7 +8,7 @@ import numpy as np
 from geoloc.errors import InputError
 from geoloc.files import first_line
 from geoloc.geometry.gaussian import is_covariance
-from geoloc.io.cells import csv_cells
+from geoloc.io.cells import header_words, table_cells
 from geoloc.io.rows import ReadReport
 
 AXES = "xyz"
@@ -49,7 +49,7 @@ def read_errors(path: Path | str) -> tuple[ErrorRows, ReadReport]:
 
     `_z` makes it three dimensions. Rows that are not finite or state no covariance are left out and counted.
     """
-    cells = csv_cells(path)
+    cells = table_cells(path)
     kind = next((kind for kind in KINDS if f"{kind}_x" in cells.header), "")
     if not kind:
         raise InputError(f"{path}: no column error_x or innovation_x; its columns are {', '.join(cells.header)}")
@@ -69,7 +69,7 @@ def read_errors(path: Path | str) -> tuple[ErrorRows, ReadReport]:
 
 def read_forecasts(path: Path | str) -> tuple[ForecastRows, ReadReport]:
     """Columns `time` (s), `probability` (0 to 1) and `event` (0 or 1)."""
-    cells = csv_cells(path)
+    cells = table_cells(path)
     cells.require("time", "probability", "event")
     time, probability, event = (cells.numbers(name) for name in ("time", "probability", "event"))
     keep = cells.usable(
@@ -81,4 +81,4 @@ def read_forecasts(path: Path | str) -> tuple[ForecastRows, ReadReport]:
 
 
 def _header(path: Path | str) -> list[str]:
-    return [cell.strip() for cell in first_line(path).split(",")]
+    return header_words(first_line(path))

@@ -55,6 +55,11 @@ class ReadReport:
         """Rows left out, over all reasons."""
         return sum(item.count for item in self.skipped.values())
 
+    def left_out(self) -> list[str]:
+        """A line for each reason for which rows were left out, for a report."""
+        name, n = Path(self.path).name, self.n_rows + self.n_skipped
+        return [f"{name}: {item.count:,} of {n:,} rows left out: {reason}" for reason, item in self.skipped.items()]
+
     def __str__(self) -> str:
         lines = [f"{self.path} ({self.kind}): {self.n_rows} {self.what}, {self.n_skipped} rows skipped"]
         for reason, item in self.skipped.items():

@@ -1,11 +1,13 @@
 """Objects with identities over time as other programs and annotators write them: positions on a map, or boxes.
 
-CSV with a header: `time` (s) or `frame` (needs `fps`), an identity (`track`, `id` or `object`), then for positions
-`x`, `y` (m) and, if there are, `z`, `level`, `label`, `state` and geoloc's covariances; for boxes `camera` and
-`x1`, `y1`, `x2`, `y2` (px). MOTChallenge's lines give either (one camera a file, named like it), CityFlow's rows give
-boxes. A row that is malformed is left out, counted and named in the report.
+CSV with a header (commas, semicolons or tabs; names in any case): `time` (s) or `frame` (needs `fps`), an identity
+(`track`, `id` or `object`; a number or a name), then for positions `x`, `y` (m) and, if there are, `z`, `level`,
+`label`, `state` and geoloc's covariances; for boxes `camera` and `x1`, `y1`, `x2`, `y2` (px). MOTChallenge's
+lines give either (one camera a file, named like it), CityFlow's rows give boxes. A row that is malformed is left out,
+counted and named in the report.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.files import first_line
-from geoloc.io.cells import Cells, csv_cells, is_number, plain_cells
+from geoloc.io.cells import Cells, is_number, plain_cells, table_cells
 from geoloc.io.foreign_forms import MOT_EDGE_SHIFT
 from geoloc.io.recording_forms import CITYFLOW_EDGE_SHIFT
 from geoloc.io.rows import ReadReport
@@ -26,6 +28,7 @@ IDENTITY = ("track", "id", "object", "track_id", "object_id")
 BOX = ("x1", "y1", "x2", "y2")
 MOT_COLUMNS = ("frame", "id", "left", "top", "width", "height", "conf", "x", "y", "z")
 CITYFLOW_COLUMNS = ("number", "id", "frame", "left", "top", "width", "height")
+UNREADABLE = -2  # an identity that is none
 IGNORED = "ignored"  # state of a truth that is neither to be found nor wrong when found
 
 
@@ -56,7 +59,7 @@ def read_positions(path: Path | str, options: TrackFileOptions | None = None) ->
             "(x, y), or truth and result both as boxes"
         )
     else:
-        cells = csv_cells(path)
+        cells = table_cells(path)
     cells.require("x", "y")
     time, identity = _times(cells, options or TrackFileOptions()), _identities(cells)
     xy = np.stack([cells.numbers("x"), cells.numbers("y")], axis=1)
@@ -87,7 +90,7 @@ def read_track_boxes(path: Path | str, options: TrackFileOptions | None = None) 
     options = options or TrackFileOptions()
     words = _first_words(path)
     if set(BOX) <= set(words):
-        cells, corners = csv_cells(path), BOX
+        cells, corners = table_cells(path), BOX
         camera = cells.text("camera")
         box = np.stack([cells.numbers(name) for name in corners], axis=1)
     elif all(is_number(word) for word in words[:6]):
@@ -124,7 +127,22 @@ def _times(cells: Cells, options: TrackFileOptions) -> np.ndarray:
 
 def _identities(cells: Cells) -> np.ndarray:
     names = [name for name in IDENTITY if name in cells.header]
-    return cells.whole(names[0]) if names else np.full(cells.n, -1)
+    if not names:
+        return np.full(cells.n, -1)
+    numbers = cells.whole(names[0])
+    words = cells.text(names[0]) if cells.n and (numbers == UNREADABLE).all() else np.empty(0, dtype=str)
+    if not len(words) or any(is_number(word) for word in words.tolist()):
+        return numbers
+    named, which = np.unique(np.char.strip(words), return_inverse=True)
+    cells.notes.append(f"identities are names, such as {str(named[-1])!r}: each stands for a number")
+    return np.array([_number_of(name) for name in named.tolist()])[which]
+
+
+def _number_of(name: str) -> int:
+    """The same number for the same name in all files, so that ids leaked from a truth stay equal; none for none."""
+    if not name:
+        return UNREADABLE
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big")
 
 
 def _states(cells: Cells) -> np.ndarray:
@@ -136,7 +154,7 @@ def _states(cells: Cells) -> np.ndarray:
 
 
 def _first_words(path: Path | str) -> list[str]:
-    return [word for word in re.split(r"[,\s]+", first_line(path).strip()) if word]
+    return [word.lower() for word in re.split(r"[,;\s]+", first_line(path).strip()) if word]
 
 
 def _camera_of(path: Path | str) -> str:

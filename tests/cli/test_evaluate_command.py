@@ -145,7 +145,7 @@ def test_zero_detections_on_the_map_are_all_missed(call: Callable[..., Done], tm
 
 
 def test_a_file_of_malformed_rows_is_no_empty_result(call: Callable[..., Done], tmp_path: Path) -> None:
-    truth, named = table(tmp_path / "truth.csv", *walkers()), table(tmp_path / "named.csv", *walkers("car-{}"))
+    truth, named = table(tmp_path / "truth.csv", *walkers()), table(tmp_path / "named.csv", *walkers("{}.5"))
     done = call("evaluate", named, "--truth", truth)
     assert done.code == 2
     assert "none of its 120 rows can be read: no readable identity" in done.err
@@ -220,3 +220,18 @@ def test_rows_that_the_system_does_not_stand_by_are_told(call: Callable[..., Don
     result.write_text("\n".join([f"{HEADER},state", *rows]) + "\n")
     done = call("evaluate", result, "--truth", truth, "--oracle")
     assert "WARNING: result.csv: 30 of 120 rows are tentative or coasting: not scored" in done.out
+
+
+def test_pairs_of_images_in_a_folder_within_are_pointed_at(call: Callable[..., Done], tmp_path: Path) -> None:
+    for part in ("query", "ref"):
+        (tmp_path / "SPED_Test" / part).mkdir(parents=True)
+    done = call("evaluate", "--robustness", str(tmp_path))
+    assert "SPED_Test; give that folder" in done.err
+
+
+def test_poses_that_cannot_be_read_are_warned_of_in_the_report(call: Callable[..., Done], tmp_path: Path) -> None:
+    lines = [f"im{i}.jpg 1 0 0 0 {i} {i % 3} 0\n" for i in range(20)]
+    (tmp_path / "true.txt").write_text("".join(lines))
+    (tmp_path / "ours.txt").write_text("".join(line.replace(" 0\n", " 0.1\n") for line in lines[1:]) + "im0.jpg 1 0\n")
+    done = call("evaluate", str(tmp_path / "ours.txt"), "--truth", str(tmp_path / "true.txt"))
+    assert "WARNING: ours.txt: 1 of 20 rows left out" in done.out

@@ -253,3 +253,9 @@ def test_surveyed_poses_with_known_noise_give_it_back(recording) -> None:
     assert value(report, "images") == 11
     assert value(report, "recall_0.25m_2deg") == 100
     assert value(report, "median_position_error_m") < 0.02
+
+
+def test_thresholds_name_their_own_source() -> None:
+    report = evaluate_localization(street(), measured(street()))
+    assert "Sattler et al. 2018" in report.figure("recall_0.25m_2deg").protocol
+    assert "InLoc, Taira et al. 2018" in report.figure("recall_0.25m_10deg").protocol

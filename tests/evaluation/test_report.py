@@ -49,3 +49,8 @@ def test_counts_lie_between_whole_numbers() -> None:
 def test_a_figure_that_is_no_number_is_refused() -> None:
     with pytest.raises(InputError, match="'nees' of plaza"):
         replace(MODA, figure="nees", value=np.nan)
+
+
+def test_a_figure_that_happens_to_be_whole_keeps_its_bounds() -> None:
+    nees = replace(MODA, figure="nees", value=2.0, low=1.96, high=2.25, unit="")
+    assert format_interval(nees) == "1.960 to 2.250"

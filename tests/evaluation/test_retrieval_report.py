@@ -113,7 +113,7 @@ def test_lines_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "truth.qrels").write_text("q1 0 a 1\nq1 0 b\n")
     (tmp_path / "ours.run").write_text("q1 Q0 a 1 0.5 x\nq1 Q0 b 2 0.25 x\n")
     report = evaluate_retrieval(run_of_trec(tmp_path / "truth.qrels", tmp_path / "ours.run"))
-    assert "1 rows skipped" in report.warnings[0]
+    assert "truth.qrels: 1 of 2 rows left out" in report.warnings[0]
     assert np.isnan(report.figure("map").low)  # one query tells nothing of the spread
     json.dumps(report_json(report), allow_nan=False)
 
@@ -189,3 +189,14 @@ def test_many_queries_are_drawn_in_groups() -> None:
     figure = evaluate_retrieval(run_of_judgements("many", truth, ranked)).figure("cmc@1")
     assert "1000 groups" in figure.protocol
     assert figure.high - figure.low == pytest.approx(2 * 1.96 * 100 * np.sqrt(0.24 / 2500), rel=0.15)
+
+
+def test_a_backwards_run_file_is_warned_of(tmp_path: Path) -> None:
+    queries, items = range(8), range(12)
+    (tmp_path / "q").write_text("".join(f"q{q} 0 d{q} 1\n" for q in queries))
+    lines = [f"q{q} Q0 d{i} 1 {abs(i - q)} x\n" for q in queries for i in items]
+    (tmp_path / "distances").write_text("".join(lines))
+    (tmp_path / "scores").write_text("".join(line.replace(" 1 ", " 1 -") for line in lines))
+    far, near = (evaluate_retrieval(run_of_trec(tmp_path / "q", tmp_path / name)) for name in ("distances", "scores"))
+    assert any("are these distances?" in warning for warning in far.warnings)
+    assert not any("distances" in warning for warning in near.warnings)

@@ -9,6 +9,7 @@ import pytest
 
 from geoloc.cli.main import main
 from geoloc.errors import GeometryError, InputError, UnknownNameError
+from geoloc.evaluation.page_figures import headlines
 from geoloc.evaluation.report_text import report_json, report_text
 from geoloc.evaluation.robustness.cases import Target, load_target, world_target
 from geoloc.evaluation.robustness.hazard import Case, Hazard
@@ -255,3 +256,13 @@ def test_a_converted_recording_with_identities(recording, tmp_path: Path) -> Non
 
 def test_cases_hold_no_truth(target: Target) -> None:
     assert set(Case.__dataclass_fields__) == {"name", "site", "detections", "delay"}
+
+
+def test_charts_are_in_per_cent_and_their_bands_stay_within() -> None:
+    report = report_of(Robustness(toy(0.99), (), "toy"))
+    chart, nees = report.charts
+    assert (chart.y_label, nees.y_label) == ("%", "nees")
+    shares = [values for line in chart.lines for values in (line.y, line.low, line.high) if len(values)]
+    assert max(values.max() for values in shares) > 90
+    assert all(((values >= 0) & (values <= 100)).all() for values in shares)
+    assert [figure.figure for figure in headlines(report)][:2] == ["mce", "degradation"]

@@ -101,3 +101,9 @@ def test_times_that_never_meet_and_unknown_names_are_refused() -> None:
         evaluate_trajectory(walk(0.0), Trajectory(found.time + 0.05, found.world_from_body))
     with pytest.raises(UnknownNameError, match="sim3"):
         TrajectoryOptions(alignment="sim4")
+
+
+def test_times_in_milliseconds_are_named() -> None:
+    found = walk(0.05, 1)
+    with pytest.raises(InputError, match="the result's times look like milliseconds"):
+        evaluate_trajectory(walk(0.0), Trajectory(1000 * found.time, found.world_from_body))

@@ -82,3 +82,50 @@ def test_cityflow_rows_are_boxes_of_their_cameras(data_dir: Path) -> None:
     boxes, report = read_track_boxes(data_dir / "cityflow" / "gt" / "S01_c002-c004.txt.gz", TrackFileOptions(fps=10))
     assert np.unique(boxes.camera).tolist() == ["c002", "c003", "c004"]
     assert (len(boxes), report.n_skipped) == (19020, 0)
+
+
+PLAIN = "time,track,x,y\n0,1,2.5,3\n0.1,1,2.75,3\n0.1,2,8,9\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("header", ["time,track,x,y", "Time,Track,X,Y", "TIME,ID,X,Y"])
+def test_other_separators_and_upper_case_headers_are_read(tmp_path: Path, separator: str, header: str) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(PLAIN.replace("time,track,x,y", header).replace(",", separator))
+    assert not is_box_file(file)
+    tracks, report = read_positions(file)
+    np.testing.assert_array_equal(tracks.xy, [[2.5, 3], [2.75, 3], [8, 9]])
+    assert tracks.track.tolist() == [1, 1, 2]
+    assert report.n_skipped == 0
+
+
+def test_identities_that_are_names_get_numbers_that_files_share(tmp_path: Path) -> None:
+    lines = ["time,id,x,y", "0,car-1,2,3", "0,van-2,4,5", "1,car-1,2,4"]
+    for name, n in (("a", 4), ("b", 3)):
+        (tmp_path / name).write_text("\n".join(lines[:n]))
+    (ours, report), (other, _) = (read_positions(tmp_path / name) for name in ("a", "b"))
+    assert ours.track[0] == ours.track[2] != ours.track[1]
+    assert (ours.track >= 0).all()
+    np.testing.assert_array_equal(other.track, ours.track[: len(other)])
+    assert "such as 'van-2'" in report.notes[0]
+
+
+def test_columns_of_numbers_alone_are_read_as_those_with_text(tmp_path: Path) -> None:
+    """Whole files of numbers take a faster way, which must not show."""
+    numbers, text = tmp_path / "n.csv", tmp_path / "t.csv"
+    rows = [f"{i / 10!r},{i % 3},{float(np.sin(i))!r},{i!r}e-3,0{i % 2}" for i in range(50)]
+    numbers.write_text("\n".join(["time,id,x,y,level", *rows]))
+    text.write_text("\n".join(["time,id,x,y,level,label", *(f"{row},car" for row in rows)]))
+    (fast, fast_report), (slow, slow_report) = read_positions(numbers), read_positions(text)
+    for column in ("time", "track", "xy", "level"):
+        np.testing.assert_array_equal(getattr(fast, column), getattr(slow, column))
+    assert set(fast.level.tolist()) == {"00", "01"}
+    assert fast_report.n_rows == slow_report.n_rows == 50
+
+
+def test_lines_are_counted_alike_with_blank_ones_between(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    for blank, line in (("", 5), ("\n", 6)):
+        file.write_text(PLAIN + blank + "0.2,1,nan,3\n")
+        report = read_positions(file)[1]
+        assert report.skipped["position is NaN or infinite"].first == (line,)

@@ -128,18 +128,20 @@ def _figure(
 def _chart(measured: Robustness, name: str) -> Chart:
     """A line for each hazard over strengths 1 to 5, 0 being the clean recording."""
     scores = measured.scores
-    clean = float(scores.clean[scores.names.index(name)])
+    scale, most = (1.0, np.inf) if name == "nees" else (100.0, 100.0)
+    clean = scale * float(scores.clean[scores.names.index(name)])
     lines = []
-    for hazard, values in zip(scores.hazards, scores.score(name), strict=True):
-        bands = np.array([mean_interval(draw) for draw in values])
+    for hazard, drawn in zip(scores.hazards, scores.score(name), strict=True):
+        values = scale * drawn
+        bands = np.clip([mean_interval(draw) for draw in values], 0.0, most)
         low, high = np.vstack([[clean, clean], bands]).T if np.isfinite(bands).all() else np.empty((2, 0))
         lines.append(Line(hazard, np.arange(6.0), np.append(clean, _mean(values)), low, high))
-    ideal = EXPECTED.get(name, clean)
+    ideal = scale * EXPECTED[name] if name in EXPECTED else clean
     title = "expected of honest covariances" if name in EXPECTED else "clean"
     lines.append(Line(title, np.array([0.0, 5.0]), np.array([ideal, ideal]), reference=True))
     draws = scores.values.shape[2]
     note = f"{scores.case}: mean over {draws} draws of each hazard; strength 0 is the recording as it is"
-    return Chart(f"{name} under hazards", "strength", name, tuple(lines), note)
+    return Chart(f"{name} under hazards", "strength", name if name == "nees" else "%", tuple(lines), note)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
