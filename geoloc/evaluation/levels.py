@@ -52,7 +52,7 @@ def says_levels(truth: Sightings, result: Sightings) -> str:
 
 
 def _offset(truth: Tracks, result: Tracks, seen: Sightings, found: Sightings, reach: float) -> float:
-    if not len(seen) or not len(found):
+    if not len(seen) or not len(found) or not (seen.where[:, 2].any() or found.where[:, 2].any()):
         return 0.0
     flat = [Sightings(s.frame, s.id, s.where[:, :2]) for s in (seen, found)]
     pairs = pair_positions(flat[0], flat[1], reach)

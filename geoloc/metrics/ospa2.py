@@ -9,6 +9,7 @@ from geoloc.metrics.assignment import assign
 from geoloc.metrics.detection import Formula, ratio
 from geoloc.metrics.gospa import NearPairs, pair_within, refuse_empty
 from geoloc.metrics.matching import Sightings
+from geoloc.metrics.numbering import numbered
 
 # Of pooled counts (..., 2), see Ospa2Scores.
 OSPA2_FIGURES: dict[str, Formula] = {"ospa2": lambda n: ratio(n[..., 0], n[..., 1])}
@@ -67,19 +68,19 @@ class _Tracks:
         self.result = _Presence(pairs.result_frame, pairs.result_id, n)
         order = np.argsort(pairs.frame, kind="stable")
         self.cuts = np.searchsorted(pairs.frame[order], np.arange(n + 1))
-        self.truth_id = pairs.truth_id[pairs.truth[order]]
-        self.result_id = pairs.result_id[pairs.result[order]]
+        couple, self.couple_truth, self.couple_result = pairs.couples
+        self.couple = couple[order]
         self.share = near.share[order]
 
     def cost(self, first: int, last: int) -> float:
         """OSPA(2)^p of the frames `first` to `last` as a share of c^p: 0 to 1."""
         (truths, t_there), (results, r_there) = (x.between(first, last) for x in (self.truth, self.result))
         rows = slice(self.cuts[first], self.cuts[last + 1])
-        key = self.truth_id[rows] * (int(self.result_id.max(initial=0)) + 1) + self.result_id[rows]
-        couples, one, couple = np.unique(key, return_index=True, return_inverse=True)
-        t = np.searchsorted(truths, self.truth_id[rows][one])
-        r = np.searchsorted(results, self.result_id[rows][one])
-        saved = np.bincount(couple, self.share[rows], len(couples)) / (t_there[t] | r_there[r]).sum(axis=1)
+        shares = np.bincount(self.couple[rows], self.share[rows])
+        couples = np.flatnonzero(shares)  # a near pair saves something
+        t = np.searchsorted(truths, self.couple_truth[couples])
+        r = np.searchsorted(results, self.couple_result[couples])
+        saved = shares[couples] / (t_there[t] | r_there[r]).sum(axis=1)
         cost = 1.0 - saved[assign(t, r, saved)].sum() / max(len(truths), len(results))
         return max(cost, 0.0)
 
@@ -95,7 +96,7 @@ class _Presence:
     def between(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (n,) that are in any of the frames `first` to `last`, and in which: (n, last - first + 1) bool."""
         rows = slice(self.cuts[first], self.cuts[last + 1])
-        names, name = np.unique(self.ids[rows], return_inverse=True)
+        names, name = numbered(self.ids[rows])
         there = np.zeros((len(names), last - first + 1), dtype=bool)
         there[name, self.frame[rows] - first] = True
         return names, there
