@@ -149,10 +149,10 @@ def _start(system: RoadSystem, segments: RoadSegments, focal: float) -> RoadStat
     """A camera of that focal length; None if a segment then lies above the horizon."""
     centre = np.array(system.prior.centre)
     along, across = (segments.ends[segments.direction == direction] for direction in (ALONG, ACROSS))
-    rotation, below = start_rotation(along, across, centre, focal)
+    rotation = start_rotation(along, across, centre, focal)
     state = RoadState(rotation, focal, 1.0, centre, 0.0, np.empty((0, 2)))
     points = state.on_road(system.pixels)
-    if not (below and np.isfinite(points).all()):
+    if not np.isfinite(points).all():
         return None
     length, _ = system.length_rows(points, system.measured)
     height = float(np.median(system.length / length))

@@ -32,10 +32,8 @@ def vanishing_direction(ends: np.ndarray, centre: np.ndarray, focal: float) -> n
     return axes[2] if axes[2, 2] > 0 else -axes[2]
 
 
-def start_rotation(
-    along: np.ndarray, across: np.ndarray, centre: np.ndarray, focal: float
-) -> tuple[Rotation, bool]:
-    """cam_from_road of x along, y to the left, z up, and whether all segments lie below its horizon.
+def start_rotation(along: np.ndarray, across: np.ndarray, centre: np.ndarray, focal: float) -> Rotation:
+    """cam_from_road of x along, y to the left, z up.
 
     `along` (N, 2, 2) and `across` (M, 2, 2) px; without one across, the camera is taken as upright.
     """
@@ -49,6 +47,4 @@ def start_rotation(
     right -= x * (right @ x)
     right /= np.linalg.norm(right)
     z = np.cross(right, x)
-    pixels = np.concatenate([along, across]).reshape(-1, 2)
-    rays = np.column_stack([(pixels - centre) / focal, np.ones(len(pixels))])
-    return Rotation.from_matrix(np.stack([x, -right, z], axis=1)), bool((rays @ z < 0).all())
+    return Rotation.from_matrix(np.stack([x, -right, z], axis=1))

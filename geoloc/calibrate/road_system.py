@@ -53,9 +53,10 @@ class RoadState:
         return RigidTransform.from_components(-self.rotation.apply([0.0, 0.0, self.height]), self.rotation)
 
     def on_road(self, pixels: np.ndarray) -> np.ndarray:
-        """Points (N, 2) m of the road under pixels (N, 2)."""
+        """Points (N, 2) m of the road under pixels (N, 2); NaN above the horizon."""
         rays = self.rotation.inv().apply(self.lens.unproject(pixels))
-        return -self.height * rays[:, :2] / rays[:, 2:]
+        fall = np.where(rays[:, 2:] < 0, -rays[:, 2:], np.nan)
+        return self.height * rays[:, :2] / fall
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,9 @@ from geoloc.scene.roads import ACROSS, ALONG, PixelTracks, RoadSegments
 
 SIZE = (1920, 1080)  # px, of every view of the recording
 LANE_LINE_SIGMA = 0.002  # rad; how parallel the lines of one road are painted
+LINE_PIXEL_SIGMA = 1.0  # px; a line drawn along an edge is truer than a point on it
+TAPE_SIGMA = 0.02  # m; the tape, and the width of the painted marks
+ALONG_SIGMA, ACROSS_SIGMA = 0.015, 0.03  # rad; marks were set out by eye, along an edge or square to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +69,13 @@ def read_brnocompspeed(folder: Path | str, view: str) -> RoadView:
 def _distances(rows: list) -> RoadSegments:
     ends = [[row["p1"][:2], row["p2"][:2]] for row in rows]
     along = np.array([row["toVP1"] for row in rows], bool)
-    length = [row["distance"] for row in rows]
-    return RoadSegments(ends=ends, length=length, direction=np.where(along, ALONG, ACROSS))
+    return RoadSegments(
+        ends=ends,
+        length=[row["distance"] for row in rows],
+        length_sigma=np.full(len(rows), TAPE_SIGMA),
+        direction=np.where(along, ALONG, ACROSS),
+        direction_sigma=np.where(along, ALONG_SIGMA, ACROSS_SIGMA),
+    )
 
 
 def _lane_lines(lines: np.ndarray, distances: RoadSegments) -> RoadSegments:
@@ -75,8 +83,10 @@ def _lane_lines(lines: np.ndarray, distances: RoadSegments) -> RoadSegments:
     v = distances.ends[:, :, 1]
     top, bottom = max(0.0, v.min() - 50.0), min(SIZE[1] - 1.0, v.max() + 50.0)
     ends = np.array([_clipped(line, top, bottom) for line in lines]).reshape(-1, 2, 2)
-    sigma = np.full(len(ends), LANE_LINE_SIGMA)
-    return RoadSegments(ends=ends, direction=np.full(len(ends), ALONG), direction_sigma=sigma)
+    parallel, sharp = np.full(len(ends), LANE_LINE_SIGMA), np.full(len(ends), LINE_PIXEL_SIGMA)
+    return RoadSegments(
+        ends=ends, direction=np.full(len(ends), ALONG), direction_sigma=parallel, pixel_sigma=sharp
+    )
 
 
 def _clipped(line: np.ndarray, top: float, bottom: float) -> np.ndarray:
