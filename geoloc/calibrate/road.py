@@ -84,7 +84,7 @@ def calibrate_road(
     every = np.ones(len(segments), bool)
     length, rows = system.length_rows(fit.state.points, every)
     sigma = np.sqrt(np.einsum("ki,ij,kj->k", rows, cov, rows))
-    camera = _camera(name, size, system, fit.state, cov)
+    camera = road_camera(name, size, fit.state, cov[: system.n_camera, : system.n_camera])
     return RoadSolution(camera, segments, length, sigma, length - segments.length, widened)
 
 
@@ -105,6 +105,21 @@ def road_lengths(camera: Camera, ends: np.ndarray, pixel_sigma: float) -> tuple[
     slope = (along @ (by_calib[0::2] - by_calib[1::2]))[:, 0]
     noise = ((along @ by_pixel[0::2]) ** 2 + (along @ by_pixel[1::2]) ** 2).sum(axis=(1, 2)) * pixel_sigma**2
     return length, np.sqrt(noise + np.einsum("ki,ij,kj->k", slope, camera.calib_cov, slope))
+
+
+def road_camera(name: str, size: tuple[int, int], state: RoadState, cov: np.ndarray) -> Camera:
+    """The camera of a state whose unknowns have covariance (7, 7), or (8, 8) with k1, as `Camera.calib_cov` has it."""
+    freed = ("fx", "fy", "cx", "cy", "k1") if len(cov) > K1 else ("fx", "fy", "cx", "cy")
+    by_unknown = np.zeros((6 + len(freed), len(cov)))
+    by_unknown[ANGLES, ANGLES] = np.eye(3)
+    # the camera rises by h in the world: its translation moves the other way
+    by_unknown[3:6, LOG_HEIGHT] = -state.height * state.rotation.apply([0.0, 0.0, 1.0])
+    by_unknown[6:8, LOG_FOCAL] = state.focal
+    by_unknown[8:10, CENTRE] = np.eye(2)
+    if len(cov) > K1:
+        by_unknown[10, K1] = 1.0
+    calib_cov = by_unknown @ cov @ by_unknown.T
+    return Camera(name, state.lens, size, state.cam_from_world, 0.5 * (calib_cov + calib_cov.T), freed)
 
 
 def _check(name: str, segments: RoadSegments, options: RoadOptions) -> None:
@@ -175,19 +190,3 @@ def _check_sigma(name: str, cov: np.ndarray, options: RoadOptions) -> None:
                 f"camera {name!r}: the segments leave its {what} open by {100 * sigma:.0f} %; measure a longer distance "
                 "along the road and one across it, or give the focal length"
             )
-
-
-def _camera(name: str, size: tuple[int, int], system: RoadSystem, state: RoadState, cov: np.ndarray) -> Camera:
-    """The camera with its covariance in the terms of `Camera.calib_cov`."""
-    freed = ("fx", "fy", "cx", "cy", "k1") if state.k1 else ("fx", "fy", "cx", "cy")
-    by_unknown = np.zeros((6 + len(freed), system.n_camera))
-    by_unknown[ANGLES, ANGLES] = np.eye(3)
-    # the camera rises by h in the world: its translation moves the other way
-    by_unknown[3:6, LOG_HEIGHT] = -state.height * state.rotation.apply([0.0, 0.0, 1.0])
-    by_unknown[6:8, LOG_FOCAL] = state.focal
-    by_unknown[8:10, CENTRE] = np.eye(2)
-    if state.k1:
-        by_unknown[10, K1] = 1.0
-    own = cov[: system.n_camera, : system.n_camera]
-    calib_cov = by_unknown @ own @ by_unknown.T
-    return Camera(name, state.lens, size, state.cam_from_world, 0.5 * (calib_cov + calib_cov.T), freed)

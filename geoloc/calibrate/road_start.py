@@ -42,9 +42,17 @@ def start_rotation(along: np.ndarray, across: np.ndarray, centre: np.ndarray, fo
     for line in image_lines(across, centre, focal):
         step = np.cross(line, x)  # in the plane of the line, and across the road's direction
         right += step * np.sign(step[0]) / np.linalg.norm(step)
-    if np.linalg.norm(right) < 1e-9:
+    return frame_of(x, right)
+
+
+def frame_of(ahead: np.ndarray, right: np.ndarray | None = None) -> Rotation:
+    """cam_from_road of x towards `ahead`, z up, and y away from `right` (directions (3,) in the camera frame).
+
+    Without `right`, or with a zero one, the camera is taken as upright.
+    """
+    x = ahead / np.linalg.norm(ahead)
+    if right is None or np.linalg.norm(right) < 1e-9:
         right = np.cross([0.0, 1.0, 0.0], x)
-    right -= x * (right @ x)
+    right = right - x * (right @ x)
     right /= np.linalg.norm(right)
-    z = np.cross(right, x)
-    return Rotation.from_matrix(np.stack([x, -right, z], axis=1))
+    return Rotation.from_matrix(np.stack([x, -right, np.cross(right, x)], axis=1))

@@ -72,6 +72,18 @@ class RoadFit:
         return float(self.residual @ self.residual)
 
 
+def moved_camera(state: RoadState, step: np.ndarray) -> RoadState:
+    """`state` after a step (7 or 8,) of its camera; the rotation is perturbed in the camera frame, as everywhere."""
+    return replace(
+        state,
+        rotation=Rotation.from_rotvec(step[ANGLES]) * state.rotation,
+        focal=state.focal * np.exp(step[LOG_FOCAL]),
+        height=state.height * np.exp(step[LOG_HEIGHT]),
+        centre=state.centre + step[CENTRE],
+        k1=state.k1 + step[K1] if len(step) > K1 else 0.0,
+    )
+
+
 class RoadSystem:
     """Observations of `segments` under a prior; unknowns are the camera's 7 (8 with k1), then the points' x, y."""
 
@@ -96,16 +108,9 @@ class RoadSystem:
         return np.concatenate(residual), np.concatenate(jacobian)
 
     def moved(self, state: RoadState, step: np.ndarray) -> RoadState:
-        """`state` after a step (n,): the rotation is perturbed in the camera frame, as all of geoloc's are."""
-        return replace(
-            state,
-            rotation=Rotation.from_rotvec(step[ANGLES]) * state.rotation,
-            focal=state.focal * np.exp(step[LOG_FOCAL]),
-            height=state.height * np.exp(step[LOG_HEIGHT]),
-            centre=state.centre + step[CENTRE],
-            k1=state.k1 + step[K1] if self.n_camera > K1 else 0.0,
-            points=state.points + step[self.n_camera :].reshape(-1, 2),
-        )
+        """`state` after a step (n,)."""
+        points = state.points + step[self.n_camera :].reshape(-1, 2)
+        return replace(moved_camera(state, step[: self.n_camera]), points=points)
 
     def solve(self, state: RoadState) -> RoadFit:
         """Levenberg and Marquardt's method from a start that sees all points in front of it."""
