@@ -3,7 +3,8 @@
 The lane lines carry the vanishing point of the road, lengths along and across it carry focal length, tilt and
 height (Dubská et al., IEEE T-ITS 2014; Sochor et al., Traffic Surveillance Camera Calibration by 3D Model
 Bounding Box Alignment, CVIU 2017; measured distances as the reference: Sochor et al., BrnoCompSpeed, 2017, and
-Bartl et al., Automatic camera calibration by landmarks on rigid objects, MVA 2021). Square pixels, principal point near the middle.
+Bartl et al., Automatic camera calibration by landmarks on rigid objects, MVA 2021). Square pixels, principal
+point near the middle. Marks, tape and prior are weighted by their sigmas in one adjustment.
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class RoadOptions:
     focal_sigma: float = 0.005  # of the known focal length's logarithm
     principal_point_sigma: float = 0.01  # image widths around the middle of the image
     k1_sigma: float = 0.0  # prior of the radial distortion; 0: none
-    max_sigma: float = 0.5  # relative, of focal length and height; beyond it the view is refused
+    max_sigma: float = 0.25  # relative, of focal length and height; beyond it the view is refused
 
     def __post_init__(self) -> None:
         check_range(self, focal_px=(0.0, 1e6), focal_sigma=(1e-6, 10.0), principal_point_sigma=(1e-6, 0.5))
@@ -56,6 +57,7 @@ class RoadSolution:
     `length` (N,) m and `sigma` (N,) m are the segments' lengths after the adjustment, measured or not; `residual`
     (N,) is predicted less measured length (m), NaN where not measured. `widened` is the factor that every
     standard deviation was multiplied with because the residuals are larger than the marks' sigmas explain.
+    `stretch` is the part of x (m) that measured segments span: beyond it the answer is an extrapolation.
     """
 
     camera: Camera
@@ -64,6 +66,7 @@ class RoadSolution:
     sigma: np.ndarray
     residual: np.ndarray
     widened: float
+    stretch: tuple[float, float]
 
 
 def calibrate_road(
@@ -85,7 +88,9 @@ def calibrate_road(
     length, rows = system.length_rows(fit.state.points, every)
     sigma = np.sqrt(np.einsum("ki,ij,kj->k", rows, cov, rows))
     camera = road_camera(name, size, fit.state, cov[: system.n_camera, : system.n_camera])
-    return RoadSolution(camera, segments, length, sigma, length - segments.length, widened)
+    spanned = fit.state.points[system.pairs[system.measured], 0]
+    stretch = (float(spanned.min()), float(spanned.max()))
+    return RoadSolution(camera, segments, length, sigma, length - segments.length, widened, stretch)
 
 
 def road_lengths(camera: Camera, ends: np.ndarray, pixel_sigma: float) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +135,9 @@ def _check(name: str, segments: RoadSegments, options: RoadOptions) -> None:
     if unknown:
         raise InputError(f"camera {name!r}: direction {unknown[0]!r}; it is {ALONG!r}, {ACROSS!r} or empty")
     if not measured.any():
-        raise GeometryError(f"camera {name!r}: no distance on the road is measured, so nothing gives the scale; add one")
+        raise GeometryError(
+            f"camera {name!r}: no distance on the road is measured, which alone gives the scale; add one"
+        )
     known = options.focal_px > 0 and options.focal_sigma <= KNOWN_FOCAL
     if not known and not (segments.direction[measured] == ACROSS).any():
         raise GeometryError(
@@ -187,6 +194,6 @@ def _check_sigma(name: str, cov: np.ndarray, options: RoadOptions) -> None:
         sigma = float(np.sqrt(cov[index, index]))
         if not sigma <= options.max_sigma:
             raise GeometryError(
-                f"camera {name!r}: the segments leave its {what} open by {100 * sigma:.0f} %; measure a longer distance "
-                "along the road and one across it, or give the focal length"
+                f"camera {name!r}: the segments leave its {what} open by {100 * sigma:.0f} %; measure a longer "
+                "distance along the road and one across it, or give the focal length"
             )

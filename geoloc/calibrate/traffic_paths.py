@@ -13,7 +13,9 @@ SHORTEST = 0.1  # image widths
 CROOKED = 0.002  # image widths of rms off a straight path: lane changes, and identities that jump
 DRAWS = 300
 INLIER = 3.0  # sigmas
+LEAST_SHARE = 0.03  # of the vehicles; a lane without any is none
 STEPS = 200
+SETTLED = 1e-5  # spacings
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +34,12 @@ class Paths:
 
 @dataclass(frozen=True, eq=False)
 class Lanes:
-    """Equally spaced lanes that lateral positions fall into: `spacing` and its sigma, and how many there are."""
+    """`n` equally spaced lanes that lateral positions fall into, and the share of vehicles on the emptiest."""
 
     spacing: float
     sigma: float
     n: int
+    least_share: float
 
 
 def straight_paths(tracks: PixelTracks, size: tuple[int, int]) -> Paths:
@@ -82,15 +85,20 @@ def vanishing_point(paths: Paths, rng: np.random.Generator) -> tuple[np.ndarray,
     return point, np.linalg.inv(information), inlying
 
 
-def find_lanes(position: np.ndarray, most: int = 5) -> Lanes:
-    """The equally spaced lanes that explain lateral positions (M,) best, by EM and Schwarz's criterion."""
-    if len(position) < 10:
+def possible_lanes(position: np.ndarray, most: int = 5) -> list[Lanes]:
+    """Equally spaced lanes, two to `most`, that explain lateral positions (M,) better than one wide lane does.
+
+    Mixtures by EM, compared by Schwarz's criterion. Vehicles of two sizes make two lanes look like more, so the
+    choice is left to who knows what spacing is usual. GeometryError if there is only one lane.
+    """
+    if len(position) < FEWEST_POINTS:
         raise GeometryError(f"{len(position)} vehicle paths give no lanes; track for longer")
-    fits = [fit for n in range(1, most + 1) for fit in _mixtures(position, n)]
-    score, spacing, sigma, n = min(fits)
-    if n == 1:
-        raise GeometryError("all vehicles keep to one lane, so its width is not seen; measure a distance across the road")
-    return Lanes(spacing, sigma, n)
+    alone = min(_mixtures(position, 1))[0]
+    best = [min(_mixtures(position, n)) for n in range(2, most + 1)]
+    found = [lanes for score, _, lanes in best if score < alone and lanes.least_share > LEAST_SHARE]
+    if not found:
+        raise GeometryError("all vehicles keep to one lane, so no width is seen; measure a distance across the road")
+    return found
 
 
 def _path(time: np.ndarray, pixel: np.ndarray) -> np.ndarray:
@@ -109,16 +117,15 @@ def _crossings(normal: np.ndarray, offset: np.ndarray, rng: np.random.Generator)
     return [np.linalg.solve(normal[pair], offset[pair]) for pair in steep]
 
 
-def _mixtures(position: np.ndarray, n: int) -> list[tuple[float, float, float, int]]:
-    """Schwarz's criterion, spacing and its sigma of `n` lanes, from several starts."""
+def _mixtures(position: np.ndarray, n: int) -> list[tuple[float, int, Lanes]]:
+    """Schwarz's criterion, number of the start, and the lanes."""
     low, high = np.quantile(position, [0.02, 0.98])
-    out = []
-    for spacing in (high - low) / max(n - 1, 1) * np.array([0.8, 1.0, 1.2])[: 3 if n > 1 else 1]:
-        out.append(_mixture(position, n, low, spacing))
-    return out
+    starts = (high - low) / max(n - 1, 1) * np.array([0.8, 1.0, 1.2])
+    found = [_mixture(position, n, low, spacing) for spacing in starts]
+    return [(score, i, lanes) for i, (score, lanes) in enumerate(found)]
 
 
-def _mixture(position: np.ndarray, n: int, first: float, spacing: float) -> tuple[float, float, float, int]:
+def _mixture(position: np.ndarray, n: int, first: float, spacing: float) -> tuple[float, Lanes]:
     lane, share = np.arange(n), np.full(n, 1.0 / n)
     width = 0.2 * spacing + 1e-9
     clutter = 0.05 / max(np.ptp(position), 1e-9)  # lane changes and stray tracks lie anywhere
@@ -131,7 +138,12 @@ def _mixture(position: np.ndarray, n: int, first: float, spacing: float) -> tupl
         design = np.array([[part.sum(), (part @ lane).sum()], [(part @ lane).sum(), (part @ lane**2).sum()]])
         right = np.array([(part * position[:, None]).sum(), (part * position[:, None] * lane).sum()])
         first, spacing = np.linalg.lstsq(design, right, rcond=None)[0]
-        width = np.sqrt((part * (position[:, None] - first - spacing * lane) ** 2).sum() / part.sum()) + 1e-9
+        before, width = (
+            width,
+            np.sqrt((part * (position[:, None] - first - spacing * lane) ** 2).sum() / part.sum()) + 1e-9,
+        )
+        if abs(width - before) < SETTLED * spacing:
+            break
     sigma = width / np.sqrt(max(part.sum() * (share @ lane**2 - (share @ lane) ** 2), 1e-9))
-    free = n + 2 if n > 1 else 2
-    return float(free * np.log(len(position)) - 2 * np.log(total).sum()), float(abs(spacing)), float(sigma), n
+    score = (n + 2 if n > 1 else 2) * np.log(len(position)) - 2 * np.log(total).sum()
+    return float(score), Lanes(float(abs(spacing)), float(sigma), n, float(share.min()))

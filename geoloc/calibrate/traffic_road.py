@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 from geoloc.calibrate.road import road_camera
 from geoloc.calibrate.road_start import frame_of
 from geoloc.calibrate.road_system import RoadState, moved_camera
-from geoloc.calibrate.traffic_paths import Lanes, Paths, find_lanes, straight_paths, vanishing_point
+from geoloc.calibrate.traffic_paths import Lanes, Paths, possible_lanes, straight_paths, vanishing_point
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
 from geoloc.scene.roads import PixelTracks
@@ -28,8 +28,8 @@ SEED = 1
 class TrafficPrior:
     """What is assumed of a road whose traffic is all that is known; sigmas of lengths, speeds, focals are relative."""
 
-    lane_width: float = 3.6  # m; European main roads have 3.5 and 3.75
-    lane_width_sigma: float = 0.06  # and drivers do not keep to the middle of their lane
+    lane_width: float = 3.5  # m, between the paths of two lanes; European main roads have lanes of 3.5 and 3.75
+    lane_width_sigma: float = 0.1  # and drivers do not keep to the middle of their lane
     speed: float = 22.2  # m/s, the middle of all vehicles: 80 km/h
     speed_sigma: float = 0.2
     focal: float = 1.4  # image widths
@@ -58,40 +58,55 @@ def calibrate_from_traffic(
     focal = prior.focal * size[0]
     start = RoadState(frame_of(np.array([*(meeting - centre) / focal, 1.0])), focal, 1.0, centre, 0.0, np.empty((0, 2)))
     paths = paths.take(np.isfinite(start.on_road(paths.first) + start.on_road(paths.last)).all(axis=1))
-    lanes = find_lanes(_beside(start, paths))
-    start = moved_camera(start, np.array([0, 0, 0, 0, np.log(prior.lane_width / lanes.spacing), 0, 0]))
     whitening = np.linalg.inv(np.linalg.cholesky(cov + VANISHING_SIGMA**2 * np.eye(2)))
+    scene = _Scene(start, paths, meeting, whitening, prior)
+    # the number of lanes whose vehicles and camera are the most usual
+    fits = [scene.fit(lanes) for lanes in possible_lanes(_beside(start, paths))]
+    _, _, state, cov_state = min((cost, i, state, cov) for i, (cost, state, cov) in enumerate(fits))
+    return road_camera(name, size, state, cov_state)
 
-    def residual(step: np.ndarray) -> np.ndarray:
-        state = moved_camera(start, step)
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What the tracks say, with a camera of unit height over them to start from."""
+
+    start: RoadState
+    paths: Paths
+    meeting: np.ndarray
+    whitening: np.ndarray
+    prior: TrafficPrior
+
+    def fit(self, lanes: Lanes) -> tuple[float, RoadState, np.ndarray]:
+        """Cost, camera and covariance (7, 7) if these are the lanes."""
+        start = moved_camera(self.start, np.array([0, 0, 0, 0, np.log(self.prior.lane_width / lanes.spacing), 0, 0]))
+        found = least_squares(
+            lambda step: self.residual(moved_camera(start, step), lanes),
+            np.zeros(7),
+            x_scale=[0.01, 0.01, 0.01, 0.1, 0.1, 10.0, 10.0],
+        )
+        return float(found.cost), moved_camera(start, found.x), np.linalg.inv(found.jac.T @ found.jac)
+
+    def residual(self, state: RoadState, lanes: Lanes) -> np.ndarray:
+        """How far the vanishing point is off, and how unusual roll, lens, lane width and speeds are (8,), in sigmas."""
+        prior = self.prior
         ahead = state.rotation.as_matrix()[:, 0]
         seen = state.focal * ahead[:2] / ahead[2] + state.centre
-        return np.concatenate([whitening @ (seen - meeting), _usual(state, start, paths, lanes, prior, size)])
-
-    fit = least_squares(residual, np.zeros(7), x_scale=[0.01, 0.01, 0.01, 0.1, 0.1, 10.0, 10.0])
-    return road_camera(name, size, moved_camera(start, fit.x), np.linalg.inv(fit.jac.T @ fit.jac))
-
-
-def _usual(
-    state: RoadState, start: RoadState, paths: Paths, lanes: Lanes, prior: TrafficPrior, size: tuple[int, int]
-) -> np.ndarray:
-    """How unusual roll, focal length, principal point, lane width and speeds are (6,), in sigmas."""
-    roll = np.arcsin(state.rotation.as_matrix()[0, 2])
-    off_centre = (state.centre - (np.array(size) - 1) / 2) / (prior.principal_point_sigma * size[0])
-    travelled = np.abs(state.on_road(paths.last)[:, 0] - state.on_road(paths.first)[:, 0]) / paths.duration
-    # a new horizon stretches all lateral positions alike, to first order: the lanes need not be found again
-    stretch = np.polyfit(_beside(start, paths), _beside(state, paths), 1)[0]
-    spacing = abs(stretch) * lanes.spacing * start.height
-    lane_sigma = np.hypot(prior.lane_width_sigma, lanes.sigma / lanes.spacing)
-    return np.array(
-        [
-            roll / prior.roll_sigma,
-            np.log(state.focal / (prior.focal * size[0])) / prior.focal_sigma,
-            *off_centre,
-            np.log(spacing / prior.lane_width) / lane_sigma,
-            np.log(np.median(travelled) / prior.speed) / prior.speed_sigma,
-        ]
-    )
+        first, last = state.on_road(self.paths.first), state.on_road(self.paths.last)
+        speed = np.median(np.abs(last[:, 0] - first[:, 0]) / self.paths.duration)
+        # a new horizon stretches all lateral positions alike, to first order: the lanes need not be found again
+        spacing = lanes.spacing * abs(np.polyfit(_beside(self.start, self.paths), 0.5 * (first + last)[:, 1], 1)[0])
+        return np.concatenate(
+            [
+                self.whitening @ (seen - self.meeting),
+                (state.centre - self.start.centre) / (prior.principal_point_sigma * self.start.focal / prior.focal),
+                [
+                    np.arcsin(state.rotation.as_matrix()[0, 2]) / prior.roll_sigma,
+                    np.log(state.focal / self.start.focal) / prior.focal_sigma,
+                    np.log(spacing / prior.lane_width) / np.hypot(prior.lane_width_sigma, lanes.sigma / lanes.spacing),
+                    np.log(speed / prior.speed) / prior.speed_sigma,
+                ],
+            ]
+        )
 
 
 def _beside(state: RoadState, paths: Paths) -> np.ndarray:

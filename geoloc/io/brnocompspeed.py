@@ -22,7 +22,7 @@ ALONG_SIGMA, ACROSS_SIGMA = 0.015, 0.03  # rad; marks were set out by eye, along
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSpeeds:
-    """N vehicles with their measured speed (m/s): `lane` index, `line` and `crossed` (N, L) s, NaN where not crossed."""
+    """N vehicles: measured `speed` (m/s), index of their `lane`, and when they `crossed` each gate (N, L) s, or NaN."""
 
     speed: np.ndarray
     lane: np.ndarray
@@ -84,9 +84,7 @@ def _lane_lines(lines: np.ndarray, distances: RoadSegments) -> RoadSegments:
     top, bottom = max(0.0, v.min() - 50.0), min(SIZE[1] - 1.0, v.max() + 50.0)
     ends = np.array([_clipped(line, top, bottom) for line in lines]).reshape(-1, 2, 2)
     parallel, sharp = np.full(len(ends), LANE_LINE_SIGMA), np.full(len(ends), LINE_PIXEL_SIGMA)
-    return RoadSegments(
-        ends=ends, direction=np.full(len(ends), ALONG), direction_sigma=parallel, pixel_sigma=sharp
-    )
+    return RoadSegments(ends=ends, direction=np.full(len(ends), ALONG), direction_sigma=parallel, pixel_sigma=sharp)
 
 
 def _clipped(line: np.ndarray, top: float, bottom: float) -> np.ndarray:
