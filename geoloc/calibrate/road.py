@@ -43,7 +43,7 @@ class RoadOptions:
     focal_sigma: float = 0.005  # of the known focal length's logarithm
     principal_point_sigma: float = 0.01  # image widths around the middle of the image
     k1_sigma: float = 0.0  # prior of the radial distortion; 0: none
-    max_sigma: float = 0.25  # relative, of focal length and height; beyond it the view is refused
+    max_sigma: float = 0.5  # relative, of focal length and height; beyond it the view is refused
 
     def __post_init__(self) -> None:
         check_range(self, focal_px=(0.0, 1e6), focal_sigma=(1e-6, 10.0), principal_point_sigma=(1e-6, 0.5))

@@ -1,5 +1,7 @@
 """Plane-only calibration: honest, exact without noise, and refused where the marks cannot carry it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from consistency import assert_consistent
@@ -52,7 +54,7 @@ def test_the_covariance_of_camera_and_predicted_distances_is_honest(rng, known):
 
 def test_lengths_of_new_pixels_are_honest(rng):
     errors, covs = [], []
-    for _ in range(200):
+    for _ in range(100):
         truth = road_truth(rng)
         found = calibrate_road("bridge", SIZE, half_told(truth.segments))
         points = truth.camera.centre_world[:2] + np.array([[35.0, 1.0], [50.0, -2.0]])
@@ -69,20 +71,21 @@ def test_jacobian_against_central_differences(rng):
     system = RoadSystem(half_told(truth.segments), prior)
     camera = truth.camera
     state = RoadState(camera.cam_from_world.rotation, 2600.0, 9.0, np.array([950.0, 545.0]), -0.05, np.empty((0, 2)))
-    points = state.on_road(system.pixels)
-    state = (
-        system.moved(state, np.zeros(8))
-        if not len(points)
-        else RoadState(state.rotation, state.focal, state.height, state.centre, state.k1, points)
-    )
+    state = replace(state, points=state.on_road(system.pixels))
     _, jacobian = system.linearise(state)
     for i in range(system.n):
         step = np.zeros(system.n)
         step[i] = 1e-6
         up, down = system.linearise(system.moved(state, step))[0], system.linearise(system.moved(state, -step))[0]
-        np.testing.assert_allclose(
-            (up - down) / 2e-6, jacobian[:, i], rtol=1e-4, atol=1e-3 * np.abs(jacobian).max() * 1e-3
-        )
+        np.testing.assert_allclose((up - down) / 2e-6, jacobian[:, i], rtol=1e-4, atol=1e-6 * np.abs(jacobian).max())
+
+
+def test_distortion_is_freed_under_its_prior_only_where_asked(rng):
+    truth = road_truth(rng)
+    found = calibrate_road("bridge", SIZE, truth.segments, RoadOptions(k1_sigma=0.05))
+    assert found.camera.freed == ("fx", "fy", "cx", "cy", "k1")
+    assert abs(found.camera.lens.params[4]) < 3 * np.sqrt(found.camera.calib_cov[10, 10]) <= 3 * 0.05
+    assert calibrate_road("bridge", SIZE, truth.segments).camera.freed == ("fx", "fy", "cx", "cy")
 
 
 def test_distances_along_only_are_refused_unless_the_focal_length_is_known(rng):
@@ -92,7 +95,7 @@ def test_distances_along_only_are_refused_unless_the_focal_length_is_known(rng):
         calibrate_road("bridge", SIZE, segments)
     found = calibrate_road("bridge", SIZE, segments, RoadOptions(focal_px=float(truth.camera.lens.params[0])))
     across = truth.segments.direction == ACROSS
-    assert np.abs(found.length[across] / truth.length[across] - 1).max() < 0.06  # measured 0.02
+    assert np.abs(found.length[across] / truth.length[across] - 1).max() < 0.06  # measured 0.033
 
 
 def test_what_cannot_carry_the_answer_is_named(rng):
@@ -109,7 +112,7 @@ def test_what_cannot_carry_the_answer_is_named(rng):
 
 
 def test_a_typo_in_a_distance_widens_everything(rng):
-    """7 for 8 m in one of nine distances: the stated sigmas grow by more than two."""
+    """5 for 8 m in one of nine distances: the stated sigmas more than double."""
     truth = road_truth(rng)
     length = truth.segments.length.copy()
     length[4] -= 3.0
@@ -129,7 +132,7 @@ def test_the_order_of_segments_and_of_their_ends_does_not_matter(rng):
 
 
 def test_all_real_views_predict_their_other_distances(recording):
-    """Every other distance measured, the rest predicted: median over twelve views measured 0.7 %, worst view 3.3 %."""
+    """Every other distance measured, the rest predicted: median measured 0.44 %, worst view 1.7 %, 96 % inside 95 %."""
     folder = recording("brnocompspeed")
     pooled, inside = [], []
     for name in brnocompspeed_views(folder):
@@ -144,7 +147,7 @@ def test_all_real_views_predict_their_other_distances(recording):
         error = found.length[rest] - view.distances.length[rest]
         pooled.append(np.abs(error) / view.distances.length[rest])
         inside.append(np.abs(error) < 1.96 * np.hypot(found.sigma[rest], view.distances.length_sigma[rest]))
-        assert np.median(pooled[-1]) < 0.05, name
+        assert np.median(pooled[-1]) < 0.03, name
         assert 5.0 < found.camera.centre_world[2] < 15.0  # bridges
-    assert np.median(np.concatenate(pooled)) < 0.01
+    assert np.median(np.concatenate(pooled)) < 0.0075
     assert np.concatenate(inside).mean() > 0.85

@@ -28,7 +28,7 @@ def test_a_vehicle_at_steady_speed_is_timed_where_it_crosses_a_line(rng):
 
 
 def test_points_that_slide_at_the_border_do_not_change_the_speed(rng):
-    """A tenth of the points stuck at the last place: measured 0.2 % off."""
+    """A tenth of the points stuck at the last place: measured up to 0.3 % off."""
     camera = road_camera_of(rng)
     time = np.arange(0.0, 1.2, 0.02)
     x = np.maximum(55.0 - 25.0 * time, 55.0 - 25.0 * time[-7])
@@ -43,17 +43,16 @@ def test_no_tracks_give_no_motions(rng):
 
 
 def test_the_vanishing_point_of_traffic_is_the_roads(rng):
-    errors, covs = [], []
-    for _ in range(60):
+    errors = []
+    for _ in range(30):
         camera = road_camera_of(rng)
         paths = straight_paths(traffic(rng, camera, 3.5, 22.0), SIZE)
-        point, cov, _ = vanishing_point(paths, rng)
+        point, _, _ = vanishing_point(paths, rng)
         ahead = camera.cam_from_world.rotation.apply([1.0, 0.0, 0.0])
         truth = camera.lens.project(ahead[None])[0]
-        errors.append(point - truth)
-        covs.append(cov)
-    error = np.linalg.norm(errors, axis=1)
-    assert np.median(error) < 4.0, np.median(error)  # px; measured 1
+        errors.append(np.linalg.norm(point - truth))
+    error = np.array(errors)
+    assert np.median(error) < 1.0, np.median(error)  # px; measured 0.15
 
 
 def test_a_camera_from_traffic_is_as_uncertain_as_its_prior(rng):

@@ -75,13 +75,14 @@ def _held_out_figures(part: Part, views: list[RoadView]) -> list[Figure]:
     drawn, without_along, refused = [], [], 0
     for index, view in enumerate(views):
         both, no_across, no_along = halves(view)
-        chosen = [both[i] for i in rng.choice(len(both), SPLITS, replace=len(both) < SPLITS)]
+        draws = rng.choice(len(both), SPLITS, replace=len(both) < SPLITS) if both else np.empty(0, int)
+        chosen = [both[i] for i in draws]
         found, loose = list(_predicted(view, index, chosen)), list(_predicted(view, index, no_along))
-        failed = SPLITS - len(found)
+        failed = len(chosen) - len(found)
         unfit = len(no_across) - len(list(_predicted(view, index, no_across)))
         logger.warning(
-            "brnocompspeed %s: refused %d of %d halves with no distance across, %d of %d with none along, %d of %d others",
-            *(view.name, unfit, len(no_across), len(no_along) - len(loose), len(no_along), failed, SPLITS),
+            "brnocompspeed %s: refused %d of %d halves with none across, %d of %d with none along, %d of %d others",
+            *(view.name, unfit, len(no_across), len(no_along) - len(loose), len(no_along), failed, len(chosen)),
         )
         refused += unfit + failed
         drawn += found
