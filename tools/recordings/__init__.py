@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from geoloc.evaluation.report import Figure
-from recordings import cityflow, cmc, meva, multiviewx, sped, wildtrack
+from recordings import brnocompspeed, cityflow, cmc, meva, multiviewx, sped, wildtrack
 
 RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "wildtrack": wildtrack.run,
@@ -12,5 +12,6 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva": meva.run,
     "cityflow": cityflow.run,
     "cmc": cmc.run,
+    "brnocompspeed": brnocompspeed.run,
     "sped": sped.run,
 }
