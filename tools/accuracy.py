@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from recordings import RECORDINGS
+from recordings import FOLDERS, RECORDINGS
 
 from geoloc.errors import GeolocError
 from geoloc.evaluation.report import Figure
@@ -50,13 +50,14 @@ def measure(names: Sequence[str], data: Path) -> tuple[list[Figure], list[str]]:
     figures: list[Figure] = []
     failed: list[str] = []
     for name in names:
-        if not (data / name).is_dir():
-            say(f"{name}: skipped, {data / name} is not there")
+        folder = data / FOLDERS.get(name, name)
+        if not folder.is_dir():
+            say(f"{name}: skipped, {folder} is not there")
             continue
         say(f"{name}: running")
         start = time.perf_counter()
         try:
-            found = RECORDINGS[name](data / name)
+            found = RECORDINGS[name](folder)
         except GeolocError as error:
             say(f"{name}: failed: {error}")
             failed.append(name)

@@ -23,9 +23,10 @@ class Solution:
     """Cameras of one adjustment, and the N marks that went into it.
 
     `cameras` carry `calib_cov` and `freed`. `residual` (N, 2) px is marked less predicted, NaN where the camera was
-    refused; `used` (N,) bool: not named an outlier. `points` are the control and tie points after the adjustment,
-    each with its standard deviation. `notes` are words for people: what was freed in which camera and why, which
-    marks are outliers and what they look like (a swapped mark, a typo in a coordinate), degenerate geometry.
+    refused or nothing else places the point; `used` (N,) bool: not named an outlier. `points` are the control and
+    tie points after the adjustment, each with its standard deviation. `notes` are words for people: what was freed
+    in which camera and why, which marks are outliers and what they look like (a swapped mark, a typo in a
+    coordinate), degenerate geometry.
     """
 
     cameras: tuple[Camera, ...]

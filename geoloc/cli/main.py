@@ -16,6 +16,8 @@ COMMANDS = {
     "localize": "boxes of a site's cameras to tracks on its map",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, and how sharply",
+    "calibrate": "cameras from marks, how good they are, and what to mark next",
+    "calibrate intrinsics": "a lens from pictures of a chessboard or ChArUco board",
     "evaluate": "how good a result is beside the truth, and whether the number can be believed",
     "mark": "a page on which stills and map are marked, for calibration",
     "convert": "cameras, detections and tracks from one form to another",
@@ -48,6 +50,7 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Known errors are caught here and nowhere else."""
     words = list(sys.argv[1:] if argv is None else argv)
+    words = _joined(words)
     called = next((word for word in words if not word.startswith("-")), "")
     command = _load(called) if called in COMMANDS else None
     parser = _parser(called, command)
@@ -70,8 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _joined(words: list[str]) -> list[str]:
+    """The words of a command, one that has two of them as one."""
+    two = " ".join(words[:2])
+    return [two, *words[2:]] if two in COMMANDS else words
+
+
 def _load(name: str) -> Command:
-    return cast(Command, import_module(f"geoloc.cli.{name}"))
+    return cast(Command, import_module(f"geoloc.cli.{name.replace(' ', '_')}"))
 
 
 def _parser(called: str, command: Command | None) -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 """Charts of a page: curves, bars, intervals and stretches of time, as SVG in HTML that takes the page's colours.
 
-The page holds `chart_style()` once, `chart_script()` at its end (values under the mouse, a finger or the arrow
-keys), and the colours of `style.css_variables`. Every name that is given is text, never markup.
+The page holds `chart_style()` (or `page_style()`) once, `chart_script()` at its end (values under the mouse, a
+finger or the arrow keys), and the colours of `style.css_variables`. Every name that is given is text, never markup.
 """
 
 import json
@@ -54,6 +54,11 @@ class Curve:
 def chart_style() -> str:
     """CSS of all charts."""
     return _asset("charts.css")
+
+
+def page_style() -> str:
+    """CSS of pages that are made of headlines, cards, tables and charts."""
+    return chart_style() + _asset("cards.css")
 
 
 def chart_script() -> str:

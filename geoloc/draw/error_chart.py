@@ -60,10 +60,10 @@ def error_chart(xy: np.ndarray, error: np.ndarray, missed: np.ndarray, false: np
     span = float((ground.box[2:] - ground.box[:2]).max())
     cell = tick_step(span / ACROSS) if sum(map(len, inside)) > MOST_SINGLE else 0.0
     edges = colour_edges(shown_error)
-    drawn = [_paper(ground), _hexagons(ground, inside[0], shown_error, edges, cell)]
+    drawn = [paper(ground), _hexagons(ground, inside[0], shown_error, edges, cell)]
     signs = [crowds(part, cell) for part in inside[1:]]
     drawn += [_signs(ground, *sign, kind) for sign, kind in zip(signs, SIGNS, strict=True)]
-    drawn += [_scale_bar(ground), _colour_bar(ground, edges)]
+    drawn += [scale_bar(ground), _colour_bar(ground, edges)]
     legend = _legend(inside, n_left, cell, [int(counts.min()) if len(counts) else 0 for _, counts in signs])
     return (
         f'<div class="ground"><svg viewBox="0 0 {WIDTH} {short(ground.height + FOOT)}" role="img" '
@@ -94,7 +94,8 @@ def _ground(xy: np.ndarray) -> Ground:
     return Ground(np.concatenate([middle - size / 2, middle + size / 2]), float(WIDTH / size[0]))
 
 
-def _paper(ground: Ground) -> str:
+def paper(ground: Ground) -> str:
+    """The map's background with its grid."""
     step = nice_step(float(ground.box[2] - ground.box[0]) / 4)
     lines = []
     for axis, far in ((0, ground.box[2]), (1, ground.box[3])):
@@ -175,7 +176,8 @@ def _sign(kind: str, r: float) -> str:
     return f"m0 {-1.2 * r:.1f}l{1.2 * r:.1f} {1.2 * r:.1f}l{-1.2 * r:.1f} {1.2 * r:.1f}l{-1.2 * r:.1f} {-1.2 * r:.1f}z"
 
 
-def _scale_bar(ground: Ground) -> str:
+def scale_bar(ground: Ground) -> str:
+    """A round length, below the map."""
     length = nice_step(130 / ground.scale)
     width, y = length * ground.scale, ground.height + 20
     line = f'<path class="bar-line" d="M1 {short(y - 5)}v5h{short(width)}v-5"/>'

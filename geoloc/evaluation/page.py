@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from geoloc import __version__
-from geoloc.draw.charts import chart_script, chart_style
+from geoloc.draw.charts import chart_script, page_style
 from geoloc.draw.style import DARK, LIGHT, css_variables
 from geoloc.draw.svg import text
 from geoloc.errors import InputError
@@ -36,7 +36,7 @@ def write_report_page(reports: Sequence[Report], path: str | Path, *, title: str
         "about": text(_about(reports)),
         "light": css_variables(LIGHT),
         "dark": css_variables(DARK),
-        "style": chart_style() + _asset("report.css"),
+        "style": page_style(),
         "contents": _contents(reports),
         "warnings": "".join(_warnings(report, len(reports) > 1) for report in reports),
         "reports": "".join(_report(report, i) for i, report in enumerate(reports, 1)),

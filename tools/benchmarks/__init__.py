@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from benchmarks.bundle import bench_bundle
 from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
 from benchmarks.metrics import bench_metrics
@@ -14,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "projection": bench_projection,
     "engine": bench_engine,
     "triangulation": bench_triangulation,
+    "bundle": bench_bundle,
     "gospa": bench_gospa,
     "metrics": bench_metrics,
     "startup": bench_startup,

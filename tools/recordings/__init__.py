@@ -4,7 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from geoloc.evaluation.report import Figure
-from recordings import brnocompspeed, cityflow, cmc, meva, multiviewx, sped, wildtrack
+from recordings import (
+    brnocompspeed,
+    caliscope,
+    cityflow,
+    cmc,
+    meva,
+    meva_calibration,
+    meva_joint,
+    multiviewx,
+    pose2sim,
+    sped,
+    wildtrack,
+)
 
 RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "wildtrack": wildtrack.run,
@@ -12,6 +24,11 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva": meva.run,
     "cityflow": cityflow.run,
     "cmc": cmc.run,
-    "brnocompspeed": brnocompspeed.run,
     "sped": sped.run,
+    "meva_calibration": meva_calibration.run,
+    "meva_joint": meva_joint.run,
+    "brnocompspeed": brnocompspeed.run,
+    "pose2sim_calib": pose2sim.run,
+    "caliscope": caliscope.run,
 }
+FOLDERS = {"meva_calibration": "meva", "meva_joint": "meva"}  # where it is not the name

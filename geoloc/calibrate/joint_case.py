@@ -1,0 +1,170 @@
+"""What people name, marks and control points and lenses, as the numbered network that is adjusted."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geoloc.calibrate.tie_points import start_points
+from geoloc.errors import InputError, unknown_name
+from geoloc.estimators.network import FOCAL, Heights, Network, Sights, Spans, Surveyed
+from geoloc.scene.camera import Camera
+from geoloc.scene.constraints import CameraHeight, Distance
+from geoloc.scene.marks import Marks
+from geoloc.scene.sitemap import ControlPoint, SiteMap, Surface
+
+USUAL_DISTANCE = 30.0  # m; where a tie point starts whose rays do not meet
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known besides marks. `shared` are groups of cameras that have one lens model's parameters."""
+
+    distances: tuple[Distance, ...] = ()
+    heights: tuple[CameraHeight, ...] = ()
+    shared: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The network of some cameras; `rows` (N,) are the marks that are its sights, in order."""
+
+    cameras: tuple[str, ...]
+    points: tuple[str, ...]
+    rows: np.ndarray
+    controls: tuple[ControlPoint, ...]
+    distances: tuple[Distance, ...]
+    network: Network
+
+
+def check_names(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], measured: Measured) -> None:
+    """Refuse names that nothing else knows, two marks for one point, and lenses that cannot be shared."""
+    known = {*marks.point.tolist(), *(point.name for point in site_map.control_points)}
+    for distance in measured.distances:
+        for end in (distance.a, distance.b):
+            if end not in known:
+                raise unknown_name("point", end, known, f"the distance from {distance.a!r} to {distance.b!r}")
+    cameras = {*marks.camera.tolist(), *starts}
+    for height in measured.heights:
+        if height.camera not in cameras:
+            raise unknown_name("camera", height.camera, cameras, "a height")
+        if height.level:
+            site_map.level(height.level)
+    _check_shared(starts, measured, cameras)
+    pairs, count = np.unique(np.stack([marks.camera, marks.point], axis=1), axis=0, return_counts=True)
+    if (count > 1).any():
+        camera, point = pairs[np.argmax(count > 1)].tolist()
+        raise InputError(f"marks: camera {camera!r} has {count.max()} marks for point {point!r}; keep one")
+    if not (np.isfinite(marks.pixel).all() and (marks.sigma > 0).all()):
+        raise InputError("marks: every pixel must be finite and every sigma positive")
+
+
+def make_case(
+    names: Sequence[str], marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], measured: Measured,
+    free: Mapping[str, Sequence[str]], held: Sequence[str],
+) -> Case:  # fmt: skip
+    """The network of the cameras in `names`, its tie points started from their rays."""
+    rows = np.flatnonzero(np.isin(marks.camera, list(names)))
+    marks = marks.take(rows)
+    distances = reachable(measured.distances, marks, site_map)
+    ends = [end for distance in distances for end in (distance.a, distance.b)]
+    points = tuple(dict.fromkeys([*marks.point.tolist(), *ends]))
+    number = {name: i for i, name in enumerate(points)}
+    controls = tuple(point for point in site_map.control_points if point.name in number)
+    lens, freed, cameras = _lenses(names, marks, starts, measured.shared, free)
+    index = {name: i for i, name in enumerate(names)}
+    camera = np.array([index[name] for name in marks.camera.tolist()], dtype=int)
+    point = np.array([number[name] for name in marks.point.tolist()], dtype=int)
+    places = start_points(cameras, camera, point, marks.pixel, len(points), USUAL_DISTANCE)
+    at = np.array([number[control.name] for control in controls], dtype=int)
+    xyz = np.array([control.xyz for control in controls]).reshape(-1, 3)
+    places[at] = xyz
+    network = Network(
+        cameras,
+        places,
+        Sights(camera, point, marks.pixel, marks.sigma),
+        Surveyed(at, xyz, np.array([control.sigma for control in controls]).reshape(-1, 3)),
+        _spans(distances, number),
+        _heights([height for height in measured.heights if height.camera in index], index, cameras, site_map),
+        lens,
+        freed,
+        np.isin(names, list(held)),
+    )
+    return Case(tuple(names), points, rows, controls, distances, network)
+
+
+def reachable(distances: Iterable[Distance], marks: Marks, site_map: SiteMap) -> tuple[Distance, ...]:
+    """The distances between points that are marked by these cameras or surveyed, one at least marked."""
+    marked = set(marks.point.tolist())
+    known = {point.name for point in site_map.control_points} | marked
+    return tuple(d for d in distances if {d.a, d.b} <= known and {d.a, d.b} & marked)
+
+
+def unknowns(camera: Camera) -> tuple[str, ...]:
+    """The lens parameters that a camera says are freed; fx and fy that move alike are "f"."""
+    freed = camera.freed
+    if not {"fx", "fy"} <= set(freed):
+        return freed
+    at = [6 + freed.index("fx"), 6 + freed.index("fy")]
+    (xx, xy), (_, yy) = camera.calib_cov[np.ix_(at, at)]
+    tied = xy**2 >= xx * yy * (1.0 - 1e-9) if xx > 0 and yy > 0 else camera.lens.params[0] == camera.lens.params[1]
+    return (FOCAL, *(name for name in freed if name not in ("fx", "fy"))) if tied else freed
+
+
+def _lenses(
+    names: Sequence[str], marks: Marks, starts: Mapping[str, Camera], shared: Sequence[Sequence[str]],
+    free: Mapping[str, Sequence[str]],
+) -> tuple[np.ndarray, tuple[tuple[str, ...], ...], tuple[Camera, ...]]:  # fmt: skip
+    """The lens of each camera, what is free of each lens, and the cameras, those that share a lens with one start."""
+    groups = [[name for name in group if name in names] for group in shared]
+    groups = [group for group in groups if group]
+    alone = [[name] for name in names if not any(name in group for group in groups)]
+    lens, freed, cameras = np.zeros(len(names), dtype=int), [], {name: starts[name] for name in names}
+    for i, group in enumerate([*groups, *alone]):
+        # the camera with the most marks knows its lens best
+        first = max(group, key=lambda name: int((marks.camera == name).sum()))
+        freed.append(tuple(free.get(first, unknowns(starts[first]))))
+        for name in group:
+            lens[list(names).index(name)] = i
+            cameras[name] = replace(starts[name], lens=starts[first].lens, freed=(), calib_cov=np.zeros((6, 6))) if (
+                len(group) > 1
+            ) else starts[name]
+    return lens, tuple(freed), tuple(cameras[name] for name in names)
+
+
+def _spans(distances: Sequence[Distance], number: Mapping[str, int]) -> Spans:
+    ends = np.array([(number[d.a], number[d.b]) for d in distances], dtype=int).reshape(-1, 2)
+    return Spans(ends, np.array([d.metres for d in distances]), np.array([d.sigma for d in distances]))
+
+
+def _heights(
+    heights: Sequence[CameraHeight], index: Mapping[str, int], cameras: Sequence[Camera], site_map: SiteMap
+) -> Heights:
+    planes, sigmas = [], []
+    for height in heights:
+        surface = _surface_under(site_map, height.level, cameras[index[height.camera]].centre_world[:2])
+        a, b, c = surface.plane
+        planes.append((a, b, c + height.metres))
+        sigmas.append(np.hypot(height.sigma, surface.sigma_z))
+    rows = np.array([index[height.camera] for height in heights], dtype=int)
+    return Heights(rows, np.array(planes, float).reshape(-1, 3), np.array(sigmas, float))
+
+
+def _surface_under(site_map: SiteMap, level: str, xy: np.ndarray) -> Surface:
+    surfaces = (site_map.level(level) if level else site_map.levels[0]).surfaces
+    return next((surface for surface in surfaces if surface.holds(xy[None])[0]), surfaces[0])
+
+
+def _check_shared(starts: Mapping[str, Camera], measured: Measured, cameras: set[str]) -> None:
+    seen: set[str] = set()
+    for group in measured.shared:
+        for name in group:
+            if name not in cameras:
+                raise unknown_name("camera", name, cameras, "a shared lens")
+            if name in seen:
+                raise InputError(f"camera {name!r} is in two groups that share a lens; join them")
+            seen.add(name)
+        sizes = {starts[name].size for name in group if name in starts}
+        models = {(starts[name].lens.model, len(starts[name].lens.params)) for name in group if name in starts}
+        if len(sizes) > 1 or len(models) > 1:
+            raise InputError(f"cameras {', '.join(group)} cannot share a lens: sizes {sizes}, models {models}")

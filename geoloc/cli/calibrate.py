@@ -1,0 +1,170 @@
+"""`geoloc calibrate SITE`: cameras from marks, with a report that says how good they are."""
+
+import getpass
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from geoloc.calibrate.changes import changes
+from geoloc.calibrate.report import CalibrationReport, calibration_report
+from geoloc.calibrate.site import CalibrationOptions, calibrate_site
+from geoloc.calibrate.solution import Solution
+from geoloc.cli.arguments import add_json, add_options, add_site
+from geoloc.errors import GeometryError, InputError
+from geoloc.evaluation.calibration_text import report_text
+from geoloc.io.known import read_known
+from geoloc.io.marks import MarkOptions, read_marks
+from geoloc.io.points import read_points
+from geoloc.io.rows import ReadReport
+from geoloc.options import load_options
+from geoloc.scene.camera import Camera
+from geoloc.scene.marks import Marks
+from geoloc.scene.site import Site
+from geoloc.scene.storage import calibration_folder, load_site, site_root
+from geoloc.scene.versions import list_versions, roll_back, save_version
+from geoloc.service.stills import Still, find_stills
+
+DESCRIPTION = """\
+Calibrate a site's cameras from calibration/SITE/marks.csv and the control points of its map (and points.csv beside
+the marks, distances.csv, cameras.toml, where there are any). Each camera is calibrated alone, with as many lens
+parameters freed as its marks can carry, then all together. Prints how good it is, where it is weak, and what to mark
+next; keeps a version that can be rolled back. `geoloc mark` makes marks; `geoloc calibrate intrinsics` lenses."""
+EXAMPLES = """\
+examples:
+  geoloc calibrate garage --stills stills/ -o out/calibration.html
+      all cameras; the page shows residuals, map lines in the stills, ground sigma, the next mark
+  geoloc calibrate garage --stills stills/ --camera gate --note "camera replaced"
+      one camera anew, the others as they are; prints what changed on the ground in centimetres
+  geoloc calibrate garage --dry-run
+      look, without writing cameras
+  geoloc calibrate garage --versions
+  geoloc calibrate garage --roll-back 3
+  geoloc calibrate garage --set single.choice=1
+      where the marks cannot decide between two poses: take the first"""
+MARKS, POINTS = "marks.csv", "points.csv"
+BESIDE = (MARKS, POINTS, "distances.csv", "lines.csv", "cameras.toml")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare what the command takes."""
+    add_site(parser)
+    parser.add_argument("--stills", type=Path, metavar="DIR", help="folder with one picture a camera")
+    parser.add_argument("--marks", type=Path, metavar="FILE", help="marks (default: calibration/SITE/marks.csv)")
+    parser.add_argument("--camera", default="", metavar="NAME", help="redo or add this one, the others stay")
+    parser.add_argument("-o", "--out", type=Path, metavar="PAGE.html", help="write the report as a page")
+    parser.add_argument("--dry-run", action="store_true", help="write no cameras and no version")
+    parser.add_argument("--author", default="", help="who calibrates (default: the user's name)")
+    parser.add_argument("--note", default="", help="why, for the list of versions")
+    parser.add_argument("--valid-from", type=float, metavar="UTC_S", help="since when it is true (default: now)")
+    parser.add_argument("--versions", action="store_true", help="list what was true when, and end")
+    parser.add_argument("--roll-back", type=int, metavar="N", help="make version N the present one, and end")
+    add_options(parser)
+    add_json(parser)
+
+
+def run(args: Namespace) -> None:
+    """Calibrate, report, keep."""
+    root = site_root(args.site, args.root)
+    site = load_site(args.site, args.root, calibrated=False)
+    if args.versions or args.roll_back is not None:
+        _history(args, site, root)
+        return
+    options = load_options(CalibrationOptions(), args.options, args.set)
+    folder = calibration_folder(site.name, root)
+    marks, site, inputs = _read(args, site, folder)
+    stills = find_stills(args.stills) if args.stills else ()
+    known = read_known(folder)
+    for said in known.reports:
+        _tell(said)
+    sizes = _sizes(site, stills, marks, known.known.cameras, {k.name: k.size for k in known.known.lenses})
+    solution = calibrate_site(sizes, marks, site.site_map, known.known, options, site.cameras, args.camera)
+    report = calibration_report(site, solution, site.cameras)
+    print(_json(report, solution) if args.json else report_text(report))
+    if args.out is not None:
+        _page(args.out, report, stills)
+    if not args.dry_run:
+        _keep(args, site, root, solution, inputs)
+
+
+def _history(args: Namespace, site: Site, root: Path) -> None:
+    if args.roll_back is not None:
+        version = roll_back(site.name, args.roll_back, root, args.author or getpass.getuser(), args.note)
+        print(version)
+        print("\n".join(map(str, changes(site.cameras, version.cameras, site.site_map))))
+        return
+    versions = list_versions(site.name, root)
+    print("\n".join(map(str, versions)) or f"site {site.name!r} has no versions yet; calibrating it makes the first")
+
+
+def _read(args: Namespace, site: Site, folder: Path) -> tuple[Marks, Site, list[Path]]:
+    """Marks, the site with all its control points, and the files that went in."""
+    path = args.marks or folder / MARKS
+    if not path.is_file():
+        raise InputError(f"{path}: no marks there; set some with: geoloc mark {site.name} --stills DIR")
+    read = read_marks(path, options=MarkOptions(sizes={camera.name: camera.size for camera in site.cameras}))
+    _tell(read.report)
+    points = (*site.site_map.control_points, *read.points)
+    if (folder / POINTS).is_file():
+        more = read_points(folder / POINTS)
+        _tell(more.report)
+        names = {point.name for point in points}
+        points = (*points, *(point for point in more.points if point.name not in names))
+    site = Site(site.name, site.cameras, replace(site.site_map, control_points=points))
+    inputs = [path, *(folder / name for name in BESIDE[1:] if (folder / name).is_file())]
+    return read.marks, site, inputs
+
+
+def _sizes(
+    site: Site, stills: tuple[Still, ...], marks: Marks, known: tuple, lenses: dict[str, tuple[int, int]]
+) -> dict[str, tuple[int, int]]:
+    """Image size of each marked camera: its still's, else its present one, else its known lens's."""
+    found = {camera.name: lenses[camera.lens] for camera in known if camera.lens in lenses}
+    found |= {camera.name: camera.size for camera in site.cameras}
+    for still in stills:
+        before = site.camera(still.camera).size if still.camera in site.camera_index else still.size
+        if tuple(before) != tuple(still.size):
+            raise InputError(
+                f"{still.path}: {still.size[0]} x {still.size[1]} px; camera {still.camera!r} was calibrated for "
+                f"{before[0]} x {before[1]}: give a still of that size, or remove the camera and calibrate it anew"
+            )
+        found[still.camera] = still.size
+    wanted = dict.fromkeys(marks.camera.tolist())
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise InputError(f"camera {missing[0]!r} is marked, its image size is not known; give its still: --stills DIR")
+    return {name: found[name] for name in wanted}
+
+
+def _page(path: Path, report: CalibrationReport, stills: tuple[Still, ...]) -> None:
+    import cv2
+
+    from geoloc.draw.calibration_page import write_calibration_page
+
+    known = {camera.name for camera in report.cameras}
+    pictures = {still.camera: cv2.imread(str(still.path)) for still in stills if still.camera in known}
+    write_calibration_page(report, path, {name: picture for name, picture in pictures.items() if picture is not None})
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _keep(args: Namespace, site: Site, root: Path, solution: Solution, inputs: list[Path]) -> None:
+    """Write the new cameras as a version; what was refused stays as it was."""
+    new = {camera.name: camera for camera in solution.cameras}
+    if not new:
+        raise GeometryError("no camera was calibrated, nothing is written; the report says what each needs")
+    cameras: list[Camera] = [new.pop(camera.name, camera) for camera in site.cameras]
+    author = args.author or getpass.getuser()
+    version = save_version(site.name, (*cameras, *new.values()), root, author, args.note, args.valid_from, inputs)
+    print(f"kept as {version}", file=sys.stderr)
+
+
+def _json(report: CalibrationReport, solution: Solution) -> str:
+    rows = [{k: None if v != v else v for k, v in asdict(camera).items()} for camera in report.cameras]
+    refused = [asdict(one) for one in solution.refused]
+    return json.dumps({"cameras": rows, "refused": refused, "notes": [*report.words, *report.notes]}, default=str)
+
+
+def _tell(report: ReadReport) -> None:
+    if report.n_skipped or report.notes:
+        print(report, file=sys.stderr)

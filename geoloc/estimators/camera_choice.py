@@ -1,0 +1,162 @@
+"""Which lens unknowns the marks of a camera carry, and how large the marks' errors are: by the evidence of each choice.
+
+The evidence of a choice is the probability of the marks under it, its unknowns integrated out by Laplace's method
+under their priors (MacKay 1992, "Bayesian Interpolation"; Kass and Raftery 1995). The best choice gives the values.
+A lens unknown that it leaves out is not thereby known exactly: the covariance is that of the widest choice about
+those values, so that what the marks do not say stays as wide as the prior had it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import gammaln
+
+from geoloc.estimators.camera_fit import (
+    UNKNOWNS,
+    Fits,
+    LensPrior,
+    MarkedPoints,
+    covariance_of,
+    information,
+    linearise_fits,
+    mark_weights,
+    refine_fits,
+)
+
+TAILS = (2.0, np.inf)  # degrees of freedom of the errors of marks: sometimes careless, or Gaussian
+ROUNDS = 8
+STEPS = 6  # of refinement in each round
+STATED_WEIGHT = 1.0  # residuals that the stated sigmas are worth when the scale of the errors is estimated
+STRONG = 3.0  # log evidence that is taken as proof of what is less cautious (20 to 1)
+MILD = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One choice, fitted: `free` of `UNKNOWNS`, `fit` (of one), log `evidence`, covariance (11, 11) of its unknowns.
+
+    `spread` is by how much the stated sigmas of the marks are to be multiplied to give standard deviations of their
+    errors, heavy tails and the uncertainty of the scale itself included. `carried` (5,) bool: freed, and the marks
+    say more about it than the prior.
+    """
+
+    free: tuple[str, ...]
+    fit: Fits
+    evidence: float
+    cov: np.ndarray
+    spread: float
+    carried: np.ndarray
+    distance2: np.ndarray  # (N,) squared Mahalanobis distances at the stated sigmas
+
+
+def fit_choices(
+    start: Fits, marked: MarkedPoints, prior: LensPrior, frees: list[tuple[str, ...]], known: bool
+) -> list[Choice]:
+    """Every choice of freed unknowns from one `start`, each under the tails that suit it best.
+
+    `known`: the stated sigmas are exact and the errors Gaussian; else their scale is estimated.
+    """
+    tails = (np.inf,) if known else TAILS
+    fits = _spread_out(start, frees, tails)
+    linear, effective = linearise_fits(fits, marked, prior), None
+    for _ in range(1 if known else ROUNDS):
+        fits = refine_fits(fits, marked, prior, STEPS if not known else 60)
+        linear = linearise_fits(fits, marked, prior)
+        if not known:
+            effective = _effective_unknowns(fits, linear, prior)
+            fits = replace(fits, scale=_scales(fits, linear.distance2, effective))
+    fits = refine_fits(fits, marked, prior)
+    choices = [_choice(fits.take(np.array([i])), marked, prior, known) for i in range(len(fits))]
+    return [_safer(choices[i :: len(frees)]) for i in range(len(frees))]
+
+
+def choose(choices: list[Choice]) -> tuple[Choice, Choice]:
+    """The best choice, and the same with the covariance that it has if the widest is true.
+
+    That is the expected square of the true unknowns' distance from the best choice's values: the widest choice's
+    covariance, and how far the two lie from each other.
+    """
+    best = max(choices, key=lambda choice: choice.evidence)
+    widest = max(choices, key=lambda choice: (len(choice.free), choice.evidence))
+    if widest is best:
+        return best, best
+    apart = _difference(widest.fit, best.fit)
+    fit = replace(best.fit, free=widest.fit.free)
+    return best, replace(
+        best, fit=fit, cov=widest.cov + np.outer(apart, apart), carried=widest.carried,
+        spread=max(best.spread, widest.spread),
+    )  # fmt: skip
+
+
+def _difference(one: Fits, other: Fits) -> np.ndarray:
+    """The unknowns (11,) that bring the first fit of `other` to that of `one`."""
+    motion = (one.pose(0) * other.pose(0).inv()).as_exp_coords()
+    change = one.params[0] - other.params[0]
+    lens = np.concatenate([[change[:2].mean()], change[2:6], np.zeros(2)])[: len(UNKNOWNS)]
+    return np.concatenate([motion, lens])
+
+
+def _safer(by_tails: list[Choice]) -> Choice:
+    """The choice of the heaviest tails, unless another's are proven."""
+    return max(by_tails, key=lambda choice: choice.evidence - MILD * float(np.isinf(choice.fit.tails[0])))
+
+
+def _spread_out(start: Fits, frees: list[tuple[str, ...]], tails: tuple[float, ...]) -> Fits:
+    """The one `start` under each tails and choice; what is not freed of k1 and k2 is zero where the lens is unknown."""
+    n = len(frees) * len(tails)
+    free = np.array([np.isin(UNKNOWNS, names) for names in frees] * len(tails))
+    return replace(start.take(np.zeros(n, int)), free=free, tails=np.repeat(tails, len(frees)))
+
+
+def _effective_unknowns(fits: Fits, linear, prior: LensPrior) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """How many unknowns of each fit the marks determine, the others being the prior's: (B,)."""
+    marks, known = information(fits, linear)
+    fixed = np.einsum("bii->bi", marks + known) <= 0
+    total = marks + known + np.einsum("bi,ij->bij", fixed, np.eye(11))
+    scale = np.sqrt(np.einsum("bii->bi", total))
+    outer = scale[:, :, None] * scale[:, None]
+    return np.einsum("bii->b", np.linalg.solve(total / outer, marks / outer))
+
+
+def _scales(fits: Fits, distance2: np.ndarray, effective: np.ndarray) -> np.ndarray:
+    weight = fits.weight * mark_weights(distance2, fits)
+    n = 2 * fits.weight.sum(axis=1)
+    total = (weight * distance2).sum(axis=1) + STATED_WEIGHT
+    return np.sqrt(total / np.maximum(n - effective + STATED_WEIGHT, 1.0))
+
+
+def _choice(fit: Fits, marked: MarkedPoints, prior: LensPrior, known: bool) -> Choice:
+    linear = linearise_fits(fit, marked, prior)
+    marks, before = information(fit, linear)
+    cov = covariance_of(marks[0], before[0], fit.free[0])
+    free = tuple(np.array(UNKNOWNS)[fit.free[0]].tolist())
+    total, lens = marks[0] + before[0], before[0][6:, 6:]
+    on = np.concatenate([np.ones(6, bool), fit.free[0]])
+    log_det = np.linalg.slogdet(total[np.ix_(on, on)])[1] - np.linalg.slogdet(lens[np.ix_(on[6:], on[6:])])[1]
+    evidence = _log_likelihood(fit, linear) - 0.5 * float((linear.prior**2).sum()) - 0.5 * float(log_det)
+    spread = 1.0
+    if not known:
+        dof = 2 * fit.weight.sum() - _effective_unknowns(fit, linear, prior)[0] + STATED_WEIGHT
+        unsure = max(dof, 3.0) / (max(dof, 3.0) - 2.0)  # of a Student distribution over its squared scale
+        cov = cov * unsure
+        spread = float(fit.scale[0] * np.sqrt(unsure * _tail_factor(fit.tails[0])))
+    sigma_before = np.array([1 / np.sqrt(value) if value > 0 else np.inf for value in np.diag(lens)])
+    carried = fit.free[0] & (np.sqrt(np.diag(cov)[6:]) < 0.7 * sigma_before)
+    return Choice(free, fit, evidence, cov, spread, carried, linear.distance2[0])
+
+
+def _tail_factor(tails: float) -> float:
+    """Variance of the Gaussian in the plane whose ellipse of 95 % is that of a Student distribution of scale 1."""
+    return 1.0 if np.isinf(tails) else float(tails * (20.0 ** (2.0 / tails) - 1.0) / (2.0 * np.log(20.0)))
+
+
+def _log_likelihood(fit: Fits, linear) -> float:  # type: ignore[no-untyped-def]
+    tails, scale = fit.tails[0], fit.scale[0]
+    scaled = linear.distance2[0] / scale**2
+    if np.isinf(tails):
+        density = -0.5 * scaled - np.log(2 * np.pi)
+    else:
+        density = gammaln(tails / 2 + 1) - gammaln(tails / 2) - np.log(tails * np.pi)
+        density = density - (tails / 2 + 1) * np.log1p(scaled / tails)
+    density = density - 0.5 * np.linalg.slogdet(linear.cov[0])[1] - 2 * np.log(scale)
+    return float((fit.weight[0] * density).sum() - 0.5 * STATED_WEIGHT * (2 * np.log(scale) + 1 / scale**2))

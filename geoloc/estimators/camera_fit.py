@@ -1,0 +1,349 @@
+"""One camera fitted to its marks: pose and freed lens parameters together, with what is known beforehand as priors.
+
+The unknowns of a fit are the pose perturbation `exp(xi) * cam_from_world` and the lens unknowns `UNKNOWNS`: the
+focal length (fx and fy keep their ratio), cx, cy, k1, k2. Many fits of the same marks run side by side, each from its
+own start, with its own freed unknowns and its own noise; every array of them begins with the axis of the B fits.
+
+Errors of marks follow a Student distribution with `tails` degrees of freedom (infinite: Gaussian) around the
+covariance that pixel sigmas and control points give, times `scale`^2. For a point that one camera sees, folding its
+covariance into that of its mark is what freeing it under its sigma gives, to first order.
+Levenberg-Marquardt on the weights of Lange, Little and Taylor (1989), "Robust Statistical Modeling Using the t
+Distribution"; information of a Student location by their equation 9.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from scipy.spatial.transform import RigidTransform, Rotation
+
+from geoloc.errors import InputError
+from geoloc.geometry.se3 import cross_matrix
+from geoloc.scene.camera import Camera
+from geoloc.scene.distortion import radial_tangential_jacobians
+from geoloc.scene.lenses import Fisheye, Lens, fisheye_jacobians
+
+UNKNOWNS = ("f", "cx", "cy", "k1", "k2")
+MAX_STEPS = 60
+STOPPED = 1e-9  # relative change of the cost
+MAX_VARIANCE = 1e10  # px²
+OUT_OF_VIEW = 1e6  # squared distance that a mark counts as whose point lies behind the camera
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedPoints:
+    """N points of known place and their marks in one still.
+
+    `points` (N, 3) m with `point_cov` (N, 3, 3) m², `pixels` (N, 2) px with standard deviation `sigma` (N,) px.
+    """
+
+    points: np.ndarray
+    pixels: np.ndarray
+    sigma: np.ndarray
+    point_cov: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def take(self, rows: np.ndarray) -> "MarkedPoints":
+        """The rows that a mask or index selects."""
+        return MarkedPoints(self.points[rows], self.pixels[rows], self.sigma[rows], self.point_cov[rows])
+
+
+@dataclass(frozen=True)
+class LensPrior:
+    """What is known of a lens before any mark: means and standard deviations of `UNKNOWNS`.
+
+    The focal length's sigma is of its logarithm. Without a given k2 it is expected at k1²: between the series
+    of the usual wide-angle projections (1.7 to 2 k1²) and what a fit over a finite field makes of them.
+    """
+
+    focal: float
+    focal_log_sigma: float
+    centre: tuple[float, float]
+    centre_sigma: float
+    k1: float = 0.0
+    k1_sigma: float = 0.3
+    k2_from_k1: bool = True
+    k2: float = 0.0
+    k2_sigma: float = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """B fits side by side: `params` (B, P) of the lens `kind`, rotation (B, 3, 3), translation (B, 3) m.
+
+    `free` (B, 5) bool says which of `UNKNOWNS` are free, `weight` (B, N) how much each mark counts (0: not at all),
+    `tails` (B,) degrees of freedom, `scale` (B,) by which all standard deviations of the marks are multiplied.
+    """
+
+    kind: type[Lens]
+    params: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+    free: np.ndarray
+    weight: np.ndarray
+    tails: np.ndarray
+    scale: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def take(self, rows: np.ndarray) -> "Fits":
+        """The fits that a mask or index selects."""
+        names = ("params", "rotation", "translation", "free", "weight", "tails", "scale")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Positions of the cameras (B, 3) m."""
+        return -np.einsum("bij,bi->bj", self.rotation, self.translation)
+
+    def pose(self, fit: int) -> RigidTransform:
+        """cam_from_world of one of them."""
+        return RigidTransform.from_components(self.translation[fit], Rotation.from_matrix(self.rotation[fit]))
+
+
+def fits_of(lens: Lens, poses: list[RigidTransform], n_marks: int) -> Fits:
+    """Fits from these poses, all through `lens`: nothing freed, Gaussian, every mark at its stated sigma."""
+    n = len(poses)
+    matrices = np.array([pose.as_matrix() for pose in poses]).reshape(n, 4, 4)
+    return Fits(
+        type(lens), np.tile(lens.params, (n, 1)), matrices[:, :3, :3], matrices[:, :3, 3],
+        np.zeros((n, len(UNKNOWNS)), bool), np.ones((n, n_marks)), np.full(n, np.inf), np.ones(n),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Fits linearised at the marks: what they leave over and how it changes with the unknowns."""
+
+    residual: np.ndarray  # (B, N, 2) px, predicted less marked; NaN behind the camera
+    jacobian: np.ndarray  # (B, N, 2, 6 + 5) by pose and `UNKNOWNS`; zero where the unknown is not free
+    cov: np.ndarray  # (B, N, 2, 2) px² of the residual at scale 1
+    distance2: np.ndarray  # (B, N) squared Mahalanobis distance at scale 1
+    prior: np.ndarray  # (B, 5) residual of the prior in sigmas, zero where not free
+    prior_jacobian: np.ndarray  # (B, 5, 6 + 5)
+
+
+def linearise_fits(fits: Fits, marked: MarkedPoints, prior: LensPrior) -> Linear:
+    """Residuals and derivatives of each fit at each mark."""
+    n_fits, n_marks = len(fits), len(marked)
+    points_cam = np.einsum("bij,nj->bni", fits.rotation, marked.points) + fits.translation[:, None]
+    flat = points_cam.reshape(-1, 3)
+    lens_jacobians = fisheye_jacobians if fits.kind is Fisheye else radial_tangential_jacobians
+    pixels, by_point, by_param = lens_jacobians(np.repeat(fits.params, n_marks, axis=0), flat)
+    pose = np.concatenate([-by_point @ cross_matrix(flat), by_point], axis=2).reshape(n_fits, n_marks, 2, 6)
+    lens = by_param.reshape(n_fits, n_marks, 2, -1) @ _by_unknowns(fits)[:, None]
+    jacobian = np.concatenate([pose, lens * fits.free[:, None, None]], axis=3)
+    by_world = by_point.reshape(n_fits, n_marks, 2, 3) @ fits.rotation[:, None]
+    cov = by_world @ marked.point_cov @ by_world.swapaxes(2, 3) + marked.sigma[:, None, None] ** 2 * np.eye(2)
+    residual = pixels.reshape(n_fits, n_marks, 2) - marked.pixels
+    # a point almost beside the camera has a pixel, but one that any step throws elsewhere
+    seen = np.isfinite(residual).all(axis=2) & (np.abs(cov).max(axis=(2, 3)) < MAX_VARIANCE)
+    cov = np.where(seen[..., None, None], cov, np.eye(2))
+    jacobian = np.where(seen[..., None, None], jacobian, 0.0)
+    residual = np.where(seen[..., None], residual, np.nan)
+    distance2 = np.where(seen, _mahalanobis2(residual, cov), OUT_OF_VIEW)
+    return Linear(residual, jacobian, cov, distance2, *_prior_residuals(fits, prior))
+
+
+def refine_fits(fits: Fits, marked: MarkedPoints, prior: LensPrior, max_steps: int = MAX_STEPS) -> Fits:
+    """Each fit at the lowest cost that it reaches from its start (Levenberg-Marquardt, analytic derivatives)."""
+    damping = np.full(len(fits), 1e-3)
+    going = np.ones(len(fits), bool)
+    for _ in range(max_steps):
+        rows = np.flatnonzero(going)
+        if not len(rows):
+            break
+        now = fits.take(rows)
+        linear = linearise_fits(now, marked, prior)
+        before = costs(now, linear)
+        trial = _stepped(now, linear, damping[rows])
+        after = costs(trial, linearise_fits(trial, marked, prior))
+        better = after <= before
+        fits = _put(fits, rows[better], trial.take(better))
+        damping[rows] = np.where(better, np.maximum(damping[rows] / 10, 1e-12), damping[rows] * 6)
+        going[rows[better & (before - after <= STOPPED * (1 + before))]] = False
+        going[rows[damping[rows] > 1e12]] = False
+    return fits
+
+
+def costs(fits: Fits, linear: Linear) -> np.ndarray:
+    """What `refine_fits` makes least, (B,): -2 log likelihood of marks and prior, less what does not change."""
+    return (fits.weight * _loss(linear.distance2, fits)).sum(axis=1) + (linear.prior**2).sum(axis=1)
+
+
+def information(fits: Fits, linear: Linear) -> tuple[np.ndarray, np.ndarray]:
+    """Fisher information of marks and of prior, (B, 11, 11) each, over pose and `UNKNOWNS`; zero where not free."""
+    heaviness = np.array([_student_information(float(tails)) for tails in fits.tails])
+    weight = fits.weight * (linear.distance2 < OUT_OF_VIEW) * (heaviness / fits.scale**2)[:, None]
+    marks, _ = _normal(linear, weight)
+    return marks, linear.prior_jacobian.swapaxes(1, 2) @ linear.prior_jacobian
+
+
+def covariance_of(marks: np.ndarray, prior: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Covariance (11, 11) from `information` of one fit with unknowns `free` (5,); zero where not free."""
+    columns = np.flatnonzero(np.concatenate([np.ones(6, bool), free]))
+    total = (marks + prior)[np.ix_(columns, columns)]
+    scale = np.sqrt(np.diag(total))
+    cov = np.zeros_like(marks)
+    correlation = total / np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(correlation)
+    values = np.maximum(values, 1e-14)  # a direction that nothing determines: all but unknown, not negative
+    cov[np.ix_(columns, columns)] = (vectors / values) @ vectors.T / np.outer(scale, scale)
+    return 0.5 * (cov + cov.T)
+
+
+def camera_of(fits: Fits, fit: int, cov: np.ndarray, name: str, size: tuple[int, int]) -> Camera:
+    """One fit as a camera whose `calib_cov` is over exactly what was freed; `cov` (11, 11) as `covariance_of`."""
+    one = fits.take(np.array([fit]))
+    lens = fits.kind(one.params[0])  # type: ignore[call-arg]
+    by_unknown = _by_unknowns(one)[0] * one.free[0]
+    moved = by_unknown.any(axis=1)
+    spread = np.zeros((6 + int(moved.sum()), 11))
+    spread[:6, :6], spread[6:, 6:] = np.eye(6), by_unknown[moved]
+    freed = tuple(parameter for parameter, free in zip(lens.parameter_names, moved, strict=True) if free)
+    return Camera(name, lens, size, fits.pose(fit), spread @ cov @ spread.T, freed)
+
+
+def refine_camera(
+    camera: Camera, marked: MarkedPoints, prior: LensPrior, free: tuple[str, ...] = (), tails: float = np.inf
+) -> tuple[Camera, float]:
+    """`camera` moved to where the marks want it, with covariance, and the chi-square of the marks.
+
+    `free` are of `UNKNOWNS`; marks are taken at their stated sigma.
+    """
+    unknown = [name for name in free if name not in UNKNOWNS]
+    if unknown:
+        raise InputError(f"camera {camera.name!r}: cannot free {unknown[0]!r}; known: {', '.join(UNKNOWNS)}")
+    camera.require_pose("cannot be refined")
+    start = fits_of(camera.lens, [camera.cam_from_world], len(marked))
+    start = replace(start, free=np.isin(UNKNOWNS, free)[None], tails=np.array([tails]))
+    fits = refine_fits(start, marked, prior)
+    linear = linearise_fits(fits, marked, prior)
+    marks, known = information(fits, linear)
+    cov = covariance_of(marks[0], known[0], fits.free[0])
+    return camera_of(fits, 0, cov, camera.name, camera.size), float(linear.distance2.sum())
+
+
+def predict_pixels(
+    camera: Camera, points_world: np.ndarray, point_cov: np.ndarray, sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where marks of points (N, 3) m should lie: pixels (N, 2) and their covariance (N, 2, 2) px².
+
+    The covariance holds the camera's own, that of the points `point_cov` (N, 3, 3) m², and a mark's `sigma` px.
+    """
+    pixels, by_world, by_calib = camera.jacobians(points_world)
+    cov = by_world @ point_cov @ by_world.swapaxes(1, 2) + by_calib @ camera.calib_cov @ by_calib.swapaxes(1, 2)
+    return pixels, cov + sigma**2 * np.eye(2)
+
+
+@cache
+def _student_information(tails: float) -> float:
+    """Information that one mark's error of scale 1 leaves about its place, per axis.
+
+    The less of two: under the Student distribution itself, and under a Gaussian that the scale was fitted to
+    (Huber's sandwich of the weights' own estimate), so that well-behaved marks are not promised too much.
+    """
+    if np.isinf(tails):
+        return 1.0
+    half2 = (np.arange(20000) + 0.5) / 20000
+    gaussian = -2.0 * np.log(half2)  # squared distances of unit Gaussian errors in the plane, by their quantiles
+    scale2 = 1.0
+    for _ in range(100):  # the scale that such errors would be given
+        weight = (tails + 2) / (tails + gaussian / scale2)
+        scale2 = float((weight * gaussian).mean() / 2)
+    slope = (weight - weight**2 / (tails + 2) * gaussian / scale2).mean()
+    spread = (weight**2 * gaussian).mean() / 2
+    return min((tails + 2) / (tails + 4), float(slope**2 / spread * scale2))
+
+
+def _loss(distance2: np.ndarray, fits: Fits) -> np.ndarray:
+    tails, scaled = fits.tails[:, None], distance2 / fits.scale[:, None] ** 2
+    finite = np.where(np.isinf(tails), 1.0, tails)
+    return np.where(np.isinf(tails), scaled, (finite + 2) * np.log1p(scaled / finite))
+
+
+def mark_weights(distance2: np.ndarray, fits: Fits) -> np.ndarray:
+    """Weight (B, N) of marks at `distance2` (B, N), 1 under Gaussian noise, less the farther out otherwise."""
+    tails, scaled = fits.tails[:, None], distance2 / fits.scale[:, None] ** 2
+    finite = np.where(np.isinf(tails), 1.0, tails)
+    return np.where(np.isinf(tails), 1.0, (finite + 2) / (finite + scaled))
+
+
+def _normal(linear: Linear, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normal matrix (B, 11, 11) and gradient (B, 11) of the marks with `weight` (B, N)."""
+    n_fits, n_marks = weight.shape
+    inverse = np.linalg.inv(linear.cov) * weight[..., None, None]
+    rows = linear.jacobian.reshape(n_fits, 2 * n_marks, -1)
+    weighed = (inverse @ linear.jacobian).reshape(n_fits, 2 * n_marks, -1).swapaxes(1, 2)
+    residual = np.where(np.isfinite(linear.residual), linear.residual, 0.0).reshape(n_fits, 2 * n_marks, 1)
+    return weighed @ rows, (weighed @ residual)[..., 0]
+
+
+def _stepped(fits: Fits, linear: Linear, damping: np.ndarray) -> Fits:
+    weight = fits.weight * mark_weights(linear.distance2, fits) / fits.scale[:, None] ** 2
+    normal, gradient = _normal(linear, weight)
+    normal = normal + linear.prior_jacobian.swapaxes(1, 2) @ linear.prior_jacobian
+    gradient = gradient + np.einsum("bij,bi->bj", linear.prior_jacobian, linear.prior)
+    diagonal = np.einsum("bii->bi", normal)
+    fixed = diagonal <= 0
+    scale = np.sqrt(np.where(fixed, 1.0, diagonal))
+    matrix = normal / (scale[:, :, None] * scale[:, None]) + np.eye(11) * (damping[:, None] + fixed)[:, None]
+    step = -np.linalg.solve(matrix, (gradient / scale)[..., None])[..., 0] / scale
+    return _moved(fits, step)
+
+
+def _moved(fits: Fits, step: np.ndarray) -> Fits:
+    """The fits after a step (B, 11)."""
+    turn = RigidTransform.from_exp_coords(np.clip(step[:, :6], -1e6, 1e6)).as_matrix()
+    rotation = turn[:, :3, :3] @ fits.rotation
+    translation = np.einsum("bij,bj->bi", turn[:, :3, :3], fits.translation) + turn[:, :3, 3]
+    change = np.einsum("bpu,bu->bp", _by_unknowns(fits), step[:, 6:])
+    # a focal length may shrink or grow but never turn negative: its step is one of its logarithm
+    focal = fits.params[:, :2] * np.exp(np.clip(change[:, :2] / fits.params[:, :2], -1, 1))
+    params = np.concatenate([focal, fits.params[:, 2:] + change[:, 2:]], axis=1)
+    return replace(fits, params=params, rotation=rotation, translation=translation)
+
+
+def _put(fits: Fits, rows: np.ndarray, new: Fits) -> Fits:
+    params, rotation, translation = fits.params.copy(), fits.rotation.copy(), fits.translation.copy()
+    params[rows], rotation[rows], translation[rows] = new.params, new.rotation, new.translation
+    return replace(fits, params=params, rotation=rotation, translation=translation)
+
+
+def _by_unknowns(fits: Fits) -> np.ndarray:
+    """Derivative of the lens's parameters by `UNKNOWNS`: (B, P, 5). f is the mean of fx and fy."""
+    out = np.zeros((*fits.params.shape, len(UNKNOWNS)))
+    focal = fits.params[:, :2]
+    out[:, :2, 0] = focal / focal.mean(axis=1, keepdims=True)
+    for unknown, parameter in enumerate(range(2, min(6, fits.params.shape[1])), start=1):
+        out[:, parameter, unknown] = 1.0
+    return out
+
+
+def _prior_residuals(fits: Fits, prior: LensPrior) -> tuple[np.ndarray, np.ndarray]:
+    n = len(fits)
+    params = np.concatenate([fits.params, np.zeros((n, 2))], axis=1)
+    focal, k1, k2 = params[:, :2].mean(axis=1), params[:, 4], params[:, 5]
+    k2_mean = k1**2 if prior.k2_from_k1 else prior.k2
+    residual = np.stack([
+        np.log(focal / prior.focal) / prior.focal_log_sigma,
+        (params[:, 2] - prior.centre[0]) / prior.centre_sigma,
+        (params[:, 3] - prior.centre[1]) / prior.centre_sigma,
+        (k1 - prior.k1) / prior.k1_sigma,
+        (k2 - k2_mean) / prior.k2_sigma,
+    ], axis=1)  # fmt: skip
+    jacobian = np.zeros((n, 5, 11))
+    jacobian[:, 0, 6] = 1.0 / (focal * prior.focal_log_sigma)
+    jacobian[:, 1, 7] = jacobian[:, 2, 8] = 1.0 / prior.centre_sigma
+    jacobian[:, 3, 9], jacobian[:, 4, 10] = 1.0 / prior.k1_sigma, 1.0 / prior.k2_sigma
+    jacobian[:, 4, 9] = np.where(prior.k2_from_k1, -2.0 * k1 / prior.k2_sigma, 0.0) * fits.free[:, 3]
+    return residual * fits.free, jacobian * fits.free[:, :, None]
+
+
+def _mahalanobis2(residual: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    u, v = residual[..., 0], residual[..., 1]
+    uu, uv, vv = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]
+    return (vv * u * u - 2.0 * uv * u * v + uu * v * v) / (uu * vv - uv * uv)

@@ -1,0 +1,81 @@
+"""Pictures of one camera: files, folders of them, and frames spread over a film."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geoloc.errors import InputError
+
+if TYPE_CHECKING:
+    import cv2
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+
+
+def find_pictures(paths: Sequence[Path]) -> list[Path]:
+    """The files that `paths` stand for, in order; a folder stands for the pictures in it, or the films."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.is_file())
+            found = [file for file in inside if file.suffix.lower() in PICTURES]
+            found = found or [file for file in inside if file.suffix.lower() in FILMS]
+            if not found:
+                raise InputError(f"{path}: no pictures in this folder; they end in {', '.join(PICTURES)}")
+            files += found
+        elif not path.is_file():
+            raise InputError(f"{path}: there is no such file or folder")
+        elif path.suffix.lower() in (*PICTURES, *FILMS):
+            files.append(path)
+        else:
+            raise InputError(f"{path}: unknown ending {path.suffix!r}; pictures end in {', '.join(PICTURES)}")
+    return files
+
+
+def read_pictures(files: Sequence[Path], frames: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and grey values (H, W) uint8 of each picture, and of `frames` frames spread over each film."""
+    for path in files:
+        if path.suffix.lower() in FILMS:
+            yield from _film(path, frames)
+        else:
+            yield path.name, _picture(path)
+
+
+def _picture(path: Path) -> np.ndarray:
+    import cv2
+
+    # as the sensor saw it: a turn that the file notes for its viewer would be another lens
+    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    grey = cv2.imread(str(path), flags)
+    if grey is None:
+        raise InputError(f"{path}: not a picture that can be read; is the file whole?")
+    return np.asarray(grey)
+
+
+def _film(path: Path, frames: int) -> Iterator[tuple[str, np.ndarray]]:
+    import cv2
+
+    film = cv2.VideoCapture(str(path))
+    try:
+        n = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+        if not film.isOpened() or n < 1:
+            raise InputError(f"{path}: not a film that can be read; save its frames as pictures")
+        wanted = set(np.unique(np.linspace(0, n - 1, min(frames, n)).round().astype(int)).tolist())
+        yield from _frames(film, path.stem, wanted)
+    finally:
+        film.release()
+
+
+def _frames(film: "cv2.VideoCapture", name: str, wanted: set[int]) -> Iterator[tuple[str, np.ndarray]]:
+    import cv2
+
+    for number in range(max(wanted) + 1):
+        if not film.grab():
+            return  # some films say that they are longer than they are
+        if number in wanted:
+            read, frame = film.retrieve()
+            if read:
+                yield f"{name} {number:06d}", np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
