@@ -8,7 +8,7 @@ from geoloc.geometry.se3 import from_rt
 from geoloc.scene.lenses import LENSES, Lens
 
 FOCALS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)  # of the longer side
-WIDEST = np.deg2rad(75.0)  # corners farther from the axis do not count in a first pose
+WIDEST = 1.3  # rad; corners farther from the axis do not count in a first pose
 N_KEPT = 3  # of the focal lengths are adjusted
 SPREAD = 1.0 / np.sqrt(2.0 * np.log(2.0))  # from the median length of residuals to sigma: Rayleigh
 

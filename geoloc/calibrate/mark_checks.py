@@ -75,7 +75,7 @@ def empty_part(size: tuple[int, int], pixels: np.ndarray) -> str:
 def _doubled(marks: Marks) -> Fault | None:
     names, counts = np.unique(marks.point, return_counts=True)
     if (counts > 1).any():
-        twice = names[np.argmax(counts > 1)]
+        twice = str(names[np.argmax(counts > 1)])
         return f"point {twice!r} is marked twice", "delete the mark that is wrong"
     return None
 
@@ -83,7 +83,7 @@ def _doubled(marks: Marks) -> Fault | None:
 def _bad_sigma(marks: Marks) -> Fault | None:
     bad = ~((marks.sigma > 0) & np.isfinite(marks.sigma) & np.isfinite(marks.pixel).all(axis=1))
     if bad.any():
-        point = marks.point[np.argmax(bad)]
+        point = str(marks.point[np.argmax(bad)])
         return f"the mark of point {point!r} has no pixel or no positive sigma", "mark it again, or delete it"
     return None
 
@@ -96,7 +96,8 @@ def _outside(size: tuple[int, int], marks: Marks) -> Fault | None:
         return None
     first = int(np.argmax(out))
     u, v = marks.pixel[first]
-    found = f"the mark of point {marks.point[first]!r} at ({u:.0f}, {v:.0f}) is outside the still of {width} x {height}"
+    point = str(marks.point[first])
+    found = f"the mark of point {point!r} at ({u:.0f}, {v:.0f}) is outside the still of {width} x {height}"
     if out.sum() > 1:
         reach = marks.pixel.max(axis=0) + 1
         return (

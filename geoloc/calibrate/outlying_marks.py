@@ -17,7 +17,7 @@ def name_outliers(camera: Camera, usable: Usable, good: np.ndarray, spread: floa
     for row in np.flatnonzero(~good).tolist():
         off = float(np.linalg.norm(usable.marked.pixels[row] - predicted[row]))
         where = f"{off:.0f} px off" if np.isfinite(off) else "behind the camera"
-        looks = _elsewhere(row, predicted, usable, reach, names) or _typo(camera, row, usable, reach)
+        looks = _elsewhere(row, predicted, usable, reach, names) + _typo(camera, row, usable, reach)
         notes.append(f"mark of {names[row]!r} is wrong ({where}) and was left out{looks}")
     return tuple(notes)
 

@@ -11,6 +11,7 @@ from geoloc.calibrate.solution import Refused, Solution
 from geoloc.estimators.absolute_pose import propose_starts
 from geoloc.estimators.camera_choice import STRONG, Choice, choose, fit_choices
 from geoloc.estimators.camera_fit import (
+    OUT_OF_VIEW,
     UNKNOWNS,
     Fits,
     LensPrior,
@@ -245,19 +246,30 @@ def _apart(problem: _Problem, one: Choice, other: Choice) -> bool:
 
 def _without_outliers(problem: _Problem, fit: Fits) -> Choice:
     """The fit once the marks that are wrong count no more."""
-    marked, options = problem.usable.marked, problem.options
+    marked, known = problem.usable.marked, problem.options.sigma_known
     free = problem.frees[-1] if problem.lens is None else ()
-    distance2 = linearise_fits(fit, marked, problem.prior).distance2[0]
-    weight = (distance2 <= 4 * GROSS).astype(float)
+    fit = refine_fits(replace(fit, free=np.isin(UNKNOWNS, free)[None]), marked, problem.prior)
+    weight = (linearise_fits(fit, marked, problem.prior).distance2[0] <= 2 * GROSS).astype(float)
     for _ in range(6):
         fit = replace(fit, weight=weight[None], scale=np.ones(1))
-        choice = fit_choices(fit, marked, problem.prior, [free], options.sigma_known)[0]
-        scale = choice.fit.scale[0]
-        now = (choice.distance2 <= max(OUTLIER * scale**2 if not options.sigma_known else 0.0, GROSS)).astype(float)
+        choice = fit_choices(fit, marked, problem.prior, [free], known)[0]
+        gate = GROSS if known else max(OUTLIER * choice.fit.scale[0] ** 2, GROSS)
+        now = (_distance2_of_strangers(choice, marked, problem.prior) <= gate).astype(float)
         if (now == weight).all() or 2 * now.sum() < 8:
             break
         weight, fit = now, choice.fit
     return choice
+
+
+def _distance2_of_strangers(choice: Choice, marked: MarkedPoints, prior: LensPrior) -> np.ndarray:
+    """Squared distances (N,) of the marks; of those that the fit does not rest on, with its own covariance."""
+    linear = linearise_fits(choice.fit, marked, prior)
+    jacobian = linear.jacobian[0]
+    cov = linear.cov[0] + jacobian @ choice.cov @ jacobian.swapaxes(1, 2)
+    residual = np.nan_to_num(linear.residual[0])
+    wide = np.einsum("ni,ni->n", residual, np.linalg.solve(cov, residual[..., None])[..., 0])
+    stranger = (choice.fit.weight[0] == 0) & (choice.distance2 < OUT_OF_VIEW)
+    return np.where(stranger, wide, choice.distance2)
 
 
 def _fits_well(problem: _Problem, rival: Choice) -> bool:
@@ -364,17 +376,14 @@ def _solved(problem: _Problem, marks: Marks, rival: Choice) -> SingleSolution | 
 
 def _choices(problem: _Problem, rival: Choice) -> list[Choice]:
     """Every choice of freed unknowns from the settled pose; what is not freed is as expected beforehand."""
-    choices = []
-    for free in problem.frees:
-        params = rival.fit.params.copy()
-        if problem.lens is None:
-            if "cx" not in free:
-                params[:, 2:4] = problem.prior.centre
-            params[:, 4] *= "k1" in free
-            params[:, 5] *= "k2" in free
-        start = replace(rival.fit, params=params, scale=np.ones(1))
-        choices += fit_choices(start, problem.usable.marked, problem.prior, [free], problem.options.sigma_known)
-    return choices
+    frees, n = problem.frees, len(problem.frees)
+    params = np.repeat(rival.fit.params, n, axis=0)
+    if problem.lens is None:
+        params[["cx" not in free for free in frees], 2:4] = problem.prior.centre
+        params[["k1" not in free for free in frees], 4] = 0.0
+        params[["k2" not in free for free in frees], 5] = 0.0
+    starts = replace(rival.fit.take(np.zeros(n, int)), params=params, scale=np.ones(n))
+    return fit_choices(starts, problem.usable.marked, problem.prior, frees, problem.options.sigma_known)
 
 
 def _given(choices: list[Choice]) -> Choice:

@@ -21,7 +21,7 @@ BARREL = -0.3  # k1 that wide-angle starts are tried with, beside none
 WIDEST_STRAIGHT = 1.3  # image widths; longer lenses are started without distortion
 MIN_DLT = 6  # marks
 FLAT = 0.03  # thickness of the points over their second extent, below which they count as one plane
-TRIPLES = 30
+TRIPLES = 40
 KEPT = 24
 REACH = 0.03  # image widths; a mark farther from its point says no more than that it is wrong
 
@@ -172,7 +172,7 @@ def _triples(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if len(pixels) <= 6:
         triples = np.array(list(combinations(range(len(pixels)), 3)))
     else:
-        triples = np.array([rng.choice(len(pixels), 3, replace=False) for _ in range(3 * TRIPLES)])
+        triples = np.array([rng.choice(len(pixels), 3, replace=False) for _ in range(2 * TRIPLES)])
     a, b = pixels[triples[:, 1]] - pixels[triples[:, 0]], pixels[triples[:, 2]] - pixels[triples[:, 0]]
     area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
     return triples[np.argsort(-area, kind="stable")[:TRIPLES]]
@@ -198,7 +198,7 @@ def _distinct(starts: Starts, middle: np.ndarray) -> Starts:
     left = np.arange(len(starts))
     kept: list[int] = []
     while len(left) and len(kept) < KEPT:
-        first = left[0]
+        first = int(left[0])
         kept.append(first)
         left = left[np.abs(signature[left] - signature[first]).max(axis=1) >= 0.1]
     return starts.take(np.array(kept, int))

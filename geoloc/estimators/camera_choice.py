@@ -15,6 +15,7 @@ from geoloc.estimators.camera_fit import (
     UNKNOWNS,
     Fits,
     LensPrior,
+    Linear,
     MarkedPoints,
     covariance_of,
     information,
@@ -26,9 +27,10 @@ from geoloc.estimators.camera_fit import (
 TAILS = (2.0, np.inf)  # degrees of freedom of the errors of marks: sometimes careless, or Gaussian
 ROUNDS = 8
 STEPS = 6  # of refinement in each round
+SETTLED = 0.01  # relative change of the scale at which the rounds end
 STATED_WEIGHT = 1.0  # residuals that the stated sigmas are worth when the scale of the errors is estimated
+EARNED = 3.0  # log evidence that frees one unknown more (20 to 1)
 STRONG = 3.0  # log evidence that is taken as proof of what is less cautious (20 to 1)
-MILD = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,33 +52,36 @@ class Choice:
 
 
 def fit_choices(
-    start: Fits, marked: MarkedPoints, prior: LensPrior, frees: list[tuple[str, ...]], known: bool
+    starts: Fits, marked: MarkedPoints, prior: LensPrior, frees: list[tuple[str, ...]], known: bool
 ) -> list[Choice]:
-    """Every choice of freed unknowns from one `start`, each under the tails that suit it best.
+    """Every choice of freed unknowns from its own start, each under the tails that suit it best.
 
     `known`: the stated sigmas are exact and the errors Gaussian; else their scale is estimated.
     """
     tails = (np.inf,) if known else TAILS
-    fits = _spread_out(start, frees, tails)
-    linear, effective = linearise_fits(fits, marked, prior), None
-    for _ in range(1 if known else ROUNDS):
-        fits = refine_fits(fits, marked, prior, STEPS if not known else 60)
+    fits = _spread_out(starts, frees, tails)
+    for _ in range(0 if known else ROUNDS):
+        fits = refine_fits(fits, marked, prior, STEPS)
         linear = linearise_fits(fits, marked, prior)
-        if not known:
-            effective = _effective_unknowns(fits, linear, prior)
-            fits = replace(fits, scale=_scales(fits, linear.distance2, effective))
+        before = fits.scale
+        fits = replace(fits, scale=_scales(fits, linear.distance2, _effective_unknowns(fits, linear)))
+        if np.allclose(fits.scale, before, rtol=SETTLED):
+            break
     fits = refine_fits(fits, marked, prior)
     choices = [_choice(fits.take(np.array([i])), marked, prior, known) for i in range(len(fits))]
     return [_safer(choices[i :: len(frees)]) for i in range(len(frees))]
 
 
 def choose(choices: list[Choice]) -> tuple[Choice, Choice]:
-    """The best choice, and the same with the covariance that it has if the widest is true.
+    """The simplest choice that none beats by `EARNED`, and the same with its covariance if the widest is true.
 
     That is the expected square of the true unknowns' distance from the best choice's values: the widest choice's
     covariance, and how far the two lie from each other.
     """
-    best = max(choices, key=lambda choice: choice.evidence)
+    top = max(choice.evidence for choice in choices)
+    best = max(
+        (choice for choice in choices if choice.evidence >= top - EARNED), key=lambda c: (-len(c.free), c.evidence)
+    )
     widest = max(choices, key=lambda choice: (len(choice.free), choice.evidence))
     if widest is best:
         return best, best
@@ -98,17 +103,17 @@ def _difference(one: Fits, other: Fits) -> np.ndarray:
 
 def _safer(by_tails: list[Choice]) -> Choice:
     """The choice of the heaviest tails, unless another's are proven."""
-    return max(by_tails, key=lambda choice: choice.evidence - MILD * float(np.isinf(choice.fit.tails[0])))
+    return max(by_tails, key=lambda choice: choice.evidence - STRONG * float(np.isinf(choice.fit.tails[0])))
 
 
-def _spread_out(start: Fits, frees: list[tuple[str, ...]], tails: tuple[float, ...]) -> Fits:
-    """The one `start` under each tails and choice; what is not freed of k1 and k2 is zero where the lens is unknown."""
-    n = len(frees) * len(tails)
+def _spread_out(starts: Fits, frees: list[tuple[str, ...]], tails: tuple[float, ...]) -> Fits:
+    """The start of each choice under each tails."""
+    n = len(frees)
     free = np.array([np.isin(UNKNOWNS, names) for names in frees] * len(tails))
-    return replace(start.take(np.zeros(n, int)), free=free, tails=np.repeat(tails, len(frees)))
+    return replace(starts.take(np.tile(np.arange(n), len(tails))), free=free, tails=np.repeat(tails, n))
 
 
-def _effective_unknowns(fits: Fits, linear, prior: LensPrior) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _effective_unknowns(fits: Fits, linear: Linear) -> np.ndarray:
     """How many unknowns of each fit the marks determine, the others being the prior's: (B,)."""
     marks, known = information(fits, linear)
     fixed = np.einsum("bii->bi", marks + known) <= 0
@@ -136,7 +141,7 @@ def _choice(fit: Fits, marked: MarkedPoints, prior: LensPrior, known: bool) -> C
     evidence = _log_likelihood(fit, linear) - 0.5 * float((linear.prior**2).sum()) - 0.5 * float(log_det)
     spread = 1.0
     if not known:
-        dof = 2 * fit.weight.sum() - _effective_unknowns(fit, linear, prior)[0] + STATED_WEIGHT
+        dof = 2 * fit.weight.sum() - _effective_unknowns(fit, linear)[0] + STATED_WEIGHT
         unsure = max(dof, 3.0) / (max(dof, 3.0) - 2.0)  # of a Student distribution over its squared scale
         cov = cov * unsure
         spread = float(fit.scale[0] * np.sqrt(unsure * _tail_factor(fit.tails[0])))
@@ -150,7 +155,7 @@ def _tail_factor(tails: float) -> float:
     return 1.0 if np.isinf(tails) else float(tails * (20.0 ** (2.0 / tails) - 1.0) / (2.0 * np.log(20.0)))
 
 
-def _log_likelihood(fit: Fits, linear) -> float:  # type: ignore[no-untyped-def]
+def _log_likelihood(fit: Fits, linear: Linear) -> float:
     tails, scale = fit.tails[0], fit.scale[0]
     scaled = linear.distance2[0] / scale**2
     if np.isinf(tails):

@@ -25,7 +25,7 @@ from geoloc.scene.lenses import Fisheye, Lens, fisheye_jacobians
 
 UNKNOWNS = ("f", "cx", "cy", "k1", "k2")
 MAX_STEPS = 60
-STOPPED = 1e-9  # relative change of the cost
+STOPPED = 1e-7  # relative change of the cost
 MAX_VARIANCE = 1e10  # px²
 OUT_OF_VIEW = 1e6  # squared distance that a mark counts as whose point lies behind the camera
 
@@ -186,7 +186,7 @@ def covariance_of(marks: np.ndarray, prior: np.ndarray, free: np.ndarray) -> np.
     """Covariance (11, 11) from `information` of one fit with unknowns `free` (5,); zero where not free."""
     columns = np.flatnonzero(np.concatenate([np.ones(6, bool), free]))
     total = (marks + prior)[np.ix_(columns, columns)]
-    scale = np.sqrt(np.diag(total))
+    scale = np.sqrt(np.where(np.diag(total) > 0, np.diag(total), 1.0))
     cov = np.zeros_like(marks)
     correlation = total / np.outer(scale, scale)
     values, vectors = np.linalg.eigh(correlation)

@@ -1,11 +1,11 @@
 """One camera from its marks: honest where it is given, refused and named where it cannot be."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from consistency import assert_consistent
-from scipy.spatial.transform import RigidTransform
 from single_sites import SIZE, DrawnSite, draw_site, pose_errors, with_pixels
 
 from geoloc.calibrate.single import SingleOptions, SingleSolution, calibrate_camera, calibrate_each
@@ -40,7 +40,7 @@ def test_poses_are_as_sure_as_they_say(drawn) -> None:
 
 
 def test_ground_points_lie_where_their_ellipses_say(drawn) -> None:
-    """A place 30 % off the marks' middle, predicted on the ground as the engine does it."""
+    """The ground below the lowest mark, found from its true pixel as the engine does it."""
     errors, covs = [], []
     for site, found in drawn:
         place = site.truth[np.argsort(site.truth[:, 2])[0]] * [1, 1, 0]
@@ -100,7 +100,7 @@ def test_marks_on_a_line_are_refused() -> None:
     rng = np.random.default_rng(9)
     for _ in range(20):
         site = draw_site(rng, 12)
-        line = np.array([[0.0, 0, 0], [1, 0.5, 0]])[rng.integers(0, 1)] + np.linspace(0, 20, 12)[:, None] * [1, 0.3, 0]
+        line = np.linspace(0, 20, 12)[:, None] * [1, 0.3, 0]
         points = tuple(replace(p, xyz=tuple(x)) for p, x in zip(site.points, line.tolist(), strict=True))
         found = calibrate_camera("cam", SIZE, site.marks, points)
         assert isinstance(found, Refused)
@@ -157,13 +157,17 @@ def test_degrees_for_metres_and_a_point_on_another_continent_are_named(rng) -> N
 
 def test_heights_in_feet_are_named() -> None:
     rng = np.random.default_rng(3)
-    told = []
+    told = 0
     for _ in range(6):
         site = draw_site(rng, 24)
         found = calibrate_camera("cam", SIZE, site.marks, moved_points(site, np.diag([1, 1, 1 / 0.3048])))
-        assert isinstance(found, Refused)
-        told.append("feet" in found.next_step)
-    assert sum(told) >= 4  # 6 of 6
+        if isinstance(found, Refused):
+            told += "feet" in found.next_step
+        else:  # most points lie at height 0: the camera is right, and the others are named
+            assert np.linalg.norm(found.camera.centre_world - site.camera.centre_world) < 1.0
+            assert sum("z were" in note for note in found.notes) >= 3
+            told += 1
+    assert told == 6
 
 
 def test_swapped_marks_and_a_typo_are_told_apart(rng) -> None:
@@ -175,7 +179,9 @@ def test_swapped_marks_and_a_typo_are_told_apart(rng) -> None:
     x, y, z = site.points[5].xyz
     typo = (*site.points[:5], replace(site.points[5], xyz=(x + 10, y, z)), *site.points[6:])
     notes = " ".join(solved(replace(site, points=typo)).notes)
-    assert f"x were {x:.0f}"[:9] in notes or "it would fit if x" in notes
+    told = re.search(r"'p5' is wrong.*x were (-?[0-9.]+) instead", notes)
+    assert told is not None, notes
+    assert float(told[1]) == pytest.approx(x, abs=0.5)
 
 
 def test_a_given_lens_needs_four_marks_and_is_kept() -> None:
@@ -194,8 +200,6 @@ def test_a_rigid_motion_of_the_site_moves_the_camera_with_it(rng) -> None:
     turn = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
     there = solved(replace(site, points=moved_points(site, turn))).camera
     np.testing.assert_allclose(there.centre_world, here.centre_world @ turn, atol=1e-3)
-    motion = there.cam_from_world * RigidTransform.from_rotation(here.cam_from_world.rotation.inv())
-    assert np.isfinite(motion.as_matrix()).all()
 
 
 def test_the_order_of_the_marks_changes_nothing(rng) -> None:

@@ -34,7 +34,8 @@ LEFT_OUT = 0.3
 FEWEST = 8  # marks of a camera that is scored
 INSIDE_95 = 5.9915  # squared Mahalanobis distance
 LOW_STILLS = ("G328", "G505", "G506", "G509", "G638", "G639")  # 1072 px high, the others 1080
-SAID = f"{SPLITS} splits, {100 * LEFT_OUT:.0f} % of the marks left out; consistency: of one adjustment"
+CONSISTENCY = "consistency: marks and landmarks of one adjustment"
+SAID = f"{SPLITS} splits, {100 * LEFT_OUT:.0f} % of the marks left out; {CONSISTENCY}"
 FLOOR = "plain least squares of pose, f and k1 from the same minimum"
 
 
@@ -105,8 +106,8 @@ def predict_held_out(
         error.append(np.linalg.norm(difference, axis=1))
         inside.append(nees(difference, cov) <= INSIDE_95)
         plain = _plain_fit(found.camera, marks.take(kept), xyz[kept])
-        found_plain = plain.lens.project(plain.cam_from_world.apply(xyz[out]))
-        floor.append(np.linalg.norm(found_plain - marks.pixel[out], axis=1))
+        plain_pixels = plain.jacobians(xyz[out])[0]  # out of the lens's field too
+        floor.append(np.linalg.norm(plain_pixels - marks.pixel[out], axis=1))
         mark.append(out)
         if reference is not None:
             centre.append(np.linalg.norm(found.camera.centre_world - reference))
