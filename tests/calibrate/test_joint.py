@@ -1,6 +1,5 @@
 """Joint adjustment: honest covariances, wrong marks survived and named, every kind of measurement used."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -286,13 +285,11 @@ def test_a_tie_of_focal_lengths_is_read_from_a_camera(rng: np.random.Generator) 
     assert unknowns(loose) == ("fx", "fy", "k1")
 
 
-def test_redoing_one_camera_is_quick_and_tells_what_changed(rng: np.random.Generator) -> None:
+def test_redoing_one_camera_leaves_the_others_and_tells_what_changed(rng: np.random.Generator) -> None:
     site = draw_site(rng)
     joint = solve(site).solution
     others = {camera.name: camera for camera in joint.cameras}
-    began = time.process_time()  # of this process alone, whatever else runs; measured 0.2 s
     redone = redo_camera("c2", site.starts["c2"], site.marks, site.site_map, others, free=FREE).solution
-    assert time.process_time() - began < 1.0
     after = next(camera for camera in redone.cameras if camera.name == "c2")
     assert after.centre_world == pytest.approx(site.true["c2"].centre_world, abs=0.3)
     held = next(camera for camera in redone.cameras if camera.name == "c0")
