@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,9 @@ def examples(text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_example_in_a_commands_help_is_a_call_that_it_takes(name: str) -> None:
-    found = examples(import_module(f"geoloc.cli.{name}").EXAMPLES)
+    found = examples(cli._load(name).EXAMPLES)
     assert len(found) >= 3
-    for words in found:
+    for words in map(cli._joined, found):
         called = words[0]
         parser = cli._parser(called, cli._load(called))
         assert isinstance(parser.parse_args(words), argparse.Namespace)
@@ -41,7 +40,7 @@ def test_the_examples_of_the_first_help_are_calls_that_exist() -> None:
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_help_of_a_command_shows_its_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main([name, "--help"])
+        cli.main([*name.split(), "--help"])
     assert stop.value.code == 0
     assert f"examples:\n  geoloc {name}" in capsys.readouterr().out
 
