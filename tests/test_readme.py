@@ -43,7 +43,7 @@ def test_every_command_that_is_shown_is_a_call_that_exists() -> None:
     lines = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
     calls = [shlex.split(line)[1:] for line in lines if line.startswith("geoloc ")]
     assert calls
-    for words in calls:
+    for words in map(cli._joined, calls):
         cli._parser(words[0], cli._load(words[0])).parse_args(words)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake (\w+)", README):
