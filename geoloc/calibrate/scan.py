@@ -27,7 +27,9 @@ from geoloc.options import check_range
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 
 COARSE = (2.0, 0.8)  # m, gates of the ICP that ranks the places
-N_RANKED = 3000  # points that rank them
+N_RANKED = 4000  # points that rank them
+N_FITTED = 20_000  # points that the best is laid on the map with
+N_TRIED = 12  # places that ICP improves
 N_REFINED = 5  # places that are refined to the end
 SAME = 0.5  # m; places whose points lie nearer to each other than this are one
 LEAST_POINTS = 500
@@ -97,12 +99,14 @@ def register_scan(
     if not faces.upright.any():
         raise GeometryError("the map has no walls or pillars to lay a scan on; pick 3 control points in the scan")
     normals = normals_of(thin, 4 * options.cell)
-    rows = rng.permutation(len(thin))[: 5 * N_RANKED]
+    rows = rng.permutation(len(thin))[:N_FITTED]
     starts = search_places(thin[rows], normals[rows], faces)
     starts.append(search_by_features(thin, normals, faces, options.seed))
-    fits = _ranked(thin, faces, starts, options)
+    tree = cKDTree(faces.points)
+    fits = _ranked(thin[rows[:N_RANKED]], faces, tree, starts, options)
     runner_up = _require_unique(thin, fits, options)
-    return _registration(fits[0], middle, runner_up, options)
+    best = refine(thin[rows], faces, tree, fits[0].world_from_scan, 1.0, (options.gate,))
+    return _registration(best, middle, runner_up, options)
 
 
 def register_by_points(
@@ -130,6 +134,7 @@ def register_by_points(
     thin = thin_out(points - middle, options.cell / scale, np.random.default_rng(options.seed))
     faces = map_faces(site_map, options.cell, options.wall_sigma)
     gates = (COARSE[-1], 2 * options.gate, options.gate)
+    thin = thin[np.random.default_rng(options.seed).permutation(len(thin))[:N_FITTED]]
     fit = refine(thin, faces, cKDTree(faces.points), pose, scale, gates, free_scale, anchors)
     _require_picks(fit, picked - middle, control_points)
     return _registration(fit, middle, 0.0, options)
@@ -144,19 +149,25 @@ def _checked(points: np.ndarray) -> np.ndarray:
     return points
 
 
-def _ranked(thin: np.ndarray, faces: Faces, starts: list[RigidTransform], options: ScanOptions) -> list[Fit]:
-    """Fits from the best of `starts`, the best first, no two of one place."""
-    few = thin[:: max(1, len(thin) // N_RANKED)]
-    tree = cKDTree(faces.points)
-    coarse = [improve(few, faces, start, COARSE) for start in starts]
-    shares = [np.isfinite(tree.query(pose.apply(few), distance_upper_bound=2 * options.cell)[0]).mean() for pose in coarse]
+def _ranked(
+    few: np.ndarray, faces: Faces, tree: cKDTree, starts: list[RigidTransform], options: ScanOptions
+) -> list[Fit]:
+    """Fits of `few` points from the best of `starts`, the best first, no two of one place."""
+    starts = _best(few[::4], tree, starts, COARSE[-1])[:N_TRIED]
+    coarse = _best(few, tree, [improve(few, faces, start, COARSE) for start in starts], 2 * options.cell)
     fits: list[Fit] = []
-    for index in np.argsort(shares)[::-1].tolist():
-        if all(rms_between(thin, coarse[index], fit.world_from_scan) > SAME for fit in fits):
-            fits.append(refine(thin, faces, tree, coarse[index], 1.0, (0.5, options.gate)))
+    for pose in coarse:
+        if all(rms_between(few, pose, fit.world_from_scan) > SAME for fit in fits):
+            fits.append(refine(few, faces, tree, pose, 1.0, (0.5, options.gate)))
         if len(fits) == N_REFINED:
             break
     return sorted(fits, key=lambda fit: -fit.matched.mean())
+
+
+def _best(few: np.ndarray, tree: cKDTree, poses: list[RigidTransform], reach: float) -> list[RigidTransform]:
+    """The poses in the order of how much of the scan they bring within `reach` (m) of the map."""
+    shares = [np.isfinite(tree.query(pose.apply(few), distance_upper_bound=reach)[0]).mean() for pose in poses]
+    return [poses[index] for index in np.argsort(shares)[::-1].tolist()]
 
 
 def _require_unique(thin: np.ndarray, fits: list[Fit], options: ScanOptions) -> float:

@@ -10,8 +10,8 @@ from geoloc.calibrate.scan_faces import Faces
 from geoloc.geometry.gaussian import symmetric
 from geoloc.geometry.se3 import cross_matrix
 
-MAX_STEPS = 40
-SETTLED = 1e-5  # m or rad
+MAX_STEPS = 15
+SETTLED = 3e-5  # m or rad
 LEAST_NOISE = 1e-3  # m
 
 
