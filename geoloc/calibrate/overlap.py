@@ -31,12 +31,15 @@ class OverlapOptions:
     off_by: float = 0.5  # m by which the present cameras may disagree, where their covariances say less
     ratio: float = 0.8  # a match must be nearer than this times the second best (Lowe 2004)
     least_matches: int = 8
-    least_sigma_px: float = 0.3  # in the still, of a tie point
+    most_ties: int = 200  # kept, spread evenly over the overlap
+    least_sigma_px: float = 0.05  # in the still, of a tie point
     least_contrast: float = 4.0  # grey levels, standard deviation of the patch
 
     def __post_init__(self) -> None:
         check_range(self, max_side=(64, 8000), coarsest=(1e-3, 10), off_by=(0, 100), ratio=(0.1, 1))
-        check_range(self, least_matches=(4, 10_000), least_sigma_px=(0.01, 100), least_contrast=(0, 255))
+        check_range(
+            self, least_matches=(4, 10_000), most_ties=(4, 10_000), least_sigma_px=(0.01, 100), least_contrast=(0, 255)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +62,20 @@ class GroundPatch:
 class TiePoints:
     """Marks of points that two stills share, and what the map knows of those points: their height.
 
-    `shift` (2,) m is by how much the second still must move on the ground to agree with the first, in the middle of
-    the overlap; `scatter_px` how well the matches agree with each other, in pixels of the patch.
+    `shift` (2,) m is by how much the second still must move on the ground to agree with the first at `shift_at` (2,)
+    m, the middle of the matches; `scatter_px` how well the matches agree with each other, in pixels of the patch.
     """
 
     marks: Marks
     on_ground: tuple[ControlPoint, ...]
     shift: np.ndarray
+    shift_at: np.ndarray
     scatter_px: float
 
 
 def lay_on_ground(
     cameras: tuple[Camera, Camera], images: tuple[np.ndarray, np.ndarray], site_map: SiteMap, level: str,
-    options: OverlapOptions = OverlapOptions(),  # noqa: B008 - frozen
+    options: OverlapOptions = OverlapOptions(),
 ) -> GroundPatch:  # fmt: skip
     """The ground of `level` that both cameras see, from each one's still; GeometryError if they share none.
 
@@ -103,12 +107,12 @@ def lay_on_ground(
 
 def match_on_ground(
     cameras: tuple[Camera, Camera], images: tuple[np.ndarray, np.ndarray], site_map: SiteMap, level: str,
-    options: OverlapOptions = OverlapOptions(),  # noqa: B008 - frozen
+    options: OverlapOptions = OverlapOptions(),
 ) -> TiePoints:  # fmt: skip
     """Tie points of two overlapping stills by SIFT on the ground; GeometryError where texture or overlap is too poor.
 
-    A match must lie where both cameras, with their covariances, allow it, and all matches must follow one affine
-    motion of the patch, which is what a small error of two poses looks like on a plane.
+    A match must lie where both cameras, with their covariances, allow it, and all matches must follow one
+    homography of the patch, which is what an error of two poses looks like on a plane.
     """
     patch = lay_on_ground(cameras, images, site_map, level, options)
     require_texture(cameras, patch, options)
@@ -119,22 +123,44 @@ def match_on_ground(
     refusal = f"cameras {names}: {{}} matches on the ground agree, {options.least_matches} are needed; mark tie points"
     if len(first) < options.least_matches:
         raise GeometryError(refusal.format(len(first)))
-    motion, kept = cv2.estimateAffine2D(first, second, method=cv2.RANSAC, ransacReprojThreshold=3.0, confidence=0.999)
+    motion, kept = cv2.findHomography(first, second, cv2.RANSAC, 3.0, maxIters=4000, confidence=0.999)
     kept = np.zeros(len(first), dtype=bool) if motion is None else np.asarray(kept).ravel().astype(bool)
     if kept.sum() < max(options.least_matches, 0.3 * len(first)):
         raise GeometryError(refusal.format(int(kept.sum())))
     first, second = first[kept], second[kept]
-    residual = second - first @ motion[:, :2].T - motion[:, 2]
-    # six parameters of the motion were fitted to these very matches
-    scatter = float(np.sqrt((residual**2).sum() / max(2 * len(first) - 6, 1)))
+    residual = second - apply_homography(motion, first)
+    # a normal error's median length is 1.177 sigma; eight parameters were fitted to these very matches
+    freedom = np.sqrt(2 * len(first) / max(2 * len(first) - 8, 1))
+    scatter = float(np.median(np.linalg.norm(residual, axis=1)) / 1.1774 * freedom)
+    honest = np.linalg.norm(residual, axis=1) < 4.0 * max(scatter, 0.05)
+    first, second = first[honest], second[honest]
     middle = first.mean(axis=0)
-    shift = patch.step * (middle - motion[:, :2] @ middle - motion[:, 2])
-    return tie(cameras, patch, (first, second), scatter, shift, options)
+    shift = patch.step * (middle - apply_homography(motion, middle[None])[0])
+    rows = _spread(first, options.most_ties)
+    return tie(cameras, patch, (first[rows], second[rows]), scatter, shift, patch.world(middle)[0, :2], options)
+
+
+def apply_homography(matrix: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Where a homography (3, 3) takes pixels (N, 2)."""
+    moved = np.column_stack([at, np.ones(len(at))]) @ matrix.T
+    return moved[:, :2] / moved[:, 2:]
+
+
+def _spread(at: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` rows of pixels (N, 2), one of each cell of a grid: near neighbours say the same."""
+    low, extent = at.min(axis=0), np.ptp(at, axis=0).max() + 1.0
+    n_cells = int(np.sqrt(2 * most))
+    while True:
+        cells = ((at - low) / extent * n_cells).astype(int)
+        _, rows = np.unique(cells, axis=0, return_index=True)
+        if len(rows) <= most:
+            return rows
+        n_cells -= 1
 
 
 def tie(
     cameras: tuple[Camera, Camera], patch: GroundPatch, at: tuple[np.ndarray, np.ndarray], scatter: float,
-    shift: np.ndarray, options: OverlapOptions,
+    shift: np.ndarray, shift_at: np.ndarray, options: OverlapOptions,
 ) -> TiePoints:  # fmt: skip
     """Patch pixels (N, 2) of matches as marks in both stills; each still has its share of the scatter."""
     names = [f"tie {cameras[0].name} {cameras[1].name} {i + 1}" for i in range(len(at[0]))]
@@ -154,12 +180,10 @@ def tie(
         for name, (x, y, z) in zip(names, middle, strict=True)
     )
     marks = Marks(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in Marks.columns})
-    return TiePoints(marks, known, shift, scatter)
+    return TiePoints(marks, known, shift, shift_at, scatter)
 
 
-def _shared(
-    cameras: tuple[Camera, Camera], site_map: SiteMap, surface: Surface, options: OverlapOptions
-) -> np.ndarray:
+def _shared(cameras: tuple[Camera, Camera], site_map: SiteMap, surface: Surface, options: OverlapOptions) -> np.ndarray:
     """Points (N, 3) m of a surface that both cameras see, from a grid of the first one's pixels."""
     width, height = cameras[0].size
     u, v = np.meshgrid(np.linspace(0, width - 1, 160), np.linspace(0, height - 1, 120))

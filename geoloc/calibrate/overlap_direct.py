@@ -15,6 +15,7 @@ from geoloc.calibrate.overlap import (
     GroundPatch,
     OverlapOptions,
     TiePoints,
+    apply_homography,
     lay_on_ground,
     reach,
     require_texture,
@@ -28,15 +29,17 @@ BLOCK = 48  # px of a patch
 SIDE = 480  # px, to which the patches are shrunk for the search
 LEVELS, ITERATIONS, RATE = 4, 80, 3e-3
 LIKENESS = 0.5  # correlation of the two patches, once registered, below which they do not show the same
+SYSTEMATIC = 0.05  # px of a patch; what resampling two stills leaves common to all blocks
 FLAT = 8.0  # px of sigma; a block that is known worse has no texture
 
 
 @dataclass(frozen=True, eq=False)
 class GroundShift:
-    """By how much the second still must move on the ground, in plan: `shift` (2,) m with `cov` (2, 2) m², in the middle
-    of the overlap. `likeness` is the correlation of the two patches; `ties` the blocks as tie points."""
+    """By how much the second still must move on the ground, in plan: `shift` (2,) m with `cov` (2, 2) m², at
+    `shift_at` (2,) m, the middle of the overlap. `likeness` is the correlation of the two patches; `ties` the blocks as tie points."""
 
     shift: np.ndarray
+    shift_at: np.ndarray
     cov: np.ndarray
     likeness: float
     ties: TiePoints
@@ -56,7 +59,9 @@ def register_on_ground(
     require_texture(cameras, patch, options)
     flat = [_evened(image, patch.seen) for image in patch.images]
     second_from_first = _homography(torch, kornia, flat)
-    moved = cv2.warpPerspective(flat[1], second_from_first, flat[0].shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    moved = cv2.warpPerspective(
+        flat[1], second_from_first, flat[0].shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
     both = patch.seen & (cv2.warpPerspective(
         patch.seen.astype(np.uint8), second_from_first, flat[0].shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     ) > 0)  # fmt: skip
@@ -64,10 +69,14 @@ def register_on_ground(
     likeness = float(np.corrcoef(flat[0][both], moved[both])[0, 1]) if both.sum() > BLOCK**2 else 0.0
     if likeness < LIKENESS:
         need = f"{likeness:.2f}, {LIKENESS} is needed"
-        raise GeometryError(f"cameras {names}: the ground they share does not look alike (correlation {need}); mark tie points")
+        raise GeometryError(
+            f"cameras {names}: the ground they share does not look alike (correlation {need}); mark tie points"
+        )
     at, left, information = _blocks(flat[0], moved, both)
     if len(at) < 4:
-        raise GeometryError(f"cameras {names}: {len(at)} blocks of the shared ground have texture, 4 are needed; mark tie points")
+        raise GeometryError(
+            f"cameras {names}: {len(at)} blocks of the shared ground have texture, 4 are needed; mark tie points"
+        )
     return _shift(cameras, patch, second_from_first, (at, left, information), likeness, options)
 
 
@@ -84,7 +93,9 @@ def _evened(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
     value = image.astype(np.float32) * weight
     area = np.maximum(cv2.GaussianBlur(weight, (0, 0), 12.0), 1e-3)
     high = (image - cv2.GaussianBlur(value, (0, 0), 12.0) / area) * weight
-    contrast = np.sqrt(cv2.GaussianBlur(high**2, (0, 0), 24.0) / np.maximum(cv2.GaussianBlur(weight, (0, 0), 24.0), 1e-3))
+    contrast = np.sqrt(
+        cv2.GaussianBlur(high**2, (0, 0), 24.0) / np.maximum(cv2.GaussianBlur(weight, (0, 0), 24.0), 1e-3)
+    )
     return np.clip(high / (contrast + 2.0), -3.0, 3.0).astype(np.float32) * weight
 
 
@@ -93,7 +104,9 @@ def _homography(torch: ModuleType, kornia: ModuleType, flat: list[np.ndarray]) -
     height, width = flat[0].shape
     scale = min(1.0, SIDE / max(height, width))
     size = (max(int(width * scale), 32), max(int(height * scale), 32))
-    small = [cv2.resize(cv2.GaussianBlur(image, (0, 0), 1.0 / scale), size, interpolation=cv2.INTER_AREA) for image in flat]
+    small = [
+        cv2.resize(cv2.GaussianBlur(image, (0, 0), 1.0 / scale), size, interpolation=cv2.INTER_AREA) for image in flat
+    ]
     first, second = (torch.from_numpy(image)[None, None] for image in small)
     registrator = kornia.geometry.ImageRegistrator(
         "homography", loss_fn=torch.nn.functional.l1_loss, pyramid_levels=LEVELS, num_iterations=ITERATIONS, lr=RATE
@@ -141,17 +154,24 @@ def _shift(
     # blocks that disagree more than their noise says (relief, shadows, lens) widen the whole
     chi2 = float(np.einsum("ki,kij,kj->", off, information, off)) / (2 * len(at) - 2)
     middle = np.linalg.solve(information.sum(axis=0), np.einsum("kij,kj->i", information, at))
-    second = _apply(second_from_first, middle[None] + mean)[0]
+    second = apply_homography(second_from_first, middle[None] + mean)[0]
     shift = middle - second
     if np.linalg.norm(shift) > reach(cameras, patch, options):
         names = " and ".join(camera.name for camera in cameras)
         far = f"{np.linalg.norm(shift) * patch.step:.2f} m"
-        raise GeometryError(f"cameras {names}: the ground would move {far}, farther than their covariances allow; mark tie points")
+        raise GeometryError(
+            f"cameras {names}: the ground would move {far}, farther than their covariances allow; mark tie points"
+        )
+    place = patch.world(middle[None])[0, :2]
     scatter = float(np.sqrt((off**2).sum() / (2 * len(at) - 2)))
-    ties = tie(cameras, patch, (at, _apply(second_from_first, at + left)), scatter, shift * patch.step, options)
-    return GroundShift(shift * patch.step, cov * max(chi2, 1.0) * patch.step**2, likeness, ties)
-
-
-def _apply(homography: np.ndarray, at: np.ndarray) -> np.ndarray:
-    moved = np.column_stack([at, np.ones(len(at))]) @ homography.T
-    return moved[:, :2] / moved[:, 2:]
+    ties = tie(
+        cameras,
+        patch,
+        (at, apply_homography(second_from_first, at + left)),
+        scatter,
+        shift * patch.step,
+        place,
+        options,
+    )
+    cov = cov * max(chi2, 1.0) + SYSTEMATIC**2 * np.eye(2)
+    return GroundShift(shift * patch.step, place, cov * patch.step**2, likeness, ties)

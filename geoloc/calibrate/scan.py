@@ -82,9 +82,7 @@ class ScanRegistration:
         return jacobian @ self.cov @ np.swapaxes(jacobian, 1, 2)
 
 
-def register_scan(
-    points: np.ndarray, site_map: SiteMap, options: ScanOptions = ScanOptions()  # noqa: B008 - frozen
-) -> ScanRegistration:
+def register_scan(points: np.ndarray, site_map: SiteMap, options: ScanOptions = ScanOptions()) -> ScanRegistration:
     """Find where a scan (N, 3) in metres, of any pose, lies on the map; extra `mesh`.
 
     GeometryError where the map has no walls, the scan does not fit it, another place fits nearly as well (a
@@ -116,7 +114,7 @@ def register_by_points(
     site_map: SiteMap,
     free_scale: bool = False,
     pick_sigma: float = 0.05,
-    options: ScanOptions = ScanOptions(),  # noqa: B008 - frozen
+    options: ScanOptions = ScanOptions(),
 ) -> ScanRegistration:
     """As `register_scan` where `picked` (K, 3) of the scan are known to be these control points, K >= 3.
 

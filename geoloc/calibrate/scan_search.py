@@ -153,7 +153,9 @@ class _Plan:
         raster[tuple((self.walls - self.low).T)] = 1.0
         raster = np.minimum(gaussian_filter(raster, 1.0, mode="wrap") * 4.0, 1.0)
         spectrum = rfft2(raster - raster.mean())
-        peaks = [peak for yaw in np.arange(0.0, 2 * np.pi, HEADING) for peak in self._peaks(walls, yaw, spectrum, shape)]
+        peaks = [
+            peak for yaw in np.arange(0.0, 2 * np.pi, HEADING) for peak in self._peaks(walls, yaw, spectrum, shape)
+        ]
         peaks.sort(key=lambda peak: -peak[0])
         kept: list[tuple[float, float, np.ndarray]] = []
         for score, yaw, shift in peaks:

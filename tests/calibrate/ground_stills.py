@@ -1,5 +1,7 @@
 """Stills of a textured floor, rendered through true cameras with distortion, and cameras that are a little off."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -21,7 +23,8 @@ def texture(rng: np.random.Generator, size: int = 2400) -> np.ndarray:
         image += height * cv2.resize(noise / noise.std(), (size, size))
     for _ in range(60):
         start, end = rng.integers(0, size, 2), rng.integers(0, size, 2)
-        cv2.line(image, start.tolist(), (start + (end - start) // 6).tolist(), float(rng.uniform(20, 230)), int(rng.integers(2, 12)))
+        end = start + (end - start) // 6
+        cv2.line(image, start.tolist(), end.tolist(), float(rng.uniform(20, 230)), int(rng.integers(2, 12)))
     return np.clip(image, 0, 255).astype(np.float32)
 
 
@@ -31,7 +34,8 @@ def render(camera: Camera, floor: np.ndarray, rng: np.random.Generator, gain: fl
     u, v = np.meshgrid(np.arange(width), np.arange(height))
     rays = camera.unproject(np.column_stack([u.ravel(), v.ravel()]))
     hits = intersect_ground(SITE_MAP, camera.centre_world[None], np.nan_to_num(rays, nan=1.0))
-    at = np.nan_to_num(hits.xyz[:, :2] / PIXEL + floor.shape[0] / 2, nan=-10).reshape(height, width, 2).astype(np.float32)
+    at = np.nan_to_num(hits.xyz[:, :2] / PIXEL + floor.shape[0] / 2, nan=-10)
+    at = at.reshape(height, width, 2).astype(np.float32)
     still = cv2.remap(cv2.GaussianBlur(floor, (0, 0), 1.0), at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderValue=90)
     return np.clip(still * gain + rng.normal(size=still.shape) * 2.0, 0, 255).astype(np.uint8)
 
@@ -46,6 +50,5 @@ def pair() -> tuple[Camera, Camera]:
 
 def off(camera: Camera, rng: np.random.Generator) -> Camera:
     """The camera as a loose calibration has it: drawn from its own covariance."""
-    from dataclasses import replace
-
-    return replace(camera, cam_from_world=perturb(camera.cam_from_world, rng.multivariate_normal(np.zeros(6), camera.calib_cov)))
+    xi = rng.multivariate_normal(np.zeros(6), camera.calib_cov)
+    return replace(camera, cam_from_world=perturb(camera.cam_from_world, xi))

@@ -48,7 +48,7 @@ def _car(xy: np.ndarray, z: float, rng: np.random.Generator) -> np.ndarray:
     side = rng.integers(0, 3, 400)
     box[np.arange(400), side] = np.sign(box[np.arange(400), side]) * 0.5
     turned = box[:, [1, 0, 2]] * CAR[[1, 0, 2]]
-    return turned + [*(xy + rng.normal(size=2) * 0.2), z + 0.25 + CAR[2] / 2]
+    return turned + np.append(xy + rng.normal(size=2) * 0.2, z + 0.25 + CAR[2] / 2)
 
 
 def _missing(points: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
