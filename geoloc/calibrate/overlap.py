@@ -241,7 +241,7 @@ def require_texture(cameras: Sequence[Camera], patch: GroundPatch, options: Over
 
 def _matches(patch: GroundPatch, options: OverlapOptions) -> tuple[np.ndarray, np.ndarray]:
     """Patch pixels (N, 2) of mutual SIFT matches that pass the ratio test."""
-    sift = cv2.SIFT_create(nfeatures=4000, contrastThreshold=0.02)
+    sift = cv2.SIFT.create(nfeatures=4000, contrastThreshold=0.02)
     mask = cv2.erode(patch.seen.astype(np.uint8), np.ones((9, 9), np.uint8)) * 255
     found = [sift.detectAndCompute(image, mask) for image in patch.images]
     if any(len(points) < 2 for points, _ in found):

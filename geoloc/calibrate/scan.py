@@ -173,7 +173,7 @@ def _require_unique(thin: np.ndarray, fits: list[Fit], options: ScanOptions) -> 
     best = fits[0]
     if best.matched.mean() < options.least_matched:
         raise GeometryError(
-            f"the scan does not fit the map: at its best place {best.matched.mean():.0%} of it lies on the map's faces; "
+            f"the scan does not fit the map: {best.matched.mean():.0%} of it lies on the map's faces at best; "
             "is it of this site, in metres, and is the map complete? Else pick 3 control points in it"
         )
     others = [fit for fit in fits[1:] if rms_between(thin, best.world_from_scan, fit.world_from_scan) > SAME]

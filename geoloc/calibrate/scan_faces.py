@@ -1,6 +1,7 @@
 """The map as a scanner would see it: flat faces of floors, walls and pillars, and points spread over them."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -83,7 +84,7 @@ def _edges(thing: Occluder) -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for line in shapely.get_parts(lines):
         xy = shapely.get_coordinates(line)
-        found += [(a, b) for a, b in zip(xy[:-1], xy[1:], strict=True) if np.linalg.norm(b - a) > 1e-3]
+        found += [(a, b) for a, b in pairwise(xy) if np.linalg.norm(b - a) > 1e-3]
     return found
 
 

@@ -14,6 +14,7 @@ from geoloc.scene.sitemap import Level, SiteMap, Surface
 SPOT = 0.5  # m; the ground is sampled by the medians of spots of this size
 SPOT_LEAST = 3  # points of a spot
 ROUNDS = 12
+ONE_PLANE = 0.95  # share of the spots that lie on the plane of a piece that is one
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def _cut(spots: np.ndarray, registration: ScanRegistration, surface: Surface, op
     if len(spots) < options.least_spots:
         return [surface]
     plane, rms, kept = _plane(spots, surface)
+    uneven = rms > options.uneven or kept < ONE_PLANE * len(spots)
     x0, y0, x1, y1 = surface.polygon.bounds
-    if rms > options.uneven and min(x1 - x0, y1 - y0) >= 2 * options.least_side:
+    if uneven and min(x1 - x0, y1 - y0) >= 2 * options.least_side:
         found = []
         for box in _quarters(surface.polygon):
             part = replace(surface, polygon=box)

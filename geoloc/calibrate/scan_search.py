@@ -140,8 +140,8 @@ class _Plan:
     def __init__(self, faces: Faces) -> None:
         self.walls = np.unique(np.floor(faces.points[faces.upright][:, :2] / CELL).astype(int), axis=0)
         floor = faces.points[~faces.upright]
-        cells, where = np.unique(np.floor(floor[:, :2] / CELL).astype(int), axis=0, return_index=True)
-        self.floor_cells, self.floor = cells, floor
+        cells = np.unique(np.floor(floor[:, :2] / CELL).astype(int), axis=0)
+        self.floor = floor
         self.low = np.minimum(self.walls.min(axis=0), cells.min(axis=0))
         self.size = np.maximum(self.walls.max(axis=0), cells.max(axis=0)) - self.low + 1
 
@@ -194,7 +194,7 @@ class _Plan:
         self, score: float, yaw: float, shift: np.ndarray, floors: np.ndarray
     ) -> list[tuple[float, RigidTransform]]:
         turn = Rotation.from_rotvec([0.0, 0.0, yaw])
-        heights = self._rises(turn.apply(floors) + [*shift, 0.0])
+        heights = self._rises(turn.apply(floors) + np.append(shift, 0.0))
         return [(score + 0.1 * share, RigidTransform.from_components([*shift, z], turn)) for share, z in heights]
 
     def _rises(self, floors: np.ndarray) -> list[tuple[float, float]]:

@@ -33,7 +33,7 @@ def find_occluders(
 
     Only what is filled from the ground to `least_height` counts, so parked cars do not.
     """
-    found = []
+    found: list[Occluder] = []
     for level in site_map.levels:
         height = points_world[:, 2] - level.z_at(points_world[:, :2])
         ceiling = _ceiling(site_map, level.name, points_world[:, :2]) - level.z_at(points_world[:, :2])
@@ -62,14 +62,16 @@ def _standing(level: str, xy: np.ndarray, height: np.ndarray, options: SolidOpti
     low = at.min(axis=0) - 1
     at -= low
     n_bins = max(int(np.ceil((options.least_height - options.clear) / options.cell)), 1)
-    layer = np.minimum(((height - options.clear) / options.cell).astype(int), n_bins)
-    filled = np.zeros((*(at.max(axis=0) + 2), n_bins + 1), dtype=bool)
+    layer = np.minimum(((height - options.clear) / options.cell).astype(int), n_bins + 1)
+    width, depth = at.max(axis=0) + 2
+    filled = np.zeros((width, depth, n_bins + 2), dtype=bool)
     filled[at[:, 0], at[:, 1], layer] = True
     tops = np.zeros(filled.shape[:2])
     np.maximum.at(tops, (at[:, 0], at[:, 1]), height)
-    stands = (filled[..., :n_bins].mean(axis=2) >= options.least_filled) & (tops >= options.least_height)
+    # a car under a beam or ceiling fills its column too, but for what is just above `least_height`
+    stands = (filled[..., :n_bins].mean(axis=2) >= options.least_filled) & filled[..., n_bins]
     groups, _ = label(stands, np.ones((3, 3)))
-    found = []
+    found: list[Occluder] = []
     for number, window in enumerate(find_objects(groups), 1):
         cells = np.argwhere(groups[window] == number) + [window[0].start, window[1].start]
         if len(cells) < 2:
