@@ -36,7 +36,10 @@ FLAT = 8.0  # px of sigma; a block that is known worse has no texture
 @dataclass(frozen=True, eq=False)
 class GroundShift:
     """By how much the second still must move on the ground, in plan: `shift` (2,) m with `cov` (2, 2) m², at
-    `shift_at` (2,) m, the middle of the overlap. `likeness` is the correlation of the two patches; `ties` the blocks as tie points."""
+    `shift_at` (2,) m, the middle of the overlap.
+
+    `likeness` is the correlation of the two patches; `ties` are the blocks as tie points.
+    """
 
     shift: np.ndarray
     shift_at: np.ndarray
@@ -59,12 +62,10 @@ def register_on_ground(
     require_texture(cameras, patch, options)
     flat = [_evened(image, patch.seen) for image in patch.images]
     second_from_first = _homography(torch, kornia, flat)
-    moved = cv2.warpPerspective(
-        flat[1], second_from_first, flat[0].shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    )
-    both = patch.seen & (cv2.warpPerspective(
-        patch.seen.astype(np.uint8), second_from_first, flat[0].shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    ) > 0)  # fmt: skip
+    size, back = flat[0].shape[::-1], cv2.WARP_INVERSE_MAP
+    moved = cv2.warpPerspective(flat[1], second_from_first, size, flags=cv2.INTER_LINEAR | back)
+    seen = cv2.warpPerspective(patch.seen.astype(np.uint8), second_from_first, size, flags=cv2.INTER_NEAREST | back)
+    both = patch.seen & (seen > 0)
     names = " and ".join(camera.name for camera in cameras)
     likeness = float(np.corrcoef(flat[0][both], moved[both])[0, 1]) if both.sum() > BLOCK**2 else 0.0
     if likeness < LIKENESS:
@@ -118,7 +119,7 @@ def _homography(torch: ModuleType, kornia: ModuleType, flat: list[np.ndarray]) -
 
 
 def _blocks(first: np.ndarray, moved: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Middles (K, 2) px of blocks with texture, how far `moved` is off there (K, 2) px, and the information (K, 2, 2)."""
+    """Middles (K, 2) px of blocks with texture, how far `moved` is off (K, 2) px, and its information (K, 2, 2)."""
     smooth = [cv2.GaussianBlur(image, (0, 0), 1.5) for image in (first, moved)]
     mean = (smooth[0] + smooth[1]) / 2
     gx, gy = cv2.Sobel(mean, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(mean, cv2.CV_32F, 0, 1) / 8

@@ -13,11 +13,11 @@ from scipy.spatial.transform import RigidTransform
 from geoloc.calibrate.scan_faces import Faces, map_faces
 from geoloc.calibrate.scan_fit import Anchors, Fit, refine
 from geoloc.calibrate.scan_search import (
+    balanced,
     improve,
     normals_of,
     require_open3d,
     rms_between,
-    search_by_features,
     search_places,
     thin_out,
 )
@@ -43,7 +43,9 @@ class ScanOptions:
     gate: float = 0.15  # m; points farther from a face than this do not lie on it
     wall_sigma: float = 0.03  # m; how well the map knows where its walls and pillars stand
     least_matched: float = 0.3  # share of the scan that must lie on the map's faces
-    margin: float = 0.03  # share of the scan by which the best place must explain more than any other
+    margin: float = (
+        0.03  # share of the scan, half of it no floor, by which the best place must explain more than any other
+    )
     worst_sigma: float = 0.5  # m; a scan that may slide farther than this is refused
     seed: int = 0
 
@@ -99,9 +101,8 @@ def register_scan(points: np.ndarray, site_map: SiteMap, options: ScanOptions = 
     normals = normals_of(thin, 4 * options.cell)
     rows = rng.permutation(len(thin))[:N_FITTED]
     starts = search_places(thin[rows], normals[rows], faces)
-    starts.append(search_by_features(thin, normals, faces, options.seed))
     tree = cKDTree(faces.points)
-    fits = _ranked(thin[rows[:N_RANKED]], faces, tree, starts, options)
+    fits = _ranked(thin[rows][balanced(normals[rows], N_RANKED)], faces, tree, starts, options)
     runner_up = _require_unique(thin, fits, options)
     best = refine(thin[rows], faces, tree, fits[0].world_from_scan, 1.0, (options.gate,))
     return _registration(best, middle, runner_up, options)
@@ -151,7 +152,7 @@ def _ranked(
     few: np.ndarray, faces: Faces, tree: cKDTree, starts: list[RigidTransform], options: ScanOptions
 ) -> list[Fit]:
     """Fits of `few` points from the best of `starts`, the best first, no two of one place."""
-    starts = _best(few[::4], tree, starts, COARSE[-1])[:N_TRIED]
+    starts = _best(few[::3], tree, starts, COARSE[-1])[:N_TRIED]
     coarse = _best(few, tree, [improve(few, faces, start, COARSE) for start in starts], 2 * options.cell)
     fits: list[Fit] = []
     for pose in coarse:

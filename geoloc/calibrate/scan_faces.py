@@ -1,14 +1,17 @@
 """The map as a scanner would see it: flat faces of floors, walls and pillars, and points spread over them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import shapely
+from scipy.spatial import cKDTree
 
 from geoloc.errors import GeometryError
 from geoloc.scene.sitemap import Level, Occluder, SiteMap, Surface
 
+EDGE = 0.6  # of the spacing
 MARGIN = 5.0  # m around all that the map holds, where a level has no edge
 MOST_POINTS = 400_000
 
@@ -23,6 +26,15 @@ class Faces:
     points: np.ndarray  # (M, 3) m
     face: np.ndarray  # (M,) int
     spacing: float  # m between neighbouring points
+
+    @cached_property
+    def near_edge(self) -> np.ndarray:
+        """Which points (M,) lie so near to another face that what is measured there may belong to either."""
+        pairs = cKDTree(self.points).query_pairs(EDGE * self.spacing, output_type="ndarray")
+        mixed = pairs[self.face[pairs[:, 0]] != self.face[pairs[:, 1]]]
+        near = np.zeros(len(self.points), dtype=bool)
+        near[mixed.ravel()] = True
+        return near
 
     @property
     def upright(self) -> np.ndarray:

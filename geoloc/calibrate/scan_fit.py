@@ -84,7 +84,9 @@ def _pair(
     # a point near a face but past its edge belongs to none
     distance, nearest = tree.query(world, distance_upper_bound=gate + faces.spacing)
     met = np.isfinite(distance)
-    face = faces.face[np.where(met, nearest, 0)]
+    nearest = np.where(met, nearest, 0)
+    face = faces.face[nearest]
+    met &= ~faces.near_edge[nearest]  # where a wall meets a floor the nearer one is not always the right one
     residual = np.einsum("ni,ni->n", faces.normal[face], world) - faces.offset[face]
     return _Pairs(face, residual, met & (np.abs(residual) < gate)), world
 
@@ -105,7 +107,8 @@ def _normal_equations(
     rows = pairs.matched
     face, normal, at = pairs.face[rows], faces.normal[pairs.face[rows]], world[rows]
     by_rotation = np.einsum("ni,nij->nj", normal, -cross_matrix(at))
-    by_scale = np.einsum("ni,ni->n", normal, at - centre)
+    # of the point on the face, not of the one measured: else a smaller scale would fit by shrinking the noise itself
+    by_scale = faces.offset[face] - normal @ centre
     jacobian = np.column_stack([by_rotation, normal, by_scale])
     residual = pairs.residual[rows]
     # far points weigh less, so that clutter within the gate does not pull: Tukey's weight at 4.7 sigma

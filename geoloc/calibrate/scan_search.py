@@ -2,7 +2,7 @@
 
 The scan's broadest planes give the vertical; over all headings the plan of its walls is correlated with that of the
 map, and its floors give the height. So a second place that fits as well as the first is found, not overlooked.
-FPFH features (Rusu, Blodow and Beetz 2009) matched by RANSAC through open3d add a place that needs no vertical.
+Local features are of no use here: on a site of flat faces, one place's are like any other's.
 """
 
 from importlib import import_module
@@ -23,8 +23,6 @@ PLACES = 14  # kept of all headings
 HEIGHTS = 2  # floors tried at each place
 APART = 3.0  # m and, at 20 m, about 9 degrees: places nearer to each other are one
 UPRIGHT, FLAT = 0.3, 0.9  # |cosine| between a point's normal and the vertical
-FEATURE_CELL = 0.6  # m
-RANSAC_ROUNDS = 30_000
 
 
 def require_open3d() -> ModuleType:
@@ -58,7 +56,7 @@ def search_places(points: np.ndarray, normals: np.ndarray, faces: Faces) -> list
     """world_from_scan of the likeliest places of thinned-out `points` (N, 3) m with their `normals`."""
     plan = _Plan(faces)
     found: list[tuple[float, RigidTransform]] = []
-    for axis in _verticals(points, normals):
+    for axis in _verticals(normals):
         upright = np.abs(normals @ axis) < UPRIGHT
         flat = np.abs(normals @ axis) > FLAT
         for up in (axis, -axis):
@@ -81,27 +79,6 @@ def rms_between(points: np.ndarray, first: RigidTransform, second: RigidTransfor
     return float(np.sqrt(((first.apply(rows) - second.apply(rows)) ** 2).sum(axis=1).mean()))
 
 
-def search_by_features(points: np.ndarray, normals: np.ndarray, faces: Faces, seed: int) -> RigidTransform:
-    """world_from_scan by FPFH features of the scan and of points on the map's faces, matched by open3d's RANSAC."""
-    open3d = require_open3d()
-    open3d.utility.random.seed(seed)
-    registration = open3d.pipelines.registration
-    clouds, features = [], []
-    for xyz, normal in ((points, normals), (faces.points, faces.normal[faces.face])):
-        cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(xyz))
-        cloud.normals = open3d.utility.Vector3dVector(normal)
-        cloud = cloud.voxel_down_sample(FEATURE_CELL)
-        around = open3d.geometry.KDTreeSearchParamHybrid(radius=5 * FEATURE_CELL, max_nn=100)
-        clouds.append(cloud)
-        features.append(registration.compute_fpfh_feature(cloud, around))
-    result = registration.registration_ransac_based_on_feature_matching(
-        *clouds, *features, True, 2 * FEATURE_CELL, registration.TransformationEstimationPointToPoint(False), 3,
-        [registration.CorrespondenceCheckerBasedOnEdgeLength(0.9)],
-        registration.RANSACConvergenceCriteria(RANSAC_ROUNDS, 0.999),
-    )  # fmt: skip
-    return RigidTransform.from_matrix(result.transformation)
-
-
 def improve(points: np.ndarray, faces: Faces, start: RigidTransform, gates: tuple[float, ...]) -> RigidTransform:
     """`start` after open3d's point-to-plane ICP with Tukey's loss, within each of `gates` (m) in turn."""
     open3d = require_open3d()
@@ -117,7 +94,13 @@ def improve(points: np.ndarray, faces: Faces, start: RigidTransform, gates: tupl
     return RigidTransform.from_matrix(matrix)
 
 
-def _verticals(points: np.ndarray, normals: np.ndarray) -> list[np.ndarray]:
+def balanced(normals: np.ndarray, n: int) -> np.ndarray:
+    """About `n` rows of points (N,) of which half lie on no floor: floors are most of a scan and all alike."""
+    flat = np.abs(normals @ _verticals(normals)[0]) > FLAT
+    return np.concatenate([np.flatnonzero(flat)[: n // 2], np.flatnonzero(~flat)[: n // 2]])
+
+
+def _verticals(normals: np.ndarray) -> list[np.ndarray]:
     """The directions (3,) that most normals share, either sign; a second one where it has half as many."""
     found: list[np.ndarray] = []
     counts: list[int] = []

@@ -10,6 +10,7 @@ from geoloc.errors import GeometryError
 from geoloc.options import check_range
 from geoloc.scene.sitemap import Occluder, SiteMap
 
+EDGE = 0.5  # m
 MOST_CELLS = 60_000_000
 
 
@@ -48,10 +49,14 @@ def _ceiling(site_map: SiteMap, level: str, xy: np.ndarray) -> np.ndarray:
     own = site_map.level(level).z_at(xy)
     best = np.full(len(xy), np.inf)
     for other in site_map.levels:
-        if other.name != level:
-            z = other.z_at(xy)
+        for surface in other.surfaces if other.name != level else ():
+            z = surface.z_at(xy)
+            # a wall at a floor's edge stands a little outside of it
+            grown = surface.polygon.buffer(EDGE, join_style="mitre")
+            shapely.prepare(grown)
+            over = surface.polygon.is_empty | shapely.intersects_xy(grown, xy[:, 0], xy[:, 1])
             with np.errstate(invalid="ignore"):
-                best = np.where(z > own + 1.0, np.minimum(best, z), best)
+                best = np.where(over & (z > own + 1.0), np.minimum(best, z), best)
     return best
 
 
@@ -73,7 +78,7 @@ def _standing(level: str, xy: np.ndarray, height: np.ndarray, options: SolidOpti
     groups, _ = label(stands, np.ones((3, 3)))
     found: list[Occluder] = []
     for number, window in enumerate(find_objects(groups), 1):
-        cells = np.argwhere(groups[window] == number) + [window[0].start, window[1].start]
+        cells = np.argwhere(groups[window] == number) + np.array([window[0].start, window[1].start])
         if len(cells) < 2:
             continue  # a single cell is a stray: a cable, a bird
         corner = (cells + low) * options.cell

@@ -8,8 +8,9 @@ POINTS = np.array([[500000.25, 5300000.5, 412.125], [500001.0, 5300000.0, 412.0]
 
 
 def _ply(form: str, order: str) -> bytes:
-    lines = ["ply", f"format {form} 1.0", "comment a scanner", "element vertex 3", "property uchar red", "property double x",
-             "property double y", "property double z", "element face 0", "property list uchar int vertex_indices", "end_header\n"]  # fmt: skip
+    axes = "\n".join(f"property double {axis}" for axis in "xyz")
+    faces = "element face 0\nproperty list uchar int vertex_indices\nend_header\n"
+    lines = ["ply", f"format {form} 1.0", "comment a scanner", "element vertex 3", "property uchar red", axes, faces]
     head = "\n".join(lines).encode()
     if form == "ascii":
         return head + "".join(f"7 {x} {y} {z}\n" for x, y, z in POINTS).encode()
