@@ -17,7 +17,7 @@ from geoloc.calibrate.scan_faces import Faces
 from geoloc.errors import InputError
 
 CELL = 0.5  # m, of the plans that are correlated
-HEADING = np.radians(2.0)
+HEADING = np.pi / 90  # rad between the headings that are tried
 PEAKS = 3  # places kept of each heading
 PLACES = 14  # kept of all headings
 HEIGHTS = 2  # floors tried at each place
@@ -108,12 +108,12 @@ def _verticals(normals: np.ndarray) -> list[np.ndarray]:
     for _ in range(3):
         if len(left) < 10:
             break
-        share = np.abs(left @ left.T) > np.cos(np.radians(6.0))
+        share = np.abs(left @ left.T) > np.cos(0.105)
         best = share[np.argmax(share.sum(axis=1))]
         _, vectors = np.linalg.eigh(left[best].T @ left[best])
         found.append(vectors[:, -1])
         counts.append(int(best.sum()))
-        left = left[np.abs(left @ found[-1]) < np.cos(np.radians(20.0))]
+        left = left[np.abs(left @ found[-1]) < np.cos(0.35)]
     return [axis for axis, count in zip(found, counts, strict=True) if count >= 0.5 * counts[0]]
 
 
