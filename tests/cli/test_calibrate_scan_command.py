@@ -36,7 +36,7 @@ def yard_map(symmetric: bool = False) -> SiteMap:
 
 
 def scanned(site_map: SiteMap, rng: np.random.Generator) -> np.ndarray:
-    """World points of a scan of the map, on ground that rises where the map has it level, and a pillar that it lacks."""
+    """World points of a scan of the map, on ground that rises in the east, and of a pillar that the map lacks."""
     faces = map_faces(site_map, 0.12, 0.02)
     points = faces.points[faces.points[:, 2] > -1]
     points[~faces.upright & (points[:, 0] > FROM), 2] += RISE
