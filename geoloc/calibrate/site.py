@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from geoloc.calibrate.held_lens import with_held_lens
-from geoloc.calibrate.joint import JointOptions, calibrate_jointly
+from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
 from geoloc.calibrate.joint_case import Measured
 from geoloc.calibrate.redo import redo_camera
 from geoloc.calibrate.single import SingleOptions, calibrate_each
 from geoloc.calibrate.solution import Solution
+from geoloc.calibrate.tied import tied
+from geoloc.calibrate.ties import Finder, TieOptions
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.scene.camera import Camera
 from geoloc.scene.constraints import CameraHeight, Distance
@@ -26,6 +29,7 @@ class CalibrationOptions:
     alone: bool = False  # each camera from its own marks, without the others
     single: SingleOptions = field(default_factory=SingleOptions)
     joint: JointOptions = field(default_factory=lambda: JointOptions(estimate_sigma=True))
+    ties: TieOptions = field(default_factory=TieOptions)
 
 
 def calibrate_site(
@@ -36,12 +40,14 @@ def calibrate_site(
     options: CalibrationOptions | None = None,
     present: Sequence[Camera] = (),
     only: str = "",
+    find_ties: Finder | None = None,
 ) -> Solution:
     """The cameras of `sizes` (width, height px) from `marks`, the map's control points and what else is `known`.
 
     Each is calibrated alone, which chooses what its marks can carry and names wrong ones; then all are adjusted
     together, so that points that two cameras marked hold them to one map. With `only`, that camera alone is new and
-    the `present` ones stay as they are. What the marks cannot carry is in the solution's `refused`.
+    the `present` ones stay as they are. `find_ties` is given the cameras so found; what it returns joins a second
+    adjustment. What the marks cannot carry is in the solution's `refused`.
     """
     options = options or CalibrationOptions()
     if only and only not in sizes:
@@ -53,11 +59,16 @@ def calibrate_site(
     alone, estimated = calibrate_each(wanted, own, points, options.single, lenses, site_map.levels[0])
     if options.alone or not alone.cameras:
         return alone
+    others = present if only else ()
     try:
-        found = _together(alone.cameras, estimated, marks, site_map, known, options, present if only else ())
+        found = _together(alone.cameras, estimated, marks, site_map, known, options, others)
+        if find_ties is None:
+            return _merged(alone, found.solution)
+        ties = find_ties((*found.solution.cameras, *(one for one in others if one.name != only)))
+        solve = partial(_together, free=estimated, known=known, others=others)
+        return _merged(alone, tied(found, ties, marks, site_map, solve, options))
     except GeometryError as error:
         return replace(alone, notes=(*alone.notes, f"each camera alone, since together none could be placed: {error}"))
-    return _merged(alone, found)
 
 
 def _together(
@@ -68,17 +79,17 @@ def _together(
     known: Known,
     options: CalibrationOptions,
     others: Sequence[Camera],
-) -> Solution:
+) -> JointSolution:
     """All cameras in one adjustment, each free in what its marks carry; with `others`, one among them as they stand."""
     points = {point.name for point in site_map.control_points} | set(marks.point.tolist())
     besides = measured(known, {camera.name for camera in cameras}, points)
     if others:
         start, standing = cameras[0], {camera.name: camera for camera in others}
         freed = free[start.name]
-        return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint).solution
+        return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint)
     starts = {camera.name: camera for camera in cameras}
     own = marks.take(np.isin(marks.camera, list(starts)))
-    return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint).solution
+    return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint)
 
 
 def measured(known: Known, cameras: set[str], points: set[str]) -> Measured:
