@@ -64,7 +64,8 @@ def calibrate_site(
         found = _together(alone.cameras, estimated, marks, site_map, known, options, others)
         if find_ties is None:
             return _merged(alone, found.solution)
-        ties = find_ties((*found.solution.cameras, *(one for one in others if one.name != only)))
+        seen = {camera.name: camera for camera in (*others, *found.solution.cameras)}
+        ties = find_ties(tuple(seen.values()))
         solve = partial(_together, free=estimated, known=known, others=others)
         return _merged(alone, tied(found, ties, marks, site_map, solve, options))
     except GeometryError as error:
@@ -84,7 +85,8 @@ def _together(
     points = {point.name for point in site_map.control_points} | set(marks.point.tolist())
     besides = measured(known, {camera.name for camera in cameras}, points)
     if others:
-        start, standing = cameras[0], {camera.name: camera for camera in others}
+        start = next(camera for camera in cameras if camera.name in free)
+        standing = {camera.name: camera for camera in others}
         freed = free[start.name]
         return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint)
     starts = {camera.name: camera for camera in cameras}

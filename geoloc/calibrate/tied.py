@@ -12,12 +12,10 @@ from geoloc.calibrate.solution import Solution
 from geoloc.calibrate.ties import TieOptions, Ties
 from geoloc.scene.camera import Camera
 from geoloc.scene.marks import Marks
-from geoloc.scene.sitemap import ControlPoint, SiteMap
+from geoloc.scene.sitemap import SiteMap
 
 if TYPE_CHECKING:
     from geoloc.calibrate.site import CalibrationOptions
-
-TOLERATED = 1.05  # scatter of ties, in their sigmas, up to which their sigmas stay
 
 
 class Solve(Protocol):
@@ -40,31 +38,34 @@ def tied(
     scatter, base, notes = found.scatter or 1.0, found.solution, list(ties.notes)
     held = replace(options, joint=replace(options.joint, estimate_sigma=False))
     own = marks.replace(sigma=marks.sigma * scatter)
-    while len(ties.marks):
+    while len(ties.marks):  # those of one camera fewer each time
         again = _solved(base.cameras, own, ties, site_map, solve, held)
         moved = contradicted(base.cameras, again.solution.cameras, options.ties)
         if not moved:
             notes.append(_words(base, again.solution, ties))
             return _stripped(again.solution, ties, scatter, notes)
         worst = max(moved, key=lambda name: moved[name])
+        how = (
+            f"they would move it by {moved[worst]:.0f} sigma of what its marks say"
+            if np.isfinite(moved[worst])
+            else ("they and its marks do not agree")
+        )
         notes.append(
-            f"ties: those of camera {worst} are dropped: they would move it by {moved[worst]:.0f} sigma of what its "
-            "marks say. Either they are wrong (a pattern that repeats, things above the ground) or its marks are"
+            f"ties: those of camera {worst} are dropped: {how}. Either they are wrong (a pattern that repeats, things "
+            "above the ground) or its marks are"
         )
         ties = ties.without(set(ties.marks.point[ties.marks.camera == worst].tolist()))
     return replace(base, notes=(*base.notes, *notes))
 
 
-def shared_height(points: Sequence[ControlPoint]) -> tuple[ControlPoint, ...]:
-    """The same, each height as uncertain as makes all of them together no surer than the ground's height is."""
-    widen = np.sqrt(max(len(points), 1))
-    return tuple(replace(point, sigma=(*point.sigma[:2], point.sigma[2] * widen)) for point in points)
-
-
 def contradicted(before: Sequence[Camera], after: Sequence[Camera], options: TieOptions) -> dict[str, float]:
-    """Cameras that moved farther than what was known of them before allows, with by how many sigmas."""
+    """Cameras that moved farther than what was known of them before allows, with by how many sigmas.
+
+    One that could not be placed any more is infinitely far.
+    """
     was = {camera.name: camera for camera in before if camera.calib_cov[:6, :6].any()}
-    found = {}
+    now = {camera.name for camera in after}
+    found = {camera.name: np.inf for camera in before if camera.name not in now}
     for camera in after:
         if camera.name not in was:
             continue
@@ -80,15 +81,42 @@ def _solved(
     cameras: Sequence[Camera], marks: Marks, ties: Ties, site_map: SiteMap, solve: Solve,
     options: "CalibrationOptions",
 ) -> JointSolution:  # fmt: skip
-    """Marks and ties in one adjustment, the ties' sigmas widened to how they scatter."""
-    points = (*site_map.control_points, *shared_height(ties.on_ground))
-    tied_map = replace(site_map, control_points=points)
-    again = solve(cameras, marks=Marks.concat([marks, ties.marks]), site_map=tied_map, options=options)
-    spread = _scatter(again.solution, ties)
-    if spread <= TOLERATED:
-        return again
-    wider = ties.marks.replace(sigma=ties.marks.sigma * spread)
-    return solve(cameras, marks=Marks.concat([marks, wider]), site_map=tied_map, options=options)
+    """Marks and ties in one adjustment, the ties' sigmas widened to how they scatter.
+
+    The ground's height is uncertain twice: from place to place, as the ties have it, and as a whole, which no number
+    of ties averages out. The latter is what the cameras change by where all of it is one sigma higher.
+    """
+    known = (*site_map.control_points, *ties.on_ground)
+    again = solve(
+        cameras, marks=Marks.concat([marks, ties.marks]), site_map=replace(site_map, control_points=known),
+        options=options,
+    )  # fmt: skip
+    widened = ties.marks.replace(sigma=ties.marks.sigma * max(_scatter(again.solution, ties), 1.0))
+    raised = tuple(replace(one, xyz=(*one.xyz[:2], one.xyz[2] + one.sigma[2])) for one in ties.on_ground)
+    level, higher = (
+        solve(
+            again.solution.cameras, marks=Marks.concat([marks, widened]), options=options,
+            site_map=replace(site_map, control_points=(*site_map.control_points, *ground)),
+        )
+        for ground in (ties.on_ground, raised)
+    )  # fmt: skip
+    widened_cameras = _with_common_height(level.solution.cameras, higher.solution.cameras)
+    return replace(level, solution=replace(level.solution, cameras=widened_cameras))
+
+
+def _with_common_height(cameras: Sequence[Camera], higher: Sequence[Camera]) -> tuple[Camera, ...]:
+    """`cameras`, as uncertain besides as they differ from those that a higher ground gives."""
+    other = {camera.name: camera for camera in higher}
+    found = []
+    for camera in cameras:
+        if camera.name in other:
+            twin = other[camera.name]
+            at = [camera.lens.parameter_names.index(name) for name in camera.freed]
+            step = (twin.cam_from_world * camera.cam_from_world.inv()).as_exp_coords()
+            change = np.concatenate([step, (twin.lens.params - camera.lens.params)[at]])
+            camera = replace(camera, calib_cov=camera.calib_cov + np.outer(change, change))
+        found.append(camera)
+    return tuple(found)
 
 
 def _scatter(solution: Solution, ties: Ties) -> float:
