@@ -186,9 +186,7 @@ def _text(fit: RigFit, found: _Found, out: Path) -> str:
         )
         for row in _rows(fit)
     ]  # fmt: skip
-    slip = (
-        f"the board slipped by {1000 * fit.slip.shift:.1f} mm and {np.degrees(fit.slip.turn):.2f} deg between exposures"
-    )
+    slip = f"the board slipped by {1000 * fit.slip.shift:.1f} mm and {1000 * fit.slip.turn:.1f} mrad between exposures"
     said = [f"{name}: {n} pictures without the board, or too little of it" for name, n in found.without.items() if n]
     said += [f"left out {one.view}: {one.reason}" for one in fit.refused[:MOST_NAMED]]
     said += [f"and {len(fit.refused) - MOST_NAMED} more left out"] if len(fit.refused) > MOST_NAMED else []
