@@ -32,7 +32,9 @@ examples:
   geoloc calibrate rig left.mp4 right.mp4 hall.mp4 --charuco 7x5 --square 0.04 --marker 0.03 --dictionary DICT_5X5_100
       three films, 60 frames of each: writes out/rig.json
   geoloc calibrate rig stills/left stills/right --charuco 7x5 --square 0.04 --marker 0.03 --dictionary DICT_5X5_100
-      folders: left/0007.jpg and right/0007.jpg are one moment"""
+      folders: left/0007.jpg and right/0007.jpg are one moment
+  geoloc calibrate rig a.mp4 b.mp4 --charuco 7x5 --square 0.04 --marker 0.03 --dictionary DICT_5X5_100 --json
+      for machines: each camera's focal length, distance from the first, sigmas, what was left out"""
 MOST_NAMED = 12  # left-out views that are printed one by one
 
 
