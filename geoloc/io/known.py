@@ -14,6 +14,8 @@
       shared_lens = "bullet"  # the same lens, still to be found, as the other cameras that say so
 """
 
+import csv
+import io
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.files import read_text
+from geoloc.files import read_text, write_whole
 from geoloc.io.cells import Cells, csv_cells
 from geoloc.io.rows import ReadReport
 from geoloc.scene import jsonfile
@@ -30,6 +32,7 @@ from geoloc.scene.known import LINE_KINDS, LINE_SIGMA, Distances, ImageLines, Kn
 from geoloc.scene.lenses import LENSES, parameter_names
 
 DISTANCES, LINES, CAMERAS = "distances.csv", "lines.csv", "cameras.toml"
+LINE_COLUMNS = ("camera", "kind", "group", "u1", "v1", "u2", "v2", "sigma")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,16 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
     )
     table = ImageLines(camera=camera, kind=kind, group=group, start=start, end=end, sigma=sigma).take(keep)
     return table, _report(cells, "lines", len(table))
+
+
+def write_lines(path: Path | str, lines: ImageLines) -> None:
+    """Write `lines.csv`, whole or not at all; every number comes back exactly as it was."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(LINE_COLUMNS)
+    names = (lines.camera.tolist(), lines.kind.tolist(), lines.group.tolist())
+    writer.writerows(zip(*names, *lines.start.T.tolist(), *lines.end.T.tolist(), lines.sigma.tolist(), strict=True))
+    write_whole(path, out.getvalue())
 
 
 def read_known_cameras(path: Path | str) -> tuple[tuple[KnownCamera, ...], tuple[KnownLens, ...]]:

@@ -10,8 +10,8 @@ from geoloc.calibrate.solution import Refused, Solution
 from geoloc.geometry.se3 import perturb
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
-from geoloc.service.marking import NextMark, Verdict
 from geoloc.service.marking_data import still_lines
+from geoloc.service.marking_state import NextMark, Verdict
 from geoloc.synthetic.garage import garage
 
 
@@ -44,7 +44,8 @@ def true_pixels(camera: Camera, site: Site) -> dict[str, tuple[float, float]]:
 def pose_fit(site: Site):
     """A `Solve` that refines the pose of each camera, lens known, from where it is off by a metre."""
 
-    def solve(name, size, marks, points):
+    def solve(question):
+        name, marks, points = question.camera, question.marks, question.points
         true = site.camera(name)
         xyz = {point.name: point.xyz for point in points}
         known = marks.take(np.array([mark in xyz for mark in marks.point.tolist()], dtype=bool))
@@ -65,7 +66,8 @@ def pose_fit(site: Site):
         at = np.array([xyz.get(mark, (np.nan,) * 3) for mark in marks.point.tolist()]).reshape(-1, 3)
         residual = marks.pixel - found.project(at)
         used = ~(np.linalg.norm(residual, axis=1) > 20)
-        return Verdict(Solution((found,), marks, residual, used, points), _next(true, site, set(marks.point.tolist())))
+        following = _next(true, site, set(marks.point.tolist()))
+        return Verdict(Solution((found,), marks, residual, used, points), next_mark=following)
 
     return solve
 

@@ -7,7 +7,7 @@ from marking_samples import garage_site, true_pixels
 from geoloc.io.marks import read_marks
 from geoloc.io.points import read_points
 from geoloc.scene.sitemap import ControlPoint
-from geoloc.service.marking import Spot
+from geoloc.service.marking_state import Spot
 
 CAMERA = "p1-ramp-foot"
 HELD_BACK = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
@@ -257,7 +257,7 @@ def test_the_next_mark_is_shown_in_both_panes(open_page, site, session):
     page = open_page()
     page.wait_for_function("() => now.next")
     following = page.evaluate("now.next")
-    assert f"Mark {following['point']} next" in page.inner_text("#notes")
+    assert f"Mark {following['point']} next" in page.inner_text("#next-step")
     assert (following["u"], following["v"]) == pytest.approx(true_pixels(site.camera(CAMERA), site)[following["point"]])
 
 

@@ -13,6 +13,7 @@ function paintStill(context, view) {
   context.drawImage(now.picture, u0, v0, width * view.scale, height * view.scale);
   if (now.showLines && now.found) paintLines(context, view, now.found.lines[now.level], [u0, v0, width * view.scale, height * view.scale]);
   if (now.showPredicted && now.found) paintPredicted(context, view);
+  paintDrawn(context, view);
   for (const mark of now.marks()) paintWhisker(context, view, mark);
   for (const mark of now.marks()) paintMark(context, view.ofPixel(mark.u, mark.v), mark.point, stateOf(mark));
   if (now.next) paintNext(context, view.ofPixel(now.next.u, now.next.v), now.next.point || "next mark");
@@ -62,7 +63,7 @@ function stateOf(mark) {
   const residual = now.residuals[mark.point], chosen = now.selected === mark.point;
   if (!residual || residual.du === null) return { chosen, poor: false, known: false, size: null };
   const size = Math.hypot(residual.du, residual.dv);
-  return { chosen, size, known: true, poor: !residual.used || size > 3 * mark.sigma };
+  return { chosen, size, known: true, poor: !residual.used || mark.point in now.wrong };
 }
 
 function paintWhisker(context, view, mark) {
@@ -145,24 +146,30 @@ function paintMap(context, view) {
   context.fillStyle = level.everywhere ? palette.ground : palette.outside;
   context.fillRect(0, 0, view.width, view.height);
   context.lineJoin = context.lineCap = "round";
-  if (now.plan) paintPlan(context, view, level); else paintGround(context, view, now, level);
+  if (now.plan) paintPicture(context, view, now.plan, DATA.plan.affine);
+  if (scan.shown) paintScan(context, view);
+  if (now.plan || scan.shown) paintOutlines(context, view, level); else paintGround(context, view, now, level);
   paintStanding(context, view, now, { ...level, control: [] });
   if (now.found) paintPlace(context, view);
   paintPoints(context, view);
   if (now.next && now.next.level === now.level) paintNext(context, view.toScreen(now.next.x, now.next.y), now.next.point || "next mark");
   if (now.pending.place) paintCross(context, view.toScreen(...now.pending.place), palette.accent, 16);
   if (mapPane.cross) paintCross(context, mapPane.cross, palette.ink, 12);
+  if (scan.shown) paintHeights(context, view);
   paintScale(context, view, palette);
 }
 
-// The plan picture lies under the lines: x = A u + B v + C of pixels becomes a transform of the canvas.
-function paintPlan(context, view, level) {
-  const [[a, b, c], [d, e, f]] = DATA.plan.affine, s = view.scale, r = mapPane.ratio;
+// A picture lies under the lines: x = A u + B v + C of its pixels becomes a transform of the canvas.
+function paintPicture(context, view, picture, affine) {
+  const [[a, b, c], [d, e, f]] = affine, s = view.scale, r = mapPane.ratio;
   const [x, y] = view.toScreen(c - 0.5 * (a + b), f - 0.5 * (d + e));
   context.save();
   context.setTransform(r * s * a, -r * s * d, r * s * b, -r * s * e, r * x, r * y);
-  context.drawImage(now.plan, 0, 0);
+  context.drawImage(picture, 0, 0);
   context.restore();
+}
+
+function paintOutlines(context, view, level) {
   context.beginPath();
   for (const [, rings] of level.stalls) for (const ring of rings) line(context, view, ring);
   stroke(context, now.palette.accent, 1, null, 0.5);
