@@ -20,7 +20,7 @@ COMMANDS = {
     "calibrate intrinsics": "a lens from pictures of a chessboard or ChArUco board",
     "evaluate": "how good a result is beside the truth, and whether the number can be believed",
     "mark": "a page on which stills and map are marked, for calibration",
-    "convert": "cameras, detections and tracks from one form to another",
+    "convert": "cameras, marks, points, detections and tracks from one form to another",
 }
 EXAMPLES = """\
 examples:

@@ -53,7 +53,8 @@ def _refused(refused: Refused, site: Site, question: Question) -> Verdict:
     xyz = np.array([places.get(name, nowhere) for name in marks.point.tolist()], float).reshape(-1, 3)
     solution = replace(solution, cameras=(present,), residual=marks.pixel - present.project(xyz))
     told = _judged(solution, site, question, present, present=True)
-    return replace(told, headline=f"No new calibration: {refused.reason}. Shown is the present one.", present=True)
+    headline = f"No new calibration: {refused.reason}. Shown is the present one."
+    return replace(told, headline=headline, present=True, next_mark=_farthest(present, question))
 
 
 def _calibrated(found: SingleSolution, site: Site, question: Question) -> Verdict:
@@ -129,5 +130,18 @@ def _following(camera: Camera, sight: GroundSight, question: Question) -> NextMa
     if best is None:
         return None
     what = f"Mark {best.point} next" if best.point else "Next, survey and mark the ringed spot"
-    words = f"{what}: the ground gets sharper, {100 * best.sigma_before:.1f} to {100 * best.sigma_after:.1f} cm."
-    return NextMark(best.pixel, best.xyz, best.point, words)
+    gain = f"{100 * best.sigma_before:.1f} to {100 * best.sigma_after:.1f} cm"
+    return NextMark(best.pixel, best.xyz, best.point, f"{what}: the ground gets sharper, {gain} on average.")
+
+
+def _farthest(camera: Camera, question: Question) -> NextMark | None:
+    """The control point that the present camera shows farthest from all marks: for a new calibration, room counts."""
+    left = [point for point in question.points if point.name not in question.marks.point.tolist()]
+    pixels = camera.project(np.array([point.xyz for point in left], float).reshape(-1, 3))
+    seen = np.flatnonzero(np.isfinite(pixels).all(axis=1) & camera.inside(pixels))
+    if not len(seen):
+        return None
+    away = np.linalg.norm(pixels[seen][:, None] - question.marks.pixel, axis=2).min(axis=1, initial=np.inf)
+    best = int(seen[np.argmax(away)])
+    pixel, name = (float(pixels[best, 0]), float(pixels[best, 1])), left[best].name
+    return NextMark(pixel, left[best].xyz, name, f"Mark {name} next: it lies farthest from the others.")

@@ -1,8 +1,8 @@
 // Straight lines of the world, drawn into the still: plumb, parallel, horizon. Two clicks each; ends are dragged.
 
 const LINE_KINDS = {
-  plumb: "Click one end of something plumb (an edge of a house, a mast), then the other",
-  parallel: "Click one end of a line of this set (kerbs, lane lines, eaves), then the other",
+  plumb: "Click both ends of something plumb: an edge of a house, a mast",
+  parallel: "Click both ends of each line of this set: kerbs, lanes, eaves",
   horizon: "Click two spots of the horizon, far apart",
 };
 const LINE_COLOURS = { plumb: "#ff9df0", horizon: "#ffffff" }, SET_COLOURS = ["#ffb057", "#b7a5ff", "#c6f06a", "#ff8f7a"];

@@ -129,6 +129,7 @@ function setLevel(level) {
     button.tabIndex = i === level ? 0 : -1;
   });
   showScan();
+  if (now.camera) showVerdict();
   repaint();
 }
 

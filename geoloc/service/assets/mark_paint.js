@@ -1,6 +1,8 @@
 // What the two panes show. `now` is the state of the page (mark.js); colours and map come as on map pages (paint.js).
 
 const WHISKER = 10;  // residuals are drawn so many times too long: a pixel would not be seen
+const LONGEST_PX = 160;  // of the still; beyond it they are drawn as long as they are, up to where the mark should be
+let plates = [];  // where names of the still stand already
 const LOUPE_PX = 132, LOUPE_ZOOM = 4;
 
 function paintStill(context, view) {
@@ -12,11 +14,13 @@ function paintStill(context, view) {
   context.imageSmoothingEnabled = view.scale < 3;
   context.drawImage(now.picture, u0, v0, width * view.scale, height * view.scale);
   if (now.showLines && now.found) paintLines(context, view, now.found.lines[now.level], [u0, v0, width * view.scale, height * view.scale]);
-  if (now.showPredicted && now.found) paintPredicted(context, view);
+  plates = [];
   paintDrawn(context, view);
   for (const mark of now.marks()) paintWhisker(context, view, mark);
-  for (const mark of now.marks()) paintMark(context, view.ofPixel(mark.u, mark.v), mark.point, stateOf(mark));
   if (now.next) paintNext(context, view.ofPixel(now.next.u, now.next.v), now.next.point || "next mark");
+  const urgent = mark => { const { chosen, poor } = stateOf(mark); return 2 * chosen + poor; };
+  for (const mark of now.marks().toSorted((a, b) => urgent(b) - urgent(a))) paintMark(context, view.ofPixel(mark.u, mark.v), mark.point, stateOf(mark));
+  if (now.showPredicted && now.found) paintPredicted(context, view);
   if (now.pending.pixel) paintCross(context, view.ofPixel(...now.pending.pixel), palette.accent, 16);
   if (stillPane.cross) paintCross(context, stillPane.cross, "#fff", 12);
   paintLoupe(context, view);
@@ -39,8 +43,8 @@ function paintLines(context, view, lines, inside) {
 }
 
 function paintPredicted(context, view) {
-  const left = new Set(now.points.filter(point => point.level === now.level).map(point => point.name)), taken = [];
-  for (const { point, u, v } of now.marks()) { left.delete(point); taken.push(plateAt(...view.ofPixel(u, v), 90)); }
+  const left = new Set(now.points.filter(point => point.level === now.level).map(point => point.name));
+  for (const { point } of now.marks()) left.delete(point);
   left.delete(now.next?.point);
   for (const [point, [u, v]] of Object.entries(now.found.predicted)) {
     if (!left.has(point)) continue;
@@ -50,14 +54,9 @@ function paintPredicted(context, view) {
     stroke(context, "#000", 3, ring, 0.4);
     stroke(context, "#fff", 1.4, ring);
     context.setLineDash([]);
-    const plate = plateAt(x, y, 90);
-    if (taken.some(other => overlap(plate, other) > 0)) continue;
-    taken.push(plate);
     label(context, x, y, point, "#fff");
   }
 }
-
-function plateAt(x, y, wide) { return [x + 11, y - 20, x + 11 + wide, y - 3]; }
 
 function stateOf(mark) {
   const residual = now.residuals[mark.point], chosen = now.selected === mark.point;
@@ -69,7 +68,8 @@ function stateOf(mark) {
 function paintWhisker(context, view, mark) {
   const residual = now.residuals[mark.point];
   if (!residual || residual.du === null) return;
-  const [x, y] = view.ofPixel(mark.u, mark.v), long = WHISKER * view.scale;
+  const far = Math.hypot(residual.du, residual.dv) * WHISKER > LONGEST_PX;
+  const [x, y] = view.ofPixel(mark.u, mark.v), long = (far ? 1 : WHISKER) * view.scale;
   context.beginPath();
   context.moveTo(x, y);
   context.lineTo(x - residual.du * long, y - residual.dv * long);
@@ -87,19 +87,23 @@ function paintMark(context, [x, y], name, { chosen, poor }) {
   label(context, x, y, poor ? `${name} !` : name, colour, chosen);
 }
 
-// A short name on a dark plate: readable on whatever the still shows.
+// A short name on a dark plate: readable on whatever the still shows. It stands where there is room, or not at all.
 function label(context, x, y, text, colour, bold = false) {
   const short = text.length > 26 ? `${text.slice(0, 25)}…` : text;
   context.font = fontOf(12, bold);
-  const wide = context.measureText(short).width;
-  if (x + wide + 24 > context.canvas.clientWidth) x -= wide + 32;  // at the right edge it stands on the left
+  const wide = context.measureText(short).width + 10, { clientWidth: right } = context.canvas;
+  const spots = [[x + 11, y - 20], [x + 11, y + 4], [x - 11 - wide, y - 20], [x - 11 - wide, y + 4], [x - wide / 2, y - 30], [x - wide / 2, y + 13]];
+  const free = ([left, top]) => left > 0 && left + wide < right && !plates.some(plate => overlap(plate, [left, top, left + wide, top + 17]) > 0);
+  const [left, top] = spots.find(free) ?? (bold ? spots[0] : [null, null]);
+  if (left === null) return;
+  plates.push([left, top, left + wide, top + 17]);
   context.globalAlpha = 0.62;
   context.fillStyle = "#000";
   context.beginPath();
-  context.roundRect(x + 11, y - 20, wide + 10, 17, 5);
+  context.roundRect(left, top, wide, 17, 5);
   context.fill();
   context.globalAlpha = 1;
-  words(context, [x + 16 + wide / 2, y - 11], short, 12, colour, bold);
+  words(context, [left + wide / 2, top + 9], short, 12, colour, bold);
 }
 
 function paintNext(context, [x, y], text) {

@@ -56,16 +56,23 @@ function metres(sigma) { return sigma < 1 ? `${(100 * sigma).toFixed(sigma < 0.1
 function factsOf(verdict) {
   const camera = verdict.camera, sigma = Math.max(...camera.sigma), known = sigma > 0, facts = [];
   const [middle, far] = verdict.ground ?? [];
-  if (middle != null) facts.push(["Ground", `known to ${metres(middle)}; one tenth of it worse than ${metres(far)}`]);
-  if (camera.height !== null) facts.push(["Height", `${camera.height.toFixed(2)} m over ground${known ? ` ± ${metres(camera.sigma[2])}` : ""}`]);
-  facts.push(["Place", `${camera.x.toFixed(2)}, ${camera.y.toFixed(2)} m${known ? ` ± ${metres(Math.max(...camera.sigma.slice(0, 2)))}` : ""}`]);
-  facts.push(["Focal", `${camera.focal.toFixed(0)} px`]);
+  if (middle != null) facts.push(["Ground", `± ${metres(middle)}, nine tenths of it better than ${metres(far)}`]);
   if (verdict.freed?.length) facts.push(["Freed", verdict.freed.join(", ")]);
+  facts.push(["Lens", `focal length ${camera.focal.toFixed(0)} px`]);
+  facts.push(["Place", `${camera.x.toFixed(2)}, ${camera.y.toFixed(2)} m${known ? ` ± ${metres(Math.max(...camera.sigma.slice(0, 2)))}` : ""}`]);
+  if (camera.height !== null) facts.push(["Height", `${camera.height.toFixed(2)} m over ground${known ? ` ± ${metres(camera.sigma[2])}` : ""}`]);
   return facts;
 }
 
+// The next mark in words; its place may be on a level that is not shown.
+function nextStep(next) {
+  const text = next.words || `Mark ${next.point || "the ringed spot"} next: it helps most.`, elsewhere = next.level !== now.level;
+  const show = make("button", { type: "button", onclick: () => { setLevel(next.level); showVerdict(); } }, `Show it on ${DATA.levels[next.level].name}`);
+  return make("p", {}, ...(elsewhere ? [`${text} `, show] : [text]));
+}
+
 function showVerdict() {
-  const verdict = now.verdict, n = now.marks().length, rms = verdict?.rms ?? null, notes = [], steps = [];
+  const verdict = now.verdict, n = now.marks().length, rms = verdict?.rms ?? null, steps = [];
   element("rms").textContent = rms === null ? "–" : rms.toFixed(2);
   element("rms-unit").textContent = rms === null ? "no residuals yet" : "px rms";
   element("rms").parentElement.classList.toggle("poor", Object.keys(now.wrong).length > 0);
@@ -75,14 +82,13 @@ function showVerdict() {
     head ||= reason;
     if (step) steps.push(`${step[0].toUpperCase()}${step.slice(1)}${step.endsWith(".") ? "" : "."}`);
   }
-  if (verdict?.next) steps.push(verdict.next.words || `Mark ${verdict.next.point || "the ringed spot"} next: it helps most.`);
-  for (const [name, why] of Object.entries(now.wrong)) {
-    notes.push(make("p", { class: "wrong" }, make("button", { type: "button", onclick: () => select(name) }, name), ` ${why}`));
-  }
-  for (const note of verdict?.notes ?? []) notes.push(make("p", {}, note));
+  const wrong = Object.entries(now.wrong).map(([name, why]) => make("p", {}, make("button", { type: "button", onclick: () => select(name) }, name), ` ${why}`));
+  const notes = (verdict?.notes ?? []).map(note => make("p", {}, note)), told = steps.map(step => make("p", {}, step));
+  if (verdict?.next) told.push(nextStep(verdict.next));
   const facts = verdict?.camera ? factsOf(verdict) : [];
   element("verdict-head").textContent = head;
-  element("next-step").replaceChildren(...steps.map(step => make("p", {}, step)));
+  element("next-step").replaceChildren(...told);
+  element("wrong").replaceChildren(...wrong);
   element("facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   element("notes").replaceChildren(...notes);
 }

@@ -35,19 +35,21 @@ function paintScan(context, view) {
   paintPicture(context, view, here.picture, here.affine);
 }
 
+function tenths(value) { return (Math.round(10 * value) / 10 || 0).toFixed(1); }
+
 function paintHeights(context, view) {
   const here = scanHere();
   if (!here) return;
-  const wide = 120, x = view.width - wide - 22, y = 22, shade = context.createLinearGradient(x, 0, x + wide, 0);
+  const wide = 120, x = 20, y = view.height - 84, shade = context.createLinearGradient(x, 0, x + wide, 0);
   DATA.scan.colours.forEach((colour, i, all) => shade.addColorStop(i / (all.length - 1), colour));
   const plate = new Path2D();
   plate.roundRect(x - 12, y - 12, wide + 24, 42, 8);
   fill(context, plate, now.palette.panel, 0.94);
   context.fillStyle = shade;
   context.fillRect(x, y - 2, wide, 8);
-  words(context, [x + 14, y + 18], `${here.low.toFixed(1)} m`, 11, now.palette.ink);
+  words(context, [x + 14, y + 18], `${tenths(here.low)} m`, 11, now.palette.ink);
   words(context, [x + wide / 2, y + 18], "height", 11, now.palette.muted);
-  words(context, [x + wide - 14, y + 18], `${here.high.toFixed(1)} m`, 11, now.palette.ink);
+  words(context, [x + wide - 14, y + 18], `${tenths(here.high)} m`, 11, now.palette.ink);
 }
 
 function startScan() {
