@@ -1,7 +1,8 @@
 """`geoloc convert marks` and `geoloc convert points`: what other tools marked and surveyed, into geoloc's files."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ def convert_marks(args: Namespace) -> dict[str, object]:
 
     _require_csv(args.out)
     options = MarkOptions(args.camera, _sizes(args), args.sigma, _point_options(args, args.points))
-    results = [read_marks(path, args.kind, options) for path in args.files]
+    with _asking_for_site(args):
+        results = [read_marks(path, args.kind, options) for path in args.files]
     if len(results) > 1:
         results = [_named_apart(result) if result.report.kind == "qgis" else result for result in results]
     reports, points = [result.report for result in results], [point for result in results for point in result.points]
@@ -84,7 +86,8 @@ def convert_points(args: Namespace) -> dict[str, object]:
     from geoloc.io.points import read_points
 
     options = _point_options(args, args.out)
-    results = [read_points(path, args.kind, options) for path in args.files]
+    with _asking_for_site(args):
+        results = [read_points(path, args.kind, options) for path in args.files]
     reports = [result.report for result in results]
     _require_some("control points", sum(len(result.points) for result in results), reports)
     points = _write_points(args.out, [point for result in results for point in result.points], args.add)
@@ -127,6 +130,17 @@ def _named_apart(result: "MarksResult") -> "MarksResult":
     marks = result.marks.replace(point=[name[point] for point in result.marks.point.tolist()])
     points = tuple(replace(point, name=name[point.name]) for point in result.points if point.name in name)
     return replace(result, marks=marks, points=points)
+
+
+@contextmanager
+def _asking_for_site(args: Namespace) -> Iterator[None]:
+    """Degrees and grids need a datum: where no site was named, its name is the next step."""
+    try:
+        yield
+    except InputError as error:
+        if args.site or "datum" not in str(error):
+            raise
+        raise InputError(f"{error}; or name the site whose map has one: --site") from error
 
 
 def _sizes(args: Namespace) -> dict[str, tuple[int, int]]:

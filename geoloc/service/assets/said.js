@@ -42,7 +42,7 @@ function showList() {
       onchange: event => event.target.checkValidity() && change({ action: "mark", camera: now.camera.name, point: mark.point, pixel: [mark.u, mark.v], sigma: Number(event.target.value) }),
     });
     const gone = make("button", { type: "button", class: "gone", title: "Remove this mark", "aria-label": `Remove mark ${mark.point}`, onclick: () => remove(mark.point) }, "✕");
-    const text = known ? `${size.toFixed(2)} px${residual.used ? "" : " !"}` : "–";
+    const text = known ? `${size.toFixed(size < 100 ? 2 : 0)} px${residual.used ? "" : " !"}` : "–";
     const why = now.wrong[mark.point] ?? (known && !residual.used ? "set aside as an outlier" : ""), title = why ? { title: why } : {};
     return make("li", { class: `${chosen ? "chosen" : ""} ${poor ? "poor" : ""}` }, name, make("span", { class: "bar" }, bar), make("span", { class: "size", ...title }, text), make("label", { title: "How well it is marked (px)" }, "± ", sigma), gone);
   });
