@@ -32,7 +32,6 @@ from geoloc.scene.known import LINE_KINDS, LINE_SIGMA, Distances, ImageLines, Kn
 from geoloc.scene.lenses import LENSES, parameter_names
 
 DISTANCES, LINES, CAMERAS = "distances.csv", "lines.csv", "cameras.toml"
-LINE_COLUMNS = ("camera", "kind", "group", "u1", "v1", "u2", "v2", "sigma")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +98,15 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
 
 def write_lines(path: Path | str, lines: ImageLines) -> None:
     """Write `lines.csv`, whole or not at all; every number comes back exactly as it was."""
+    columns = dict(lines)
+    (u1, v1), (u2, v2) = (columns.pop(name).T.tolist() for name in ("start", "end"))
+    names = {name: columns.pop(name).tolist() for name in ("camera", "kind", "group")}
+    numbers = {name: ["" if value != value else value for value in column.tolist()] for name, column in columns.items()}
+    cells = {**names, "u1": u1, "v1": v1, "u2": u2, "v2": v2, **numbers}
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(LINE_COLUMNS)
-    names = (lines.camera.tolist(), lines.kind.tolist(), lines.group.tolist())
-    writer.writerows(zip(*names, *lines.start.T.tolist(), *lines.end.T.tolist(), lines.sigma.tolist(), strict=True))
+    writer.writerow(cells)
+    writer.writerows(zip(*cells.values(), strict=True))
     write_whole(path, out.getvalue())
 
 

@@ -17,6 +17,7 @@ from geoloc.scene.known import Known
 from geoloc.scene.site import Site
 from geoloc.service.marking_state import NextMark, Question, Solve, Verdict
 
+SHOWN = 3  # of names and hints alike
 CLEARLY = 0.97  # of the ground sigma now, below which the next mark must bring it to be worth a walk
 
 
@@ -59,18 +60,31 @@ def _refused(refused: Refused, site: Site, question: Question) -> Verdict:
 
 def _calibrated(found: SingleSolution, site: Site, question: Question) -> Verdict:
     marks = question.marks.replace(sigma=found.mark_sigma)
-    notes = tuple(part for note in found.notes for part in _beyond_freed(note))
+    strangers = [note for note in found.notes if note.startswith("mark of point ")]
+    notes = tuple(part for note in found.notes if note not in strangers for part in _beyond_freed(note))
+    notes = (*notes, *_on_strangers(question, strangers))
     solution = Solution((found.camera,), marks, found.residual, found.used, question.points, notes=notes)
     told = _judged(solution, site, question, found.camera)
-    n = int(found.used.sum())
+    n, of = int(found.used.sum()), f" of {len(marks)}" if not found.used.all() else ""
     if told.wrong:
         looks = f"{len(told.wrong)} of {len(marks)} marks look wrong" if len(told.wrong) > 1 else "A mark looks wrong"
         headline = f"{looks}: {', '.join(told.wrong)}."
     elif found.dof < FEW_LEFT:
-        headline = f"{n} marks agree, but a wrong one would not show yet: mark more."
+        headline = f"{n}{of} marks agree, but a wrong one would not show yet: mark more."
     else:
-        headline = f"{n} marks confirm each other."
+        headline = f"{n}{of} marks confirm each other."
     return replace(told, headline=headline, freed=("pose", *found.estimated))
+
+
+def _on_strangers(question: Question, notes: list[str]) -> list[str]:
+    """One note on all marks without a place on the map, which may be tie points, and those that look mistyped."""
+    if not notes:
+        return []
+    known = {point.name for point in question.points}
+    names = [name for name in question.marks.point.tolist() if name not in known]
+    listed = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    told = f"without a place on the map, and so counted only when all cameras are calibrated together: {listed}"
+    return [told, *(note for note in notes[:SHOWN] if "did you mean" in note)]
 
 
 def _beyond_freed(note: str) -> list[str]:

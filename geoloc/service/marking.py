@@ -111,7 +111,10 @@ class MarkingSession:
             self._change(replace(self.state, marks=marks.take(marks.point != point), points=rest))
 
     def draw(self, line: DrawnLine, instead_of: DrawnLine | None = None) -> None:
-        """Draw a line, or draw it in place of another one; a second horizon of a camera replaces the first."""
+        """Draw a line, or move another one there, which keeps what else is known of it.
+
+        A second horizon of a camera replaces the first.
+        """
         with self._lock:
             _check_line(line, self.still(line.camera))
             lines = self.state.lines
@@ -119,11 +122,8 @@ class MarkingSession:
             if line.kind == "horizon":
                 old |= (lines.camera == line.camera) & (lines.kind == "horizon")
             at = int(np.flatnonzero(old)[0]) if old.any() else len(lines)
-            row = ImageLines(
-                camera=[line.camera], kind=[line.kind], group=[line.group], start=[line.start], end=[line.end]
-            )
-            if instead_of is not None:
-                row = row.replace(sigma=lines.sigma[[at]])
+            fresh = ImageLines(camera=[line.camera]) if instead_of is None else lines.take(np.array([at]))
+            row = fresh.replace(kind=[line.kind], group=[line.group], start=[line.start], end=[line.end])
             rest = lines.take(~old)
             before, after = rest.take(np.arange(at)), rest.take(np.arange(at, len(rest)))
             self._change(replace(self.state, lines=ImageLines.concat([before, row, after])))
@@ -216,8 +216,10 @@ def _check_line(line: DrawnLine, still: Still) -> None:
     length = float(np.hypot(*np.subtract(line.end, line.start)))
     if length < SHORTEST:
         raise InputError(f"a line of {length:.1f} px has no direction; draw it as long as the still shows it")
-    if (line.kind == "parallel") != bool(line.group) or len(line.group) > MAX_NAME:
-        raise InputError(f"{line.kind} line: group {line.group!r}; parallel lines have one, of those parallel to them")
+    if (line.kind == "parallel" and not line.group) or len(line.group) > MAX_NAME:
+        raise InputError(
+            f"{line.kind} line: group {line.group[:40]!r}; parallel lines need the short name of their set"
+        )
 
 
 def _cameras_of(before: Table, after: Table) -> set[str]:

@@ -63,7 +63,7 @@ def state_data(session: MarkingSession) -> Json:
 
 def verdict_data(session: MarkingSession, camera: str, verdict: Verdict) -> Json:
     """Residuals by point, the camera that was found with the map in its still, and what the solver says of it."""
-    solution, turned = verdict.solution, np.degrees(verdict.turned)
+    solution = verdict.solution
     of_camera = solution.marks.camera == camera
     names = solution.marks.point[of_camera].tolist()
     rows = zip(names, solution.residual[of_camera].tolist(), solution.used[of_camera].tolist(), strict=True)
@@ -77,7 +77,7 @@ def verdict_data(session: MarkingSession, camera: str, verdict: Verdict) -> Json
         "ground": [_finite(sigma) for sigma in verdict.ground_m],
         "present": verdict.present,
         "freed": list(verdict.freed),
-        "turned": [_finite(angle) for angle in turned.tolist()],
+        "turned": [round(angle, 6) if np.isfinite(angle) else None for angle in verdict.turned],
         "notes": list(solution.notes),
         "refused": [[item.reason, item.next_step] for item in solution.refused if item.camera == camera],
         "camera": None if found is None else _found_data(session, found),

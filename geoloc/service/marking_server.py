@@ -165,9 +165,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _scan_picture(self, which: str) -> None:
         try:
-            self._send(HTTPStatus.OK, "image/png", scan_picture(self.server.session, which).png)
+            content = scan_picture(self.server.session, which).png
         except GeolocError as error:
             self._refuse(HTTPStatus.NOT_FOUND, str(error))
+        else:
+            self._send(HTTPStatus.OK, "image/png", content)
 
     def _file(self, path: str, kind: str) -> None:
         try:

@@ -18,7 +18,7 @@ from geoloc.scene.sitemap import Level, SiteMap
 LARGEST, FINEST = 2000, 0.02  # pixels of the longer side, m of one
 BELOW, TO_NEXT = 0.6, 0.5  # m under a level's surface that still belong to it; what the next level's slab takes
 PER_CELL = 1.5  # points of a pixel, about
-PICK_RADIUS = 0.15  # m
+PICK_RADIUS = (0.15, 0.5)  # m: of the surface that a click looks at, in dense scans and sparse ones
 COLOURS = LIGHT.heat
 LIGHT_FROM = np.array([-0.5, 0.5, 0.7])  # east, north, up: the upper left, as maps are shaded
 
@@ -93,11 +93,13 @@ class ScanView:
 
     def pick(self, level: int, cut: float, x: float, y: float, click_m: float) -> ScanSpot:
         """The surface that the picture shows at a place clicked to `click_m` (m); GeometryError where there is none."""
-        near_z = self.picture(level, cut).z_at(x, y)
+        picture = self.picture(level, cut)
+        near_z = picture.z_at(x, y)
         if np.isnan(near_z):
             raise GeometryError("the scan has no points there; click on a denser place")
-        near = self._points[np.abs(self._points[:, :2] - [x, y]).max(axis=1) < 2 * PICK_RADIUS]
-        found = pick_at(near, (x, y), near_z, PICK_RADIUS)
+        radius = float(np.clip(1.5 * picture.affine[0, 0], *PICK_RADIUS))
+        near = self._points[np.abs(self._points[:, :2] - [x, y]).max(axis=1) < 2 * radius]
+        found = pick_at(near, (x, y), near_z, radius)
         cov = found.cov + self._registration.point_cov(found.xyz)[0]
         cov[[0, 1], [0, 1]] += click_m**2
         z = float(found.xyz[2])

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.geometry.se3 import perturb
 from geoloc.scene.camera import Camera
+from geoloc.scene.known import ImageLines
 from geoloc.scene.site import Site
 from geoloc.service.marking_data import still_lines
 from geoloc.service.marking_state import NextMark, Verdict
@@ -78,3 +79,11 @@ def _next(camera, site, marked):
             point = next(point for point in site.site_map.control_points if point.name == name)
             return NextMark(pixel, point.xyz, name, f"Mark {name} next: it halves the error at the far end.")
     return None
+
+
+def plumb_lines(camera: Camera, places: tuple[tuple[float, float, float], ...], height: float = 2.0) -> ImageLines:
+    """True plumb lines over places on the ground, as a camera sees them."""
+    feet = np.array(places, float)
+    start, end = camera.project(feet), camera.project(feet + np.array([0.0, 0.0, height]))
+    n = len(feet)
+    return ImageLines(camera=[camera.name] * n, kind=["plumb"] * n, start=start, end=end)

@@ -1,16 +1,20 @@
 """A marking session: saved at every change, and nothing of others is ever lost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from marking_samples import garage_site, pose_fit, true_pixels
 
 from geoloc.errors import InputError, UnknownNameError
+from geoloc.io.known import read_lines
 from geoloc.service.marking import MarkingSession
 from geoloc.service.marking_data import site_data, state_data, verdict_data
-from geoloc.service.marking_state import Spot
+from geoloc.service.marking_state import DrawnLine, Spot
 from geoloc.service.stills import find_stills
 
 CAMERA, OTHER = "p1-ramp-foot", "p2-southeast"
+OLD_LINE = f"{CAMERA},plumb,10,20,12,99,4\n"
 
 
 def marks_text(session):
@@ -68,6 +72,53 @@ def test_a_point_on_the_map_and_beside_it_is_refused(site, stills, tmp_path):
     (tmp_path / "points.csv").write_text("point,x,y,z\nramp foot,1,2,0\n")
     with pytest.raises(InputError, match="'ramp foot' is on the map too"):
         MarkingSession(site, find_stills(stills), tmp_path, pose_fit(site))
+
+
+def test_a_line_is_in_the_file_at_once_and_keeps_its_row_when_it_is_moved(session):
+    plumb = DrawnLine(CAMERA, "plumb", (10.0, 20.0), (12.5, 200.0))
+    session.draw(plumb)
+    session.draw(DrawnLine(CAMERA, "parallel", (300.0, 20.0), (700.0, 30.0), "A"))
+    moved = replace(plumb, end=(11.0, 210.0))
+    session.draw(moved, plumb)
+    lines = read_lines(session.folder / "lines.csv")[0]
+    assert lines.kind.tolist() == ["plumb", "parallel"]
+    assert lines.end[0].tolist() == [11.0, 210.0]
+    assert session.changed_camera == CAMERA
+    with pytest.raises(InputError, match="has no such plumb line any more"):
+        session.erase(plumb)
+    session.erase(moved)
+    session.undo()
+    session.undo()
+    assert session.state.lines.end[0].tolist() == [12.5, 200.0]
+    assert not (session.folder / "marks.csv").exists()
+
+
+def test_a_moved_line_keeps_how_well_it_was_drawn(site, stills, tmp_path):
+    (tmp_path / "lines.csv").write_text("camera,kind,u1,v1,u2,v2,sigma\ngate,plumb,1,2,3,99,1\n" + OLD_LINE)
+    session = MarkingSession(site, find_stills(stills), tmp_path, pose_fit(site))
+    session.draw(
+        DrawnLine(CAMERA, "plumb", (10.0, 20.0), (11.0, 90.0)), DrawnLine(CAMERA, "plumb", (10.0, 20.0), (12.0, 99.0))
+    )
+    lines = read_lines(tmp_path / "lines.csv")[0]
+    assert lines.camera.tolist() == ["gate", CAMERA]  # lines of cameras without a still stay
+    assert lines.sigma.tolist() == [1.0, 4.0]
+
+
+def test_a_camera_has_one_horizon(session):
+    session.draw(DrawnLine(CAMERA, "horizon", (10.0, 20.0), (900.0, 25.0)))
+    session.draw(DrawnLine(OTHER, "horizon", (10.0, 20.0), (900.0, 25.0)))
+    session.draw(DrawnLine(CAMERA, "horizon", (10.0, 40.0), (900.0, 45.0)))
+    assert session.state.lines.camera.tolist() == [CAMERA, OTHER]
+    assert session.state.lines.start[0].tolist() == [10.0, 40.0]
+
+
+def test_lines_that_another_program_changed_are_not_written_over(session):
+    session.draw(DrawnLine(CAMERA, "plumb", (10.0, 20.0), (12.5, 200.0)))
+    (session.folder / "lines.csv").write_text("camera,kind,u1,v1,u2,v2\n")
+    with pytest.raises(InputError, match=r"lines.csv: another program has changed it"):
+        session.mark(CAMERA, "ramp foot", (10.0, 20.0), 1.0)
+    session.reload()
+    assert len(session.state.lines) == 0
 
 
 def test_a_session_starts_again_where_it_ended(session, site, stills):

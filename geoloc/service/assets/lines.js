@@ -43,6 +43,7 @@ function setMode(mode) {
     button.setAttribute("aria-checked", String(button.dataset.mode === mode));
     button.tabIndex = button.dataset.mode === mode ? 0 : -1;
   }
+  element("lists").classList.toggle("lines-first", mode !== "point");
   element("set-field").hidden = mode !== "parallel";
   showSets();
   showHint();
@@ -110,27 +111,35 @@ function showLines() {
     const turned = turnOf(i), dot = make("i", { class: "dot" }), length = Math.hypot(line.end[0] - line.start[0], line.end[1] - line.start[1]);
     dot.style.background = lineColour(line);
     const name = make("button", { type: "button", class: "point", onclick: () => selectLine(line) }, dot, lineName(line));
-    const text = turned === null ? "" : `${turned.toFixed(2)}° off`;
+    const text = turned === null ? "" : `${(turned * 180 / Math.PI).toFixed(2)}° off`;
     const gone = make("button", { type: "button", class: "gone", title: "Remove this line", "aria-label": `Remove line ${i + 1}, ${lineName(line)}`, onclick: () => eraseLine(line) }, "✕");
     return make("li", { class: sameLine(line, now.selectedLine) ? "chosen" : "" }, name, make("span", { class: "size" }, `${length.toFixed(0)} px`), make("span", { class: "size", title: "How far it is from what it is said to be, by this calibration" }, text), gone);
   }));
 }
 
 function selectLine(line) {
-  now.selectedLine = sameLine(line, now.selectedLine) ? null : line;
+  now.selectedLine = line;
   now.selected = null;
   showList();
   repaint();
 }
 
 function paintDrawn(context, view) {
-  linesHere().forEach(line => paintLine(context, view, line.start, line.end, lineColour(line), lineName(line), sameLine(line, now.selectedLine)));
+  linesHere().forEach(line => paintLine(context, view, line.start, line.end, lineColour(line), sameLine(line, now.selectedLine)));
   if (!now.drawing) return;
   const at = stillPane.cross ?? stillPane.mouse;
-  paintLine(context, view, now.drawing, at ? view.pixelAt(...at) : now.drawing, lineColour({ kind: now.mode, group: now.set }), "", true);
+  paintLine(context, view, now.drawing, at ? view.pixelAt(...at) : now.drawing, lineColour({ kind: now.mode, group: now.set }), true);
 }
 
-function paintLine(context, view, start, end, colour, name, chosen) {
+// Names come after those of the marks, where there is room left.
+function paintLineNames(context, view) {
+  for (const line of linesHere()) {
+    const [from, to] = [view.ofPixel(...line.start), view.ofPixel(...line.end)];
+    label(context, (from[0] + to[0]) / 2, (from[1] + to[1]) / 2, lineName(line), lineColour(line), sameLine(line, now.selectedLine));
+  }
+}
+
+function paintLine(context, view, start, end, colour, chosen) {
   const from = view.ofPixel(...start), to = view.ofPixel(...end), way = new Path2D(), dots = new Path2D();
   way.moveTo(...from);
   way.lineTo(...to);
@@ -139,7 +148,6 @@ function paintLine(context, view, start, end, colour, name, chosen) {
   stroke(context, colour, chosen ? 3 : 2, way);
   fill(context, dots, colour);
   stroke(context, "#000", 1, dots, 0.6);
-  if (name) label(context, (from[0] + to[0]) / 2, (from[1] + to[1]) / 2, name, colour, chosen);
 }
 
 function startLines() {

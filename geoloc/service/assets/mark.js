@@ -76,6 +76,7 @@ function take(state) {
 // Residuals of this camera; an answer about older marks or another camera is not shown.
 async function solve() {
   clearTimeout(solving);
+  element("verdict").setAttribute("aria-busy", "true");
   solving = setTimeout(async () => {
     const index = now.index, revision = now.state.revision;
     try {
@@ -87,6 +88,7 @@ async function solve() {
       now.next = verdict.next ?? null;
       now.wrong = verdict.wrong ?? {};
     } catch (error) { now.verdict = { message: error.message, revision }; now.residuals = now.wrong = {}; now.found = now.next = null; }
+    element("verdict").removeAttribute("aria-busy");
     showVerdict();
     showList();
     repaint();

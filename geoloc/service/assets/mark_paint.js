@@ -20,6 +20,7 @@ function paintStill(context, view) {
   if (now.next) paintNext(context, view.ofPixel(now.next.u, now.next.v), now.next.point || "next mark");
   const urgent = mark => { const { chosen, poor } = stateOf(mark); return 2 * chosen + poor; };
   for (const mark of now.marks().toSorted((a, b) => urgent(b) - urgent(a))) paintMark(context, view.ofPixel(mark.u, mark.v), mark.point, stateOf(mark));
+  paintLineNames(context, view);
   if (now.showPredicted && now.found) paintPredicted(context, view);
   if (now.pending.pixel) paintCross(context, view.ofPixel(...now.pending.pixel), palette.accent, 16);
   if (stillPane.cross) paintCross(context, stillPane.cross, "#fff", 12);

@@ -1,6 +1,6 @@
 // A scan of the site under the map: a picture from above, and the surface under a click.
 
-const scan = { shown: false, pictures: new Map(), wanted: "" };
+const scan = { shown: false, pictures: new Map(), wanted: "", refused: new Map() };
 
 function cutHeight() {
   const field = element("cut"), value = Number(field.value);
@@ -16,11 +16,11 @@ async function showScan() {
   scan.wanted = which;
   element("cut-field").hidden = !scan.shown;
   repaint();
-  if (!scan.shown || scan.pictures.has(which)) return;
+  if (!scan.shown || scan.pictures.has(which) || scan.refused.has(which)) return;
   try {
-    const [data, [picture]] = await Promise.all([ask(`scan/${which}`), loadPicture(`scan/${which}.png`)]);
+    const data = await ask(`scan/${which}`), [picture] = await loadPicture(`scan/${which}.png`);
     scan.pictures.set(which, { ...data, picture });
-  } catch (error) { if (scan.wanted === which) toast(error.message); }
+  } catch (error) { scan.refused.set(which, error.message); }
   repaint();
 }
 
@@ -31,7 +31,7 @@ function pickScan([x, y]) {
 
 function paintScan(context, view) {
   const here = scanHere();
-  if (!here) return words(context, [view.width / 2, view.height / 2], "loading the scan …", 14, now.palette.muted);
+  if (!here) return words(context, [view.width / 2, view.height / 2], scan.refused.get(scan.wanted) ?? "loading the scan …", 13, now.palette.muted);
   paintPicture(context, view, here.picture, here.affine);
 }
 
