@@ -22,7 +22,7 @@ COMMANDS = {
     "calibrate rig": "several cameras from one board that they see at the same moments",
     "evaluate": "how good a result is beside the truth, and whether the number can be believed",
     "mark": "a page on which stills and map are marked, for calibration",
-    "convert": "cameras, detections and tracks from one form to another",
+    "convert": "cameras, marks, points, detections and tracks from one form to another",
 }
 EXAMPLES = """\
 examples:
