@@ -25,6 +25,7 @@ WANDER = 0.2  # m; how far the tracked point lies from one view to the other bes
 PATH = 15.0  # m; over which that wander tilts a speed
 CELLS = 10.0  # independent errors of a pair of views: vehicles alike are tracked alike, however many pass
 FAR = 3.0  # sigmas from which a pair of paths loses its pull: most likely two vehicles
+FEWEST_SHARED = 10
 APART = 0.5  # s; within which passing times are one vehicle's
 SAME_Y, SAME_SPEED = 1.0, 0.1  # m and relative; once the views are adjusted
 BIN, CLEAR = 0.1, 10.0  # s, and standard deviations by which the offset of two clocks must stand out
@@ -144,6 +145,9 @@ def _shared(
     if place is not None:
         beside = middle_a[:, 1] + place[a, 1] - middle_b[col, 1] - place[b, 1]
         same &= (np.abs(beside) < SAME_Y) & (np.abs(np.log(np.abs(speed_b[col] / speed_a))) < SAME_SPEED)
+    if same.sum() < FEWEST_SHARED:
+        found = f"cameras {names[a]!r} and {names[b]!r} share {same.sum()} vehicle paths"
+        raise GeometryError(f"{found}, too few to tie them together; track for longer or calibrate each alone")
     return _Shared(a, b, paths[0].take(row[same]), paths[1].take(col[same]), offset)
 
 

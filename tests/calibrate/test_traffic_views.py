@@ -29,3 +29,11 @@ def test_views_of_other_traffic_are_refused(rng):
     tracks = [traffic(rng, camera, 3.5, 22.0), shared_traffic(rng, 3.5, 22.0)[1][1]]
     with pytest.raises(GeometryError, match="'one' and 'other' do not see the same traffic"):
         calibrate_views_from_traffic(["one", "other"], [SIZE] * 2, tracks)
+
+
+def test_views_that_share_few_vehicles_are_refused(rng):
+    _, tracks = shared_traffic(rng, 3.5, 22.0)
+    few = tracks[1].take((tracks[1].track < 30) | (tracks[1].track >= 95))
+    later = few.replace(time=few.time + np.where(few.track < 30, 1e4 * (1 + few.track % 7), 0.0))
+    with pytest.raises(GeometryError, match="'left' and 'middle'"):
+        calibrate_views_from_traffic(NAMES[:2], [SIZE] * 2, [tracks[0], later])
