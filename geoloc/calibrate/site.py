@@ -9,7 +9,8 @@ from geoloc.calibrate.held_lens import with_held_lens
 from geoloc.calibrate.joint import JointOptions, calibrate_jointly
 from geoloc.calibrate.joint_case import Measured
 from geoloc.calibrate.redo import redo_camera
-from geoloc.calibrate.single import SingleOptions, calibrate_each
+from geoloc.calibrate.single import calibrate_each
+from geoloc.calibrate.single_case import SingleOptions
 from geoloc.calibrate.solution import Solution
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.scene.camera import Camera

@@ -8,7 +8,8 @@ import pytest
 from consistency import assert_consistent
 from single_sites import SIZE, DrawnSite, draw_site, pose_errors, with_pixels
 
-from geoloc.calibrate.single import SingleOptions, SingleSolution, calibrate_camera, calibrate_each
+from geoloc.calibrate.single import SingleSolution, calibrate_camera, calibrate_each
+from geoloc.calibrate.single_case import SingleOptions
 from geoloc.calibrate.solution import Refused
 from geoloc.scene.lenses import RadialTangential
 from geoloc.scene.sitemap import ControlPoint

@@ -1,0 +1,74 @@
+"""What one camera's calibration is given: its usable marks, what is known beforehand, and how it is to be done."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoloc.calibrate.mark_checks import Usable
+from geoloc.calibrate.solution import Refused
+from geoloc.estimators.camera_fit import LensPrior
+from geoloc.options import check_range
+from geoloc.scene.lenses import Lens
+from geoloc.scene.sitemap import Level
+
+UNKNOWN_LENS = (("f",), ("f", "k1"), ("f", "k1", "k2"), ("f", "cx", "cy", "k1"), ("f", "cx", "cy", "k1", "k2"))
+
+
+@dataclass(frozen=True)
+class SingleOptions:
+    """How one camera is calibrated from its marks."""
+
+    sigma_known: bool = False  # stated sigmas are exact, errors Gaussian; else their scale is estimated
+    focal_widths: float = 1.2  # focal length expected without a lens, in image widths
+    focal_log_sigma: float = 1.0  # of its logarithm
+    centre_sigma: float = 0.02  # of the principal point from the image's centre, in image widths
+    k1_sigma: float = 0.3
+    k2_sigma: float = 0.1  # of k2 from k1 squared
+    max_misfit: float = 5.0  # errors so many times the stated sigmas are refused
+    max_wrong: float = 0.34  # share of wrong marks above which the rest is not believed either
+    max_spread: float = 0.2  # sigma of the camera's position over its distance to the marks
+    choice: int = 0  # which of two poses to take, where the marks cannot decide: 1 or 2; 0: neither
+
+    def __post_init__(self) -> None:
+        positive = (1e-6, 100.0)
+        check_range(
+            self, focal_widths=positive, focal_log_sigma=positive, centre_sigma=positive, k1_sigma=positive,
+            k2_sigma=positive, max_misfit=(1.0, 1000.0), max_wrong=(0.0, 0.49), max_spread=positive, choice=(0, 2),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One camera to be calibrated: named `name`, with stills of `size` px; a `lens` that is given is all but known."""
+
+    name: str
+    size: tuple[int, int]
+    usable: Usable
+    options: SingleOptions
+    lens: Lens | None
+    ground: Level | None
+    prior: LensPrior
+
+    @property
+    def frees(self) -> list[tuple[str, ...]]:
+        """The lens unknowns that may be freed, the fewest first."""
+        return [(), ("f",)] if self.lens is not None else list(UNKNOWN_LENS)
+
+    def refused(self, reason: str, next_step: str) -> Refused:
+        """The camera refused, for this reason."""
+        return Refused(self.name, reason, next_step)
+
+
+def prior_of(size: tuple[int, int], lens: Lens | None, options: SingleOptions) -> LensPrior:
+    """What is known of the lens before any mark."""
+    width, height = size
+    sigma = options.centre_sigma * width
+    if lens is None:
+        focal, centre = options.focal_widths * width, ((width - 1) / 2, (height - 1) / 2)
+        return LensPrior(
+            focal, options.focal_log_sigma, centre, sigma, 0.0, options.k1_sigma, True, 0.0, options.k2_sigma
+        )
+    params = np.concatenate([lens.params, np.zeros(2)])
+    return LensPrior(
+        float(params[:2].mean()), 0.1, (params[2], params[3]), sigma, params[4], 0.1, False, params[5], 0.1
+    )
