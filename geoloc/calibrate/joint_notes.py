@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geoloc.calibrate.joint_case import Case
+from geoloc.calibrate.joint_case import Case, ends_of
 from geoloc.calibrate.links import Cluster
 from geoloc.calibrate.outliers import Cleaned
 from geoloc.scene.marks import Marks
@@ -77,9 +77,9 @@ def _controls(case: Case, cleaned: Cleaned) -> list[str]:
 def _distances(case: Case, cleaned: Cleaned) -> list[str]:
     told = []
     for row in np.flatnonzero(~cleaned.kept.spans).tolist():
-        distance, (a, b) = case.distances[row], case.network.spans.ends[row]
+        (a, b), (first, second) = case.network.spans.ends[row], ends_of(case.distances)[row]
         found = float(np.linalg.norm(cleaned.bundle.points[a] - cleaned.bundle.points[b]))
-        said = f"distance {distance.a} to {distance.b}: measured {distance.metres:.2f} m"
+        said = f"distance {first} to {second}: measured {case.distances.distance[row]:.2f} m"
         told.append(f"{said}, {found:.2f} m by all else, and was left out")
     return told
 

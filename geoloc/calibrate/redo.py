@@ -1,15 +1,16 @@
 """One camera added or done again, all others as they stand, and what that changes on the ground."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
-from geoloc.calibrate.joint_case import Measured
+from geoloc.calibrate.joint_case import ends_of
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.scene.camera import Camera
 from geoloc.scene.ground import intersect_ground
+from geoloc.scene.known import Known
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import SiteMap
 
@@ -51,7 +52,7 @@ def redo_camera(
     marks: Marks,
     site_map: SiteMap,
     others: Mapping[str, Camera],
-    measured: Measured = Measured(),  # noqa: B008 - frozen
+    known: Known = Known(),  # noqa: B008 - frozen
     free: Sequence[str] | None = None,
     options: JointOptions = JointOptions(),  # noqa: B008 - frozen
 ) -> JointSolution:
@@ -68,13 +69,13 @@ def redo_camera(
     starts = {own: camera for own, camera in others.items() if own != name and not camera.is_homography}
     rows = mine | (ties & np.isin(marks.camera, list(starts)))
     helping = {own: starts[own] for own in np.unique(marks.camera[rows & ~mine]).tolist()}
-    own_measures = Measured(
-        tuple(d for d in measured.distances if {d.a, d.b} & set(marks.point[mine].tolist())),
-        tuple(height for height in measured.heights if height.camera == name),
-    )
+    own_points, controlled = set(marks.point[mine].tolist()), {*controls, *marks.point[rows].tolist()}
+    own = known.about({name}, controlled)
+    touching = [bool({a, b} & own_points) for a, b in ends_of(own.distances)]
+    own = replace(own, distances=own.distances.take(np.array(touching, bool)))
     frees = {name: tuple(free)} if free is not None else {}
     return calibrate_jointly(
-        marks.take(rows), site_map, {**helping, name: start}, own_measures, frees, tuple(helping), options
+        marks.take(rows), site_map, {**helping, name: start}, own, frees, tuple(helping), options
     )
 
 

@@ -8,13 +8,13 @@ from consistency import assert_consistent
 from joint_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, calib_error, draw_site, untied
 
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
-from geoloc.calibrate.joint_case import Measured, unknowns
+from geoloc.calibrate.joint_case import unknowns
 from geoloc.calibrate.redo import ground_change, redo_camera
 from geoloc.errors import GeometryError, InputError, UnknownNameError
 from geoloc.geometry.se3 import perturb, pose_cov
 from geoloc.metrics.consistency import nees
 from geoloc.pipeline.projection import project_to_ground
-from geoloc.scene.constraints import CameraHeight, Distance
+from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Detections
@@ -24,6 +24,10 @@ N_SITES = 100
 
 def solve(site: DrawnSite, **more) -> JointSolution:
     return calibrate_jointly(site.marks, site.site_map, site.starts, free=site.free, **more)
+
+
+def between(a: str, b: str, metres: float, sigma: float = 0.02) -> Known:
+    return Known(Distances(point_a=[a], point_b=[b], distance=[metres], sigma=[sigma]))
 
 
 def only(site: DrawnSite, rows: np.ndarray) -> DrawnSite:
@@ -129,9 +133,9 @@ def test_a_distance_in_feet_is_named(rng: np.random.Generator) -> None:
     site = draw_site(rng)
     a, b = best_ties(site)
     metres = float(np.linalg.norm(site.xyz(a) - site.xyz(b)))
-    good = solve(site, measured=Measured((Distance(a, b, metres, 0.01),)))
+    good = solve(site, known=between(a, b, metres, 0.01))
     assert not any("distance" in note for note in good.solution.notes)
-    feet = solve(site, measured=Measured((Distance(a, b, metres / 0.3048, 0.01),)))
+    feet = solve(site, known=between(a, b, metres / 0.3048, 0.01))
     assert any(f"distance {a} to {b}" in note for note in feet.solution.notes)
     assert feet.solution.cameras[0].centre_world == pytest.approx(site.true["c0"].centre_world, abs=0.5)
 
@@ -139,7 +143,7 @@ def test_a_distance_in_feet_is_named(rng: np.random.Generator) -> None:
 def test_a_wrong_height_is_named(rng: np.random.Generator) -> None:
     site = draw_site(rng)
     height = float(site.true["c1"].centre_world[2]) + 3.0
-    found = solve(site, measured=Measured(heights=(CameraHeight("c1", height, 0.02),)))
+    found = solve(site, known=Known(cameras=(KnownCamera("c1", height, 0.02),)))
     assert any("camera c1" in note and "measured height" in note for note in found.solution.notes)
 
 
@@ -149,8 +153,8 @@ def test_distances_and_heights_sharpen(rng: np.random.Generator) -> None:
     a, b = best_ties(site)
     length = float(np.linalg.norm(site.xyz(a) - site.xyz(b)))
     plain = solve(site).solution
-    tall = solve(site, measured=Measured(heights=(CameraHeight("c0", z, 0.01),))).solution
-    long = solve(site, measured=Measured((Distance(a, b, length, 0.001),))).solution
+    tall = solve(site, known=Known(cameras=(KnownCamera("c0", z, 0.01),))).solution
+    long = solve(site, known=between(a, b, length, 0.001)).solution
     assert height_sigma(tall) < 0.012
     assert height_sigma(plain) > 0.015
     spread = [sum(np.trace(camera.calib_cov[3:6, 3:6]) for camera in found.cameras) for found in (plain, long)]
@@ -172,8 +176,8 @@ def height_sigma(solution) -> float:
 
 def test_two_control_points_and_a_height_are_enough(rng: np.random.Generator) -> None:
     site = draw_site(rng, n_controls=2, off=0.2)
-    height = CameraHeight("c0", float(site.true["c0"].centre_world[2]), 0.02)
-    found = solve(site, measured=Measured(heights=(height,))).solution
+    height = KnownCamera("c0", float(site.true["c0"].centre_world[2]), 0.02)
+    found = solve(site, known=Known(cameras=(height,))).solution
     assert len(found.cameras) == 5
     error = calib_error(found.cameras[2], site.true["c2"])
     keep = untied(found.cameras[2])
@@ -183,7 +187,7 @@ def test_two_control_points_and_a_height_are_enough(rng: np.random.Generator) ->
 def test_cameras_that_share_a_lens_know_it_better(rng: np.random.Generator) -> None:
     site = draw_site(rng, focal=1200.0)
     own = solve(site).solution
-    shared = solve(site, measured=Measured(shared=(tuple(site.true),))).solution
+    shared = solve(site, known=Known(cameras=tuple(KnownCamera(name, shared_lens="bullet") for name in site.true))).solution
     params = [camera.lens.params for camera in shared.cameras]
     assert all(np.array_equal(params[0], other) for other in params)
     at = 6 + shared.cameras[0].freed.index("fx")
@@ -268,11 +272,11 @@ def test_order_of_marks_changes_nothing(rng: np.random.Generator) -> None:
 def test_bad_names_and_double_marks_are_refused(rng: np.random.Generator) -> None:
     site = draw_site(rng)
     with pytest.raises(UnknownNameError, match="unknown point 'q1'"):
-        solve(site, measured=Measured((Distance("p1", "q1", 3.0),)))
+        solve(site, known=between("p1", "q1", 3.0))
     with pytest.raises(UnknownNameError, match="unknown camera 'c9'"):
-        solve(site, measured=Measured(heights=(CameraHeight("c9", 3.0),)))
+        solve(site, known=Known(cameras=(KnownCamera("c9", 3.0),)))
     with pytest.raises(UnknownNameError, match="unknown camera 'c9'"):
-        solve(site, measured=Measured(shared=(("c0", "c9"),)))
+        solve(site, known=Known(cameras=tuple(KnownCamera(name, shared_lens="bullet") for name in ("c0", "c9"))))
     twice = np.concatenate([np.arange(len(site.marks)), [0]])
     with pytest.raises(InputError, match="2 marks for point"):
         solve(only(site, twice))
