@@ -6,7 +6,7 @@ import numpy as np
 
 from geoloc.calibrate.mark_checks import Usable
 from geoloc.calibrate.solution import Refused
-from geoloc.estimators.camera_fit import LensPrior
+from geoloc.estimators.camera_fit import CameraPrior
 from geoloc.options import check_range
 from geoloc.scene.lenses import Lens
 from geoloc.scene.sitemap import Level
@@ -47,7 +47,7 @@ class Problem:
     options: SingleOptions
     lens: Lens | None
     ground: Level | None
-    prior: LensPrior
+    prior: CameraPrior
 
     @property
     def frees(self) -> list[tuple[str, ...]]:
@@ -59,16 +59,16 @@ class Problem:
         return Refused(self.name, reason, next_step)
 
 
-def prior_of(size: tuple[int, int], lens: Lens | None, options: SingleOptions) -> LensPrior:
+def prior_of(size: tuple[int, int], lens: Lens | None, options: SingleOptions) -> CameraPrior:
     """What is known of the lens before any mark."""
     width, height = size
     sigma = options.centre_sigma * width
     if lens is None:
         focal, centre = options.focal_widths * width, ((width - 1) / 2, (height - 1) / 2)
-        return LensPrior(
+        return CameraPrior(
             focal, options.focal_log_sigma, centre, sigma, 0.0, options.k1_sigma, True, 0.0, options.k2_sigma
         )
     params = np.concatenate([lens.params, np.zeros(2)])
-    return LensPrior(
+    return CameraPrior(
         float(params[:2].mean()), 0.1, (params[2], params[3]), sigma, params[4], 0.1, False, params[5], 0.1
     )

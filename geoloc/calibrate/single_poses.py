@@ -10,8 +10,8 @@ from geoloc.estimators.camera_choice import Choice, fit_choices
 from geoloc.estimators.camera_fit import (
     OUT_OF_VIEW,
     UNKNOWNS,
+    CameraPrior,
     Fits,
-    LensPrior,
     MarkedPoints,
     camera_of,
     costs,
@@ -36,7 +36,7 @@ def minima(problem: Problem, marked: MarkedPoints) -> Fits:
     pose = starts.cam_from_world
     fits = Fits(
         starts.kind, starts.params, pose[:, :3, :3], pose[:, :3, 3], np.tile(free, (n, 1)), np.ones((n, len(marked))),
-        np.full(n, SEARCH_TAILS), np.full(n, COARSE),
+        np.ones((n, marked.lines.n_statements)), np.full(n, SEARCH_TAILS), np.full(n, COARSE),
     )  # fmt: skip
     fits = refine_fits(fits, marked, problem.prior, 15)
     fits = fits.take(_distinct(fits, marked, problem.prior))
@@ -44,7 +44,7 @@ def minima(problem: Problem, marked: MarkedPoints) -> Fits:
     return fits.take(_distinct(fits, marked, problem.prior)[:RIVALS])
 
 
-def _distinct(fits: Fits, marked: MarkedPoints, prior: LensPrior) -> np.ndarray:
+def _distinct(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> np.ndarray:
     """Rows of the fits that end at different places, by ascending cost."""
     if not len(fits):
         return np.empty(0, int)
@@ -76,7 +76,7 @@ def without_outliers(problem: Problem, fit: Fits) -> Choice:
     return choice
 
 
-def _distance2_of_strangers(choice: Choice, marked: MarkedPoints, prior: LensPrior) -> np.ndarray:
+def _distance2_of_strangers(choice: Choice, marked: MarkedPoints, prior: CameraPrior) -> np.ndarray:
     """Squared distances (N,) of the marks; of those that the fit does not rest on, with its own covariance."""
     linear = linearise_fits(choice.fit, marked, prior)
     jacobian = linear.jacobian[0]

@@ -1,8 +1,8 @@
 """What is known of a site besides marks: small files beside `marks.csv`, all of them optional.
 
 - `distances.csv`: point_a, point_b, distance, sigma (m)
-- `lines.csv`: camera, kind (plumb, parallel, horizon), group, u1, v1, u2, v2 (px) and, if they differ from 1 px, sigma;
-  for parallel lines of a known direction bearing_deg (clockwise from the map's north) and, if not 0.5, bearing_sigma_deg
+- `lines.csv`: camera, kind (plumb, parallel, horizon), group, u1, v1, u2, v2 (px) and, if it is not 1 px, sigma; for
+  parallel lines of a known direction bearing_deg (clockwise from the map's north) and, if not 0.5, bearing_sigma_deg
 - `cameras.toml`: heights and lenses
       [lenses.dome]
       model = "radial_tangential"
@@ -28,7 +28,16 @@ from geoloc.files import read_text
 from geoloc.io.cells import Cells, csv_cells
 from geoloc.io.rows import ReadReport
 from geoloc.scene import jsonfile
-from geoloc.scene.known import BEARING_SIGMA_DEG, LINE_KINDS, LINE_SIGMA, Distances, ImageLines, Known, KnownCamera, KnownLens
+from geoloc.scene.known import (
+    BEARING_SIGMA_DEG,
+    LINE_KINDS,
+    LINE_SIGMA,
+    Distances,
+    ImageLines,
+    Known,
+    KnownCamera,
+    KnownLens,
+)
 from geoloc.scene.lenses import LENSES, parameter_names
 
 DISTANCES, LINES, CAMERAS = "distances.csv", "lines.csv", "cameras.toml"
@@ -82,7 +91,8 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
     camera, kind, group = (np.char.strip(cells.text(name)) for name in ("camera", "kind", "group"))
     start, end = (np.column_stack([cells.numbers(name) for name in pair]) for pair in (("u1", "v1"), ("u2", "v2")))
     sigma = _or_usual(cells, "sigma", LINE_SIGMA)
-    bearing, bearing_sigma = _or_usual(cells, "bearing_deg", np.nan), _or_usual(cells, "bearing_sigma_deg", BEARING_SIGMA_DEG)
+    bearing = _or_usual(cells, "bearing_deg", np.nan)
+    bearing_sigma = _or_usual(cells, "bearing_sigma_deg", BEARING_SIGMA_DEG)
     stated = np.char.strip(cells.text("bearing_deg")) != ""
     with np.errstate(invalid="ignore"):
         short = ~(np.linalg.norm(end - start, axis=1) >= 2.0)
@@ -126,7 +136,8 @@ def _camera(name: str, value: Any) -> KnownCamera:
         key: float(jsonfile.numbers(f"{what}: {key!r}", entry[key], ()))
         for key in ("height", "height_sigma") if key in entry
     }  # fmt: skip
-    given |= {key: jsonfile.text(f"{what}: {key!r}", entry[key]) for key in ("lens", "shared_lens", "level") if key in entry}
+    names = [key for key in ("lens", "shared_lens", "level") if key in entry]
+    given |= {key: jsonfile.text(f"{what}: {key!r}", entry[key]) for key in names}
     return KnownCamera(name, **given)
 
 

@@ -165,7 +165,8 @@ def _check_lines(table: ImageLines) -> None:
     stated = np.isfinite(table.bearing_deg)
     if (stated & (table.kind != "parallel")).any():
         row = int(np.argmax(stated & (table.kind != "parallel")))
-        raise InputError(f"camera {table.camera[row]!r}: a {table.kind[row]} line has no bearing; only parallel lines do")
+        what = f"camera {table.camera[row]!r}: a {table.kind[row]} line"
+        raise InputError(f"{what} has no bearing; only parallel lines do")
     for group in np.unique(table.group[stated]).tolist():
         rows = np.flatnonzero(stated & (table.group == group))
         said = {(float(table.bearing_deg[row]), float(table.bearing_sigma_deg[row])) for row in rows}
