@@ -7,11 +7,11 @@ import numpy as np
 
 from geoloc.calibrate.mark_checks import check_marks
 from geoloc.calibrate.outlying_marks import name_outliers
-from geoloc.calibrate.single_case import Problem, SingleOptions, prior_of
-from geoloc.calibrate.single_decision import nothing_fits, one_pose, too_loose
+from geoloc.calibrate.single_case import Problem, SingleOptions, priors_of
+from geoloc.calibrate.single_decision import Pose, nothing_fits, one_pose, too_loose
 from geoloc.calibrate.single_poses import impossible, minima
 from geoloc.calibrate.solution import Refused, Solution
-from geoloc.estimators.camera_choice import STRONG, Choice, choose, fit_choices
+from geoloc.estimators.camera_choice import STRONG, Choice, choose, fit_choices, widened
 from geoloc.estimators.camera_fit import UNKNOWNS, camera_of
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Lens
@@ -60,8 +60,8 @@ def calibrate_camera(
     usable = check_marks(name, size, marks, control_points, lens)
     if isinstance(usable, Refused):
         return usable
-    problem = Problem(name, size, usable, options, lens, ground, prior_of(size, lens, options))
-    found = one_pose(problem, minima(problem, usable.marked))
+    problem = Problem(name, size, usable, options, lens, ground, priors_of(size, lens, options))
+    found = one_pose(problem, [minima(problem, usable.marked, kind) for kind in problem.priors])
     if isinstance(found, Refused):
         return found
     return _solved(problem, marks, found)
@@ -96,11 +96,14 @@ def calibrate_each(
     return solution, estimated
 
 
-def _solved(problem: Problem, marks: Marks, rival: Choice) -> SingleSolution | Refused:
+def _solved(problem: Problem, marks: Marks, pose: Pose) -> SingleSolution | Refused:
     """The camera of a pose that is settled: what is free, its covariance, and words about it."""
     usable = problem.usable
-    choices = _choices(problem, rival)
-    best, wide = choose(choices if problem.lens is None else [_given(choices)])
+    choices = _choices(problem, pose.choice)
+    prior = problem.priors[pose.choice.fit.kind]
+    best, wide = choose(choices if problem.lens is None else [_given(choices)], usable.marked, prior)
+    for reading in pose.readings:
+        wide = widened(wide, reading.fit, usable.marked, reading.probability)
     camera = camera_of(wide.fit, 0, wide.cov, problem.name, problem.size)
     if impossible(problem, wide.fit):
         return nothing_fits(problem, [wide], [impossible(problem, wide.fit)])
@@ -124,14 +127,14 @@ def _solved(problem: Problem, marks: Marks, rival: Choice) -> SingleSolution | R
 
 def _choices(problem: Problem, rival: Choice) -> list[Choice]:
     """Every choice of freed unknowns from the settled pose; what is not freed is as expected beforehand."""
-    frees, n = problem.frees, len(problem.frees)
+    frees, n, prior = problem.frees, len(problem.frees), problem.priors[rival.fit.kind]
     params = np.repeat(rival.fit.params, n, axis=0)
     if problem.lens is None:
-        params[["cx" not in free for free in frees], 2:4] = problem.prior.centre
+        params[["cx" not in free for free in frees], 2:4] = prior.centre
         params[["k1" not in free for free in frees], 4] = 0.0
         params[["k2" not in free for free in frees], 5] = 0.0
     starts = replace(rival.fit.take(np.zeros(n, int)), params=params, scale=np.ones(n))
-    return fit_choices(starts, problem.usable.marked, problem.prior, frees, problem.options.sigma_known)
+    return fit_choices(starts, problem.usable.marked, prior, frees, problem.options.sigma_known)
 
 
 def _given(choices: list[Choice]) -> Choice:

@@ -1,5 +1,6 @@
 """What one camera's calibration is given: its usable marks, what is known beforehand, and how it is to be done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +9,14 @@ from geoloc.calibrate.mark_checks import Usable
 from geoloc.calibrate.solution import Refused
 from geoloc.estimators.camera_fit import CameraPrior
 from geoloc.options import check_range
-from geoloc.scene.lenses import Lens
+from geoloc.scene.lenses import Fisheye, Lens, RadialTangential
 from geoloc.scene.sitemap import Level
 
-UNKNOWN_LENS = (("f",), ("f", "k1"), ("f", "k1", "k2"), ("f", "cx", "cy", "k1"), ("f", "cx", "cy", "k1", "k2"))
+# k1 and k2 together: k2 is expected near what k1 makes likely, and held at none it would bend k1 to do its work
+UNKNOWN_LENS = (("f",), ("f", "k1", "k2"), ("f", "cx", "cy", "k1", "k2"))
+FISHEYE_WIDTHS, FISHEYE_LOG_SIGMA = 0.4, 0.4  # focal length of a fisheye in image widths: 78 to 215 degrees across
+# between orthographic (k1 -1/6), equidistant (0) and stereographic (1/12)
+FISHEYE_K1_SIGMA, FISHEYE_K2_SIGMA = 0.1, 0.03
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,10 @@ class SingleOptions:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """One camera to be calibrated: named `name`, with stills of `size` px; a `lens` that is given is all but known."""
+    """One camera to be calibrated: named `name`, with stills of `size` px; a `lens` that is given is all but known.
+
+    `priors` say, for each kind of lens that it may have, what is known of it before any mark.
+    """
 
     name: str
     size: tuple[int, int]
@@ -47,7 +55,7 @@ class Problem:
     options: SingleOptions
     lens: Lens | None
     ground: Level | None
-    prior: CameraPrior
+    priors: Mapping[type[Lens], CameraPrior]
 
     @property
     def frees(self) -> list[tuple[str, ...]]:
@@ -59,16 +67,22 @@ class Problem:
         return Refused(self.name, reason, next_step)
 
 
-def prior_of(size: tuple[int, int], lens: Lens | None, options: SingleOptions) -> CameraPrior:
-    """What is known of the lens before any mark."""
+def priors_of(size: tuple[int, int], lens: Lens | None, options: SingleOptions) -> dict[type[Lens], CameraPrior]:
+    """What is known of the lens before any mark, by its kind."""
     width, height = size
     sigma = options.centre_sigma * width
     if lens is None:
         focal, centre = options.focal_widths * width, ((width - 1) / 2, (height - 1) / 2)
-        return CameraPrior(
+        fisheye = CameraPrior(
+            FISHEYE_WIDTHS * width, FISHEYE_LOG_SIGMA, centre, sigma,
+            k1_sigma=FISHEYE_K1_SIGMA, k2_from_k1=False, k2_sigma=FISHEYE_K2_SIGMA,
+        )  # fmt: skip
+        usual = CameraPrior(
             focal, options.focal_log_sigma, centre, sigma, 0.0, options.k1_sigma, True, 0.0, options.k2_sigma
         )
+        return {RadialTangential: usual, Fisheye: fisheye}
     params = np.concatenate([lens.params, np.zeros(2)])
-    return CameraPrior(
+    given = CameraPrior(
         float(params[:2].mean()), 0.1, (params[2], params[3]), sigma, params[4], 0.1, False, params[5], 0.1
     )
+    return {type(lens): given}

@@ -18,6 +18,7 @@ from geoloc.estimators.camera_fit import (
     linearise_fits,
     refine_fits,
 )
+from geoloc.scene.lenses import Lens
 
 FIRST_LOOK = ("f", "k1", "k2")  # what is free while the pose is searched for
 COARSE, SEARCH_TAILS = 5.0, 2.0  # scale of the errors, and their tails, at first
@@ -28,9 +29,10 @@ RIVALS = 3
 SEED = 1
 
 
-def minima(problem: Problem, marked: MarkedPoints) -> Fits:
+def minima(problem: Problem, marked: MarkedPoints, kind: type[Lens]) -> Fits:
     """Every distinct pose that the marks could have, the best first, whether the world allows it or not."""
-    starts = propose_starts(marked.points, marked.pixels, problem.size, problem.lens, np.random.default_rng(SEED))
+    rng, prior = np.random.default_rng(SEED), problem.priors[kind]
+    starts = propose_starts(marked.points, marked.pixels, problem.size, problem.lens or kind, rng)
     n = len(starts)
     free = np.isin(UNKNOWNS, FIRST_LOOK if problem.lens is None else ())
     pose = starts.cam_from_world
@@ -38,10 +40,10 @@ def minima(problem: Problem, marked: MarkedPoints) -> Fits:
         starts.kind, starts.params, pose[:, :3, :3], pose[:, :3, 3], np.tile(free, (n, 1)), np.ones((n, len(marked))),
         np.ones((n, marked.lines.n_statements)), np.full(n, SEARCH_TAILS), np.full(n, COARSE),
     )  # fmt: skip
-    fits = refine_fits(fits, marked, problem.prior, 15)
-    fits = fits.take(_distinct(fits, marked, problem.prior))
-    fits = refine_fits(replace(fits, scale=np.ones(len(fits))), marked, problem.prior)
-    return fits.take(_distinct(fits, marked, problem.prior)[:RIVALS])
+    fits = refine_fits(fits, marked, prior, 15)
+    fits = fits.take(_distinct(fits, marked, prior))
+    fits = refine_fits(replace(fits, scale=np.ones(len(fits))), marked, prior)
+    return fits.take(_distinct(fits, marked, prior)[:RIVALS])
 
 
 def _distinct(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> np.ndarray:
@@ -61,15 +63,15 @@ def _distinct(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> np.ndarra
 
 def without_outliers(problem: Problem, fit: Fits) -> Choice:
     """The fit once the marks that are wrong count no more."""
-    marked, known = problem.usable.marked, problem.options.sigma_known
+    marked, prior, known = problem.usable.marked, problem.priors[fit.kind], problem.options.sigma_known
     free = problem.frees[-1] if problem.lens is None else ()
-    fit = refine_fits(replace(fit, free=np.isin(UNKNOWNS, free)[None]), marked, problem.prior)
-    weight = (linearise_fits(fit, marked, problem.prior).distance2[0] <= 2 * GROSS).astype(float)
+    fit = refine_fits(replace(fit, free=np.isin(UNKNOWNS, free)[None]), marked, prior)
+    weight = (linearise_fits(fit, marked, prior).distance2[0] <= 2 * GROSS).astype(float)
     for _ in range(6):
         fit = replace(fit, weight=weight[None], scale=np.ones(1))
-        choice = fit_choices(fit, marked, problem.prior, [free], known)[0]
+        choice = fit_choices(fit, marked, prior, [free], known)[0]
         gate = GROSS if known else max(OUTLIER * choice.fit.scale[0] ** 2, GROSS)
-        now = (_distance2_of_strangers(choice, marked, problem.prior) <= gate).astype(float)
+        now = (_distance2_of_strangers(choice, marked, prior) <= gate).astype(float)
         if (now == weight).all() or 2 * now.sum() < 8:
             break
         weight, fit = now, choice.fit

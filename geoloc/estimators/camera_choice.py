@@ -1,7 +1,8 @@
 """Which lens unknowns the marks of a camera carry, and how large the marks' errors are: by the evidence of each choice.
 
 The evidence of a choice is the probability of the marks under it, its unknowns integrated out by Laplace's method
-under their priors (MacKay 1992, "Bayesian Interpolation"; Kass and Raftery 1995). The best choice gives the values.
+under their priors (MacKay 1992, "Bayesian Interpolation"; Kass and Raftery 1995). The values are those of all choices,
+averaged by their evidence.
 A lens unknown that it leaves out is not thereby known exactly: the covariance is that of the widest choice about
 those values, so that what the marks do not say stays as wide as the prior had it.
 """
@@ -29,7 +30,6 @@ ROUNDS = 8
 STEPS = 6  # of refinement in each round
 SETTLED = 0.01  # relative change of the scale at which the rounds end
 STATED_WEIGHT = 1.0  # residuals that the stated sigmas are worth when the scale of the errors is estimated
-EARNED = 3.0  # log evidence that frees one unknown more (20 to 1)
 UNJUDGED = 0.05  # of a line, the share that must be left over for the line to be judged
 STRONG = 3.0  # log evidence that is taken as proof of what is less cautious (20 to 1)
 
@@ -74,25 +74,44 @@ def fit_choices(
     return [_safer(choices[i :: len(frees)]) for i in range(len(frees))]
 
 
-def choose(choices: list[Choice]) -> tuple[Choice, Choice]:
-    """The simplest choice that none beats by `EARNED`, and the same with its covariance if the widest is true.
+def choose(choices: list[Choice], marked: MarkedPoints, prior: CameraPrior) -> tuple[Choice, Choice]:
+    """The choice of most evidence, and what is to be believed: all choices' values, averaged by their evidence.
 
-    That is the expected square of the true unknowns' distance from the best choice's values: the widest choice's
-    covariance, and how far the two lie from each other.
+    The average is what predicts best where no choice is proven (Hoeting et al. 1999, "Bayesian Model Averaging").
+    The covariance is the expected square of the true unknowns' distance from it if the widest choice is true: that
+    choice's covariance, and how far the two lie from each other.
     """
-    top = max(choice.evidence for choice in choices)
-    best = max(
-        (choice for choice in choices if choice.evidence >= top - EARNED), key=lambda c: (-len(c.free), c.evidence)
-    )
+    best = max(choices, key=lambda choice: choice.evidence)
     widest = max(choices, key=lambda choice: (len(choice.free), choice.evidence))
-    if widest is best:
+    if len(choices) == 1:
         return best, best
-    apart = _difference(widest.fit, best.fit)
-    fit = replace(best.fit, free=widest.fit.free)
-    return best, replace(
+    weight = np.exp([choice.evidence - best.evidence for choice in choices])
+    params = np.average([choice.fit.params[0] for choice in choices], axis=0, weights=weight)
+    # the pose, and the focal length that goes with it, are bent to the averaged lens
+    mean = replace(best.fit, params=params[None], free=np.isin(UNKNOWNS, "f")[None])
+    fit = replace(refine_fits(mean, marked, prior), free=widest.fit.free)
+    apart = _difference(widest.fit, fit)
+    believed = replace(
         best, fit=fit, cov=widest.cov + np.outer(apart, apart), carried=widest.carried,
-        spread=max(best.spread, widest.spread),
+        spread=max(best.spread, widest.spread), distance2=linearise_fits(fit, marked, prior).distance2[0],
     )  # fmt: skip
+    return best, believed
+
+
+def widened(choice: Choice, other: Fits, marked: MarkedPoints, probability: float) -> Choice:
+    """The choice with what it errs by, if the first of `other` is the truth, which it is with this probability.
+
+    A lens of another kind has other unknowns: it counts as the one of this kind that comes nearest to it at the marks.
+    """
+    motion = (other.pose(0) * choice.fit.pose(0).inv()).as_exp_coords()
+    flat = CameraPrior(1.0, 1.0, (0.0, 0.0), 1.0)
+    linear, there = linearise_fits(choice.fit, marked, flat), linearise_fits(other, marked, flat)
+    rows = choice.fit.weight[0] * np.isfinite(there.residual[0] + linear.residual[0]).all(axis=1) > 0
+    jacobian = linear.jacobian[0, rows].reshape(-1, 11)
+    change = (there.residual - linear.residual)[0, rows].ravel() - jacobian[:, :6] @ motion
+    lens = np.linalg.lstsq(jacobian[:, 6:], change, rcond=1e-6)[0]
+    apart = np.concatenate([motion, lens])
+    return replace(choice, cov=choice.cov + probability * np.outer(apart, apart))
 
 
 def _difference(one: Fits, other: Fits) -> np.ndarray:
