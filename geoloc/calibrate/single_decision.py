@@ -41,6 +41,8 @@ def one_pose(problem: Problem, fits: Sequence[Fits]) -> Pose | Refused:
     good = [rival for rival, fault in zip(rivals, faults, strict=True) if not fault and fits_well(problem, rival)]
     if not good:
         return nothing_fits(problem, rivals, faults)
+    if len(good) == 1:
+        return Pose(good[0], ())
     judged = [_judged(problem, rival) for rival in good]
     order = sorted(range(len(good)), key=lambda i: -judged[i].evidence)
     first = order[0]
@@ -68,6 +70,8 @@ def _promising(problem: Problem, fits: Sequence[Fits]) -> list[Fits]:
 
 def _judged(problem: Problem, rival: Choice) -> Choice:
     """The pose by all marks alike, those that it calls wrong included; its evidence is what poses are compared by."""
+    if rival.fit.weight.all():
+        return rival
     fit = replace(rival.fit, weight=np.ones_like(rival.fit.weight), scale=np.ones(1))
     free = problem.frees[-1] if problem.lens is None else ()
     prior = problem.priors[fit.kind]

@@ -143,20 +143,24 @@ def refine_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior, max_steps:
     """Each fit at the lowest cost that it reaches from its start (Levenberg-Marquardt, analytic derivatives)."""
     damping = np.full(len(fits), 1e-3)
     going = np.ones(len(fits), bool)
+    linear: Linear | None = None
     for _ in range(max_steps):
         rows = np.flatnonzero(going)
         if not len(rows):
             break
         now = fits.take(rows)
-        linear = linearise_fits(now, marked, prior)
+        linear = linear or linearise_fits(now, marked, prior)
         before = costs(now, linear)
         trial = _stepped(now, linear, damping[rows])
-        after = costs(trial, linearise_fits(trial, marked, prior))
+        tried = linearise_fits(trial, marked, prior)
+        after = costs(trial, tried)
         better = after <= before
         fits = _put(fits, rows[better], trial.take(better))
         damping[rows] = np.where(better, np.maximum(damping[rows] / 10, 1e-12), damping[rows] * 6)
         going[rows[better & (before - after <= STOPPED * (1 + before))]] = False
         going[rows[damping[rows] > 1e12]] = False
+        # all moved, or none: what was computed there is where they stand
+        linear = None if better.any() != better.all() or not going[rows].all() else tried if better.all() else linear
     return fits
 
 
