@@ -11,7 +11,7 @@ from geoloc.estimators.network import FOCAL, Heights, Network, Sights, Spans, Su
 from geoloc.scene.camera import Camera
 from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.marks import Marks
-from geoloc.scene.sitemap import ControlPoint, SiteMap, Surface
+from geoloc.scene.sitemap import ControlPoint, SiteMap
 
 USUAL_DISTANCE = 30.0  # m; where a tie point starts whose rays do not meet
 
@@ -40,7 +40,7 @@ def check_names(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], k
         if camera not in cameras:
             raise unknown_name("camera", camera, cameras, "what is known besides marks")
     for tall in known.heights:
-        surface_under(site_map, tall.level, np.zeros(2))
+        tall.ground(site_map)
     _check_shared(starts, known)
     pairs, count = np.unique(np.stack([marks.camera, marks.point], axis=1), axis=0, return_counts=True)
     if (count > 1).any():
@@ -139,18 +139,12 @@ def _heights(
 ) -> Heights:
     planes, sigmas = [], []
     for height in heights:
-        surface = surface_under(site_map, height.level, cameras[index[height.name]].centre_world[:2])
+        surface = height.ground(site_map).under(cameras[index[height.name]].centre_world[:2])
         a, b, c = surface.plane
         planes.append((a, b, c + height.height))
         sigmas.append(np.hypot(height.height_sigma, surface.sigma_z))
     rows = np.array([index[height.name] for height in heights], dtype=int)
     return Heights(rows, np.array(planes, float).reshape(-1, 3), np.array(sigmas, float))
-
-
-def surface_under(site_map: SiteMap, level: str, xy: np.ndarray) -> Surface:
-    """The piece of a level (the map's first if none is named) under a place (2,) m; off the level, its first."""
-    surfaces = (site_map.level(level) if level else site_map.levels[0]).surfaces
-    return next((surface for surface in surfaces if surface.holds(xy[None])[0]), surfaces[0])
 
 
 def _check_shared(starts: Mapping[str, Camera], known: Known) -> None:

@@ -45,7 +45,8 @@ def _promising(problem: Problem, fits: Fits) -> np.ndarray:
 
 def _judged(problem: Problem, rival: Choice) -> Choice:
     """The pose by all marks alike, those that it calls wrong included; its evidence is what poses are compared by."""
-    fit = replace(rival.fit, weight=np.ones_like(rival.fit.weight), scale=np.ones(1))
+    weight, line_weight = np.ones_like(rival.fit.weight), np.ones_like(rival.fit.line_weight)
+    fit = replace(rival.fit, weight=weight, line_weight=line_weight, scale=np.ones(1))
     free = problem.frees[-1] if problem.lens is None else ()
     return fit_choices(fit, problem.usable.marked, problem.prior, [free], problem.options.sigma_known)[0]
 

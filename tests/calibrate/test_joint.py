@@ -30,6 +30,10 @@ def between(a: str, b: str, metres: float, sigma: float = 0.02) -> Known:
     return Known(Distances(point_a=[a], point_b=[b], distance=[metres], sigma=[sigma]))
 
 
+def one_lens(*cameras: str) -> Known:
+    return Known(cameras=tuple(KnownCamera(name, shared_lens="bullet") for name in cameras))
+
+
 def only(site: DrawnSite, rows: np.ndarray) -> DrawnSite:
     return replace(site, marks=site.marks.take(rows), wrong=site.wrong[rows])
 
@@ -187,7 +191,7 @@ def test_two_control_points_and_a_height_are_enough(rng: np.random.Generator) ->
 def test_cameras_that_share_a_lens_know_it_better(rng: np.random.Generator) -> None:
     site = draw_site(rng, focal=1200.0)
     own = solve(site).solution
-    shared = solve(site, known=Known(cameras=tuple(KnownCamera(name, shared_lens="bullet") for name in site.true))).solution
+    shared = solve(site, known=one_lens(*site.true)).solution
     params = [camera.lens.params for camera in shared.cameras]
     assert all(np.array_equal(params[0], other) for other in params)
     at = 6 + shared.cameras[0].freed.index("fx")
@@ -276,7 +280,7 @@ def test_bad_names_and_double_marks_are_refused(rng: np.random.Generator) -> Non
     with pytest.raises(UnknownNameError, match="unknown camera 'c9'"):
         solve(site, known=Known(cameras=(KnownCamera("c9", 3.0),)))
     with pytest.raises(UnknownNameError, match="unknown camera 'c9'"):
-        solve(site, known=Known(cameras=tuple(KnownCamera(name, shared_lens="bullet") for name in ("c0", "c9"))))
+        solve(site, known=one_lens("c0", "c9"))
     twice = np.concatenate([np.arange(len(site.marks)), [0]])
     with pytest.raises(InputError, match="2 marks for point"):
         solve(only(site, twice))

@@ -18,6 +18,7 @@ from geoloc.evaluation.report import Figure
 from geoloc.files import read_columns, read_json
 from geoloc.metrics.consistency import nees
 from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import LENSES
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint
 from recordings.figures import Part
@@ -115,7 +116,7 @@ def _plain_fit(camera: Camera, marks: Marks, xyz: np.ndarray) -> Camera:
     params[2:4], params[5] = [(width - 1) / 2, (height - 1) / 2], 0.0
     n = len(marks)
     marked = MarkedPoints(xyz, marks.pixel, np.ones(n), np.zeros((n, 3, 3)))
-    start = fits_of(type(camera.lens)(params), [camera.cam_from_world], marked)
+    start = fits_of(LENSES[camera.lens.model](params), [camera.cam_from_world], marked)
     flat = CameraPrior(width, 1e3, (0.0, 0.0), 1e6, k1_sigma=1e3, k2_sigma=1e3)
     fits = refine_fits(replace(start, free=np.isin(UNKNOWNS, ("f", "k1"))[None]), marked, flat, 200)
     return camera_of(fits, 0, np.zeros((11, 11)), camera.name, camera.size)
