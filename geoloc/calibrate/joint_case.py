@@ -8,6 +8,7 @@ import numpy as np
 from geoloc.calibrate.tie_points import start_points
 from geoloc.errors import InputError, unknown_name
 from geoloc.estimators.network import FOCAL, Heights, Network, Sights, Spans, Surveyed
+from geoloc.estimators.seen_lines import seen_lines
 from geoloc.scene.camera import Camera
 from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.marks import Marks
@@ -18,13 +19,17 @@ USUAL_DISTANCE = 30.0  # m; where a tie point starts whose rays do not meet
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The network of some cameras; `rows` (N,) are the marks that are its sights, in order."""
+    """The network of some cameras; `rows` (N,) are the marks that are its sights, in order.
+
+    `directions` are the names of the groups of parallel lines.
+    """
 
     cameras: tuple[str, ...]
     points: tuple[str, ...]
     rows: np.ndarray
     controls: tuple[ControlPoint, ...]
     distances: Distances
+    directions: tuple[str, ...]
     network: Network
 
 
@@ -70,6 +75,7 @@ def make_case(
     at = np.array([number[control.name] for control in controls], dtype=int)
     xyz = np.array([control.xyz for control in controls]).reshape(-1, 3)
     places[at] = xyz
+    lines, directions = seen_lines(known.lines, index)
     network = Network(
         cameras,
         places,
@@ -77,11 +83,12 @@ def make_case(
         Surveyed(at, xyz, np.array([control.sigma for control in controls]).reshape(-1, 3)),
         _spans(distances, number),
         _heights([tall for tall in known.heights if tall.name in index], index, cameras, site_map),
+        lines,
         lens,
         freed,
         np.isin(names, list(held)),
     )
-    return Case(tuple(names), points, rows, controls, distances, network)
+    return Case(tuple(names), points, rows, controls, distances, directions, network)
 
 
 def ends_of(distances: Distances) -> list[tuple[str, str]]:

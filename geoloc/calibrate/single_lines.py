@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from geoloc.calibrate.line_words import wrong_line
 from geoloc.estimators.camera_choice import Choice
 from geoloc.estimators.camera_fit import Fits, MarkedPoints, covariance_of, information, linearise_fits
 from geoloc.estimators.camera_prior import CameraPrior
-from geoloc.estimators.seen_lines import HORIZON, PLUMB, SeenLines
+from geoloc.estimators.seen_lines import HORIZON, PLUMB
 from geoloc.scene.camera import Camera
 from geoloc.scene.known import KnownCamera
 from geoloc.scene.sitemap import Level
@@ -23,34 +24,7 @@ def words_on_lines(
     if not len(lines):
         return ()
     told = [_carried(choice, marked, prior)] if lines.kept(counts).freedom else []
-    return (*told, *wrong_lines(lines, counts, choice.line_distance2, directions))
-
-
-def wrong_lines(
-    lines: SeenLines, counts: np.ndarray, distance2: np.ndarray, directions: tuple[str, ...]
-) -> list[str]:
-    """A sentence on each statement (S,) of the lines that does not count, at squared distances `distance2` (S,)."""
-    told = []
-    for row in np.flatnonzero(~counts).tolist():
-        off = float(np.sqrt(distance2[row]))
-        if row >= len(lines):
-            group = row - len(lines)
-            stated = np.degrees(lines.bearing[group])
-            told.append(f"the bearing {stated:.1f} deg of {directions[group]!r} is wrong ({off:.0f} sigma), left out")
-            continue
-        (u, v), (s, t) = lines.start[row], lines.end[row]
-        told.append(
-            f"{kind_words(lines, row, directions)} from ({u:.0f}, {v:.0f}) to ({s:.0f}, {t:.0f}) px is wrong: "
-            f"its ends are about {off * lines.sigma[row]:.0f} px off; it was left out"
-        )
-    return told
-
-
-def kind_words(lines: SeenLines, row: int, directions: tuple[str, ...]) -> str:
-    """What a line was said to be."""
-    group = int(lines.group[row])
-    named = {PLUMB: "the plumb line", HORIZON: "the horizon"}
-    return named[group] if group < 0 else f"the line of {directions[group]!r}"
+    return (*told, *(wrong_line(lines, row, directions) for row in np.flatnonzero(~counts).tolist()))
 
 
 def disproved_height(camera: Camera, tall: KnownCamera, level: Level) -> str:

@@ -52,6 +52,10 @@ class SeenLines:
         bearing = np.where(good[n:], self.bearing, np.nan)
         return replace(self, bearing=bearing, **{name: getattr(self, name)[good[:n]] for name in names})
 
+    def of(self, rows: np.ndarray) -> "SeenLines":
+        """The lines (L,) bool alone, all bearings as they were."""
+        return self.kept(np.concatenate([rows, np.ones(len(self.bearing), bool)]))
+
     @property
     def n_statements(self) -> int:
         return len(self) + len(self.bearing)
