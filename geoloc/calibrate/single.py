@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geoloc.calibrate.mark_checks import check_marks
 from geoloc.calibrate.outlying_marks import name_outliers
 from geoloc.calibrate.single_case import Problem, SingleOptions, prior_of, standing
 from geoloc.calibrate.single_decision import nothing_fits, one_pose, too_loose
 from geoloc.calibrate.single_lines import disproved_height, line_chi2, words_on_height, words_on_lines
 from geoloc.calibrate.single_poses import impossible, minima
 from geoloc.calibrate.solution import Refused, Solution
+from geoloc.calibrate.usable_marks import usable_marks
 from geoloc.errors import InputError
 from geoloc.estimators.camera_choice import STRONG, Choice, choose, fit_choices
 from geoloc.estimators.camera_fit import camera_of
@@ -89,7 +89,7 @@ def _calibrated(
     marks, own = marks.take(marks.camera == name), known.camera(name)
     lens = given.lens if (given := known.lens(name)) is not None else None
     lines, directions = seen_lines(known.lines, {name: 0})
-    usable = check_marks(name, size, marks, control_points, lens, lines, bool(np.isfinite(own.height)))
+    usable = usable_marks(name, size, marks, control_points, lens, lines, bool(np.isfinite(own.height)))
     if isinstance(usable, Refused):
         return usable
     ground = own.ground(site_map) if site_map is not None else None

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geoloc.calibrate.mark_checks import Usable, carried_besides
 from geoloc.calibrate.solution import Refused
+from geoloc.calibrate.usable_marks import Usable, carried_besides
 from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.options import check_range
 from geoloc.scene.known import KnownCamera

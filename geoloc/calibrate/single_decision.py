@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from geoloc.calibrate.mark_checks import empty_part
 from geoloc.calibrate.single_case import Problem
 from geoloc.calibrate.single_poses import fits_well, impossible, minima, without_outliers
 from geoloc.calibrate.solution import Refused
+from geoloc.calibrate.usable_marks import empty_part
 from geoloc.estimators.camera_choice import Choice, fit_choices
 from geoloc.estimators.camera_fit import Fits, camera_of, costs, linearise_fits
 

@@ -37,7 +37,7 @@ def carried_besides(lines: SeenLines, with_lens: bool, with_height: bool) -> int
     return min(lines.freedom, 2 if with_lens else 3) + with_height
 
 
-def check_marks(
+def usable_marks(
     name: str, size: tuple[int, int], marks: Marks, control_points: Sequence[ControlPoint], lens: Lens | None,
     lines: SeenLines = SeenLines(), with_height: bool = False,  # noqa: B008 - frozen
 ) -> Usable | Refused:  # fmt: skip
