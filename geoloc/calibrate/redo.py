@@ -42,6 +42,4 @@ def redo_camera(
     touching = [bool({a, b} & own_points) for a, b in ends_of(own.distances)]
     own = replace(own, distances=own.distances.take(np.array(touching, bool)))
     frees = {name: tuple(free)} if free is not None else {}
-    return calibrate_jointly(
-        marks.take(rows), site_map, {**helping, name: start}, own, frees, tuple(helping), options
-    )
+    return calibrate_jointly(marks.take(rows), site_map, {**helping, name: start}, own, frees, tuple(helping), options)

@@ -133,9 +133,7 @@ def calibrate_each(
     return solution, estimated
 
 
-def _solved(
-    problem: Problem, marks: Marks, rival: Choice, directions: tuple[str, ...]
-) -> SingleSolution | Refused:
+def _solved(problem: Problem, marks: Marks, rival: Choice, directions: tuple[str, ...]) -> SingleSolution | Refused:
     """The camera of a pose that is settled: what is free, its covariance, and words about it."""
     usable = problem.usable
     choices = _choices(problem, rival)

@@ -141,8 +141,10 @@ def _too_few(
     size: tuple[int, int], pixels: np.ndarray, lens: Lens | None, strangers: list[str], besides: int
 ) -> Fault | None:
     # six unknowns, seven with the focal length, and two residuals left over; marks alone, without a lens, three
-    needed = max(FEWEST_BESIDES, (8 + (lens is None) - besides + 1) // 2) if besides else (
-        FEWEST if lens is None else FEWEST_WITH_LENS
+    needed = (
+        max(FEWEST_BESIDES, (8 + (lens is None) - besides + 1) // 2)
+        if besides
+        else (FEWEST if lens is None else FEWEST_WITH_LENS)
     )
     if len(pixels) >= needed:
         return None

@@ -239,9 +239,7 @@ def line_residuals(layout: Layout, state: State, loss: Loss) -> LineRows:
     return line_rows(network.lines, rotation, ends, lambda residual: loss(residual**2)[1])
 
 
-def _lines(
-    layout: Layout, state: State, loss: Loss
-) -> tuple[tuple[float, np.ndarray, np.ndarray], np.ndarray]:
+def _lines(layout: Layout, state: State, loss: Loss) -> tuple[tuple[float, np.ndarray, np.ndarray], np.ndarray]:
     """Lines as rows of the border, their bearings eliminated; and what share of each row went into them."""
     lines = layout.network.lines
     jacobian = np.zeros((len(lines.row_line), layout.size + 1))
