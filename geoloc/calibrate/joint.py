@@ -17,6 +17,7 @@ from geoloc.calibrate.outliers import Cleaned, clean
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.estimators.bundle import Bundle, UndeterminedError
+from geoloc.estimators.seen_lines import seen_lines
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
 from geoloc.scene.known import Known
@@ -145,7 +146,9 @@ def _countable(request: _Request, names: Sequence[str]) -> list[str]:
             n = int((counts & (marks.camera == name)).sum())
             alone = not any(name in group and len(group) > 1 for group in request.known.shared)
             lens = len(request.free.get(name, unknowns(request.starts[name]))) if alone else 0
-            need = (6 + lens + 1) // 2
+            own = request.known.lines.take(request.known.lines.camera == name)
+            carried = min(seen_lines(own, {name: 0})[0].freedom, 2 + lens)
+            need = (6 + lens - carried + 1) // 2
             if n < need and name not in request.held:
                 what = "pose" if not lens else f"pose and {lens} lens parameters"
                 reason = f"{n} marks that another camera or the map knows, its {what} need {need}"
@@ -166,8 +169,9 @@ def _linked(request: _Request, names: Sequence[str]) -> tuple[list[str], tuple[C
     clusters = find_clusters(names, marks.camera, marks.point, spans, request.known.shared, list(controls))
     good: list[str] = []
     for cluster in clusters:
-        n_heights = sum(tall.name in cluster.cameras for tall in request.known.heights)
-        what = "" if set(cluster.cameras) & set(request.held) else missing(cluster, controls, n_heights)
+        upright = {tall.name for tall in request.known.heights} | _with_vertical(request.known)
+        n_upright = len(upright & set(cluster.cameras))
+        what = "" if set(cluster.cameras) & set(request.held) else missing(cluster, controls, n_upright)
         for name in cluster.cameras if what else ():
             others = [other for other in cluster.cameras if other != name]
             whose = f"it and {', '.join(others)} are linked to no other: " if others else "it is linked to no other: "
@@ -175,6 +179,11 @@ def _linked(request: _Request, names: Sequence[str]) -> tuple[list[str], tuple[C
             request.refused.append(Refused(name, whose + what, step))
         good += () if what else cluster.cameras
     return [name for name in names if name in good], clusters
+
+
+def _with_vertical(known: Known) -> set[str]:
+    """The cameras of which lines say which way is up."""
+    return set(known.lines.camera[np.isin(known.lines.kind, ["plumb", "horizon"])].tolist())
 
 
 def _cleaned(case: Case, options: JointOptions) -> Cleaned:

@@ -8,23 +8,28 @@ import numpy as np
 from geoloc.calibrate.tie_points import start_points
 from geoloc.errors import InputError, unknown_name
 from geoloc.estimators.network import FOCAL, Heights, Network, Sights, Spans, Surveyed
+from geoloc.estimators.seen_lines import seen_lines
 from geoloc.scene.camera import Camera
 from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.marks import Marks
-from geoloc.scene.sitemap import ControlPoint, SiteMap, Surface
+from geoloc.scene.sitemap import ControlPoint, SiteMap
 
 USUAL_DISTANCE = 30.0  # m; where a tie point starts whose rays do not meet
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The network of some cameras; `rows` (N,) are the marks that are its sights, in order."""
+    """The network of some cameras; `rows` (N,) are the marks that are its sights, in order.
+
+    `directions` are the names of the groups of parallel lines.
+    """
 
     cameras: tuple[str, ...]
     points: tuple[str, ...]
     rows: np.ndarray
     controls: tuple[ControlPoint, ...]
     distances: Distances
+    directions: tuple[str, ...]
     network: Network
 
 
@@ -40,7 +45,7 @@ def check_names(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], k
         if camera not in cameras:
             raise unknown_name("camera", camera, cameras, "what is known besides marks")
     for tall in known.heights:
-        surface_under(site_map, tall.level, np.zeros(2))
+        tall.ground(site_map)
     _check_shared(starts, known)
     pairs, count = np.unique(np.stack([marks.camera, marks.point], axis=1), axis=0, return_counts=True)
     if (count > 1).any():
@@ -70,6 +75,7 @@ def make_case(
     at = np.array([number[control.name] for control in controls], dtype=int)
     xyz = np.array([control.xyz for control in controls]).reshape(-1, 3)
     places[at] = xyz
+    lines, directions = seen_lines(known.lines, index)
     network = Network(
         cameras,
         places,
@@ -77,11 +83,12 @@ def make_case(
         Surveyed(at, xyz, np.array([control.sigma for control in controls]).reshape(-1, 3)),
         _spans(distances, number),
         _heights([tall for tall in known.heights if tall.name in index], index, cameras, site_map),
+        lines,
         lens,
         freed,
         np.isin(names, list(held)),
     )
-    return Case(tuple(names), points, rows, controls, distances, network)
+    return Case(tuple(names), points, rows, controls, distances, directions, network)
 
 
 def ends_of(distances: Distances) -> list[tuple[str, str]]:
@@ -139,18 +146,12 @@ def _heights(
 ) -> Heights:
     planes, sigmas = [], []
     for height in heights:
-        surface = surface_under(site_map, height.level, cameras[index[height.name]].centre_world[:2])
+        surface = height.ground(site_map).under(cameras[index[height.name]].centre_world[:2])
         a, b, c = surface.plane
         planes.append((a, b, c + height.height))
         sigmas.append(np.hypot(height.height_sigma, surface.sigma_z))
     rows = np.array([index[height.name] for height in heights], dtype=int)
     return Heights(rows, np.array(planes, float).reshape(-1, 3), np.array(sigmas, float))
-
-
-def surface_under(site_map: SiteMap, level: str, xy: np.ndarray) -> Surface:
-    """The piece of a level (the map's first if none is named) under a place (2,) m; off the level, its first."""
-    surfaces = (site_map.level(level) if level else site_map.levels[0]).surfaces
-    return next((surface for surface in surfaces if surface.holds(xy[None])[0]), surfaces[0])
 
 
 def _check_shared(starts: Mapping[str, Camera], known: Known) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from geoloc.calibrate.joint_case import Case, ends_of
+from geoloc.calibrate.line_words import wrong_line
 from geoloc.calibrate.links import Cluster
 from geoloc.calibrate.outliers import Cleaned
 from geoloc.scene.marks import Marks
@@ -22,6 +23,7 @@ def notes_of(case: Case, cleaned: Cleaned, marks: Marks, clusters: Sequence[Clus
         *_controls(case, cleaned),
         *_distances(case, cleaned),
         *_heights(case, cleaned),
+        *_lines(case, cleaned),
         *_noise(cleaned),
         *_loose(cleaned),
         *_alone(case, cleaned),
@@ -93,6 +95,20 @@ def _heights(case: Case, cleaned: Cleaned) -> list[str]:
         off = z - a * x - b * y - c
         said = f"it stands {off:+.2f} m from its measured height, which was left out"
         told.append(f"camera {case.cameras[index]}: {said}")
+    return told
+
+
+def _lines(case: Case, cleaned: Cleaned) -> list[str]:
+    lines, kept = case.network.lines, cleaned.kept.lines
+    told = []
+    for i, camera in enumerate(case.cameras):
+        own = np.flatnonzero(lines.camera == i)
+        if len(own):
+            said = f"{int(kept[own].sum())} of its {len(own)} lines count in the joint adjustment"
+            told.append(f"camera {camera}: {said}")
+    for row in np.flatnonzero(~kept).tolist():
+        where = f"camera {case.cameras[lines.camera[row]]}: " if row < len(lines) else ""
+        told.append(where + wrong_line(lines, row, case.directions))
     return told
 
 

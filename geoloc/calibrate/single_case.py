@@ -1,14 +1,15 @@
 """What one camera's calibration is given: its usable marks, what is known beforehand, and how it is to be done."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geoloc.calibrate.mark_checks import Usable
 from geoloc.calibrate.solution import Refused
-from geoloc.estimators.camera_fit import CameraPrior
+from geoloc.calibrate.usable_marks import Usable, carried_besides
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.options import check_range
+from geoloc.scene.known import KnownCamera
 from geoloc.scene.lenses import Fisheye, Lens, RadialTangential
 from geoloc.scene.sitemap import Level
 
@@ -57,6 +58,13 @@ class Problem:
     ground: Level | None
     priors: Mapping[type[Lens], CameraPrior]
 
+    def said_besides(self, line_weight: np.ndarray) -> int:
+        """How much of pose and focal length the lines that count (statements, (S,)) and a height can carry."""
+        lines = self.usable.marked.lines.kept(line_weight > 0)
+        return carried_besides(
+            lines, self.lens is not None, any(np.isfinite(prior.plane_sigma) for prior in self.priors.values())
+        )
+
     @property
     def frees(self) -> list[tuple[str, ...]]:
         """The lens unknowns that may be freed, the fewest first."""
@@ -86,3 +94,13 @@ def priors_of(size: tuple[int, int], lens: Lens | None, options: SingleOptions) 
         float(params[:2].mean()), 0.1, (params[2], params[3]), sigma, params[4], 0.1, False, params[5], 0.1
     )
     return {type(lens): given}
+
+
+def standing(prior: CameraPrior, tall: KnownCamera, level: Level | None, xy: np.ndarray) -> CameraPrior:
+    """The prior with the camera at its known height over its `level` at `xy` (2,) m; as it was where none is known."""
+    if level is None or not np.isfinite(tall.height):
+        return prior
+    surface = level.under(xy)
+    a, b, c = surface.plane
+    sigma = float(np.hypot(tall.height_sigma, surface.sigma_z))
+    return replace(prior, plane=(a, b, c + tall.height), plane_sigma=sigma)

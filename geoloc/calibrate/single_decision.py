@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geoloc.calibrate.mark_checks import empty_part
 from geoloc.calibrate.single_case import Problem
 from geoloc.calibrate.single_poses import fits_well, impossible, minima, without_outliers
 from geoloc.calibrate.solution import Refused
+from geoloc.calibrate.usable_marks import empty_part
 from geoloc.estimators.camera_choice import Choice, fit_choices
 from geoloc.estimators.camera_fit import Fits, costs, linearise_fits
 
@@ -70,9 +70,10 @@ def _promising(problem: Problem, fits: Sequence[Fits]) -> list[Fits]:
 
 def _judged(problem: Problem, rival: Choice) -> Choice:
     """The pose by all marks alike, those that it calls wrong included; its evidence is what poses are compared by."""
-    if rival.fit.weight.all():
+    if rival.fit.weight.all() and rival.fit.line_weight.all():
         return rival
-    fit = replace(rival.fit, weight=np.ones_like(rival.fit.weight), scale=np.ones(1))
+    weight, line_weight = np.ones_like(rival.fit.weight), np.ones_like(rival.fit.line_weight)
+    fit = replace(rival.fit, weight=weight, line_weight=line_weight, scale=np.ones(1))
     free = problem.frees[-1] if problem.lens is None else ()
     prior = problem.priors[fit.kind]
     return fit_choices(fit, problem.usable.marked, prior, [free], problem.options.sigma_known)[0]

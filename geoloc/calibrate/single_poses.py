@@ -9,8 +9,6 @@ from geoloc.estimators.absolute_pose import propose_starts
 from geoloc.estimators.camera_choice import Choice, fit_choices
 from geoloc.estimators.camera_fit import (
     OUT_OF_VIEW,
-    UNKNOWNS,
-    CameraPrior,
     Fits,
     MarkedPoints,
     camera_of,
@@ -18,6 +16,7 @@ from geoloc.estimators.camera_fit import (
     linearise_fits,
     refine_fits,
 )
+from geoloc.estimators.camera_prior import UNKNOWNS, CameraPrior
 from geoloc.scene.lenses import Lens
 
 FIRST_LOOK = ("f", "k1", "k2")  # what is free while the pose is searched for
@@ -62,20 +61,31 @@ def _distinct(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> np.ndarra
 
 
 def without_outliers(problem: Problem, fit: Fits) -> Choice:
-    """The fit once the marks that are wrong count no more."""
+    """The fit once the marks and lines that are wrong count no more."""
     marked, prior, known = problem.usable.marked, problem.priors[fit.kind], problem.options.sigma_known
     free = problem.frees[-1] if problem.lens is None else ()
     fit = refine_fits(replace(fit, free=np.isin(UNKNOWNS, free)[None]), marked, prior)
     weight = (linearise_fits(fit, marked, prior).distance2[0] <= 2 * GROSS).astype(float)
+    lines = np.ones(marked.lines.n_statements)
     for _ in range(6):
-        fit = replace(fit, weight=weight[None], scale=np.ones(1))
+        fit = replace(fit, weight=weight[None], line_weight=lines[None], scale=np.ones(1))
         choice = fit_choices(fit, marked, prior, [free], known)[0]
         gate = GROSS if known else max(OUTLIER * choice.fit.scale[0] ** 2, GROSS)
         now = (_distance2_of_strangers(choice, marked, prior) <= gate).astype(float)
-        if (now == weight).all() or 2 * now.sum() < 8:
+        now_lines = _good_lines(choice, gate)
+        same = (now == weight).all() and (now_lines == lines).all()
+        if same or 2 * now.sum() + problem.said_besides(now_lines) < 8:
             break
-        weight, fit = now, choice.fit
+        weight, lines, fit = now, now_lines, choice.fit
     return choice
+
+
+def _good_lines(choice: Choice, gate: float) -> np.ndarray:
+    """Which statements (S,) of the lines count: all but the worst of the wrong ones, which may pull the others."""
+    distance2, counts = choice.line_distance2, choice.fit.line_weight[0] > 0
+    wrong = counts & (distance2 > gate)
+    worst = wrong & (distance2 == distance2[counts].max(initial=0.0))
+    return (np.where(counts, ~worst, distance2 <= gate)).astype(float)
 
 
 def _distance2_of_strangers(choice: Choice, marked: MarkedPoints, prior: CameraPrior) -> np.ndarray:
@@ -92,7 +102,8 @@ def _distance2_of_strangers(choice: Choice, marked: MarkedPoints, prior: CameraP
 def fits_well(problem: Problem, rival: Choice) -> bool:
     """Whether enough marks agree, and well enough, to believe a pose."""
     wrong = 1.0 - rival.fit.weight[0].mean()
-    left_over = 2 * rival.fit.weight[0].sum() - 6 - (problem.lens is None)
+    besides = problem.said_besides(rival.fit.line_weight[0])
+    left_over = 2 * rival.fit.weight[0].sum() + besides - 6 - (problem.lens is None)
     return bool(
         wrong <= problem.options.max_wrong
         and rival.fit.scale[0] <= problem.options.max_misfit

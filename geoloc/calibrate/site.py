@@ -47,9 +47,8 @@ def calibrate_site(
         raise unknown_name("camera", only, sizes, "the stills")
     wanted = {only: sizes[only]} if only else dict(sizes)
     own = marks.take(np.isin(marks.camera, list(wanted)))
-    lenses = {name: lens.lens for name in wanted if (lens := known.lens(name)) is not None}
     points = site_map.control_points
-    alone, estimated = calibrate_each(wanted, own, points, options.single, lenses, site_map.levels[0])
+    alone, estimated = calibrate_each(wanted, own, points, options.single, known, site_map)
     if options.alone or not alone.cameras:
         return alone
     try:

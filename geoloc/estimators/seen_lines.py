@@ -19,7 +19,7 @@ from geoloc.scene.lenses import Fisheye, Lens, fisheye_jacobians, fisheye_rays
 PLUMB, HORIZON = -1, -2
 UNSEEN = 1e3  # residual, in sigmas, of a line that leaves the field of the lens
 BEARING_STEPS = 4
-AGREES2 = 9.0  # squared sigmas beyond which a line has no say in where the search for a bearing starts
+AGREES = 0.1  # rad; a line farther off has no say in where the search for a bearing starts
 MOST_TRIED = 12  # lines of a group whose bearing is tried
 
 Weigh = Callable[[np.ndarray], np.ndarray]
@@ -51,6 +51,10 @@ class SeenLines:
         names = ("camera", "start", "end", "sigma", "group")
         bearing = np.where(good[n:], self.bearing, np.nan)
         return replace(self, bearing=bearing, **{name: getattr(self, name)[good[:n]] for name in names})
+
+    def of(self, rows: np.ndarray) -> "SeenLines":
+        """The lines (L,) bool alone, all bearings as they were."""
+        return self.kept(np.concatenate([rows, np.ones(len(self.bearing), bool)]))
 
     @property
     def n_statements(self) -> int:
@@ -117,8 +121,7 @@ def ends_through(kind: type[Lens], params: np.ndarray, lines: SeenLines, by_unkn
     """The ends of L lines through B lenses of parameters (B, P); `by_unknowns` (B, P, K) is their derivative."""
     n_fits, n = len(params), 2 * len(lines)
     pixels = np.tile(np.stack([lines.start, lines.end], axis=1).reshape(-1, 2), (n_fits, 1))
-    limit = np.array([kind(row).limit for row in params])  # type: ignore[call-arg]
-    rows, limits = np.repeat(params, n, axis=0), np.repeat(limit, n)
+    rows, limits = np.repeat(params, n, axis=0), np.repeat(_limits(kind, params), n)
     fisheye = kind is Fisheye
     rays = (fisheye_rays if fisheye else undistort_rows)(rows, limits, pixels)
     _, by_point, by_param = (fisheye_jacobians if fisheye else radial_tangential_jacobians)(rows, rays)
@@ -176,7 +179,7 @@ def line_rows(lines: SeenLines, rotation: np.ndarray, ends: Ends, weigh: Weigh) 
     n_lines = int((lines.row_line >= 0).sum())
     line = lines.row_line[:n_lines]
     found = _rows(lines, rotation, ends, bearing)
-    flat = np.cross(found.by_direction, found.direction)  # (B, R, 3): c x (g by c) with the sign of w x c
+    flat = _cross(found.by_direction, found.direction)  # (B, R, 3): c x (g by c) with the sign of w x c
     lens = np.einsum("brea,break->brk", found.by_rays, ends.by_lens[:, line])
     lens = lens + found.value[..., None] * ends.focal_by_lens[:, line]
     sigma = found.sigma
@@ -226,9 +229,9 @@ def _rows(lines: SeenLines, rotation: np.ndarray, ends: Ends, bearing: np.ndarra
     turn = rotation[:, line]
     direction, turned = ((turn @ part[..., None])[..., 0] for part in (world, turned))
     first, last = ends.rays[:, line, 0], ends.rays[:, line, 1]
-    by_direction = np.where(horizon, np.where(second[:, None], last, first), np.cross(first, last))
-    by_first = np.where(horizon, np.where(second[:, None], 0.0, direction), np.cross(last, direction))
-    by_last = np.where(horizon, np.where(second[:, None], direction, 0.0), np.cross(direction, first))
+    by_direction = np.where(horizon, np.where(second[:, None], last, first), _cross(first, last))
+    by_first = np.where(horizon, np.where(second[:, None], 0.0, direction), _cross(last, direction))
+    by_last = np.where(horizon, np.where(second[:, None], direction, 0.0), _cross(direction, first))
     by_rays = np.stack([by_first, by_last], axis=2)
     by_pixel = np.einsum("brea,breap->brep", by_rays, ends.by_pixel[:, line])
     sigma = lines.sigma[line] * np.sqrt((by_pixel**2).sum(axis=(2, 3)))
@@ -238,51 +241,65 @@ def _rows(lines: SeenLines, rotation: np.ndarray, ends: Ends, bearing: np.ndarra
 
 def _bearings(lines: SeenLines, rotation: np.ndarray, ends: Ends, weigh: Weigh) -> np.ndarray:
     """The bearings (B, G) rad that the lines and what is stated want: the best of those of each line, refined."""
-    n_fits, n_groups = len(rotation), len(lines.bearing)
-    bearing = np.tile(np.nan_to_num(lines.bearing), (n_fits, 1))
+    n_groups = len(lines.bearing)
+    bearing = np.tile(np.nan_to_num(lines.bearing), (len(rotation), 1))
     if not n_groups:
         return bearing
-    normal = np.cross(ends.rays[:, :, 0], ends.rays[:, :, 1])
-    flat = np.einsum("bli,blij->blj", np.nan_to_num(normal), rotation)
-    own = np.arctan2(-flat[..., 1], flat[..., 0])  # the level direction in each line's plane
-    members = [np.flatnonzero(lines.group == group)[:MOST_TRIED] for group in range(n_groups)]
-    least = _bearing_costs(lines, _standard(lines, rotation, ends, bearing))
-    least[:, np.isnan(lines.bearing)] = np.inf
-    for turn in range(max(len(rows) for rows in members)):
-        tried = bearing.copy()
-        for group, rows in enumerate(members):
-            if turn < len(rows):
-                tried[:, group] = own[:, rows[turn]]
-        cost = _bearing_costs(lines, _standard(lines, rotation, ends, tried))
-        bearing, least = np.where(cost < least, tried, bearing), np.minimum(cost, least)
+    normal = np.nan_to_num(_cross(ends.rays[:, :, 0], ends.rays[:, :, 1]))
+    flat = np.einsum("bli,blij->blj", normal, rotation)[..., :2]
+    for group in np.flatnonzero(np.isnan(lines.bearing)).tolist():
+        own = flat[:, lines.group == group][:, :MOST_TRIED]
+        if own.shape[1]:
+            bearing[:, group] = _first_bearing(own)
+    line = lines.row_line[lines.row_line >= 0]
+    sigma = _rows(lines, rotation, ends, bearing).sigma
+    flat = np.where((np.isfinite(sigma) & (sigma > 0))[..., None], flat[:, line] / sigma[..., None], 0.0)
+    flat[:, lines.group[line] < 0] = 0.0
+    stated = lines.row_group[len(line) :]
+    known = np.broadcast_to(1.0 / lines.bearing_sigma[stated], (len(bearing), len(stated)))
+    of_group = (lines.row_group[:, None] == np.arange(n_groups)).astype(float)
     for _ in range(BEARING_STEPS):
-        residual, lean = _standard(lines, rotation, ends, bearing)
+        angle = bearing[:, np.maximum(lines.group[line], 0)]
+        sine, cosine = np.sin(angle), np.cos(angle)
+        residual = np.hstack([
+            flat[..., 0] * sine + flat[..., 1] * cosine, _turn(bearing[:, stated] - lines.bearing[stated]) * known,
+        ])  # fmt: skip
+        lean = np.hstack([flat[..., 0] * cosine - flat[..., 1] * sine, known])
         weight = weigh(residual) * lean
-        pull, stiff = (_by_group(lines, weight * part) for part in (residual, lean))
+        pull, stiff = (weight * residual) @ of_group, (weight * lean) @ of_group
         bearing = bearing - np.clip(pull / np.maximum(stiff, 1e-30), -0.3, 0.3)
     return bearing
 
 
-def _standard(lines: SeenLines, rotation: np.ndarray, ends: Ends, bearing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Residuals (B, R) in sigmas at these bearings, and their derivatives by them."""
-    found = _rows(lines, rotation, ends, bearing)
-    stated = lines.row_group[found.value.shape[1] :]
-    seen = np.isfinite(found.value) & (found.sigma > 0)
-    sigma = np.where(seen, found.sigma, 1.0)
-    lean = np.where(seen, np.einsum("bri,bri->br", found.by_direction, found.turned) / sigma, 0.0)
-    residual = np.where(seen, found.value / sigma, UNSEEN)
-    known = _turn(bearing[:, stated] - lines.bearing[stated]) / lines.bearing_sigma[stated]
-    ones = np.ones((len(bearing), len(stated)))
-    return np.hstack([residual, known]), np.hstack([lean, ones / lines.bearing_sigma[stated]])
+def _first_bearing(flat: np.ndarray) -> np.ndarray:
+    """Of the level directions in the planes of K lines, that (B,) to which most others come near.
+
+    `flat` (B, K, 2) is the level part of the planes' normals.
+    """
+    own = np.arctan2(-flat[..., 1], flat[..., 0])
+    along = np.stack([np.sin(own), np.cos(own)], axis=-1)
+    unit = flat / np.maximum(np.linalg.norm(flat, axis=-1, keepdims=True), 1e-30)
+    cost = np.minimum(np.einsum("bki,bci->bck", unit, along) ** 2, AGREES**2).sum(axis=2)
+    return np.take_along_axis(own, cost.argmin(axis=1)[:, None], axis=1)[:, 0]
 
 
-def _bearing_costs(lines: SeenLines, standard: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    return _by_group(lines, np.minimum(standard[0] ** 2, AGREES2))
+def _limits(kind: type[Lens], params: np.ndarray) -> np.ndarray:
+    """How far (B,) from their axes lenses of `params` (B, P) are one-to-one."""
+    if kind is Fisheye or params[:, 6:].any():
+        return np.array([kind(row).limit for row in params])  # type: ignore[call-arg]
+    k1, k2 = (params[:, column] if params.shape[1] > column else np.zeros(len(params)) for column in (4, 5))
+    # r (1 + k1 r² + k2 r⁴) turns where 1 + 3 k1 r² + 5 k2 r⁴ = 0
+    root = np.sqrt(np.maximum(9 * k1**2 - 20 * k2, 0.0))
+    turns = -3 * k1 + root
+    has = (9 * k1**2 >= 20 * k2) & (turns > 1e-12)
+    return np.where(has, np.sqrt(2.0 / np.where(has, turns, 1.0)), np.inf)
 
 
-def _by_group(lines: SeenLines, values: np.ndarray) -> np.ndarray:
-    """Sums (B, G) of values (B, R) over the rows of each direction."""
-    return values @ (lines.row_group[:, None] == np.arange(len(lines.bearing))).astype(float)
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cross products of (..., 3), faster than NumPy's for few rows."""
+    x, y, z = a[..., 0], a[..., 1], a[..., 2]
+    u, v, w = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
 
 
 def _turn(angle: np.ndarray) -> np.ndarray:

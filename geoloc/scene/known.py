@@ -8,6 +8,7 @@ import numpy as np
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.scene.lenses import Lens
+from geoloc.scene.sitemap import Level, SiteMap
 from geoloc.scene.tables import Column, Table
 
 LINE_KINDS = ("plumb", "parallel", "horizon")
@@ -94,6 +95,10 @@ class KnownCamera:
         if self.lens and self.shared_lens:
             raise InputError(f"camera {self.name!r}: has both 'lens' and 'shared_lens'; a known lens needs no sharing")
 
+    def ground(self, site_map: SiteMap) -> Level:
+        """The level over which it stands."""
+        return site_map.level(self.level) if self.level else site_map.levels[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -134,6 +139,11 @@ class Known:
             if camera.shared_lens:
                 groups.setdefault(camera.shared_lens, []).append(camera.name)
         return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+    def without_height(self, camera: str) -> "Known":
+        """The same without the height of one camera."""
+        unknown = (replace(own, height=float("nan")) if own.name == camera else own for own in self.cameras)
+        return replace(self, cameras=tuple(unknown))
 
     def about(self, cameras: Set[str], points: Set[str]) -> "Known":
         """What of it is of these cameras, or between two of these points."""

@@ -11,7 +11,8 @@ from single_sites import SIZE, DrawnSite, draw_site, pose_errors, with_pixels
 from geoloc.calibrate.single import SingleSolution, calibrate_camera, calibrate_each
 from geoloc.calibrate.single_case import SingleOptions
 from geoloc.calibrate.solution import Refused
-from geoloc.scene.lenses import RadialTangential
+from geoloc.scene.known import Known, KnownCamera, KnownLens
+from geoloc.scene.lenses import Lens, RadialTangential
 from geoloc.scene.sitemap import ControlPoint
 
 N_SITES = 60
@@ -21,6 +22,10 @@ def solved(site: DrawnSite, options: SingleOptions | None = None) -> SingleSolut
     found = calibrate_camera("cam", SIZE, site.marks, site.points, options)
     assert isinstance(found, SingleSolution), found
     return found
+
+
+def lens_known(lens: Lens) -> Known:
+    return Known(cameras=(KnownCamera("cam", lens="given"),), lenses=(KnownLens("given", lens, SIZE),))
 
 
 def moved_points(site: DrawnSite, change: np.ndarray) -> tuple[ControlPoint, ...]:
@@ -150,7 +155,7 @@ def test_marks_made_on_a_larger_still_are_named(rng) -> None:
     found = calibrate_camera("cam", (960, 540), site.marks, site.points)
     assert "another size" in found.next_step
     lens = RadialTangential(np.array([1400.0, 1400, 479.5, 269.5, 0, 0, 0, 0]))
-    found = calibrate_camera("cam", SIZE, site.marks, site.points, lens=lens)
+    found = calibrate_camera("cam", SIZE, site.marks, site.points, known=lens_known(lens))
     assert "960 x 540" in found.next_step
 
 
@@ -209,7 +214,7 @@ def test_swapped_marks_and_a_typo_are_told_apart(rng) -> None:
 def test_a_given_lens_needs_four_marks_and_is_kept() -> None:
     rng = np.random.default_rng(12)
     site = draw_site(rng, 12)
-    found = calibrate_camera("cam", SIZE, site.marks, site.points, lens=site.camera.lens)
+    found = calibrate_camera("cam", SIZE, site.marks, site.points, known=lens_known(site.camera.lens))
     assert isinstance(found, SingleSolution)
     assert found.estimated == ()
     np.testing.assert_array_equal(found.camera.lens.params, site.camera.lens.params)
