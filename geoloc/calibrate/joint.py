@@ -10,15 +10,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from geoloc.calibrate.joint_case import Case, Measured, check_names, make_case, reachable, unknowns
+from geoloc.calibrate.joint_case import Case, check_names, ends_of, make_case, reachable, unknowns
 from geoloc.calibrate.joint_notes import notes_of
 from geoloc.calibrate.links import Cluster, find_clusters, missing
 from geoloc.calibrate.outliers import Cleaned, clean
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.estimators.bundle import Bundle, UndeterminedError
+from geoloc.estimators.seen_lines import seen_lines
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
+from geoloc.scene.known import Known
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 
@@ -78,7 +80,7 @@ class _Request:
     marks: Marks
     site_map: SiteMap
     starts: Mapping[str, Camera]
-    measured: Measured
+    known: Known
     free: Mapping[str, Sequence[str]]
     held: tuple[str, ...]
     options: JointOptions
@@ -89,7 +91,7 @@ def calibrate_jointly(
     marks: Marks,
     site_map: SiteMap,
     starts: Mapping[str, Camera],
-    measured: Measured = Measured(),  # noqa: B008 - frozen
+    known: Known = Known(),  # noqa: B008 - frozen
     free: Mapping[str, Sequence[str]] | None = None,
     held: Sequence[str] = (),
     options: JointOptions = JointOptions(),
@@ -100,15 +102,15 @@ def calibrate_jointly(
     frees what its start's `freed` says. Cameras in `held` stay as they are. Cameras that the marks cannot place
     are in the solution's `refused`; GeometryError, saying what is missing, if that is all of them.
     """
-    check_names(marks, site_map, starts, measured)
-    request = _Request(marks, site_map, starts, measured, free or {}, tuple(held), options)
+    check_names(marks, site_map, starts, known)
+    request = _Request(marks, site_map, starts, known, free or {}, tuple(held), options)
     names = _startable(request)
     while True:
         names, clusters = _linked(request, _countable(request, names))
         if not set(names) - set(held):
             reasons = "; ".join(f"{refused.camera}: {refused.reason}" for refused in request.refused)
             raise GeometryError(f"no camera could be calibrated: {reasons or 'there are no marks'}")
-        case = make_case(names, marks, site_map, starts, measured, request.free, request.held)
+        case = make_case(names, marks, site_map, starts, known, request.free, request.held)
         try:
             cleaned = _cleaned(case, options)
         except UndeterminedError as error:
@@ -135,16 +137,18 @@ def _countable(request: _Request, names: Sequence[str]) -> list[str]:
     while True:
         marks = request.marks.take(np.isin(request.marks.camera, list(names)))
         surveyed = {point.name for point in request.site_map.control_points}
-        ends = {end for d in request.measured.distances for end in (d.a, d.b)}
+        ends = {end for pair in ends_of(request.known.distances) for end in pair}
         points, count = np.unique(marks.point, return_counts=True)
         useful = {p for p, n in zip(points.tolist(), count.tolist(), strict=True) if n > 1 or p in surveyed | ends}
         counts = np.isin(marks.point, list(useful))
         short = []
         for name in names:
             n = int((counts & (marks.camera == name)).sum())
-            alone = not any(name in group and len(group) > 1 for group in request.measured.shared)
+            alone = not any(name in group and len(group) > 1 for group in request.known.shared)
             lens = len(request.free.get(name, unknowns(request.starts[name]))) if alone else 0
-            need = (6 + lens + 1) // 2
+            own = request.known.lines.take(request.known.lines.camera == name)
+            carried = min(seen_lines(own, {name: 0})[0].freedom, 2 + lens)
+            need = (6 + lens - carried + 1) // 2
             if n < need and name not in request.held:
                 what = "pose" if not lens else f"pose and {lens} lens parameters"
                 reason = f"{n} marks that another camera or the map knows, its {what} need {need}"
@@ -160,13 +164,14 @@ def _linked(request: _Request, names: Sequence[str]) -> tuple[list[str], tuple[C
     """Those of clusters that have a place on the map, and all clusters."""
     marks = request.marks.take(np.isin(request.marks.camera, list(names)))
     controls = {point.name: point for point in request.site_map.control_points}
-    distances = reachable(request.measured.distances, marks, request.site_map)
-    spans = np.array([(d.a, d.b) for d in distances], dtype=str).reshape(-1, 2)
-    clusters = find_clusters(names, marks.camera, marks.point, spans, request.measured.shared, list(controls))
+    distances = reachable(request.known.distances, marks, request.site_map)
+    spans = np.array(ends_of(distances), dtype=str).reshape(-1, 2)
+    clusters = find_clusters(names, marks.camera, marks.point, spans, request.known.shared, list(controls))
     good: list[str] = []
     for cluster in clusters:
-        n_heights = sum(height.camera in cluster.cameras for height in request.measured.heights)
-        what = "" if set(cluster.cameras) & set(request.held) else missing(cluster, controls, n_heights)
+        upright = {tall.name for tall in request.known.heights} | _with_vertical(request.known)
+        n_upright = len(upright & set(cluster.cameras))
+        what = "" if set(cluster.cameras) & set(request.held) else missing(cluster, controls, n_upright)
         for name in cluster.cameras if what else ():
             others = [other for other in cluster.cameras if other != name]
             whose = f"it and {', '.join(others)} are linked to no other: " if others else "it is linked to no other: "
@@ -174,6 +179,11 @@ def _linked(request: _Request, names: Sequence[str]) -> tuple[list[str], tuple[C
             request.refused.append(Refused(name, whose + what, step))
         good += () if what else cluster.cameras
     return [name for name in names if name in good], clusters
+
+
+def _with_vertical(known: Known) -> set[str]:
+    """The cameras of which lines say which way is up."""
+    return set(known.lines.camera[np.isin(known.lines.kind, ["plumb", "horizon"])].tolist())
 
 
 def _cleaned(case: Case, options: JointOptions) -> Cleaned:

@@ -1,6 +1,6 @@
 """What people name, marks and control points and lenses, as the numbered network that is adjusted."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,49 +8,45 @@ import numpy as np
 from geoloc.calibrate.tie_points import start_points
 from geoloc.errors import InputError, unknown_name
 from geoloc.estimators.network import FOCAL, Heights, Network, Sights, Spans, Surveyed
+from geoloc.estimators.seen_lines import seen_lines
 from geoloc.scene.camera import Camera
-from geoloc.scene.constraints import CameraHeight, Distance
+from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.marks import Marks
-from geoloc.scene.sitemap import ControlPoint, SiteMap, Surface
+from geoloc.scene.sitemap import ControlPoint, SiteMap
 
 USUAL_DISTANCE = 30.0  # m; where a tie point starts whose rays do not meet
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What is known besides marks. `shared` are groups of cameras that have one lens model's parameters."""
-
-    distances: tuple[Distance, ...] = ()
-    heights: tuple[CameraHeight, ...] = ()
-    shared: tuple[tuple[str, ...], ...] = ()
-
-
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The network of some cameras; `rows` (N,) are the marks that are its sights, in order."""
+    """The network of some cameras; `rows` (N,) are the marks that are its sights, in order.
+
+    `directions` are the names of the groups of parallel lines.
+    """
 
     cameras: tuple[str, ...]
     points: tuple[str, ...]
     rows: np.ndarray
     controls: tuple[ControlPoint, ...]
-    distances: tuple[Distance, ...]
+    distances: Distances
+    directions: tuple[str, ...]
     network: Network
 
 
-def check_names(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], measured: Measured) -> None:
+def check_names(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], known: Known) -> None:
     """Refuse names that nothing else knows, two marks for one point, and lenses that cannot be shared."""
-    known = {*marks.point.tolist(), *(point.name for point in site_map.control_points)}
-    for distance in measured.distances:
-        for end in (distance.a, distance.b):
-            if end not in known:
-                raise unknown_name("point", end, known, f"the distance from {distance.a!r} to {distance.b!r}")
+    names = {*marks.point.tolist(), *(point.name for point in site_map.control_points)}
+    for a, b in ends_of(known.distances):
+        for end in (a, b):
+            if end not in names:
+                raise unknown_name("point", end, names, f"the distance from {a!r} to {b!r}")
     cameras = {*marks.camera.tolist(), *starts}
-    for height in measured.heights:
-        if height.camera not in cameras:
-            raise unknown_name("camera", height.camera, cameras, "a height")
-        if height.level:
-            site_map.level(height.level)
-    _check_shared(starts, measured, cameras)
+    for camera in (*(camera.name for camera in known.cameras), *known.lines.camera.tolist()):
+        if camera not in cameras:
+            raise unknown_name("camera", camera, cameras, "what is known besides marks")
+    for tall in known.heights:
+        tall.ground(site_map)
+    _check_shared(starts, known)
     pairs, count = np.unique(np.stack([marks.camera, marks.point], axis=1), axis=0, return_counts=True)
     if (count > 1).any():
         camera, point = pairs[np.argmax(count > 1)].tolist()
@@ -60,18 +56,18 @@ def check_names(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], m
 
 
 def make_case(
-    names: Sequence[str], marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], measured: Measured,
+    names: Sequence[str], marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], known: Known,
     free: Mapping[str, Sequence[str]], held: Sequence[str],
 ) -> Case:  # fmt: skip
     """The network of the cameras in `names`, its tie points started from their rays."""
     rows = np.flatnonzero(np.isin(marks.camera, list(names)))
     marks = marks.take(rows)
-    distances = reachable(measured.distances, marks, site_map)
-    ends = [end for distance in distances for end in (distance.a, distance.b)]
+    distances = reachable(known.distances, marks, site_map)
+    ends = [end for pair in ends_of(distances) for end in pair]
     points = tuple(dict.fromkeys([*marks.point.tolist(), *ends]))
     number = {name: i for i, name in enumerate(points)}
     controls = tuple(point for point in site_map.control_points if point.name in number)
-    lens, freed, cameras = _lenses(names, marks, starts, measured.shared, free)
+    lens, freed, cameras = _lenses(names, marks, starts, known.shared, free)
     index = {name: i for i, name in enumerate(names)}
     camera = np.array([index[name] for name in marks.camera.tolist()], dtype=int)
     point = np.array([number[name] for name in marks.point.tolist()], dtype=int)
@@ -79,25 +75,33 @@ def make_case(
     at = np.array([number[control.name] for control in controls], dtype=int)
     xyz = np.array([control.xyz for control in controls]).reshape(-1, 3)
     places[at] = xyz
+    lines, directions = seen_lines(known.lines, index)
     network = Network(
         cameras,
         places,
         Sights(camera, point, marks.pixel, marks.sigma),
         Surveyed(at, xyz, np.array([control.sigma for control in controls]).reshape(-1, 3)),
         _spans(distances, number),
-        _heights([height for height in measured.heights if height.camera in index], index, cameras, site_map),
+        _heights([tall for tall in known.heights if tall.name in index], index, cameras, site_map),
+        lines,
         lens,
         freed,
         np.isin(names, list(held)),
     )
-    return Case(tuple(names), points, rows, controls, distances, network)
+    return Case(tuple(names), points, rows, controls, distances, directions, network)
 
 
-def reachable(distances: Iterable[Distance], marks: Marks, site_map: SiteMap) -> tuple[Distance, ...]:
+def ends_of(distances: Distances) -> list[tuple[str, str]]:
+    """The names of the points that each distance joins."""
+    return list(zip(distances.point_a.tolist(), distances.point_b.tolist(), strict=True))
+
+
+def reachable(distances: Distances, marks: Marks, site_map: SiteMap) -> Distances:
     """The distances between points that are marked by these cameras or surveyed, one at least marked."""
     marked = set(marks.point.tolist())
     known = {point.name for point in site_map.control_points} | marked
-    return tuple(d for d in distances if {d.a, d.b} <= known and {d.a, d.b} & marked)
+    keep = [{a, b} <= known and bool({a, b} & marked) for a, b in ends_of(distances)]
+    return distances.take(np.array(keep, bool))
 
 
 def unknowns(camera: Camera) -> tuple[str, ...]:
@@ -132,38 +136,26 @@ def _lenses(
     return lens, tuple(freed), tuple(cameras[name] for name in names)
 
 
-def _spans(distances: Sequence[Distance], number: Mapping[str, int]) -> Spans:
-    ends = np.array([(number[d.a], number[d.b]) for d in distances], dtype=int).reshape(-1, 2)
-    return Spans(ends, np.array([d.metres for d in distances]), np.array([d.sigma for d in distances]))
+def _spans(distances: Distances, number: Mapping[str, int]) -> Spans:
+    ends = np.array([(number[a], number[b]) for a, b in ends_of(distances)], dtype=int).reshape(-1, 2)
+    return Spans(ends, distances.distance, distances.sigma)
 
 
 def _heights(
-    heights: Sequence[CameraHeight], index: Mapping[str, int], cameras: Sequence[Camera], site_map: SiteMap
+    heights: Sequence[KnownCamera], index: Mapping[str, int], cameras: Sequence[Camera], site_map: SiteMap
 ) -> Heights:
     planes, sigmas = [], []
     for height in heights:
-        surface = _surface_under(site_map, height.level, cameras[index[height.camera]].centre_world[:2])
+        surface = height.ground(site_map).under(cameras[index[height.name]].centre_world[:2])
         a, b, c = surface.plane
-        planes.append((a, b, c + height.metres))
-        sigmas.append(np.hypot(height.sigma, surface.sigma_z))
-    rows = np.array([index[height.camera] for height in heights], dtype=int)
+        planes.append((a, b, c + height.height))
+        sigmas.append(np.hypot(height.height_sigma, surface.sigma_z))
+    rows = np.array([index[height.name] for height in heights], dtype=int)
     return Heights(rows, np.array(planes, float).reshape(-1, 3), np.array(sigmas, float))
 
 
-def _surface_under(site_map: SiteMap, level: str, xy: np.ndarray) -> Surface:
-    surfaces = (site_map.level(level) if level else site_map.levels[0]).surfaces
-    return next((surface for surface in surfaces if surface.holds(xy[None])[0]), surfaces[0])
-
-
-def _check_shared(starts: Mapping[str, Camera], measured: Measured, cameras: set[str]) -> None:
-    seen: set[str] = set()
-    for group in measured.shared:
-        for name in group:
-            if name not in cameras:
-                raise unknown_name("camera", name, cameras, "a shared lens")
-            if name in seen:
-                raise InputError(f"camera {name!r} is in two groups that share a lens; join them")
-            seen.add(name)
+def _check_shared(starts: Mapping[str, Camera], known: Known) -> None:
+    for group in known.shared:
         sizes = {starts[name].size for name in group if name in starts}
         models = {(starts[name].lens.model, len(starts[name].lens.params)) for name in group if name in starts}
         if len(sizes) > 1 or len(models) > 1:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geoloc.calibrate.joint_case import Case
+from geoloc.calibrate.joint_case import Case, ends_of
+from geoloc.calibrate.line_words import wrong_line
 from geoloc.calibrate.links import Cluster
 from geoloc.calibrate.outliers import Cleaned
 from geoloc.scene.marks import Marks
@@ -22,6 +23,7 @@ def notes_of(case: Case, cleaned: Cleaned, marks: Marks, clusters: Sequence[Clus
         *_controls(case, cleaned),
         *_distances(case, cleaned),
         *_heights(case, cleaned),
+        *_lines(case, cleaned),
         *_noise(cleaned),
         *_loose(cleaned),
         *_alone(case, cleaned),
@@ -77,9 +79,9 @@ def _controls(case: Case, cleaned: Cleaned) -> list[str]:
 def _distances(case: Case, cleaned: Cleaned) -> list[str]:
     told = []
     for row in np.flatnonzero(~cleaned.kept.spans).tolist():
-        distance, (a, b) = case.distances[row], case.network.spans.ends[row]
+        (a, b), (first, second) = case.network.spans.ends[row], ends_of(case.distances)[row]
         found = float(np.linalg.norm(cleaned.bundle.points[a] - cleaned.bundle.points[b]))
-        said = f"distance {distance.a} to {distance.b}: measured {distance.metres:.2f} m"
+        said = f"distance {first} to {second}: measured {case.distances.distance[row]:.2f} m"
         told.append(f"{said}, {found:.2f} m by all else, and was left out")
     return told
 
@@ -93,6 +95,20 @@ def _heights(case: Case, cleaned: Cleaned) -> list[str]:
         off = z - a * x - b * y - c
         said = f"it stands {off:+.2f} m from its measured height, which was left out"
         told.append(f"camera {case.cameras[index]}: {said}")
+    return told
+
+
+def _lines(case: Case, cleaned: Cleaned) -> list[str]:
+    lines, kept = case.network.lines, cleaned.kept.lines
+    told = []
+    for i, camera in enumerate(case.cameras):
+        own = np.flatnonzero(lines.camera == i)
+        if len(own):
+            said = f"{int(kept[own].sum())} of its {len(own)} lines count in the joint adjustment"
+            told.append(f"camera {camera}: {said}")
+    for row in np.flatnonzero(~kept).tolist():
+        where = f"camera {case.cameras[lines.camera[row]]}: " if row < len(lines) else ""
+        told.append(where + wrong_line(lines, row, case.directions))
     return told
 
 

@@ -14,15 +14,16 @@ PARKED = 1.0  # m; how tightly a point that lost its marks is kept where it is, 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Which sights (N,), surveys (Q,), distances (D,) and heights (H,) of a network count."""
+    """Which sights (N,), surveys (Q,), distances (D,), heights (H,) and lines' statements (S,) of a network count."""
 
     sights: np.ndarray
     surveys: np.ndarray
     spans: np.ndarray
     heights: np.ndarray
+    lines: np.ndarray
 
     def __eq__(self, other: object) -> bool:
-        names = ("sights", "surveys", "spans", "heights")
+        names = ("sights", "surveys", "spans", "heights", "lines")
         return isinstance(other, Kept) and all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in names
         )
@@ -45,7 +46,8 @@ def pruned(network: Network, kept: Kept) -> Network:
     spans = Spans(spans.ends[kept.spans], spans.metres[kept.spans], spans.sigma[kept.spans])
     tall = network.heights
     heights = Heights(tall.camera[kept.heights], tall.plane[kept.heights], tall.sigma[kept.heights])
-    return replace(network, sights=sights, surveyed=surveyed, spans=spans, heights=heights)
+    lines = network.lines.kept(kept.lines)
+    return replace(network, sights=sights, surveyed=surveyed, spans=spans, heights=heights, lines=lines)
 
 
 def placed_points(network: Network, kept: Kept) -> np.ndarray:
@@ -81,4 +83,5 @@ def sizes(network: Network) -> np.ndarray:
 def everything(network: Network) -> Kept:
     """All measurements of a network."""
     columns = network.sights.point, network.surveyed.point, network.spans.metres, network.heights.sigma
-    return Kept(*(np.ones(len(column), dtype=bool) for column in columns))
+    counts = [*map(len, columns), network.lines.n_statements]
+    return Kept(*(np.ones(count, dtype=bool) for count in counts))

@@ -46,14 +46,14 @@ def find_clusters(
     return tuple(sorted(found, key=lambda cluster: -len(cluster.cameras)))
 
 
-def missing(cluster: Cluster, controls: dict[str, ControlPoint], n_heights: int) -> str:
+def missing(cluster: Cluster, controls: dict[str, ControlPoint], n_upright: int) -> str:
     """What keeps a cluster from having a place on the map, in words; empty where nothing does.
 
     Place, direction and scale are seven unknowns: three control points that are not on one line, or two and a
-    camera's height, which holds the turn about the line through them.
+    camera's height or plumb lines, which hold the turn about the line through them: `n_upright` cameras have such.
     """
     points = [controls[name] for name in cluster.control_points]
-    if len(points) < 2 or (len(points) == 2 and not n_heights):
+    if len(points) < 2 or (len(points) == 2 and not n_upright):
         more = 3 - len(points)
         seen = f" ({', '.join(map(repr, cluster.control_points))})" if points else ""
         count = f"{len(points)} control point{'s' if len(points) != 1 else ''}{seen}"
@@ -62,6 +62,6 @@ def missing(cluster: Cluster, controls: dict[str, ControlPoint], n_heights: int)
         return ""
     xyz = np.array([point.xyz for point in points])
     spread = np.linalg.svd(xyz - xyz.mean(axis=0), compute_uv=False)
-    if spread[0] == 0 or (spread[1] < LEAST_SPREAD * spread[0] and not n_heights):
+    if spread[0] == 0 or (spread[1] < LEAST_SPREAD * spread[0] and not n_upright):
         return f"its {len(points)} control points lie on one line: mark one that stands off it"
     return ""

@@ -67,9 +67,10 @@ def _judged(network: Network, kept: Kept, fit: Bundle, probability: float) -> Cl
     typical = np.median(distance2[used & (distance2 > 0)]) if (distance2[used] > 0).any() else 0.0
     gate = chi2.isf(probability, [1, 2, 3]) * max(1.0, typical / chi2.ppf(0.5, 2))
     survey2 = _survey_distance2(network, kept, fit)
-    row2 = _row_distance2(fit)
+    row2, line2 = _row_distance2(network, kept, fit)
     # one at a time, as with surveys
-    good_rows = (row2 <= gate[0]) | (row2 < row2.max(initial=0.0))
+    worst = max(row2.max(initial=0.0), line2.max(initial=0.0))
+    good_rows, good_lines = ((each <= gate[0]) | (each < worst) for each in (row2, line2))
     n_spans = int(kept.spans.sum())
     survey_of = np.zeros(len(network.points))
     np.maximum.at(survey_of, network.surveyed.point, np.where(kept.surveys, survey2 * gate[1] / gate[2], 0.0))
@@ -86,6 +87,7 @@ def _judged(network: Network, kept: Kept, fit: Bundle, probability: float) -> Cl
         np.where(kept.surveys, ~survey_wrong, survey2 <= gate[2]),
         _still(kept.spans, good_rows[:n_spans]),
         _still(kept.heights, good_rows[n_spans:]),
+        kept.lines & good_lines,
     )
     return Cleaned(fit, new, residual, spread, placed, factor)
 
@@ -120,13 +122,22 @@ def _survey_distance2(network: Network, kept: Kept, fit: Bundle) -> np.ndarray:
     return np.where(value > JUDGED, along**2 / np.maximum(value, JUDGED), 0.0).sum(axis=1)
 
 
-def _row_distance2(fit: Bundle) -> np.ndarray:
-    """Squared sigmas by which the kept distances, then the kept heights, disagree with everything else."""
-    linear, network = fit.adjusted.linear, fit.adjusted.layout.network
-    rows = slice(0, len(network.spans.metres) + len(network.heights.sigma))  # the first of the border's own rows
+def _row_distance2(network: Network, kept: Kept, fit: Bundle) -> tuple[np.ndarray, np.ndarray]:
+    """Squared sigmas by which measurements disagree with everything else.
+
+    Of the kept distances, then the kept heights; and of the lines' statements (S,), 0 where they are not kept.
+    """
+    linear, fitted = fit.adjusted.linear, fit.adjusted.layout.network
+    n_rows = len(fitted.spans.metres) + len(fitted.heights.sigma)
+    rows = slice(0, n_rows + len(fitted.lines.row_line))  # the first of the border's own rows
     jacobian, residual = linear.row_jacobian[rows], linear.row_residual[rows]
-    left = 1.0 - np.einsum("rb,bc,rc->r", jacobian, fit.cov, jacobian)
-    return np.where(left > JUDGED, residual**2 / np.maximum(left, JUDGED), 0.0)
+    left = 1.0 - linear.row_taken[rows] - np.einsum("rb,bc,rc->r", jacobian, fit.cov, jacobian)
+    distance2 = np.where(left > JUDGED, residual**2 / np.maximum(left, JUDGED), 0.0)
+    n_lines = len(network.lines)
+    name = np.concatenate([np.flatnonzero(kept.lines[:n_lines]), n_lines + np.arange(len(network.lines.bearing))])
+    of_lines = np.zeros(len(kept.lines))
+    np.maximum.at(of_lines, name[fitted.lines.row_statement], distance2[n_rows:])
+    return distance2[:n_rows], of_lines
 
 
 def _is_worst(distance2: np.ndarray, wrong: np.ndarray, sights: Sights) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geoloc.calibrate.mark_checks import Usable
+from geoloc.calibrate.usable_marks import Usable
 from geoloc.scene.camera import Camera
 
 NEAR = 4.0  # sigmas within which a mark is taken to belong to a point

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoloc.calibrate.changes import Change, changes
-from geoloc.calibrate.checked_marks import MarkChecks, check_marks, scatter
 from geoloc.calibrate.ground_cells import LevelGround, level_ground, shared_ground
+from geoloc.calibrate.marks_left_out import MarkChecks, leave_marks_out, scatter
 from geoloc.calibrate.planner import NextMark, next_mark
 from geoloc.calibrate.quality import GroundSight, ground_sight
 from geoloc.calibrate.report_words import (
@@ -118,7 +118,7 @@ def calibration_report(site: Site, solution: Solution, before: Sequence[Camera] 
     The site's other cameras are judged by the covariance that they came with; refused ones show no ground.
     """
     calibrated = _calibrated(site, solution)
-    checks = check_marks(solution, site.site_map)
+    checks = leave_marks_out(solution, site.site_map)
     grounds = tuple(level_ground(calibrated, i) for i in range(len(site.site_map.levels)))
     names = tuple(camera.name for camera in calibrated.cameras)
     shared = shared_ground(grounds, names)

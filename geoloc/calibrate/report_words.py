@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.calibrate.checked_marks import MarkChecks
 from geoloc.calibrate.ground_cells import LevelGround
+from geoloc.calibrate.marks_left_out import MarkChecks
 from geoloc.calibrate.quality import GroundSight, words_on_geometry
 from geoloc.calibrate.solution import Solution
 from geoloc.scene.camera import Camera

@@ -9,7 +9,7 @@ from geoloc.calibrate.kept import Kept, everything, moved, pruned, sizes
 from geoloc.calibrate.tie_points import start_points
 from geoloc.estimators.bundle import adjust
 from geoloc.estimators.network import Layout, Network
-from geoloc.estimators.network_rows import geman_mcclure, linearise, squares, start_of
+from geoloc.estimators.network_rows import geman_mcclure, line_residuals, linearise, squares, start_of
 
 FIRST_SCALE = 3.0  # sigmas; the fit starts no tighter than this
 LAST_SCALE = 4.0
@@ -37,10 +37,15 @@ def robust_fit(network: Network, probability: float) -> tuple[Network, Kept]:
             network, size = again, size_again
     gate = np.sqrt(chi2.isf(probability, 2)) * max(1.0, _median(size) / np.sqrt(chi2.ppf(0.5, 2)))
     n_spans = len(network.spans.metres)
-    n_rows = n_spans + len(network.heights.sigma)
+    n_tall = len(network.heights.sigma)
     layout = Layout(network)
-    agrees = np.abs(linearise(layout, start_of(network), squares).row_residual[:n_rows]) < gate
-    kept = Kept(size < gate, whole_set.surveys, agrees[:n_spans], agrees[n_spans:])
+    linear = linearise(layout, start_of(network), squares)
+    agrees = np.abs(linear.row_residual[: n_spans + n_tall]) < gate
+    lines = whole_set.lines
+    if len(network.lines):
+        off = np.abs(line_residuals(layout, start_of(network), geman_mcclure(LAST_SCALE)).residual[0])
+        lines = np.bincount(network.lines.row_statement, off >= gate, len(lines)) == 0
+    kept = Kept(size < gate, whole_set.surveys, agrees[:n_spans], agrees[n_spans:], lines)
     return _doubt_surveys(network, kept, gate)
 
 

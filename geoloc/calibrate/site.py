@@ -8,15 +8,14 @@ import numpy as np
 
 from geoloc.calibrate.held_lens import with_held_lens
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
-from geoloc.calibrate.joint_case import Measured
 from geoloc.calibrate.redo import redo_camera
-from geoloc.calibrate.single import SingleOptions, calibrate_each
+from geoloc.calibrate.single import calibrate_each
+from geoloc.calibrate.single_case import SingleOptions
 from geoloc.calibrate.solution import Solution
 from geoloc.calibrate.tied import tied
 from geoloc.calibrate.ties import Finder, TieOptions
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.scene.camera import Camera
-from geoloc.scene.constraints import CameraHeight, Distance
 from geoloc.scene.known import Known
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import SiteMap
@@ -54,9 +53,8 @@ def calibrate_site(
         raise unknown_name("camera", only, sizes, "the stills")
     wanted = {only: sizes[only]} if only else dict(sizes)
     own = marks.take(np.isin(marks.camera, list(wanted)))
-    lenses = {name: lens.lens for name in wanted if (lens := known.lens(name)) is not None}
     points = site_map.control_points
-    alone, estimated = calibrate_each(wanted, own, points, options.single, lenses, site_map.levels[0])
+    alone, estimated = calibrate_each(wanted, own, points, options.single, known, site_map)
     if options.alone or not alone.cameras:
         return alone
     others = present if only else ()
@@ -83,7 +81,7 @@ def _together(
 ) -> JointSolution:
     """All cameras in one adjustment, each free in what its marks carry; with `others`, one among them as they stand."""
     points = {point.name for point in site_map.control_points} | set(marks.point.tolist())
-    besides = measured(known, {camera.name for camera in cameras}, points)
+    besides = known.about({camera.name for camera in cameras}, points)
     if others:
         start = next(camera for camera in cameras if camera.name in free)
         standing = {camera.name: camera for camera in others}
@@ -92,20 +90,6 @@ def _together(
     starts = {camera.name: camera for camera in cameras}
     own = marks.take(np.isin(marks.camera, list(starts)))
     return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint)
-
-
-def measured(known: Known, cameras: set[str], points: set[str]) -> Measured:
-    """What is known besides marks, of these cameras and points, as the joint adjustment takes it."""
-    table = known.distances
-    rows = zip(table.point_a.tolist(), table.point_b.tolist(), table.distance, table.sigma, strict=True)
-    distances = tuple(Distance(a, b, float(d), float(s)) for a, b, d, s in rows if {a, b} <= points)
-    stated = [camera for camera in known.cameras if camera.name in cameras]
-    heights = tuple(CameraHeight(c.name, c.height, c.height_sigma) for c in stated if np.isfinite(c.height))
-    groups: dict[str, list[str]] = {}
-    for camera in stated:
-        if camera.shared_lens:
-            groups.setdefault(camera.shared_lens, []).append(camera.name)
-    return Measured(distances, heights, tuple(tuple(group) for group in groups.values() if len(group) > 1))
 
 
 def _merged(alone: Solution, together: Solution) -> Solution:

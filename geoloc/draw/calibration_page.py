@@ -1,9 +1,6 @@
 """The calibration page: one HTML file that says how good a calibration is, where it is weak, and what to mark next."""
 
-import re
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +20,8 @@ from geoloc.draw.ground_bands import band_edges, gain_text, length_text
 from geoloc.draw.ground_svg import cameras_by_level, coverage_map, mosaic_map, shown_ground, sigma_map
 from geoloc.draw.mosaic import mosaic
 from geoloc.draw.still_svg import still_style
-from geoloc.draw.style import DARK, LIGHT, css_variables
 from geoloc.draw.svg import text
+from geoloc.draw.template import asset, fill_page
 from geoloc.draw.words import counted
 from geoloc.errors import unknown_name
 from geoloc.files import write_whole
@@ -60,15 +57,12 @@ def write_calibration_page(
         "title": text(title or f"Calibration of {report.site.name}"),
         "about": text(_about(report)),
         "verdict": _verdict(report),
-        "light": css_variables(LIGHT),
-        "dark": css_variables(DARK),
-        "style": page_style() + _asset("calibration.css") + still_style(),
+        "style": page_style() + asset("calibration.css") + still_style(),
         "sections": "".join(sections),
         "version": text(__version__),
         "script": chart_script(),
     }
-    page = re.sub(r"\{\{(\w+)\}\}", lambda place: places[place[1]], _asset("calibration.html"))
-    write_whole(path, page)
+    write_whole(path, fill_page(asset("calibration.html"), places))
     return Path(path)
 
 
@@ -183,8 +177,3 @@ def _note_section(report: CalibrationReport) -> str:
         return ""
     items = "".join(f"<li>{text(note)}</li>" for note in report.notes)
     return f'<section><h3>How it was solved</h3><div class="card"><ul class="list">{items}</ul></div></section>'
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("geoloc.draw") / "assets" / name).read_text(encoding="utf-8")

@@ -8,12 +8,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
 from geoloc.draw.svg import Scale, plain, points, runs, scale, short, text
+from geoloc.draw.template import asset
 from geoloc.errors import InputError
 
 WIDTH, HEIGHT, SQUARE = 440, 250, 370  # of a chart's own pixels; a page scales it
@@ -53,17 +52,17 @@ class Curve:
 
 def chart_style() -> str:
     """CSS of all charts."""
-    return _asset("charts.css")
+    return asset("charts.css")
 
 
 def page_style() -> str:
     """CSS of pages that are made of headlines, cards, tables and charts."""
-    return chart_style() + _asset("cards.css")
+    return chart_style() + asset("cards.css")
 
 
 def chart_script() -> str:
     """JavaScript that shows values where one points."""
-    return _asset("charts.js")
+    return asset("charts.js")
 
 
 def line_chart(curves: Sequence[Curve], x_label: str, y_label: str) -> str:
@@ -223,8 +222,3 @@ def _colours(curves: Sequence[Curve]) -> list[str]:
 def _numbers(values: np.ndarray) -> list[float | None]:
     """Six significant digits; null for what is no number."""
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values.tolist()]
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("geoloc.draw") / "assets" / name).read_text(encoding="utf-8")

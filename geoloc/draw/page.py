@@ -2,10 +2,7 @@
 
 import html
 import json
-import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,7 @@ import numpy as np
 from geoloc.draw.extent import choose_extent
 from geoloc.draw.layers import Markers, drawable, drawable_markers, track_paths
 from geoloc.draw.page_data import Json, camera_data, choose_step, map_data, marker_data, track_data
-from geoloc.draw.style import DARK, LIGHT, css_variables
+from geoloc.draw.template import asset, fill_page
 from geoloc.draw.words import is_unix, one_line
 from geoloc.files import write_whole
 from geoloc.options import check_range
@@ -90,15 +87,8 @@ def _fill(data: Json) -> str:
         text = text.replace(character, f"\\u{ord(character):04x}")
     places = {
         "title": html.escape(data["title"]),
-        "light": css_variables(LIGHT),
-        "dark": css_variables(DARK),
-        "style": _asset("page.css"),
-        "script": "\n".join(_asset(name) for name in SCRIPTS),
+        "style": asset("page.css"),
+        "script": "\n".join(asset(name) for name in SCRIPTS),
         "data": text,
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: places[place[1]], _asset("page.html"))
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("geoloc.draw") / "assets" / name).read_text(encoding="utf-8")
+    return fill_page(asset("page.html"), places)

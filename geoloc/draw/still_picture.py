@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoloc.calibrate.checked_marks import MarkChecks
+from geoloc.calibrate.marks_left_out import MarkChecks
 from geoloc.calibrate.report import CalibrationReport, CameraQuality
 from geoloc.draw.ground_bands import gain_text
 from geoloc.draw.labels import place_labels

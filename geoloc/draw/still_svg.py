@@ -5,7 +5,7 @@ import base64
 import cv2
 import numpy as np
 
-from geoloc.calibrate.checked_marks import SURPRISING, MarkChecks
+from geoloc.calibrate.marks_left_out import SURPRISING, MarkChecks
 from geoloc.calibrate.report import CalibrationReport, CameraQuality
 from geoloc.draw.extent import nice_step
 from geoloc.draw.ground_bands import gain_text, length_text

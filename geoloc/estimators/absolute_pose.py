@@ -18,6 +18,7 @@ from geoloc.scene.lenses import Fisheye, Lens, RadialTangential, fisheye_jacobia
 
 FOCALS = np.geomspace(0.35, 6.0, 12)  # image widths: 110 degrees across down to 10
 BARREL = -0.3  # k1 that wide-angle starts are tried with, beside none
+FISHEYE_FOCALS = np.geomspace(0.2, 0.8, 6)  # the same of a fisheye: 286 degrees across down to 72
 WIDEST_STRAIGHT = 1.3  # image widths; longer lenses are started without distortion
 MIN_DLT = 6  # marks
 FLAT = 0.03  # thickness of the points over their second extent, below which they count as one plane
@@ -43,11 +44,12 @@ class Starts:
 
 
 def propose_starts(
-    points: np.ndarray, pixels: np.ndarray, size: tuple[int, int], lens: Lens | None, rng: np.random.Generator
+    points: np.ndarray, pixels: np.ndarray, size: tuple[int, int], lens: Lens | type[Lens], rng: np.random.Generator
 ) -> Starts:
     """At most `KEPT` starts, the most promising first, from points (N, 3) m at pixels (N, 2); N at least 3.
 
-    Without a `lens` the focal length is unknown. A start's cost is the sum of squared distances, each cut at `REACH`.
+    Of a `lens` that is known as a kind alone the focal length is unknown. A start's cost is the sum of squared
+    distances, each cut at `REACH`.
     """
     triples = _triples(pixels, rng)
     origin = points.mean(axis=0)  # the solvers lose digits far from it
@@ -56,12 +58,12 @@ def propose_starts(
         found = [*_by_all(points - origin, pixels, candidate), *_by_threes(points - origin, pixels, candidate, triples)]
         params += [candidate.params] * len(found)
         poses += found
-    kind = RadialTangential if lens is None else type(lens)
+    kind = lens if isinstance(lens, type) else type(lens)
     motion = np.array(poses).reshape(-1, 6)
     matrices = np.tile(np.eye(4), (len(poses), 1, 1))
     matrices[:, :3, :3] = Rotation.from_rotvec(motion[:, :3]).as_matrix()
     matrices[:, :3, 3] = motion[:, 3:] - matrices[:, :3, :3] @ origin
-    n_params = 8 if lens is None else len(lens.params)
+    n_params = 8 if isinstance(lens, type) else len(lens.params)
     starts = Starts(kind, np.array(params).reshape(-1, n_params), matrices)
     cost = _costs(starts, points, pixels, REACH * size[0])
     return _distinct(starts.take(np.argsort(cost, kind="stable")), origin)
@@ -110,11 +112,15 @@ def focal_by_plane(points: np.ndarray, pixels: np.ndarray, centre: np.ndarray) -
     return 1.0 / np.sqrt(inverse2) if inverse2 > 0 else float("nan")
 
 
-def _lenses(points: np.ndarray, pixels: np.ndarray, size: tuple[int, int], lens: Lens | None) -> Iterator[Lens]:
-    if lens is not None:
+def _lenses(points: np.ndarray, pixels: np.ndarray, size: tuple[int, int], lens: Lens | type[Lens]) -> Iterator[Lens]:
+    if not isinstance(lens, type):
         yield lens
         return
     centre = (np.array(size) - 1) / 2
+    if lens is Fisheye:
+        for f in FISHEYE_FOCALS * size[0]:
+            yield Fisheye(np.array([f, f, *centre, 0, 0, 0, 0]))
+        return
     direct = np.array([focal_by_dlt(points, pixels), focal_by_plane(points, pixels, centre)]) / size[0]
     reachable = (direct > FOCALS[0] / 2) & (direct < 2 * FOCALS[-1])  # false for NaN
     for focal in [*FOCALS, *direct[reachable]]:

@@ -11,19 +11,21 @@ Levenberg-Marquardt on the weights of Lange, Little and Taylor (1989), "Robust S
 Distribution"; information of a Student location by their equation 9.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 from scipy.spatial.transform import RigidTransform, Rotation
+from scipy.stats import chi2
 
 from geoloc.errors import InputError
+from geoloc.estimators.camera_prior import UNKNOWNS, CameraPrior, prior_residuals
+from geoloc.estimators.seen_lines import LineRows, SeenLines, ends_through, line_rows
 from geoloc.geometry.se3 import cross_matrix
 from geoloc.scene.camera import Camera
 from geoloc.scene.distortion import radial_tangential_jacobians
 from geoloc.scene.lenses import Fisheye, Lens, fisheye_jacobians
 
-UNKNOWNS = ("f", "cx", "cy", "k1", "k2")
 MAX_STEPS = 60
 STOPPED = 1e-7  # relative change of the cost
 MAX_VARIANCE = 1e10  # px²
@@ -32,7 +34,7 @@ OUT_OF_VIEW = 1e6  # squared distance that a mark counts as whose point lies beh
 
 @dataclass(frozen=True, eq=False)
 class MarkedPoints:
-    """N points of known place and their marks in one still.
+    """N points of known place and their marks in one still, and the `lines` that it shows besides.
 
     `points` (N, 3) m with `point_cov` (N, 3, 3) m², `pixels` (N, 2) px with standard deviation `sigma` (N,) px.
     """
@@ -41,32 +43,14 @@ class MarkedPoints:
     pixels: np.ndarray
     sigma: np.ndarray
     point_cov: np.ndarray
+    lines: SeenLines = field(default_factory=SeenLines)
 
     def __len__(self) -> int:
         return len(self.points)
 
     def take(self, rows: np.ndarray) -> "MarkedPoints":
-        """The rows that a mask or index selects."""
-        return MarkedPoints(self.points[rows], self.pixels[rows], self.sigma[rows], self.point_cov[rows])
-
-
-@dataclass(frozen=True)
-class LensPrior:
-    """What is known of a lens before any mark: means and standard deviations of `UNKNOWNS`.
-
-    The focal length's sigma is of its logarithm. Without a given k2 it is expected at k1²: between the series
-    of the usual wide-angle projections (1.7 to 2 k1²) and what a fit over a finite field makes of them.
-    """
-
-    focal: float
-    focal_log_sigma: float
-    centre: tuple[float, float]
-    centre_sigma: float
-    k1: float = 0.0
-    k1_sigma: float = 0.3
-    k2_from_k1: bool = True
-    k2: float = 0.0
-    k2_sigma: float = 0.1
+        """The points that a mask or index selects, with all lines."""
+        return MarkedPoints(self.points[rows], self.pixels[rows], self.sigma[rows], self.point_cov[rows], self.lines)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +58,8 @@ class Fits:
     """B fits side by side: `params` (B, P) of the lens `kind`, rotation (B, 3, 3), translation (B, 3) m.
 
     `free` (B, 5) bool says which of `UNKNOWNS` are free, `weight` (B, N) how much each mark counts (0: not at all),
-    `tails` (B,) degrees of freedom, `scale` (B,) by which all standard deviations of the marks are multiplied.
+    `line_weight` (B, S) the same of each statement of the lines, `tails` (B,) degrees of freedom, `scale` (B,) by
+    which all standard deviations of marks and lines are multiplied.
     """
 
     kind: type[Lens]
@@ -83,6 +68,7 @@ class Fits:
     translation: np.ndarray
     free: np.ndarray
     weight: np.ndarray
+    line_weight: np.ndarray
     tails: np.ndarray
     scale: np.ndarray
 
@@ -91,7 +77,7 @@ class Fits:
 
     def take(self, rows: np.ndarray) -> "Fits":
         """The fits that a mask or index selects."""
-        names = ("params", "rotation", "translation", "free", "weight", "tails", "scale")
+        names = ("params", "rotation", "translation", "free", "weight", "line_weight", "tails", "scale")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     @property
@@ -104,13 +90,14 @@ class Fits:
         return RigidTransform.from_components(self.translation[fit], Rotation.from_matrix(self.rotation[fit]))
 
 
-def fits_of(lens: Lens, poses: list[RigidTransform], n_marks: int) -> Fits:
+def fits_of(lens: Lens, poses: list[RigidTransform], marked: MarkedPoints) -> Fits:
     """Fits from these poses, all through `lens`: nothing freed, Gaussian, every mark at its stated sigma."""
     n = len(poses)
     matrices = np.array([pose.as_matrix() for pose in poses]).reshape(n, 4, 4)
     return Fits(
         type(lens), np.tile(lens.params, (n, 1)), matrices[:, :3, :3], matrices[:, :3, 3],
-        np.zeros((n, len(UNKNOWNS)), bool), np.ones((n, n_marks)), np.full(n, np.inf), np.ones(n),
+        np.zeros((n, len(UNKNOWNS)), bool), np.ones((n, len(marked))), np.ones((n, marked.lines.n_statements)),
+        np.full(n, np.inf), np.ones(n),
     )  # fmt: skip
 
 
@@ -122,11 +109,14 @@ class Linear:
     jacobian: np.ndarray  # (B, N, 2, 6 + 5) by pose and `UNKNOWNS`; zero where the unknown is not free
     cov: np.ndarray  # (B, N, 2, 2) px² of the residual at scale 1
     distance2: np.ndarray  # (B, N) squared Mahalanobis distance at scale 1
-    prior: np.ndarray  # (B, 5) residual of the prior in sigmas, zero where not free
-    prior_jacobian: np.ndarray  # (B, 5, 6 + 5)
+    lines: LineRows
+    line_jacobian: np.ndarray  # (B, R, 6 + 5)
+    line_weight: np.ndarray  # (B, R), under the tails and at the scale of the fit
+    prior: np.ndarray  # (B, 6) residual of the prior in sigmas, zero where not free
+    prior_jacobian: np.ndarray  # (B, 6, 6 + 5)
 
 
-def linearise_fits(fits: Fits, marked: MarkedPoints, prior: LensPrior) -> Linear:
+def linearise_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> Linear:
     """Residuals and derivatives of each fit at each mark."""
     n_fits, n_marks = len(fits), len(marked)
     points_cam = np.einsum("bij,nj->bni", fits.rotation, marked.points) + fits.translation[:, None]
@@ -145,40 +135,52 @@ def linearise_fits(fits: Fits, marked: MarkedPoints, prior: LensPrior) -> Linear
     jacobian = np.where(seen[..., None, None], jacobian, 0.0)
     residual = np.where(seen[..., None], residual, np.nan)
     distance2 = np.where(seen, _mahalanobis2(residual, cov), OUT_OF_VIEW)
-    return Linear(residual, jacobian, cov, distance2, *_prior_residuals(fits, prior))
+    seen = _seen_lines(fits, marked.lines)
+    return Linear(residual, jacobian, cov, distance2, *seen, *_prior(fits, prior))
 
 
-def refine_fits(fits: Fits, marked: MarkedPoints, prior: LensPrior, max_steps: int = MAX_STEPS) -> Fits:
+def refine_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior, max_steps: int = MAX_STEPS) -> Fits:
     """Each fit at the lowest cost that it reaches from its start (Levenberg-Marquardt, analytic derivatives)."""
     damping = np.full(len(fits), 1e-3)
     going = np.ones(len(fits), bool)
+    linear: Linear | None = None
     for _ in range(max_steps):
         rows = np.flatnonzero(going)
         if not len(rows):
             break
         now = fits.take(rows)
-        linear = linearise_fits(now, marked, prior)
+        linear = linear or linearise_fits(now, marked, prior)
         before = costs(now, linear)
         trial = _stepped(now, linear, damping[rows])
-        after = costs(trial, linearise_fits(trial, marked, prior))
+        tried = linearise_fits(trial, marked, prior)
+        after = costs(trial, tried)
         better = after <= before
         fits = _put(fits, rows[better], trial.take(better))
         damping[rows] = np.where(better, np.maximum(damping[rows] / 10, 1e-12), damping[rows] * 6)
         going[rows[better & (before - after <= STOPPED * (1 + before))]] = False
         going[rows[damping[rows] > 1e12]] = False
+        # all moved, or none: what was computed there is where they stand
+        linear = None if better.any() != better.all() or not going[rows].all() else tried if better.all() else linear
     return fits
 
 
 def costs(fits: Fits, linear: Linear) -> np.ndarray:
     """What `refine_fits` makes least, (B,): -2 log likelihood of marks and prior, less what does not change."""
-    return (fits.weight * _loss(linear.distance2, fits)).sum(axis=1) + (linear.prior**2).sum(axis=1)
+    size2 = linear.lines.residual**2
+    drawn = linear.lines.lines.row_line >= 0
+    lines = np.where(drawn, _loss(size2, fits, 1), size2) * fits.line_weight[:, linear.lines.lines.row_statement]
+    marks = (fits.weight * _loss(linear.distance2, fits)).sum(axis=1)
+    return marks + lines.sum(axis=1) + (linear.prior**2).sum(axis=1)
 
 
 def information(fits: Fits, linear: Linear) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher information of marks and of prior, (B, 11, 11) each, over pose and `UNKNOWNS`; zero where not free."""
-    heaviness = np.array([_student_information(float(tails)) for tails in fits.tails])
+    """Fisher information of marks and lines, and of prior, (B, 11, 11) each, over pose and `UNKNOWNS`.
+
+    Zero where not free.
+    """
+    heaviness = np.array([_student_information(float(tails), 2) for tails in fits.tails])
     weight = fits.weight * (linear.distance2 < OUT_OF_VIEW) * (heaviness / fits.scale**2)[:, None]
-    marks, _ = _normal(linear, weight)
+    marks, _ = _normal(linear, weight, line_information(fits, linear))
     return marks, linear.prior_jacobian.swapaxes(1, 2) @ linear.prior_jacobian
 
 
@@ -208,7 +210,7 @@ def camera_of(fits: Fits, fit: int, cov: np.ndarray, name: str, size: tuple[int,
 
 
 def refine_camera(
-    camera: Camera, marked: MarkedPoints, prior: LensPrior, free: tuple[str, ...] = (), tails: float = np.inf
+    camera: Camera, marked: MarkedPoints, prior: CameraPrior, free: tuple[str, ...] = (), tails: float = np.inf
 ) -> tuple[Camera, float]:
     """`camera` moved to where the marks want it, with covariance, and the chi-square of the marks.
 
@@ -218,7 +220,7 @@ def refine_camera(
     if unknown:
         raise InputError(f"camera {camera.name!r}: cannot free {unknown[0]!r}; known: {', '.join(UNKNOWNS)}")
     camera.require_pose("cannot be refined")
-    start = fits_of(camera.lens, [camera.cam_from_world], len(marked))
+    start = fits_of(camera.lens, [camera.cam_from_world], marked)
     start = replace(start, free=np.isin(UNKNOWNS, free)[None], tails=np.array([tails]))
     fits = refine_fits(start, marked, prior)
     linear = linearise_fits(fits, marked, prior)
@@ -240,51 +242,84 @@ def predict_pixels(
 
 
 @cache
-def _student_information(tails: float) -> float:
-    """Information that one mark's error of scale 1 leaves about its place, per axis.
+def _student_information(tails: float, n_axes: int) -> float:
+    """Information that an error of scale 1 along `n_axes` axes leaves about its place, per axis.
 
     The less of two: under the Student distribution itself, and under a Gaussian that the scale was fitted to
     (Huber's sandwich of the weights' own estimate), so that well-behaved marks are not promised too much.
     """
     if np.isinf(tails):
         return 1.0
-    half2 = (np.arange(20000) + 0.5) / 20000
-    gaussian = -2.0 * np.log(half2)  # squared distances of unit Gaussian errors in the plane, by their quantiles
+    gaussian = chi2.ppf((np.arange(20000) + 0.5) / 20000, n_axes)  # squared distances of unit Gaussian errors
     scale2 = 1.0
     for _ in range(100):  # the scale that such errors would be given
-        weight = (tails + 2) / (tails + gaussian / scale2)
-        scale2 = float((weight * gaussian).mean() / 2)
-    slope = (weight - weight**2 / (tails + 2) * gaussian / scale2).mean()
-    spread = (weight**2 * gaussian).mean() / 2
-    return min((tails + 2) / (tails + 4), float(slope**2 / spread * scale2))
+        weight = (tails + n_axes) / (tails + gaussian / scale2)
+        scale2 = float((weight * gaussian).mean() / n_axes)
+    slope = (weight - 2 / n_axes * weight**2 / (tails + n_axes) * gaussian / scale2).mean()
+    spread = (weight**2 * gaussian).mean() / n_axes
+    return min((tails + n_axes) / (tails + n_axes + 2), float(slope**2 / spread * scale2))
 
 
-def _loss(distance2: np.ndarray, fits: Fits) -> np.ndarray:
+def line_information(fits: Fits, linear: Linear) -> np.ndarray:
+    """What each residual of the lines (B, R) is worth, as a weight."""
+    heaviness = np.array([_student_information(float(tails), 1) for tails in fits.tails])
+    drawn = linear.lines.lines.row_line >= 0
+    return fits.line_weight[:, linear.lines.lines.row_statement] * np.where(
+        drawn, (heaviness / fits.scale**2)[:, None], 1.0
+    )
+
+
+def _seen_lines(fits: Fits, lines: SeenLines) -> tuple[LineRows, np.ndarray, np.ndarray]:
+    """Residuals of the lines, their derivatives by pose and `UNKNOWNS`, and their weights."""
+    if not len(lines):
+        none = np.zeros((len(fits), 0))
+        blank = np.zeros((len(fits), 0, 11))
+        return LineRows(lines, none, blank[..., :3], blank[..., :5], none), blank, none
+    drawn, statement = lines.row_line >= 0, lines.row_statement
+
+    def weigh(residual: np.ndarray) -> np.ndarray:
+        scaled = error_weights(residual**2, fits, 1) / fits.scale[:, None] ** 2
+        return np.where(drawn, scaled, 1.0) * fits.line_weight[:, statement]
+
+    rotation = np.repeat(fits.rotation[:, None], len(lines), axis=1)
+    by_unknowns = _by_unknowns(fits) * fits.free[:, None]
+    rows = line_rows(lines, rotation, ends_through(fits.kind, fits.params, lines, by_unknowns), weigh)
+    jacobian = np.concatenate([rows.by_rotation, np.zeros_like(rows.by_rotation), rows.by_lens], axis=2)
+    return rows, jacobian, weigh(rows.residual)
+
+
+def _prior(fits: Fits, prior: CameraPrior) -> tuple[np.ndarray, np.ndarray]:
+    return prior_residuals(prior, fits.params, fits.free, fits.rotation, fits.centres)
+
+
+def _loss(distance2: np.ndarray, fits: Fits, n_axes: int = 2) -> np.ndarray:
     tails, scaled = fits.tails[:, None], distance2 / fits.scale[:, None] ** 2
     finite = np.where(np.isinf(tails), 1.0, tails)
-    return np.where(np.isinf(tails), scaled, (finite + 2) * np.log1p(scaled / finite))
+    return np.where(np.isinf(tails), scaled, (finite + n_axes) * np.log1p(scaled / finite))
 
 
-def mark_weights(distance2: np.ndarray, fits: Fits) -> np.ndarray:
-    """Weight (B, N) of marks at `distance2` (B, N), 1 under Gaussian noise, less the farther out otherwise."""
+def error_weights(distance2: np.ndarray, fits: Fits, n_axes: int = 2) -> np.ndarray:
+    """Weight (B, N) of errors at `distance2` (B, N), 1 under Gaussian noise, less the farther out otherwise."""
     tails, scaled = fits.tails[:, None], distance2 / fits.scale[:, None] ** 2
     finite = np.where(np.isinf(tails), 1.0, tails)
-    return np.where(np.isinf(tails), 1.0, (finite + 2) / (finite + scaled))
+    return np.where(np.isinf(tails), 1.0, (finite + n_axes) / (finite + scaled))
 
 
-def _normal(linear: Linear, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normal matrix (B, 11, 11) and gradient (B, 11) of the marks with `weight` (B, N)."""
+def _normal(linear: Linear, weight: np.ndarray, line_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normal matrix (B, 11, 11) and gradient (B, 11) of the marks with `weight` (B, N), lines with `line_weight`."""
     n_fits, n_marks = weight.shape
     inverse = np.linalg.inv(linear.cov) * weight[..., None, None]
     rows = linear.jacobian.reshape(n_fits, 2 * n_marks, -1)
     weighed = (inverse @ linear.jacobian).reshape(n_fits, 2 * n_marks, -1).swapaxes(1, 2)
     residual = np.where(np.isfinite(linear.residual), linear.residual, 0.0).reshape(n_fits, 2 * n_marks, 1)
-    return weighed @ rows, (weighed @ residual)[..., 0]
+    off, lines, _ = linear.lines.projected(linear.line_jacobian, line_weight)
+    across = lines.swapaxes(1, 2)
+    return weighed @ rows + across @ lines, (weighed @ residual)[..., 0] + (across @ off[..., None])[..., 0]
 
 
 def _stepped(fits: Fits, linear: Linear, damping: np.ndarray) -> Fits:
-    weight = fits.weight * mark_weights(linear.distance2, fits) / fits.scale[:, None] ** 2
-    normal, gradient = _normal(linear, weight)
+    weight = fits.weight * error_weights(linear.distance2, fits) / fits.scale[:, None] ** 2
+    normal, gradient = _normal(linear, weight, linear.line_weight)
     normal = normal + linear.prior_jacobian.swapaxes(1, 2) @ linear.prior_jacobian
     gradient = gradient + np.einsum("bij,bi->bj", linear.prior_jacobian, linear.prior)
     diagonal = np.einsum("bii->bi", normal)
@@ -321,26 +356,6 @@ def _by_unknowns(fits: Fits) -> np.ndarray:
     for unknown, parameter in enumerate(range(2, min(6, fits.params.shape[1])), start=1):
         out[:, parameter, unknown] = 1.0
     return out
-
-
-def _prior_residuals(fits: Fits, prior: LensPrior) -> tuple[np.ndarray, np.ndarray]:
-    n = len(fits)
-    params = np.concatenate([fits.params, np.zeros((n, 2))], axis=1)
-    focal, k1, k2 = params[:, :2].mean(axis=1), params[:, 4], params[:, 5]
-    k2_mean = k1**2 if prior.k2_from_k1 else prior.k2
-    residual = np.stack([
-        np.log(focal / prior.focal) / prior.focal_log_sigma,
-        (params[:, 2] - prior.centre[0]) / prior.centre_sigma,
-        (params[:, 3] - prior.centre[1]) / prior.centre_sigma,
-        (k1 - prior.k1) / prior.k1_sigma,
-        (k2 - k2_mean) / prior.k2_sigma,
-    ], axis=1)  # fmt: skip
-    jacobian = np.zeros((n, 5, 11))
-    jacobian[:, 0, 6] = 1.0 / (focal * prior.focal_log_sigma)
-    jacobian[:, 1, 7] = jacobian[:, 2, 8] = 1.0 / prior.centre_sigma
-    jacobian[:, 3, 9], jacobian[:, 4, 10] = 1.0 / prior.k1_sigma, 1.0 / prior.k2_sigma
-    jacobian[:, 4, 9] = np.where(prior.k2_from_k1, -2.0 * k1 / prior.k2_sigma, 0.0) * fits.free[:, 3]
-    return residual * fits.free, jacobian * fits.free[:, :, None]
 
 
 def _mahalanobis2(residual: np.ndarray, cov: np.ndarray) -> np.ndarray:

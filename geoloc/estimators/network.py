@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from geoloc.errors import GeometryError, InputError
+from geoloc.estimators.seen_lines import SeenLines
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye
 
@@ -76,6 +77,7 @@ class Network:
     surveyed: Surveyed = field(default_factory=Surveyed)
     spans: Spans = field(default_factory=Spans)
     heights: Heights = field(default_factory=Heights)
+    lines: SeenLines = field(default_factory=SeenLines)
     lens: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     freed: tuple[tuple[str, ...], ...] = ()
     held: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
@@ -269,6 +271,7 @@ def _check_rows(network: Network) -> None:
     for what, values, limit in (
         ("camera", sights.camera, len(network.cameras)),
         ("point", sights.point, n_points),
+        ("line's camera", network.lines.camera, len(network.cameras)),
         ("surveyed point", network.surveyed.point, n_points),
         ("distance's end", network.spans.ends, n_points),
     ):

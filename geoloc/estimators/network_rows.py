@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.estimators.network import LEAST_SIGMA, Layout, Network
+from geoloc.estimators.seen_lines import Ends, LineRows, ends_through, line_rows
 from geoloc.geometry.se3 import perturb
 from geoloc.scene.distortion import radial_tangential_jacobians
 from geoloc.scene.lenses import fisheye_jacobians
@@ -91,6 +92,7 @@ class Linear:
     survey_information: np.ndarray  # (P, 3) and of their diagonal information
     row_residual: np.ndarray  # (R,)
     row_jacobian: np.ndarray  # (R, B)
+    row_taken: np.ndarray  # (R,) what share of a measurement goes to a bearing that was eliminated
 
 
 def predict(layout: Layout, state: State) -> Sighted:
@@ -133,10 +135,13 @@ def linearise(layout: Layout, state: State, loss: Loss) -> Linear:
     residual, by_point, by_camera = residual * scale[:, None], seen.by_point * by_scale, seen.by_camera * by_scale
     total = float(cost.sum())
     survey_cost, pull, information = _surveys(layout.network, state)
-    parts = [_spans(layout, state, loss), _heights(layout, state, loss), _promoted_surveys(layout, pull, information)]
+    drawn, taken = _lines(layout, state, loss)
+    parts = [_spans(layout, state, loss), _heights(layout, state, loss), drawn]
+    parts.append(_promoted_surveys(layout, pull, information))
     total += survey_cost + sum(part[0] for part in parts)
     promoted = ~layout.eliminated
     rows = [part[1:] for part in parts] + [_promoted_sights(layout, residual, by_point, by_camera, promoted)]
+    n_measured = len(parts[0][1]) + len(parts[1][1])
     row_residual = np.concatenate([row[0] for row in rows])
     row_jacobian = np.concatenate([row[1] for row in rows])
     if promoted.any():
@@ -145,6 +150,7 @@ def linearise(layout: Layout, state: State, loss: Loss) -> Linear:
     return Linear(
         total if np.isfinite(total) else np.inf,
         residual, by_point, by_camera, weight, pull, information, row_residual, row_jacobian,
+        np.concatenate([np.zeros(n_measured), taken, np.zeros(len(row_residual) - n_measured - len(taken))]),
     )  # fmt: skip
 
 
@@ -213,6 +219,40 @@ def _heights(layout: Layout, state: State, loss: Loss) -> tuple[float, np.ndarra
     rows = np.arange(len(c))[:, None]
     jacobian[rows, 6 * heights.camera[:, None] + 3 + np.arange(3)] = (scale / heights.sigma)[:, None] * by_shift
     return float(cost.sum()), scale * residual, jacobian
+
+
+def line_residuals(layout: Layout, state: State, loss: Loss) -> LineRows:
+    """The residuals of all lines at a state, (1, R); their derivatives by the lens are padded to its widest."""
+    network, n = layout.network, len(layout.network.lines)
+    width = layout.columns.shape[1] - 6
+    shape = (1, n, 2, 3)
+    ends = Ends(np.empty(shape), np.empty((*shape, 2)), np.zeros((*shape, width)), np.zeros((1, n, width)))
+    for camera in np.unique(network.lines.camera).tolist():
+        rows = network.lines.camera == camera
+        tie = layout.ties[network.lens[camera]]
+        kind = type(network.cameras[camera].lens)
+        through = ends_through(kind, state.params[camera][None], network.lines.of(rows), tie[None])
+        ends.rays[:, rows], ends.by_pixel[:, rows] = through.rays, through.by_pixel
+        ends.by_lens[:, rows, ..., : tie.shape[1]] = through.by_lens
+        ends.focal_by_lens[:, rows, : tie.shape[1]] = through.focal_by_lens
+    rotation = state.poses.as_matrix()[network.lines.camera][None, :, :3, :3]
+    return line_rows(network.lines, rotation, ends, lambda residual: loss(residual**2)[1])
+
+
+def _lines(layout: Layout, state: State, loss: Loss) -> tuple[tuple[float, np.ndarray, np.ndarray], np.ndarray]:
+    """Lines as rows of the border, their bearings eliminated; and what share of each row went into them."""
+    lines = layout.network.lines
+    jacobian = np.zeros((len(lines.row_line), layout.size + 1))
+    if not len(lines):
+        return (0.0, np.zeros(0), jacobian[:, :-1]), np.zeros(0)
+    rows = line_residuals(layout, state, loss)
+    cost, weight = loss(rows.residual**2)
+    drawn = np.flatnonzero(lines.row_line >= 0)
+    columns = layout.columns[lines.camera[lines.row_line[drawn]]]
+    by_camera = np.concatenate([rows.by_rotation, np.zeros_like(rows.by_rotation), rows.by_lens], axis=2)[0, drawn]
+    jacobian[drawn[:, None], columns] = by_camera
+    residual, own, share = rows.projected(jacobian[None, :, :-1], weight)
+    return (float(cost.sum()), -residual[0], own[0]), share[0]
 
 
 def _promoted_sights(

@@ -1,15 +1,12 @@
 """Reports as one HTML page that needs no network: headlines, curves, maps of errors, the worst moments."""
 
-import re
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from geoloc import __version__
 from geoloc.draw.charts import chart_script, page_style
-from geoloc.draw.style import DARK, LIGHT, css_variables
 from geoloc.draw.svg import text
+from geoloc.draw.template import asset, fill_page
 from geoloc.errors import InputError
 from geoloc.evaluation.page_figures import (
     Notes,
@@ -34,8 +31,6 @@ def write_report_page(reports: Sequence[Report], path: str | Path, *, title: str
     places = {
         "title": text(title or ", ".join(titles)),
         "about": text(_about(reports)),
-        "light": css_variables(LIGHT),
-        "dark": css_variables(DARK),
         "style": page_style(),
         "contents": _contents(reports),
         "warnings": "".join(_warnings(report, len(reports) > 1) for report in reports),
@@ -43,8 +38,7 @@ def write_report_page(reports: Sequence[Report], path: str | Path, *, title: str
         "version": text(__version__),
         "script": chart_script(),
     }
-    page = re.sub(r"\{\{(\w+)\}\}", lambda place: places[place[1]], _asset("report.html"))
-    write_whole(path, page)
+    write_whole(path, fill_page(asset("report.html", "geoloc.evaluation"), places))
     return Path(path)
 
 
@@ -91,8 +85,3 @@ def _warnings(report: Report, named: bool) -> str:
         f'<p class="warning" role="alert"><strong>Warning</strong><span>{whose}{text(warning)}</span></p>'
         for warning in report.warnings
     )
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("geoloc.evaluation") / "assets" / name).read_text(encoding="utf-8")

@@ -1,7 +1,8 @@
 """What is known of a site besides marks: small files beside `marks.csv`, all of them optional.
 
 - `distances.csv`: point_a, point_b, distance, sigma (m)
-- `lines.csv`: camera, kind (plumb, parallel, horizon), group, u1, v1, u2, v2 (px) and, if they differ from 1 px, sigma
+- `lines.csv`: camera, kind (plumb, parallel, horizon), group, u1, v1, u2, v2 (px) and, if it is not 1 px, sigma; for
+  parallel lines of a known direction bearing_deg (clockwise from the map's north) and, if not 0.5, bearing_sigma_deg
 - `cameras.toml`: heights and lenses
       [lenses.dome]
       model = "radial_tangential"
@@ -10,6 +11,7 @@
       [cameras.gate]
       height = 4.2            # m over the ground below it
       height_sigma = 0.05     # m
+      level = "deck 2"        # that ground, if it is not the map's first level
       lens = "dome"           # a lens from above, or
       shared_lens = "bullet"  # the same lens, still to be found, as the other cameras that say so
 """
@@ -28,7 +30,16 @@ from geoloc.files import read_text, write_whole
 from geoloc.io.cells import Cells, csv_cells
 from geoloc.io.rows import ReadReport
 from geoloc.scene import jsonfile
-from geoloc.scene.known import LINE_KINDS, LINE_SIGMA, Distances, ImageLines, Known, KnownCamera, KnownLens
+from geoloc.scene.known import (
+    BEARING_SIGMA_DEG,
+    LINE_KINDS,
+    LINE_SIGMA,
+    Distances,
+    ImageLines,
+    Known,
+    KnownCamera,
+    KnownLens,
+)
 from geoloc.scene.lenses import LENSES, parameter_names
 
 DISTANCES, LINES, CAMERAS = "distances.csv", "lines.csv", "cameras.toml"
@@ -81,7 +92,10 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
     cells.require("camera", "kind", "u1", "v1", "u2", "v2")
     camera, kind, group = (np.char.strip(cells.text(name)) for name in ("camera", "kind", "group"))
     start, end = (np.column_stack([cells.numbers(name) for name in pair]) for pair in (("u1", "v1"), ("u2", "v2")))
-    sigma = np.where(np.char.strip(cells.text("sigma")) == "", LINE_SIGMA, cells.numbers("sigma"))
+    sigma = _or_usual(cells, "sigma", LINE_SIGMA)
+    bearing = _or_usual(cells, "bearing_deg", np.nan)
+    bearing_sigma = _or_usual(cells, "bearing_sigma_deg", BEARING_SIGMA_DEG)
+    stated = np.char.strip(cells.text("bearing_deg")) != ""
     with np.errstate(invalid="ignore"):
         short = ~(np.linalg.norm(end - start, axis=1) >= 2.0)
     keep = cells.usable(
@@ -90,9 +104,13 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
         ("an end is no finite number", ~np.isfinite(np.hstack([start, end])).all(axis=1)),
         ("shorter than 2 px", short),
         ("a parallel line without a group", (kind == "parallel") & (group == "")),
-        ("sigma is no positive number", ~_positive(sigma)),
+        ("sigma is no positive number", ~_positive(sigma) | ~_positive(bearing_sigma)),
+        ("bearing_deg is no number, or of a line that is not parallel to others", stated & _odd(bearing, kind)),
     )
-    table = ImageLines(camera=camera, kind=kind, group=group, start=start, end=end, sigma=sigma).take(keep)
+    table = ImageLines(
+        camera=camera, kind=kind, group=group, start=start, end=end, sigma=sigma, bearing_deg=bearing,
+        bearing_sigma_deg=bearing_sigma,
+    ).take(keep)  # fmt: skip
     return table, _report(cells, "lines", len(table))
 
 
@@ -129,12 +147,13 @@ def read_known_cameras(path: Path | str) -> tuple[tuple[KnownCamera, ...], tuple
 def _camera(name: str, value: Any) -> KnownCamera:
     what = f"camera {name!r}"
     entry = jsonfile.mapping(what, value)
-    jsonfile.check_keys(what, entry, (), ("height", "height_sigma", "lens", "shared_lens"))
+    jsonfile.check_keys(what, entry, (), ("height", "height_sigma", "lens", "shared_lens", "level"))
     given: dict[str, Any] = {
         key: float(jsonfile.numbers(f"{what}: {key!r}", entry[key], ()))
         for key in ("height", "height_sigma") if key in entry
     }  # fmt: skip
-    given |= {key: jsonfile.text(f"{what}: {key!r}", entry[key]) for key in ("lens", "shared_lens") if key in entry}
+    names = [key for key in ("lens", "shared_lens", "level") if key in entry]
+    given |= {key: jsonfile.text(f"{what}: {key!r}", entry[key]) for key in names}
     return KnownCamera(name, **given)
 
 
@@ -152,6 +171,15 @@ def _lens(name: str, value: Any) -> KnownLens:
     with jsonfile.naming(what):
         values = jsonfile.numbers("'params'", [params[key] for key in names], (len(names),))
         return KnownLens(name, LENSES[model](values), (int(width), int(height)))
+
+
+def _or_usual(cells: Cells, name: str, usual: float) -> np.ndarray:
+    """Numbers of a column that need not be there, or stated."""
+    return np.where(np.char.strip(cells.text(name)) == "", usual, cells.numbers(name))
+
+
+def _odd(bearing: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(bearing) | (kind != "parallel")
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

@@ -83,6 +83,11 @@ class Level:
             z = np.where(surface.holds(xy), surface.z_at(xy), z)
         return z
 
+    def under(self, xy: np.ndarray) -> Surface:
+        """The surface under a place (2,) m; off the level, its first."""
+        place = np.asarray(xy, float).reshape(1, 2)
+        return next((surface for surface in self.surfaces if surface.holds(place)[0]), self.surfaces[0])
+
     def z_extended(self, xy: np.ndarray) -> np.ndarray:
         """As `z_at`; off the level the plane of its first surface goes on."""
         z = self.z_at(xy)

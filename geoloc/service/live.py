@@ -29,11 +29,12 @@ def live_calibration(site: Site, known: Known) -> Solve:
 
     def solve(question: Question) -> Verdict:
         lens = known.lens(question.camera)
-        usable = lens.lens if lens is not None and tuple(lens.size) == tuple(question.size) else None
+        usable = lens is None or tuple(lens.size) == tuple(question.size)
+        about = known if usable else known.without_lens(question.camera)
+        about = replace(about, lines=question.lines)
         found = calibrate_camera(
-            question.camera, question.size, question.marks, question.points, lens=usable,
-            ground=site.site_map.levels[0],
-        )  # fmt: skip
+            question.camera, question.size, question.marks, question.points, known=about, site_map=site.site_map
+        )
         if isinstance(found, Refused):
             return _refused(found, site, question)
         return _calibrated(found, site, question)

@@ -6,7 +6,7 @@ import numpy as np
 
 from geoloc.geometry.se3 import look_at
 from geoloc.scene.camera import Camera
-from geoloc.scene.lenses import RadialTangential
+from geoloc.scene.lenses import Fisheye, Lens, RadialTangential
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint
 
@@ -23,14 +23,18 @@ class DrawnSite:
     truth: np.ndarray  # (N, 3) m, the points without their errors
 
 
-def draw_site(rng: np.random.Generator, n: int = 16, flat: bool = False, point_sigma: float = 0.02) -> DrawnSite:
+def draw_site(
+    rng: np.random.Generator, n: int = 16, flat: bool = False, point_sigma: float = 0.02, fisheye: bool = False
+) -> DrawnSite:
     """A camera 4 to 12 m up, its lens drawn as the priors have it, and `n` points that it sees."""
     width = SIZE[0]
     while True:
         focal = width * float(np.exp(rng.uniform(np.log(0.7), np.log(1.8))))
         k1 = float(np.clip(rng.normal(0, 0.3), -0.4, 0.2))
         centre = (np.array(SIZE) - 1) / 2 + rng.normal(0, 0.02 * width, 2)
-        lens = RadialTangential(np.array([focal, focal, *centre, k1, k1 * k1 + rng.normal(0, 0.05), 0, 0]))
+        lens: Lens = RadialTangential(np.array([focal, focal, *centre, k1, k1 * k1 + rng.normal(0, 0.05), 0, 0]))
+        if fisheye:
+            lens = _fisheye(rng, centre)
         place, angle = np.array([*rng.uniform(-50, 50, 2), rng.uniform(4, 12)]), rng.uniform(0, 2 * np.pi)
         reach = rng.uniform(15, 40)
         target = place + reach * np.array([np.cos(angle), np.sin(angle), 0])
@@ -51,6 +55,11 @@ def draw_site(rng: np.random.Generator, n: int = 16, flat: bool = False, point_s
         )
         marks = Marks(camera=["cam"] * n, point=names, pixel=marked, sigma=np.ones(n))
         return DrawnSite(camera, marks, control, points[rows])
+
+
+def _fisheye(rng: np.random.Generator, centre: np.ndarray) -> Fisheye:
+    focal = SIZE[0] * float(np.exp(rng.uniform(np.log(0.33), np.log(0.55))))
+    return Fisheye(np.array([focal, focal, *centre, rng.normal(0, 0.03), rng.normal(0, 0.01), 0, 0]))
 
 
 def with_pixels(marks: Marks, rows: np.ndarray, pixels: np.ndarray) -> Marks:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from calibrated import REFUSED, calibrated_garage, mark, solve, yard
 
-from geoloc.calibrate.checked_marks import check_marks, scatter
 from geoloc.calibrate.ground_cells import ground_sigma, level_ground
+from geoloc.calibrate.marks_left_out import leave_marks_out, scatter
 from geoloc.calibrate.quality import ground_sight
 from geoloc.calibrate.report import STATES, CalibrationReport, calibration_report
 from geoloc.calibrate.solution import Solution
@@ -42,7 +42,7 @@ def test_left_out_marks_lie_as_far_off_as_their_sigmas_say(rng: np.random.Genera
     squares, scatters = [], []
     for _ in range(12):
         solution = solve(site, mark(site, rng))
-        checks = check_marks(solution, site.site_map)
+        checks = leave_marks_out(solution, site.site_map)
         squares.append(checks.surprise[np.isfinite(checks.surprise)] ** 2)
         scatters += [scatter(camera, checks)[0] ** 2 for camera in solution.cameras]
     assert np.mean(np.concatenate(squares)) == pytest.approx(2.0, abs=0.25)  # of two directions

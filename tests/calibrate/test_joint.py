@@ -7,14 +7,15 @@ import pytest
 from consistency import assert_consistent
 from joint_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, calib_error, draw_site, untied
 
+from geoloc.calibrate.changes import compare
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
-from geoloc.calibrate.joint_case import Measured, unknowns
-from geoloc.calibrate.redo import ground_change, redo_camera
+from geoloc.calibrate.joint_case import unknowns
+from geoloc.calibrate.redo import redo_camera
 from geoloc.errors import GeometryError, InputError, UnknownNameError
 from geoloc.geometry.se3 import perturb, pose_cov
 from geoloc.metrics.consistency import nees
 from geoloc.pipeline.projection import project_to_ground
-from geoloc.scene.constraints import CameraHeight, Distance
+from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Detections
@@ -24,6 +25,14 @@ N_SITES = 100
 
 def solve(site: DrawnSite, **more) -> JointSolution:
     return calibrate_jointly(site.marks, site.site_map, site.starts, free=site.free, **more)
+
+
+def between(a: str, b: str, metres: float, sigma: float = 0.02) -> Known:
+    return Known(Distances(point_a=[a], point_b=[b], distance=[metres], sigma=[sigma]))
+
+
+def one_lens(*cameras: str) -> Known:
+    return Known(cameras=tuple(KnownCamera(name, shared_lens="bullet") for name in cameras))
 
 
 def only(site: DrawnSite, rows: np.ndarray) -> DrawnSite:
@@ -129,9 +138,9 @@ def test_a_distance_in_feet_is_named(rng: np.random.Generator) -> None:
     site = draw_site(rng)
     a, b = best_ties(site)
     metres = float(np.linalg.norm(site.xyz(a) - site.xyz(b)))
-    good = solve(site, measured=Measured((Distance(a, b, metres, 0.01),)))
+    good = solve(site, known=between(a, b, metres, 0.01))
     assert not any("distance" in note for note in good.solution.notes)
-    feet = solve(site, measured=Measured((Distance(a, b, metres / 0.3048, 0.01),)))
+    feet = solve(site, known=between(a, b, metres / 0.3048, 0.01))
     assert any(f"distance {a} to {b}" in note for note in feet.solution.notes)
     assert feet.solution.cameras[0].centre_world == pytest.approx(site.true["c0"].centre_world, abs=0.5)
 
@@ -139,7 +148,7 @@ def test_a_distance_in_feet_is_named(rng: np.random.Generator) -> None:
 def test_a_wrong_height_is_named(rng: np.random.Generator) -> None:
     site = draw_site(rng)
     height = float(site.true["c1"].centre_world[2]) + 3.0
-    found = solve(site, measured=Measured(heights=(CameraHeight("c1", height, 0.02),)))
+    found = solve(site, known=Known(cameras=(KnownCamera("c1", height, 0.02),)))
     assert any("camera c1" in note and "measured height" in note for note in found.solution.notes)
 
 
@@ -149,8 +158,8 @@ def test_distances_and_heights_sharpen(rng: np.random.Generator) -> None:
     a, b = best_ties(site)
     length = float(np.linalg.norm(site.xyz(a) - site.xyz(b)))
     plain = solve(site).solution
-    tall = solve(site, measured=Measured(heights=(CameraHeight("c0", z, 0.01),))).solution
-    long = solve(site, measured=Measured((Distance(a, b, length, 0.001),))).solution
+    tall = solve(site, known=Known(cameras=(KnownCamera("c0", z, 0.01),))).solution
+    long = solve(site, known=between(a, b, length, 0.001)).solution
     assert height_sigma(tall) < 0.012
     assert height_sigma(plain) > 0.015
     spread = [sum(np.trace(camera.calib_cov[3:6, 3:6]) for camera in found.cameras) for found in (plain, long)]
@@ -172,8 +181,8 @@ def height_sigma(solution) -> float:
 
 def test_two_control_points_and_a_height_are_enough(rng: np.random.Generator) -> None:
     site = draw_site(rng, n_controls=2, off=0.2)
-    height = CameraHeight("c0", float(site.true["c0"].centre_world[2]), 0.02)
-    found = solve(site, measured=Measured(heights=(height,))).solution
+    height = KnownCamera("c0", float(site.true["c0"].centre_world[2]), 0.02)
+    found = solve(site, known=Known(cameras=(height,))).solution
     assert len(found.cameras) == 5
     error = calib_error(found.cameras[2], site.true["c2"])
     keep = untied(found.cameras[2])
@@ -183,7 +192,7 @@ def test_two_control_points_and_a_height_are_enough(rng: np.random.Generator) ->
 def test_cameras_that_share_a_lens_know_it_better(rng: np.random.Generator) -> None:
     site = draw_site(rng, focal=1200.0)
     own = solve(site).solution
-    shared = solve(site, measured=Measured(shared=(tuple(site.true),))).solution
+    shared = solve(site, known=one_lens(*site.true)).solution
     params = [camera.lens.params for camera in shared.cameras]
     assert all(np.array_equal(params[0], other) for other in params)
     at = 6 + shared.cameras[0].freed.index("fx")
@@ -268,11 +277,11 @@ def test_order_of_marks_changes_nothing(rng: np.random.Generator) -> None:
 def test_bad_names_and_double_marks_are_refused(rng: np.random.Generator) -> None:
     site = draw_site(rng)
     with pytest.raises(UnknownNameError, match="unknown point 'q1'"):
-        solve(site, measured=Measured((Distance("p1", "q1", 3.0),)))
+        solve(site, known=between("p1", "q1", 3.0))
     with pytest.raises(UnknownNameError, match="unknown camera 'c9'"):
-        solve(site, measured=Measured(heights=(CameraHeight("c9", 3.0),)))
+        solve(site, known=Known(cameras=(KnownCamera("c9", 3.0),)))
     with pytest.raises(UnknownNameError, match="unknown camera 'c9'"):
-        solve(site, measured=Measured(shared=(("c0", "c9"),)))
+        solve(site, known=one_lens("c0", "c9"))
     twice = np.concatenate([np.arange(len(site.marks)), [0]])
     with pytest.raises(InputError, match="2 marks for point"):
         solve(only(site, twice))
@@ -294,12 +303,11 @@ def test_redoing_one_camera_leaves_the_others_and_tells_what_changed(rng: np.ran
     assert after.centre_world == pytest.approx(site.true["c2"].centre_world, abs=0.3)
     held = next(camera for camera in redone.cameras if camera.name == "c0")
     assert held is others["c0"]
-    change = ground_change(others["c2"], after, site.site_map)
-    assert "cm (median" in change.words
-    assert np.median(np.linalg.norm(change.shift, axis=1)) < 0.1
+    change = compare(others["c2"], after, site.site_map)
+    assert "cm (median" in str(change)
+    assert change.shift_median_m < 0.1
     moved = replace(after, cam_from_world=perturb(after.cam_from_world, np.array([0.0, 0.0, 0.0, 0.2, 0.0, 0.0])))
-    shift = ground_change(after, moved, site.site_map).shift
-    assert np.median(np.linalg.norm(shift, axis=1)) == pytest.approx(0.2, abs=0.02)
+    assert compare(after, moved, site.site_map).shift_median_m == pytest.approx(0.2, abs=0.02)
 
 
 def test_a_redone_camera_is_honest_though_the_held_ones_err() -> None:

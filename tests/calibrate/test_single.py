@@ -8,18 +8,24 @@ import pytest
 from consistency import assert_consistent
 from single_sites import SIZE, DrawnSite, draw_site, pose_errors, with_pixels
 
-from geoloc.calibrate.single import SingleOptions, SingleSolution, calibrate_camera, calibrate_each
+from geoloc.calibrate.single import SingleSolution, calibrate_camera, calibrate_each
+from geoloc.calibrate.single_case import SingleOptions
 from geoloc.calibrate.solution import Refused
-from geoloc.scene.lenses import RadialTangential
+from geoloc.scene.known import Known, KnownCamera, KnownLens
+from geoloc.scene.lenses import Lens, RadialTangential
 from geoloc.scene.sitemap import ControlPoint
 
-N_SITES = 200
+N_SITES = 60
 
 
 def solved(site: DrawnSite, options: SingleOptions | None = None) -> SingleSolution:
     found = calibrate_camera("cam", SIZE, site.marks, site.points, options)
     assert isinstance(found, SingleSolution), found
     return found
+
+
+def lens_known(lens: Lens) -> Known:
+    return Known(cameras=(KnownCamera("cam", lens="given"),), lenses=(KnownLens("given", lens, SIZE),))
 
 
 def moved_points(site: DrawnSite, change: np.ndarray) -> tuple[ControlPoint, ...]:
@@ -57,7 +63,7 @@ def test_ground_points_lie_where_their_ellipses_say(drawn) -> None:
 def test_marks_of_unknown_accuracy_leave_a_camera_no_surer_than_it_is() -> None:
     rng = np.random.default_rng(8)
     values = []
-    for _ in range(40):
+    for _ in range(15):
         site = draw_site(rng, int(rng.integers(8, 25)))
         found = solved(site)
         error = pose_errors(found.camera, site.camera)
@@ -68,7 +74,7 @@ def test_marks_of_unknown_accuracy_leave_a_camera_no_surer_than_it_is() -> None:
 def test_a_fifth_of_gross_outliers_is_survived_and_named() -> None:
     rng = np.random.default_rng(6)
     values, missed = [], 0
-    for _ in range(40):
+    for _ in range(15):
         n = int(rng.integers(15, 25))
         site = draw_site(rng, n)
         wrong = rng.choice(n, n // 5, replace=False)
@@ -83,10 +89,31 @@ def test_a_fifth_of_gross_outliers_is_survived_and_named() -> None:
     assert missed == 0
 
 
+def test_a_fisheye_that_nobody_named_is_no_wrong_pose_called_good() -> None:
+    """Through any other kind of lens the fit is 0.3 to 4 m off at 0.1 m stated, squared distances of 40 to 5000."""
+    rng = np.random.default_rng(4)
+    values = []
+    for flat in (False, True) * 5:
+        site = draw_site(rng, int(rng.integers(10, 20)), flat, fisheye=True)
+        found = solved(site)
+        error = pose_errors(found.camera, site.camera)
+        values.append(error @ np.linalg.solve(found.camera.calib_cov[:6, :6], error))
+    assert max(values) < 25  # 10.7 at most; 6 expected
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e4])
+def test_what_is_refused_as_loose_does_not_depend_on_where_the_map_begins(shift: float) -> None:
+    """The camera's position is as sure however far the origin is: turning errors have no lever there."""
+    site = draw_site(np.random.default_rng(2), 12)
+    moved = tuple(replace(p, xyz=(p.xyz[0] + shift, p.xyz[1] - shift, p.xyz[2])) for p in site.points)
+    found = solved(replace(site, points=moved))
+    assert np.linalg.norm(found.camera.centre_world - [shift, -shift, 0] - site.camera.centre_world) < 0.5
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_mirrored_map_is_refused_and_called_mirrored(flat: bool) -> None:
     rng = np.random.default_rng(7)
-    for _ in range(15):
+    for _ in range(5):
         site = draw_site(rng, int(rng.integers(8, 25)), flat)
         found = calibrate_camera("cam", SIZE, site.marks, moved_points(site, np.diag([-1.0, 1.0, 1.0])))
         assert isinstance(found, Refused)
@@ -128,7 +155,7 @@ def test_marks_made_on_a_larger_still_are_named(rng) -> None:
     found = calibrate_camera("cam", (960, 540), site.marks, site.points)
     assert "another size" in found.next_step
     lens = RadialTangential(np.array([1400.0, 1400, 479.5, 269.5, 0, 0, 0, 0]))
-    found = calibrate_camera("cam", SIZE, site.marks, site.points, lens=lens)
+    found = calibrate_camera("cam", SIZE, site.marks, site.points, known=lens_known(lens))
     assert "960 x 540" in found.next_step
 
 
@@ -158,7 +185,7 @@ def test_degrees_for_metres_and_a_point_on_another_continent_are_named(rng) -> N
 def test_heights_in_feet_are_named() -> None:
     rng = np.random.default_rng(3)
     told = 0
-    for _ in range(6):
+    for _ in range(3):
         site = draw_site(rng, 24)
         found = calibrate_camera("cam", SIZE, site.marks, moved_points(site, np.diag([1, 1, 1 / 0.3048])))
         if isinstance(found, Refused):
@@ -167,7 +194,7 @@ def test_heights_in_feet_are_named() -> None:
             assert np.linalg.norm(found.camera.centre_world - site.camera.centre_world) < 1.0
             assert sum("z were" in note for note in found.notes) >= 3
             told += 1
-    assert told == 6
+    assert told == 3
 
 
 def test_swapped_marks_and_a_typo_are_told_apart(rng) -> None:
@@ -187,7 +214,7 @@ def test_swapped_marks_and_a_typo_are_told_apart(rng) -> None:
 def test_a_given_lens_needs_four_marks_and_is_kept() -> None:
     rng = np.random.default_rng(12)
     site = draw_site(rng, 12)
-    found = calibrate_camera("cam", SIZE, site.marks, site.points, lens=site.camera.lens)
+    found = calibrate_camera("cam", SIZE, site.marks, site.points, known=lens_known(site.camera.lens))
     assert isinstance(found, SingleSolution)
     assert found.estimated == ()
     np.testing.assert_array_equal(found.camera.lens.params, site.camera.lens.params)

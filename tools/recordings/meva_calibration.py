@@ -4,27 +4,21 @@ The landmarks came out of one adjustment with these very marks, so that all of t
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from geoloc.calibrate.single import calibrate_camera
 from geoloc.calibrate.solution import Refused
-from geoloc.estimators.camera_fit import (
-    UNKNOWNS,
-    Fits,
-    LensPrior,
-    MarkedPoints,
-    camera_of,
-    predict_pixels,
-    refine_fits,
-)
+from geoloc.estimators.camera_fit import MarkedPoints, camera_of, fits_of, predict_pixels, refine_fits
+from geoloc.estimators.camera_prior import UNKNOWNS, CameraPrior
 from geoloc.evaluation.measures import Blocks, of_mean, of_quantile
 from geoloc.evaluation.report import Figure
 from geoloc.files import read_columns, read_json
 from geoloc.metrics.consistency import nees
 from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import Fisheye, RadialTangential
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint
 from recordings.figures import Part
@@ -121,13 +115,12 @@ def _plain_fit(camera: Camera, marks: Marks, xyz: np.ndarray) -> Camera:
     params = camera.lens.params.copy()
     params[2:4], params[5] = [(width - 1) / 2, (height - 1) / 2], 0.0
     n = len(marks)
-    pose = camera.cam_from_world.as_matrix()[None]
-    fits = Fits(
-        type(camera.lens), params[None], pose[:, :3, :3], pose[:, :3, 3], np.isin(UNKNOWNS, ("f", "k1"))[None],
-        np.ones((1, n)), np.full(1, np.inf), np.ones(1),
-    )  # fmt: skip
-    flat = LensPrior(width, 1e3, (0.0, 0.0), 1e6, k1_sigma=1e3, k2_sigma=1e3)
-    fits = refine_fits(fits, MarkedPoints(xyz, marks.pixel, np.ones(n), np.zeros((n, 3, 3))), flat, 200)
+    marked = MarkedPoints(xyz, marks.pixel, np.ones(n), np.zeros((n, 3, 3)))
+    if isinstance(camera.lens, Fisheye):
+        params[4] -= 1 / 3  # of an equidistant lens, as a series of the tangent
+    start = fits_of(RadialTangential(params), [camera.cam_from_world], marked)
+    flat = CameraPrior(width, 1e3, (0.0, 0.0), 1e6, k1_sigma=1e3, k2_sigma=1e3)
+    fits = refine_fits(replace(start, free=np.isin(UNKNOWNS, ("f", "k1"))[None]), marked, flat, 200)
     return camera_of(fits, 0, np.zeros((11, 11)), camera.name, camera.size)
 
 

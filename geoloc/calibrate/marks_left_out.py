@@ -43,7 +43,7 @@ class MarkChecks:
         return self.used & (self.surprise > SURPRISING)
 
 
-def check_marks(solution: Solution, site_map: SiteMap) -> MarkChecks:
+def leave_marks_out(solution: Solution, site_map: SiteMap) -> MarkChecks:
     """Every mark of a solution against all others."""
     marks, n = solution.marks, len(solution.marks)
     xyz, sigma = _places(solution, site_map)

@@ -8,11 +8,13 @@ import numpy as np
 
 from geoloc.calibrate.solution import Refused
 from geoloc.estimators.camera_fit import MarkedPoints
+from geoloc.estimators.seen_lines import SeenLines
 from geoloc.scene.lenses import Lens
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint
 
 FEWEST_WITH_LENS, FEWEST = 4, 5  # marks: pose alone, and pose with focal length; two residuals and more are left over
+FEWEST_BESIDES = 3  # marks, however much else is known
 CORNER = 0.15  # share of width and height within which marks say nothing of the rest of the still
 THIN = 0.02  # breadth over length of points that lie on a line
 SMALLEST, LARGEST = 0.5, 20_000.0  # m; extent of a site
@@ -30,10 +32,16 @@ class Usable:
     notes: tuple[str, ...]
 
 
-def check_marks(
-    name: str, size: tuple[int, int], marks: Marks, control_points: Sequence[ControlPoint], lens: Lens | None
-) -> Usable | Refused:
-    """The marks of one camera, all named `name`, ready to be fitted; or why they cannot be."""
+def carried_besides(lines: SeenLines, with_lens: bool, with_height: bool) -> int:
+    """How many of a camera's unknowns lines and a height determine: which way is up, the focal length, its height."""
+    return min(lines.freedom, 2 if with_lens else 3) + with_height
+
+
+def usable_marks(
+    name: str, size: tuple[int, int], marks: Marks, control_points: Sequence[ControlPoint], lens: Lens | None,
+    lines: SeenLines = SeenLines(), with_height: bool = False,  # noqa: B008 - frozen
+) -> Usable | Refused:  # fmt: skip
+    """The marks of one camera, all named `name`, ready to be fitted with its `lines`; or why they cannot be."""
     known = {point.name: point for point in control_points}
     fault = _doubled(marks) or _bad_sigma(marks) or _outside(size, marks) or _other_size(size, lens)
     if fault:
@@ -44,7 +52,7 @@ def check_marks(
     notes = tuple(_stranger(point, known) for point in strangers)
     xyz = np.array([point.xyz for point in points]).reshape(-1, 3)
     fault = (
-        _too_few(size, marks.pixel[rows], lens, strangers)
+        _too_few(size, marks.pixel[rows], lens, strangers, carried_besides(lines, lens is not None, with_height))
         or _odd_extent(xyz)
         or _on_a_line(xyz, points)
         or _in_a_corner(size, marks.pixel[rows])
@@ -52,7 +60,7 @@ def check_marks(
     if fault:
         return Refused(name, *fault)
     cov = np.array([np.diag(np.square(point.sigma)) for point in points])
-    return Usable(MarkedPoints(xyz, marks.pixel[rows], marks.sigma[rows], cov), rows, points, notes)
+    return Usable(MarkedPoints(xyz, marks.pixel[rows], marks.sigma[rows], cov, lines), rows, points, notes)
 
 
 Fault = tuple[str, str]
@@ -129,8 +137,15 @@ def _stranger(point: str, known: dict[str, ControlPoint]) -> str:
     return f"mark of point {point!r} is not used: the map has no such point; {hint}"
 
 
-def _too_few(size: tuple[int, int], pixels: np.ndarray, lens: Lens | None, strangers: list[str]) -> Fault | None:
-    needed = FEWEST if lens is None else FEWEST_WITH_LENS
+def _too_few(
+    size: tuple[int, int], pixels: np.ndarray, lens: Lens | None, strangers: list[str], besides: int
+) -> Fault | None:
+    # six unknowns, seven with the focal length, and two residuals left over; marks alone, without a lens, three
+    needed = (
+        max(FEWEST_BESIDES, (8 + (lens is None) - besides + 1) // 2)
+        if besides
+        else (FEWEST if lens is None else FEWEST_WITH_LENS)
+    )
     if len(pixels) >= needed:
         return None
     missing = needed - len(pixels)

@@ -1,0 +1,46 @@
+"""Straight lines of the world, drawn into the stills of the tests' cameras."""
+
+import numpy as np
+
+from geoloc.scene.camera import Camera
+from geoloc.scene.known import ImageLines
+
+SHORTEST = 60.0  # px; shorter lines say little
+FAR = 1e7  # m; where the horizon is
+
+
+def draw_lines(
+    rng: np.random.Generator, camera: Camera, target: np.ndarray, plumb: int = 0, parallel: int = 0,
+    bearing_deg: float = 30.0, group: str = "kerb", horizon: bool = False, sigma: float = 1.0,
+    stated_deg: float = float("nan"),
+) -> ImageLines:  # fmt: skip
+    """Lines about `target` (3,) m that the camera sees, each end off by `sigma` px on either axis."""
+    angle = np.radians(bearing_deg)
+    wanted = [("plumb", np.array([0.0, 0.0, 1.0]))] * plumb
+    wanted += [("parallel", np.array([np.sin(angle), np.cos(angle), 0.0]))] * parallel
+    ends = [(kind, _segment(rng, camera, target, along)) for kind, along in wanted]
+    if horizon:
+        ends.append(("horizon", _horizon(camera)))
+    pixels = np.array([pair for _, pair in ends]).reshape(-1, 2, 2) + rng.normal(0, sigma, (len(ends), 2, 2))
+    kinds = np.array([kind for kind, _ in ends], dtype=str)
+    level = kinds == "parallel"
+    return ImageLines(
+        camera=[camera.name] * len(ends), kind=kinds, group=np.where(level, group, ""), start=pixels[:, 0],
+        end=pixels[:, 1], sigma=np.full(len(ends), sigma), bearing_deg=np.where(level, stated_deg, np.nan),
+    )  # fmt: skip
+
+
+def _segment(rng: np.random.Generator, camera: Camera, target: np.ndarray, along: np.ndarray) -> np.ndarray:
+    distance = float(np.linalg.norm(target - camera.centre_world))
+    while True:
+        foot = target + np.array([*rng.uniform(-0.7, 0.7, 2), 0.0]) * distance
+        pixels = camera.project(np.stack([foot, foot + rng.uniform(0.1, 0.4) * distance * along]))
+        if np.isfinite(pixels).all() and camera.inside(pixels).all() and np.linalg.norm(np.ptp(pixels, 0)) > SHORTEST:
+            return pixels
+
+
+def _horizon(camera: Camera) -> np.ndarray:
+    ahead = camera.cam_from_world.rotation.as_matrix()[2, :2]
+    ahead = ahead / np.linalg.norm(ahead)
+    far = [ahead * np.cos(turn) + np.array([-ahead[1], ahead[0]]) * np.sin(turn) for turn in (-0.2, 0.2)]
+    return camera.project(np.array([[*(FAR * side), camera.centre_world[2]] for side in far]))
