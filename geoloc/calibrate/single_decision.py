@@ -36,6 +36,8 @@ def one_pose(problem: Problem, fits: Fits) -> Choice | Refused:
 
 def _promising(problem: Problem, fits: Fits) -> np.ndarray:
     """Rows of the poses that some marks may yet choose; of those that cannot be, the best alone, to be told."""
+    if not len(fits):
+        return np.zeros(0, int)
     cost = costs(fits, linearise_fits(fits, problem.usable.marked, problem.prior))
     stands = np.array([not impossible(problem, fits.take(np.array([i]))) for i in range(len(fits))], bool)
     least = cost[stands].min(initial=np.inf)

@@ -34,8 +34,11 @@ def draw_lines(
 def _segment(rng: np.random.Generator, camera: Camera, target: np.ndarray, along: np.ndarray) -> np.ndarray:
     """The ends of a line that the camera sees well; where it hardly sees any, the longest of many."""
     distance = float(np.linalg.norm(target - camera.centre_world))
-    feet = target + np.column_stack([rng.uniform(-0.7, 0.7, (N_TRIED, 2)), np.zeros(N_TRIED)]) * distance
-    tops = feet + rng.uniform(0.1, 0.4, (N_TRIED, 1)) * distance * along
+    rays = camera.unproject(rng.uniform([0, 0], np.array(camera.size) - 1, (N_TRIED, 2)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        down = camera.centre_world[2] / -rays[:, 2:]
+    feet = camera.centre_world + np.where((down > 0) & (down < 3 * distance), down, np.nan) * rays
+    tops = feet + rng.uniform(0.05, 0.4, (N_TRIED, 1)) * distance * along
     pixels = np.stack([camera.project(feet), camera.project(tops)], axis=1)
     with np.errstate(invalid="ignore"):
         inside = camera.inside(pixels.reshape(-1, 2)).reshape(-1, 2).all(axis=1) & np.isfinite(pixels).all(axis=(1, 2))
