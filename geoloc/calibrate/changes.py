@@ -63,7 +63,12 @@ def compare(before: Camera, after: Camera, site_map: SiteMap) -> Change:
 
 
 def ground_shift(before: Camera, after: Camera, site_map: SiteMap) -> np.ndarray:
-    """How far apart (M,) m two calibrations put the ground under each pixel of a grid that shows ground in both."""
+    """How far apart (M,) m two calibrations put the ground under each pixel of a grid that shows ground in both.
+
+    Images of another size have no pixel in common: (0,).
+    """
+    if tuple(before.size) != tuple(after.size):
+        return np.zeros(0)
     u, v = (np.arange(STEP_PX / 2, side, STEP_PX) for side in after.size)
     pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
     places = [_ground(camera, pixels, site_map) for camera in (before, after)]

@@ -58,6 +58,8 @@ def one_pose(problem: Problem, fits: Sequence[Fits]) -> Pose | Refused:
 
 def _promising(problem: Problem, fits: Sequence[Fits]) -> list[Fits]:
     """The poses that some marks may yet choose, one by one; of those that cannot be, the best alone, to be told."""
+    if not any(len(some) for some in fits):
+        return []
     marked = problem.usable.marked
     linear = [linearise_fits(some, marked, problem.priors[some.kind]) for some in fits]
     cost = np.concatenate([costs(some, at) for some, at in zip(fits, linear, strict=True)])

@@ -148,15 +148,14 @@ def _left_over(fits: Fits, linear: Linear) -> np.ndarray:
     """How many residuals of marks and lines nothing was fitted to: (B,)."""
     rows = linear.lines.lines
     share = linear.lines.projected(linear.line_jacobian, line_information(fits, linear))[2]
-    drawn = (rows.row_line >= 0) * fits.line_weight[:, rows.row_statement] * (1.0 - share)
-    return 2 * fits.weight.sum(axis=1) + drawn.sum(axis=1) - _effective_unknowns(fits, linear)
+    lines = fits.line_weight[:, rows.row_statement] * (1.0 - share)
+    return 2 * fits.weight.sum(axis=1) + lines.sum(axis=1) - _effective_unknowns(fits, linear)
 
 
 def _scales(fits: Fits, linear: Linear) -> np.ndarray:
     weight = fits.weight * error_weights(linear.distance2, fits)
     total = (weight * linear.distance2).sum(axis=1) + STATED_WEIGHT
-    lines, drawn = linear.lines, linear.lines.lines.row_line >= 0
-    total += (linear.line_weight * drawn * (lines.residual * fits.scale[:, None]) ** 2).sum(axis=1)
+    total += (linear.line_weight * (linear.lines.residual * fits.scale[:, None]) ** 2).sum(axis=1)
     return np.sqrt(total / np.maximum(_left_over(fits, linear) + STATED_WEIGHT, 1.0))
 
 
@@ -201,15 +200,13 @@ def _log_likelihood(fit: Fits, linear: Linear) -> float:
 
 def _line_density(linear: Linear, tails: float, scale: float) -> np.ndarray:
     """Log likelihood (R,) of each residual of the lines, less what does not change."""
-    scaled = linear.lines.residual[0] ** 2
-    drawn = linear.lines.lines.row_line >= 0
-    scaled = np.where(drawn, scaled / scale**2, scaled)
+    scaled = (linear.lines.residual[0] / scale) ** 2
     if np.isinf(tails):
         density = -0.5 * scaled - 0.5 * np.log(2 * np.pi)
     else:
         density = gammaln((tails + 1) / 2) - gammaln(tails / 2) - 0.5 * np.log(tails * np.pi)
         density = density - (tails + 1) / 2 * np.log1p(scaled / tails)
-    return np.where(drawn, density - np.log(scale), -0.5 * scaled)
+    return density - np.log(scale)
 
 
 def _line_distance2(fit: Fits, linear: Linear, cov: np.ndarray) -> np.ndarray:

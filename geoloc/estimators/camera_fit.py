@@ -166,9 +166,7 @@ def refine_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior, max_steps:
 
 def costs(fits: Fits, linear: Linear) -> np.ndarray:
     """What `refine_fits` makes least, (B,): -2 log likelihood of marks and prior, less what does not change."""
-    size2 = linear.lines.residual**2
-    drawn = linear.lines.lines.row_line >= 0
-    lines = np.where(drawn, _loss(size2, fits, 1), size2) * fits.line_weight[:, linear.lines.lines.row_statement]
+    lines = _loss(linear.lines.residual**2, fits, 1) * fits.line_weight[:, linear.lines.lines.row_statement]
     marks = (fits.weight * _loss(linear.distance2, fits)).sum(axis=1)
     return marks + lines.sum(axis=1) + (linear.prior**2).sum(axis=1)
 
@@ -263,10 +261,7 @@ def _student_information(tails: float, n_axes: int) -> float:
 def line_information(fits: Fits, linear: Linear) -> np.ndarray:
     """What each residual of the lines (B, R) is worth, as a weight."""
     heaviness = np.array([_student_information(float(tails), 1) for tails in fits.tails])
-    drawn = linear.lines.lines.row_line >= 0
-    return fits.line_weight[:, linear.lines.lines.row_statement] * np.where(
-        drawn, (heaviness / fits.scale**2)[:, None], 1.0
-    )
+    return fits.line_weight[:, linear.lines.lines.row_statement] * (heaviness / fits.scale**2)[:, None]
 
 
 def _seen_lines(fits: Fits, lines: SeenLines) -> tuple[LineRows, np.ndarray, np.ndarray]:
@@ -275,11 +270,10 @@ def _seen_lines(fits: Fits, lines: SeenLines) -> tuple[LineRows, np.ndarray, np.
         none = np.zeros((len(fits), 0))
         blank = np.zeros((len(fits), 0, 11))
         return LineRows(lines, none, blank[..., :3], blank[..., :5], none), blank, none
-    drawn, statement = lines.row_line >= 0, lines.row_statement
+    counts = fits.line_weight[:, lines.row_statement] / fits.scale[:, None] ** 2
 
     def weigh(residual: np.ndarray) -> np.ndarray:
-        scaled = error_weights(residual**2, fits, 1) / fits.scale[:, None] ** 2
-        return np.where(drawn, scaled, 1.0) * fits.line_weight[:, statement]
+        return counts * error_weights(residual**2, fits, 1)
 
     rotation = np.repeat(fits.rotation[:, None], len(lines), axis=1)
     by_unknowns = _by_unknowns(fits) * fits.free[:, None]

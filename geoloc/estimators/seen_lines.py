@@ -247,10 +247,14 @@ def _bearings(lines: SeenLines, rotation: np.ndarray, ends: Ends, weigh: Weigh) 
         return bearing
     normal = np.nan_to_num(_cross(ends.rays[:, :, 0], ends.rays[:, :, 1]))
     flat = np.einsum("bli,blij->blj", normal, rotation)[..., :2]
-    for group in np.flatnonzero(np.isnan(lines.bearing)).tolist():
+    for group, stated in enumerate(lines.bearing.tolist()):
         own = flat[:, lines.group == group][:, :MOST_TRIED]
+        if np.isfinite(stated):  # one opinion among the others
+            said = np.broadcast_to([np.cos(stated), -np.sin(stated)], (len(own), 1, 2))
+            own = np.concatenate([said, own], axis=1)
         if own.shape[1]:
-            bearing[:, group] = _first_bearing(own)
+            found, near = _first_bearing(own), float(np.nan_to_num(stated))
+            bearing[:, group] = near + _turn(found - near)
     line = lines.row_line[lines.row_line >= 0]
     sigma = _rows(lines, rotation, ends, bearing).sigma
     flat = np.where((np.isfinite(sigma) & (sigma > 0))[..., None], flat[:, line] / sigma[..., None], 0.0)

@@ -6,6 +6,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.known import ImageLines
 
 SHORTEST = 60.0  # px; shorter lines say little
+N_TRIED = 500
 FAR = 1e7  # m; where the horizon is
 
 
@@ -31,12 +32,19 @@ def draw_lines(
 
 
 def _segment(rng: np.random.Generator, camera: Camera, target: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """The ends of a line that the camera sees well; where it hardly sees any, the longest of many."""
     distance = float(np.linalg.norm(target - camera.centre_world))
-    while True:
-        foot = target + np.array([*rng.uniform(-0.7, 0.7, 2), 0.0]) * distance
-        pixels = camera.project(np.stack([foot, foot + rng.uniform(0.1, 0.4) * distance * along]))
-        if np.isfinite(pixels).all() and camera.inside(pixels).all() and np.linalg.norm(np.ptp(pixels, 0)) > SHORTEST:
-            return pixels
+    rays = camera.unproject(rng.uniform([0, 0], np.array(camera.size) - 1, (N_TRIED, 2)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        down = camera.centre_world[2] / -rays[:, 2:]
+    feet = camera.centre_world + np.where((down > 0) & (down < 3 * distance), down, np.nan) * rays
+    tops = feet + rng.uniform(0.05, 0.4, (N_TRIED, 1)) * distance * along
+    pixels = np.stack([camera.project(feet), camera.project(tops)], axis=1)
+    with np.errstate(invalid="ignore"):
+        inside = camera.inside(pixels.reshape(-1, 2)).reshape(-1, 2).all(axis=1) & np.isfinite(pixels).all(axis=(1, 2))
+    length = np.where(inside, np.linalg.norm(pixels[:, 0] - pixels[:, 1], axis=1), 0.0)
+    assert length.max() > 0
+    return pixels[np.argmax(np.minimum(length, SHORTEST))]
 
 
 def _horizon(camera: Camera) -> np.ndarray:
