@@ -226,13 +226,16 @@ def line_residuals(layout: Layout, state: State, loss: Loss) -> LineRows:
     network, n = layout.network, len(layout.network.lines)
     width = layout.columns.shape[1] - 6
     shape = (1, n, 2, 3)
-    ends = Ends(np.empty(shape), np.empty((*shape, 2)), np.zeros((*shape, width)), np.zeros((1, n, width)))
+    ends = Ends(
+        np.empty(shape), np.empty((*shape, 2)), np.zeros((*shape, width)), np.zeros((1, n, width)),
+        np.zeros((1, n), bool),
+    )  # fmt: skip
     for camera in np.unique(network.lines.camera).tolist():
         rows = network.lines.camera == camera
         tie = layout.ties[network.lens[camera]]
         kind = type(network.cameras[camera].lens)
         through = ends_through(kind, state.params[camera][None], network.lines.of(rows), tie[None])
-        ends.rays[:, rows], ends.by_pixel[:, rows] = through.rays, through.by_pixel
+        ends.rays[:, rows], ends.by_pixel[:, rows], ends.seen[:, rows] = through.rays, through.by_pixel, through.seen
         ends.by_lens[:, rows, ..., : tie.shape[1]] = through.by_lens
         ends.focal_by_lens[:, rows, : tie.shape[1]] = through.focal_by_lens
     rotation = state.poses.as_matrix()[network.lines.camera][None, :, :3, :3]
