@@ -22,11 +22,9 @@ from geoloc.calibrate.report_words import (
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.errors import unknown_name
 from geoloc.scene.camera import Camera
-from geoloc.scene.occlusion import Occlusion
 from geoloc.scene.site import Site
 
 WORTH = 0.99  # of the ground sigma, below which a mark must bring it to be worth making
-CLEAR = 0.02  # m over a point: it lies on a floor, not in it
 
 STATES = ("consistent", "unchecked", "suspicious", "no error stated", "kept", "refused")
 
@@ -159,7 +157,7 @@ def _quality(
 ) -> CameraQuality:
     rows = checks.of(camera.name)
     used = rows[checks.used[rows] & np.isfinite(checks.residual[rows]).all(axis=1)]
-    times, over = scatter(camera, checks)
+    times, over = scatter(camera.name, checks)
     sigma = np.concatenate([np.zeros(0), *(v.sigma for g in grounds for v in g.views if v.camera == camera.name)])
     sight: GroundSight | None = None
     following: tuple[NextMark, ...] = ()
@@ -222,11 +220,7 @@ def _following(site: Site, camera: Camera, sight: GroundSight, checks: MarkCheck
     rows = checks.of(camera.name)
     sigma_px = float(np.median(checks.marks.sigma[rows])) if len(rows) else 1.0
     marked = set(checks.marks.point[rows].tolist())
-    points = site.site_map.control_points
-    foot = np.array([point.xyz for point in points]).reshape(-1, 3) + np.array([0.0, 0.0, CLEAR])
-    hidden = Occlusion(site.site_map)(camera.centre_world, foot)
-    free = tuple(point for point, behind in zip(points, hidden.tolist(), strict=True) if not behind)
-    found = next_mark(camera, sight, free, marked, sigma_px)
+    found = next_mark(camera, sight, site.site_map, marked, sigma_px)
     return tuple(mark for mark in found if mark.sigma_after < WORTH * mark.sigma_before)
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from geoloc.calibrate.held_lens import with_held_lens
-from geoloc.calibrate.joint import JointOptions, calibrate_jointly
+from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
 from geoloc.calibrate.joint_case import Measured
 from geoloc.calibrate.redo import redo_camera
 from geoloc.calibrate.single import SingleOptions, calibrate_each
-from geoloc.calibrate.solution import Solution
+from geoloc.calibrate.solution import Refused, Solution
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.scene.camera import Camera
 from geoloc.scene.constraints import CameraHeight, Distance
@@ -68,17 +68,17 @@ def _together(
     known: Known,
     options: CalibrationOptions,
     others: Sequence[Camera],
-) -> Solution:
+) -> JointSolution:
     """All cameras in one adjustment, each free in what its marks carry; with `others`, one among them as they stand."""
     points = {point.name for point in site_map.control_points} | set(marks.point.tolist())
     besides = measured(known, {camera.name for camera in cameras}, points)
     if others:
         start, standing = cameras[0], {camera.name: camera for camera in others}
         freed = free[start.name]
-        return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint).solution
+        return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint)
     starts = {camera.name: camera for camera in cameras}
     own = marks.take(np.isin(marks.camera, list(starts)))
-    return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint).solution
+    return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint)
 
 
 def measured(known: Known, cameras: set[str], points: set[str]) -> Measured:
@@ -95,17 +95,27 @@ def measured(known: Known, cameras: set[str], points: set[str]) -> Measured:
     return Measured(distances, heights, tuple(tuple(group) for group in groups.values() if len(group) > 1))
 
 
-def _merged(alone: Solution, together: Solution) -> Solution:
+def _merged(alone: Solution, joint: JointSolution) -> Solution:
     """The joint solution; a camera that it refuses though its own marks place it keeps its place alone."""
-    adjusted = {camera.name: camera for camera in together.cameras}
-    places = {point.name: point.xyz for point in together.points}
-    cameras = []
-    for camera in alone.cameras:
-        if camera.name in adjusted:
-            rows = np.flatnonzero(together.used & (together.marks.camera == camera.name))
-            xyz = np.array([places[name] for name in together.marks.point[rows].tolist()])
-            camera = with_held_lens(adjusted[camera.name], camera, xyz, together.marks.sigma[rows])
-        cameras.append(camera)
+    together = joint.solution
+    index = {name: i for i, name in enumerate(joint.case.cameras)}
+    cameras = tuple(
+        with_held_lens(joint.fit, index[camera.name], camera) if camera.name in index else camera
+        for camera in alone.cameras
+    )
     apart = [f"{refused.camera}: placed by its own marks alone: {refused.reason}" for refused in together.refused]
     notes = tuple(dict.fromkeys((*alone.notes, *together.notes, *apart)))
-    return replace(together, cameras=tuple(cameras), refused=alone.refused, notes=notes)
+    found = replace(together, cameras=cameras, refused=(), notes=notes, fitted=joint.fit.cameras)
+    return with_refused(found, alone.marks, alone.refused)
+
+
+def with_refused(solution: Solution, marks: Marks, refused: Sequence[Refused]) -> Solution:
+    """The solution with cameras more that were refused, and those of `marks` that are theirs: they are told too."""
+    own = marks.take(np.isin(marks.camera, [one.camera for one in refused]))
+    return replace(
+        solution,
+        marks=Marks.concat([solution.marks, own]),
+        residual=np.concatenate([solution.residual, np.full((len(own), 2), np.nan)]),
+        used=np.concatenate([solution.used, np.zeros(len(own), bool)]),
+        refused=(*solution.refused, *refused),
+    )
