@@ -8,6 +8,7 @@ import numpy as np
 from geoloc.calibrate.changes import Change, changes
 from geoloc.calibrate.checked_marks import MarkChecks, check_marks, scatter
 from geoloc.calibrate.ground_cells import LevelGround, level_ground, shared_ground
+from geoloc.calibrate.map_checks import words_on_heights
 from geoloc.calibrate.planner import NextMark, next_mark
 from geoloc.calibrate.quality import GroundSight, ground_sight
 from geoloc.calibrate.report_words import (
@@ -135,7 +136,7 @@ def calibration_report(site: Site, solution: Solution, before: Sequence[Camera] 
         grounds=grounds,
         moves=moves,
         changes=changes(earlier, calibrated.cameras, site.site_map) if earlier else (),
-        words=tuple(words_on_all(names, shared, moves, grounds)),
+        words=(*words_on_heights(site.site_map), *words_on_all(names, shared, moves, grounds)),
         notes=solution.notes,
     )
 

@@ -77,10 +77,10 @@ def words_on_places(
     return said + words_on_geometry(camera, checks.xyz[used], checks.marks.pixel[used], sight)
 
 
-def _listed(names: list[str]) -> str:
-    """Names in quotes, the first few of many."""
+def _listed(names: list[str], quoted: bool = True) -> str:
+    """The first few names of many."""
     rest = len(names) - MOST_NAMED
-    return ", ".join(map(repr, names[:MOST_NAMED])) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(map(repr if quoted else str, names[:MOST_NAMED])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def point_moves(solution: Solution, site_map: SiteMap) -> tuple[PointMove, ...]:
@@ -109,9 +109,11 @@ def words_on_all(
         said.append(f"the cameras fall into {len(groups)} groups that share no ground: {listed}")
     for ground in grounds:
         blind = [stall.name for stall in ground.stalls if stall.blind]
-        if blind:
+        if len(blind) == len(ground.stalls) > 0 and not ground.seen_m2:
+            said.append(f"no camera sees level {ground.name!r}")
+        elif blind:
             of = f"{len(blind)} of {len(ground.stalls)} stalls of level {ground.name!r} are blind"
-            said.append(f"{of} (less than half seen): {', '.join(blind)}")
+            said.append(f"{of} (less than half seen): {_listed(blind, quoted=False)}")
     return said
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from geoloc.calibrate.held_lens import with_held_lens
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
 from geoloc.calibrate.joint_case import Measured
+from geoloc.calibrate.map_checks import check_control_points, refuse_hidden
 from geoloc.calibrate.redo import redo_camera
 from geoloc.calibrate.single import SingleOptions, calibrate_each
 from geoloc.calibrate.solution import Refused, Solution
@@ -46,11 +47,13 @@ def calibrate_site(
     options = options or CalibrationOptions()
     if only and only not in sizes:
         raise unknown_name("camera", only, sizes, "the stills")
+    check_control_points(site_map)
     wanted = {only: sizes[only]} if only else dict(sizes)
     own = marks.take(np.isin(marks.camera, list(wanted)))
     lenses = {name: lens.lens for name in wanted if (lens := known.lens(name)) is not None}
     points = site_map.control_points
     alone, estimated = calibrate_each(wanted, own, points, options.single, lenses, site_map.levels[0])
+    alone = refuse_hidden(alone, site_map)
     if options.alone or not alone.cameras:
         return alone
     try:

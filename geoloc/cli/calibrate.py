@@ -7,17 +7,18 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from geoloc.calibrate.changes import changes
 from geoloc.calibrate.report import CalibrationReport, calibration_report
 from geoloc.calibrate.site import CalibrationOptions, calibrate_site, with_refused
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.cli.arguments import add_json, add_options, add_site
+from geoloc.cli.calibration_history import changed, history_text
 from geoloc.draw.words import counted
 from geoloc.errors import GeometryError, InputError
 from geoloc.evaluation.calibration_text import report_text
 from geoloc.io.known import read_known
 from geoloc.io.marks import read_marks
 from geoloc.io.points import read_points
+from geoloc.io.references import PointOptions
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
 from geoloc.scene.camera import Camera
@@ -45,7 +46,7 @@ examples:
   geoloc calibrate garage --roll-back 3
   geoloc calibrate garage --set single.choice=1
       where the marks cannot decide between two poses: take the first"""
-MARKS, POINTS = "marks.csv", "points.csv"
+MARKS, POINTS, LENSES = "marks.csv", "points.csv", "lenses"
 NO_SIZE, GIVE_STILL = "its image size is not known", "give its still, named after it: --stills DIR"
 BESIDE = (MARKS, POINTS, "distances.csv", "lines.csv", "cameras.toml")
 
@@ -101,10 +102,10 @@ def _history(args: Namespace, site: Site, root: Path) -> None:
     if args.roll_back is not None:
         version = roll_back(site.name, args.roll_back, root, args.author or getpass.getuser(), args.note)
         print(version)
-        print("\n".join(map(str, changes(site.cameras, version.cameras, site.site_map))))
+        print("\n".join(changed(site.cameras, version.cameras, site.site_map)))
         return
     versions = list_versions(site.name, root)
-    print("\n".join(map(str, versions)) or f"site {site.name!r} has no versions yet; calibrating it makes the first")
+    print(history_text(versions, site.site_map) or f"site {site.name!r} has no versions yet; calibrating it makes the first")
 
 
 def _read(args: Namespace, site: Site, folder: Path) -> tuple[Marks, Site, list[Path], tuple[ReadReport, ...]]:
@@ -113,15 +114,21 @@ def _read(args: Namespace, site: Site, folder: Path) -> tuple[Marks, Site, list[
     if not path.is_file():
         raise InputError(f"{path}: no marks there; set some with: geoloc mark {site.name} --stills DIR")
     read = read_marks(path)
-    reads = (read.report,)
+    if not len(read.marks):
+        raise InputError(f"{path}: none of its {read.report.n_skipped} rows is a mark; set some with: geoloc mark {site.name} --stills DIR")
+    reads: tuple[ReadReport, ...] = (read.report,)
     points = (*site.site_map.control_points, *read.points)
     if (folder / POINTS).is_file():
-        more = read_points(folder / POINTS)
+        more = read_points(folder / POINTS, options=PointOptions(site_map=site.site_map))
+        if more.report.n_skipped and not more.points:
+            raise InputError(f"{folder / POINTS}: no point of it can be used: {'; '.join(more.report.skipped)}")
         reads = (*reads, more.report)
         names = {point.name for point in points}
         points = (*points, *(point for point in more.points if point.name not in names))
     site = Site(site.name, site.cameras, replace(site.site_map, control_points=points))
-    inputs = [path, *(folder / name for name in BESIDE[1:] if (folder / name).is_file())]
+    inputs = [path, *(folder / name for name in BESIDE[1:]), *sorted((folder / LENSES).glob("*.json"))]
+    inputs.append(site_root(args.site, args.root) / "sitemaps" / f"{site.name}.geojson")
+    inputs = [file for file in inputs if file.is_file()]
     return read.marks, site, inputs, reads
 
 

@@ -26,6 +26,7 @@ CAMERAS = (
 )  # fmt: skip
 BEGUN, N_BEGUN = "p2-ramp-head", 3  # this one has so many marks only
 WRONG, OFF = "p2-southeast", 9.0  # in this one a mark is at the wrong thing, so many m from the right one
+CLEAR = 0.02  # m over a point: it lies on a floor, not in it
 FISHEYE = "wide"  # the name of the lens that is known beforehand
 
 
@@ -87,7 +88,7 @@ def _marked(site: Site, camera: Camera, points: list[ControlPoint], rng: np.rand
     pixel = camera.project(xyz)
     seen = np.isfinite(pixel).all(axis=1)
     seen[seen] = camera.inside(pixel[seen])
-    seen &= ~Occlusion(site.site_map)(camera.centre_world, xyz + [0.0, 0.0, 0.02])
+    seen &= ~Occlusion(site.site_map)(camera.centre_world, xyz + np.array([0.0, 0.0, CLEAR]))
     distance = np.linalg.norm(xyz - camera.centre_world, axis=1)
     rows = np.flatnonzero(seen & (distance < FARTHEST))
     rows = rng.permutation(rows)[: N_BEGUN if camera.name == BEGUN else MOST]

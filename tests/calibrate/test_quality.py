@@ -106,7 +106,7 @@ def test_points_behind_a_wall_or_at_the_images_rim_are_not_proposed(rng: np.rand
     other = next_mark(few, sight, walled, taken)
     assert best.point not in {mark.point for mark in other}
     for mark in other:
-        assert not Occlusion(walled)(few.centre_world, np.array([mark.xyz]) + [0, 0, 0.02])[0]
+        assert not Occlusion(walled)(few.centre_world, np.add([mark.xyz], [0, 0, 0.02]))[0]
         assert 38 <= mark.pixel[0] <= 1881
         assert 38 <= mark.pixel[1] <= 1041
 
