@@ -1,6 +1,6 @@
-"""The pictures and the output that README.md and docs/calibration.md show of calibration, from the synthetic trial site.
+"""What README.md and docs/calibration.md show of calibration: output and pictures, from the synthetic trial site.
 
-    python tools/readme.py calibration
+`python tools/readme.py calibration` runs it.
 """
 
 import shlex

@@ -80,10 +80,10 @@ def _markable(camera: Camera, site_map: SiteMap, xyz: np.ndarray, pixel: np.ndar
     width, height = camera.size
     rim = RIM * width
     with np.errstate(invalid="ignore"):
-        seen = ((pixel >= rim) & (pixel <= np.array([width, height]) - 1 - rim)).all(axis=1)
-    rows = np.flatnonzero(seen)
+        seen = np.all((pixel >= rim) & (pixel <= np.array([width, height]) - 1 - rim), axis=1)
+    seen, rows = np.asarray(seen), np.flatnonzero(seen)
     seen[rows] = ~Occlusion(site_map)(camera.centre_world, xyz[rows] + [0.0, 0.0, CLEAR])
-    return np.asarray(seen)
+    return seen
 
 
 def _gains(camera: Camera, weight: np.ndarray, xyz: np.ndarray, sigma: np.ndarray, sigma_px: float) -> np.ndarray:

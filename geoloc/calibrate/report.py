@@ -201,9 +201,7 @@ def _refused(refused: Refused, site: Site, checks: MarkChecks) -> CameraQuality:
         words.append("the calibration that it had before is left out of all maps here")
     lens = site.cameras[known].lens.model if known is not None else ""
     words = [word for word in words if word]
-    return CameraQuality(
-        refused.camera, "refused", lens, (), len(rows), 0, words=tuple(words)
-    )
+    return CameraQuality(refused.camera, "refused", lens, (), len(rows), 0, words=tuple(words))
 
 
 def _state(camera: Camera, suspicious: bool, times: float, over: int, n_marks: int) -> str:

@@ -70,10 +70,14 @@ def words_on_places(
     said = []
     if len(lost):
         names = _listed(checks.marks.point[lost].tolist())
-        said.append(f"marks of points that neither the map nor another camera places: {names}; survey them, or leave them")
+        said.append(
+            f"marks of points that neither the map nor another camera places: {names}; survey them, or leave them"
+        )
     if len(behind):
         names = _listed(checks.marks.point[behind].tolist())
-        said.append(f"marks of points that lie behind it or outside its lens's field: {names}; are they the same things?")
+        said.append(
+            f"marks of points that lie behind it or outside its lens's field: {names}; are they the same things?"
+        )
     return said + words_on_geometry(camera, checks.xyz[used], checks.marks.pixel[used], sight)
 
 

@@ -105,7 +105,10 @@ def _history(args: Namespace, site: Site, root: Path) -> None:
         print("\n".join(changed(site.cameras, version.cameras, site.site_map)))
         return
     versions = list_versions(site.name, root)
-    print(history_text(versions, site.site_map) or f"site {site.name!r} has no versions yet; calibrating it makes the first")
+    print(
+        history_text(versions, site.site_map)
+        or f"site {site.name!r} has no versions yet; calibrating it makes the first"
+    )
 
 
 def _read(args: Namespace, site: Site, folder: Path) -> tuple[Marks, Site, list[Path], tuple[ReadReport, ...]]:
@@ -115,7 +118,8 @@ def _read(args: Namespace, site: Site, folder: Path) -> tuple[Marks, Site, list[
         raise InputError(f"{path}: no marks there; set some with: geoloc mark {site.name} --stills DIR")
     read = read_marks(path)
     if not len(read.marks):
-        raise InputError(f"{path}: none of its {read.report.n_skipped} rows is a mark; set some with: geoloc mark {site.name} --stills DIR")
+        rows = f"none of its {read.report.n_skipped} rows is a mark"
+        raise InputError(f"{path}: {rows}; set some with: geoloc mark {site.name} --stills DIR")
     reads: tuple[ReadReport, ...] = (read.report,)
     points = (*site.site_map.control_points, *read.points)
     if (folder / POINTS).is_file():
