@@ -30,9 +30,15 @@ class NextMark:
     sigma_before: float
     sigma_after: float
 
+    @property
+    def place(self) -> tuple[float, float, float]:
+        """`xyz` to a decimetre, for people: no zero has a sign."""
+        x, y, z = (round(value, 1) + 0.0 for value in self.xyz)
+        return x, y, z
+
     def __str__(self) -> str:
         u, v = self.pixel
-        x, y, z = self.xyz
+        x, y, z = self.place
         what = f"point {self.point!r}" if self.point else "a new point of the map"
         gain = f"ground {100 * self.sigma_before:.1f} -> {100 * self.sigma_after:.1f} cm"
         return f"{self.camera}: mark {what} at ({x:.1f}, {y:.1f}, {z:.1f}) m, near pixel ({u:.0f}, {v:.0f}): {gain}"

@@ -25,6 +25,7 @@ from geoloc.errors import unknown_name
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 
+LEAST_SHARED = 1.0  # m², below which two cameras are not said to overlap
 WORTH = 0.99  # of the ground sigma, below which a mark must bring it to be worth making
 
 STATES = ("consistent", "unchecked", "suspicious", "no error stated", "kept", "refused")
@@ -225,7 +226,7 @@ def _following(site: Site, camera: Camera, sight: GroundSight, checks: MarkCheck
 
 def _overlaps(names: tuple[str, ...], shared: np.ndarray, own: int) -> tuple[tuple[str, float], ...]:
     order = np.argsort(-shared, kind="stable")
-    return tuple((names[i], float(shared[i])) for i in order.tolist() if i != own and shared[i] > 0)
+    return tuple((names[i], float(shared[i])) for i in order.tolist() if i != own and shared[i] >= LEAST_SHARED)
 
 
 def _centre_sigma(camera: Camera) -> float:
