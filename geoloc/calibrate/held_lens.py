@@ -8,13 +8,12 @@ from geoloc.estimators.bundle import Bundle
 from geoloc.scene.camera import Camera
 
 
-def with_held_lens(fit: Bundle, index: int, alone: Camera) -> Camera:
-    """The adjusted camera `index` with the lens parameters in its covariance that only `alone` has freed.
+def with_held_lens(camera: Camera, alone: Camera, fit: Bundle, index: int) -> Camera:
+    """The adjusted `camera`, `index` in its `fit`, with the lens parameters in its covariance that only `alone` freed.
 
     `alone` is the same camera from its own marks, whose covariance says how well the rest of the lens is known.
     Where the adjustment held a parameter at a wrong value, that pulled what it freed along.
     """
-    camera = fit.cameras[index]
     held = [name for name in alone.freed if name not in camera.freed]
     if not held:
         return camera

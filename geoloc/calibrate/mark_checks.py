@@ -63,7 +63,7 @@ def empty_part(size: tuple[int, int], pixels: np.ndarray) -> str:
     """In words, the quarter of the still that is farthest from every mark (N, 2)."""
     width, height = size
     if not len(pixels):
-        return "the middle and the corners of the still"
+        return "all over the still"
     quarters = {
         "the upper left": (0.25, 0.25), "the upper right": (0.75, 0.25),
         "the lower left": (0.25, 0.75), "the lower right": (0.75, 0.75),
@@ -148,7 +148,8 @@ def _too_few(size: tuple[int, int], pixels: np.ndarray, lens: Lens | None, stran
     missing = needed - len(pixels)
     unused = f" ({len(strangers)} more are of points that the map does not have)" if strangers else ""
     what = "pose and focal length need" if lens is None else "a pose needs"
-    more = f"mark {missing} more point{'s' if missing > 1 else ''}, first in {empty_part(size, pixels)}"
+    where = f"first in {empty_part(size, pixels)}" if len(pixels) else "all over the still"
+    more = f"mark {missing} more point{'s' if missing > 1 else ''}, {where}"
     if strangers:
         more += f"; or add {strangers[0]!r} to the map"
     return f"{len(pixels)} marks at points of the map{unused}; {what} at least {needed}", more

@@ -22,6 +22,10 @@ LEAST_SHARED = 50  # of the first still's grid of 160 x 120
 PLACE_SIGMA = 100.0  # m; a tie point's place in plan is not known beforehand
 
 
+class NoOverlapError(GeometryError):
+    """Two cameras share no ground."""
+
+
 @dataclass(frozen=True)
 class OverlapOptions:
     """How stills are matched on the ground."""
@@ -77,7 +81,7 @@ def lay_on_ground(
     cameras: tuple[Camera, Camera], images: tuple[np.ndarray, np.ndarray], site_map: SiteMap, level: str,
     options: OverlapOptions = OverlapOptions(),
 ) -> GroundPatch:  # fmt: skip
-    """The ground of `level` that both cameras see, from each one's still; GeometryError if they share none.
+    """The ground of `level` that both cameras see, from each one's still; NoOverlapError if they share none.
 
     Of a level of several surfaces it is the one of which they share most.
     """
@@ -89,7 +93,7 @@ def lay_on_ground(
     best, surface = max(shared, key=lambda one: len(one[0]))
     if len(best) < LEAST_SHARED:
         names = " and ".join(camera.name for camera in cameras)
-        raise GeometryError(f"cameras {names} share no ground of level {level!r}; tie them by marks")
+        raise NoOverlapError(f"cameras {names} share no ground of level {level!r}; tie them by marks")
     low, high = np.percentile(best[:, :2], [1, 99], axis=0)
     step = max(_pixel_of(cameras, best), float((high - low).max()) / options.max_side)
     size = np.maximum(((high - low) / step).astype(int), 2)

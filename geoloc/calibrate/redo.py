@@ -7,6 +7,7 @@ import numpy as np
 
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
 from geoloc.calibrate.joint_case import Measured
+from geoloc.calibrate.overlap import PLACE_SIGMA
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.scene.camera import Camera
 from geoloc.scene.ground import intersect_ground
@@ -63,7 +64,7 @@ def redo_camera(
     if name not in marks.camera.tolist():
         raise unknown_name("camera", name, marks.camera.tolist(), "the marks")
     mine = marks.camera == name
-    controls = [point.name for point in site_map.control_points]
+    controls = [point.name for point in site_map.control_points if max(point.sigma[:2]) < PLACE_SIGMA]
     ties = np.isin(marks.point, marks.point[mine]) & ~np.isin(marks.point, controls)
     starts = {own: camera for own, camera in others.items() if own != name and not camera.is_homography}
     rows = mine | (ties & np.isin(marks.camera, list(starts)))

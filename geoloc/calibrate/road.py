@@ -4,7 +4,8 @@ The lane lines carry the vanishing point of the road, lengths along and across i
 height (Dubská et al., IEEE T-ITS 2014; Sochor et al., Traffic Surveillance Camera Calibration by 3D Model
 Bounding Box Alignment, CVIU 2017; measured distances as the reference: Sochor et al., BrnoCompSpeed, 2017, and
 Bartl et al., Automatic camera calibration by landmarks on rigid objects, MVA 2021). Square pixels, principal
-point near the middle. Marks, tape and prior are weighted by their sigmas in one adjustment.
+point near the middle. Marks, tape and prior are weighted by their sigmas in one adjustment, in which the marks'
+sigmas grow where the marks contradict each other.
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from geoloc.scene.roads import ACROSS, ALONG, RoadSegments
 STARTS = np.geomspace(0.4, 6.0, 10)  # focal lengths tried, in image widths
 STARTS_FOLLOWED = 3  # the best ones are followed to their optimum
 KNOWN_FOCAL = 0.1  # sigma of its logarithm up to which a focal length replaces a length across the road
+STATED_WEIGHT = 4.0  # observations that the stated sigma of marks is worth
+REWEIGHTINGS = 8
+SETTLED = 0.01  # relative, of the marks' sigmas
 SURPRISE = 0.99  # residuals that chance explains less often than once in a hundred widen every covariance
 
 
@@ -55,8 +59,9 @@ class RoadSolution:
     """A camera over z = 0 (x along the road, y to its left, origin under the camera), and each segment in it.
 
     `length` (N,) m and `sigma` (N,) m are the segments' lengths after the adjustment, measured or not; `residual`
-    (N,) is predicted less measured length (m), NaN where not measured. `widened` is the factor that every
-    standard deviation was multiplied with because the residuals are larger than the marks' sigmas explain.
+    (N,) is predicted less measured length (m), NaN where not measured. `marks_widened` is the largest factor that
+    marks' sigmas were multiplied with because the marks contradict each other; `widened` is the factor that every
+    standard deviation was multiplied with because even larger sigmas of the marks leave the residuals too large.
     `stretch` is the part of x (m) that measured segments span: beyond it the answer is an extrapolation.
     """
 
@@ -65,6 +70,7 @@ class RoadSolution:
     length: np.ndarray
     sigma: np.ndarray
     residual: np.ndarray
+    marks_widened: float
     widened: float
     stretch: tuple[float, float]
 
@@ -80,7 +86,9 @@ def calibrate_road(
     options = options or RoadOptions()
     _check(name, segments, options)
     system = RoadSystem(segments, _prior(size, options))
-    fit = _best_fit(name, system, segments, size)
+    stated = system.pixel_sigma
+    system, fit = _with_marks_as_they_are(system, _best_fit(name, system, segments, size))
+    marks_widened = float((system.pixel_sigma / stated).max())
     widened = _widening(system, fit)
     cov = widened**2 * np.linalg.inv(fit.normal)
     _check_sigma(name, cov, options)
@@ -90,7 +98,7 @@ def calibrate_road(
     camera = road_camera(name, size, fit.state, cov[: system.n_camera, : system.n_camera])
     spanned = fit.state.points[system.pairs[system.measured], 0]
     stretch = (float(spanned.min()), float(spanned.max()))
-    return RoadSolution(camera, segments, length, sigma, length - segments.length, widened, stretch)
+    return RoadSolution(camera, segments, length, sigma, length - segments.length, marks_widened, widened, stretch)
 
 
 def road_lengths(camera: Camera, ends: np.ndarray, pixel_sigma: float) -> tuple[np.ndarray, np.ndarray]:
@@ -179,6 +187,27 @@ def _start(system: RoadSystem, segments: RoadSegments, focal: float) -> RoadStat
     length, _ = system.length_rows(points, system.measured)
     height = float(np.median(system.length / length))
     return RoadState(rotation, focal, height, centre, 0.0, points * height)
+
+
+def _with_marks_as_they_are(system: RoadSystem, fit: RoadFit) -> tuple[RoadSystem, RoadFit]:
+    """The adjustment again, with pixel sigmas as large as the residuals say, never smaller than stated.
+
+    Points of one stated sigma share a factor: the square root of their sum of squares over their redundancy, with
+    the statement counted as STATED_WEIGHT observations (variance components: Förstner and Wrobel, Photogrammetric
+    Computer Vision, 2016, section 4.2.4). Marks are the first to be worse than thought; a tape is not.
+    """
+    stated = system.pixel_sigma
+    _, group = np.unique(stated, return_inverse=True)
+    factor = np.ones(group.max() + 1)
+    for _ in range(REWEIGHTINGS):
+        squares, redundancy = (np.bincount(group, part) for part in system.pixel_shares(fit))
+        found = np.sqrt((STATED_WEIGHT + squares * factor**2) / (STATED_WEIGHT + redundancy))
+        if np.allclose(np.maximum(found, 1.0), factor, rtol=SETTLED):
+            break
+        factor = np.maximum(found, 1.0)
+        system = system.with_pixel_sigma(stated * factor[group])
+        fit = system.solve(fit.state)
+    return system, fit
 
 
 def _widening(system: RoadSystem, fit: RoadFit) -> float:

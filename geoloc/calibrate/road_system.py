@@ -5,6 +5,7 @@ road under the camera. Marked points are unknowns with their pixels as observati
 that a point shared by two segments is one point, and no weight depends on what is sought.
 """
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,6 +101,19 @@ class RoadSystem:
         self.directed = np.isin(segments.direction, [ALONG, ACROSS])
         self.across = (segments.direction == ACROSS)[self.directed]
         self.direction_sigma = segments.direction_sigma[self.directed]
+
+    def with_pixel_sigma(self, pixel_sigma: np.ndarray) -> "RoadSystem":
+        """The same observations with other sigmas (P,) px of the points' pixels."""
+        other = copy(self)
+        other.pixel_sigma = pixel_sigma
+        return other
+
+    def pixel_shares(self, fit: RoadFit) -> tuple[np.ndarray, np.ndarray]:
+        """Of each point's pixel: sum of squared residuals (P,) in sigmas, and redundancy (P,), 0 to 2."""
+        n = 2 * len(self.pixels)
+        _, jacobian = self.linearise(fit.state)
+        used = np.einsum("ri,ij,rj->r", jacobian[:n], np.linalg.inv(fit.normal), jacobian[:n])
+        return (fit.residual[:n] ** 2).reshape(-1, 2).sum(axis=1), (1.0 - used).reshape(-1, 2).sum(axis=1)
 
     def linearise(self, state: RoadState) -> tuple[np.ndarray, np.ndarray]:
         """Residuals (R,) in sigmas and their derivatives (R, n)."""

@@ -85,7 +85,7 @@ class ScanRegistration:
 
 
 def register_scan(points: np.ndarray, site_map: SiteMap, options: ScanOptions = ScanOptions()) -> ScanRegistration:
-    """Find where a scan (N, 3) in metres, of any pose, lies on the map; extra `mesh`.
+    """Find where a scan (N, 3) in metres, of any pose, lies on the map; extra `scan`.
 
     GeometryError where the map has no walls, the scan does not fit it, another place fits nearly as well (a
     symmetric site), or the faces that were matched let it slide.

@@ -13,7 +13,9 @@ from geoloc.scene.sitemap import Level, SiteMap, Surface
 
 SPOT = 0.5  # m; the ground is sampled by the medians of spots of this size
 SPOT_LEAST = 3  # points of a spot
+STOREY = 1.0  # m; levels nearer to each other than this meet, as on a ramp
 ROUNDS = 12
+SLAB = 0.1  # m; a floor over another is thicker than this: points deeper under it are its underside
 ONE_PLANE = 0.95  # share of the spots that lie on the plane of a piece that is one
 
 
@@ -44,7 +46,11 @@ def ground_levels(
     levels = [
         replace(
             level,
-            surfaces=tuple(piece for one in level.surfaces for piece in _pieces(world, registration, one, options)),
+            surfaces=tuple(
+                piece
+                for one in level.surfaces
+                for piece in _pieces(world, registration, one, _is_suspended(one, level, site_map), options)
+            ),
         )
         for level in site_map.levels
     ]
@@ -55,10 +61,24 @@ def ground_levels(
     return tuple(levels)
 
 
+def _is_suspended(surface: Surface, level: Level, site_map: SiteMap) -> bool:
+    """Whether another level lies under a surface: a scan has its underside too."""
+    for other in site_map.levels:
+        for lower in other.surfaces if other.name != level.name else ():
+            shared = surface.polygon.intersection(lower.polygon)
+            if shared.area > 0:
+                inside = np.array(shared.representative_point().coords)[:1, :2]
+                if lower.z_at(inside)[0] < surface.z_at(inside)[0] - STOREY:
+                    return True
+    return False
+
+
 def _pieces(
-    world: np.ndarray, registration: ScanRegistration, surface: Surface, options: GroundOptions
+    world: np.ndarray, registration: ScanRegistration, surface: Surface, suspended: bool, options: GroundOptions
 ) -> list[Surface]:
-    near = world[np.abs(world[:, 2] - surface.z_at(world[:, :2])) < options.reach]
+    above = world[:, 2] - surface.z_at(world[:, :2])
+    deepest = min(options.reach, SLAB + 2 * surface.sigma_z) if suspended else options.reach
+    near = world[(above < options.reach) & (above > -deepest)]
     near = near[surface.holds(near[:, :2])]
     spots = _spots(near)
     if len(spots) < options.least_spots:

@@ -67,6 +67,17 @@ def pick_at(points: np.ndarray, xy: tuple[float, float], near_z: float, radius: 
     return Pick(np.array([*xy, height]), _cov(near, normal, sigma, 0.0))
 
 
+def pick_near(points: np.ndarray, xyz: np.ndarray, radius: float = 0.15) -> Pick:
+    """The scan's surface at a point (3,) that was clicked in it, in the scan's frame; `radius` in its unit."""
+    points, xyz = np.asarray(points, float), np.asarray(xyz, float)
+    near = points[np.linalg.norm(points - xyz, axis=1) < radius]
+    if len(near) < LEAST_NEAR:
+        at = ", ".join(f"{value:.2f}" for value in xyz)
+        raise GeometryError(f"{len(near)} points of the scan within {radius:.2g} of ({at}); click on a denser place")
+    middle, normal, sigma = _surface(near)
+    return Pick(xyz - normal * float(normal @ (xyz - middle)), _cov(near, normal, sigma, 0.0))
+
+
 def control_point(name: str, pick: Pick, registration: ScanRegistration) -> ControlPoint:
     """A pick as a control point of the map, its sigma that of the pick and of the registration together."""
     world = registration.apply(pick.xyz)[0]

@@ -31,7 +31,7 @@ def require_open3d() -> ModuleType:
         return import_module("open3d")
     except (ImportError, OSError) as error:
         raise InputError(
-            f"registering a scan needs open3d ({error}); pip install 'geoloc[mesh]' and, on Debian, "
+            f"registering a scan needs open3d ({error}); pip install 'geoloc[scan]' and, on Debian, "
             "apt install libegl1 libusb-1.0-0"
         ) from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from geoloc.calibrate.map_checks import check_control_points, refuse_hidden
 from geoloc.calibrate.redo import redo_camera
 from geoloc.calibrate.single import SingleOptions, calibrate_each
 from geoloc.calibrate.solution import Refused, Solution
+from geoloc.calibrate.tied import tied
+from geoloc.calibrate.ties import Finder, TieOptions
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.scene.camera import Camera
 from geoloc.scene.constraints import CameraHeight, Distance
@@ -27,6 +30,7 @@ class CalibrationOptions:
     alone: bool = False  # each camera from its own marks, without the others
     single: SingleOptions = field(default_factory=SingleOptions)
     joint: JointOptions = field(default_factory=lambda: JointOptions(estimate_sigma=True))
+    ties: TieOptions = field(default_factory=TieOptions)
 
 
 def calibrate_site(
@@ -37,12 +41,14 @@ def calibrate_site(
     options: CalibrationOptions | None = None,
     present: Sequence[Camera] = (),
     only: str = "",
+    find_ties: Finder | None = None,
 ) -> Solution:
     """The cameras of `sizes` (width, height px) from `marks`, the map's control points and what else is `known`.
 
     Each is calibrated alone, which chooses what its marks can carry and names wrong ones; then all are adjusted
     together, so that points that two cameras marked hold them to one map. With `only`, that camera alone is new and
-    the `present` ones stay as they are. What the marks cannot carry is in the solution's `refused`.
+    the `present` ones stay as they are. `find_ties` is given the cameras so found; what it returns joins a second
+    adjustment. What the marks cannot carry is in the solution's `refused`.
     """
     options = options or CalibrationOptions()
     if only and only not in sizes:
@@ -56,11 +62,17 @@ def calibrate_site(
     alone = refuse_hidden(alone, site_map)
     if options.alone or not alone.cameras:
         return alone
+    others = present if only else ()
     try:
-        found = _together(alone.cameras, estimated, marks, site_map, known, options, present if only else ())
+        found = _together(alone.cameras, estimated, marks, site_map, known, options, others)
+        if find_ties is None:
+            return _merged(alone, found)
+        seen = {camera.name: camera for camera in (*others, *found.solution.cameras)}
+        ties = find_ties(tuple(seen.values()))
+        solve = partial(_together, free=estimated, known=known, others=others)
+        return _merged(alone, tied(found, ties, marks, site_map, solve, options))
     except GeometryError as error:
         return replace(alone, notes=(*alone.notes, f"each camera alone, since together none could be placed: {error}"))
-    return _merged(alone, found)
 
 
 def _together(
@@ -76,7 +88,8 @@ def _together(
     points = {point.name for point in site_map.control_points} | set(marks.point.tolist())
     besides = measured(known, {camera.name for camera in cameras}, points)
     if others:
-        start, standing = cameras[0], {camera.name: camera for camera in others}
+        start = next(camera for camera in cameras if camera.name in free)
+        standing = {camera.name: camera for camera in others}
         freed = free[start.name]
         return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint)
     starts = {camera.name: camera for camera in cameras}
@@ -101,14 +114,16 @@ def measured(known: Known, cameras: set[str], points: set[str]) -> Measured:
 def _merged(alone: Solution, joint: JointSolution) -> Solution:
     """The joint solution; a camera that it refuses though its own marks place it keeps its place alone."""
     together = joint.solution
-    index = {name: i for i, name in enumerate(joint.case.cameras)}
+    adjusted = {camera.name: camera for camera in together.cameras}
     cameras = tuple(
-        with_held_lens(joint.fit, index[camera.name], camera) if camera.name in index else camera
-        for camera in alone.cameras
+        with_held_lens(adjusted[own.name], own, joint.fit, joint.case.cameras.index(own.name))
+        if own.name in adjusted
+        else own
+        for own in alone.cameras
     )
     apart = [f"{refused.camera}: placed by its own marks alone: {refused.reason}" for refused in together.refused]
     notes = tuple(dict.fromkeys((*alone.notes, *together.notes, *apart)))
-    found = replace(together, cameras=cameras, refused=(), notes=notes, fitted=joint.fit.cameras)
+    found = replace(together, cameras=cameras, refused=(), notes=notes, fitted=together.cameras)
     return with_refused(found, alone.marks, alone.refused)
 
 

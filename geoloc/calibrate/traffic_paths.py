@@ -1,6 +1,6 @@
 """What vehicle tracks say about a straight road before anything is measured: its vanishing point and its lanes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -20,16 +20,17 @@ SETTLED = 1e-5  # spacings
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """M straight paths: their `first` and `last` pixel (M, 2), the `duration` (M,) s between them, and rms px."""
+    """M straight paths: `first` and `last` pixel (M, 2), `start` (M,) s and `duration` (M,) s between, and rms px."""
 
     first: np.ndarray
     last: np.ndarray
+    start: np.ndarray
     duration: np.ndarray
     rms: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Paths":
         """The paths that a mask or index selects."""
-        return Paths(self.first[rows], self.last[rows], self.duration[rows], self.rms[rows])
+        return Paths(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,8 @@ def straight_paths(tracks: PixelTracks, size: tuple[int, int]) -> Paths:
         mine = index[((tracks.pixel[index] >= low) & (tracks.pixel[index] <= high)).all(axis=1)]
         if len(mine) >= FEWEST_POINTS:
             rows.append(_path(tracks.time[mine], tracks.pixel[mine]))
-    table = np.array(rows).reshape(-1, 6)
-    paths = Paths(table[:, 0:2], table[:, 2:4], table[:, 4], table[:, 5])
+    table = np.array(rows).reshape(-1, 7)
+    paths = Paths(table[:, 0:2], table[:, 2:4], table[:, 4], table[:, 5], table[:, 6])
     long = np.linalg.norm(paths.last - paths.first, axis=1) > SHORTEST * width
     return paths.take(long & (paths.rms < CROOKED * width) & (paths.duration > 0))
 
@@ -106,7 +107,7 @@ def _path(time: np.ndarray, pixel: np.ndarray) -> np.ndarray:
     _, size, axes = np.linalg.svd(pixel - middle, full_matrices=False)
     along = (pixel - middle) @ axes[0]
     ends = middle + along[[0, -1], None] * axes[0]
-    return np.array([*ends[0], *ends[1], time[-1] - time[0], size[1] / np.sqrt(len(pixel))])
+    return np.array([*ends[0], *ends[1], time[0], time[-1] - time[0], size[1] / np.sqrt(len(pixel))])
 
 
 def _crossings(normal: np.ndarray, offset: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

@@ -2,9 +2,10 @@
 
 Tracks carry the vanishing point of the road and where its lanes are. They carry neither the focal length nor a
 scale: those come from stated priors (an upright camera, a usual lane, a usual speed), and the covariance is as wide
-as they are. Where one distance can be measured, `calibrate_road` is ten times better. Published automatic methods
-take focal length from vehicles' edges and the scale from their size, which tracks of points do not have (Dubská
-et al., IEEE T-ITS 2014; Sochor et al., CVIU 2017).
+as they are. Views that see the same traffic find their focal lengths together (`traffic_views`). Where one distance
+can be measured, `calibrate_road` is ten times better. Published automatic methods take focal length from vehicles'
+edges and the scale from their size, which tracks of points do not have (Dubská et al., IEEE T-ITS 2014; Sochor et
+al., CVIU 2017).
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,13 @@ def calibrate_from_traffic(
 
     GeometryError where the tracks have no common vanishing point or keep to one lane.
     """
-    prior = prior or TrafficPrior()
+    scene = traffic_scene(size, tracks, prior or TrafficPrior())
+    _, state, cov = scene.best_fit()
+    return road_camera(name, size, state, cov)
+
+
+def traffic_scene(size: tuple[int, int], tracks: PixelTracks, prior: TrafficPrior) -> "TrafficScene":
+    """The paths that run along the road, where they meet, and a camera of usual focal length over them."""
     paths = straight_paths(tracks, size)
     meeting, cov, inlying = vanishing_point(paths, np.random.default_rng(SEED))
     paths = paths.take(inlying)
@@ -59,15 +66,11 @@ def calibrate_from_traffic(
     start = RoadState(frame_of(np.array([*(meeting - centre) / focal, 1.0])), focal, 1.0, centre, 0.0, np.empty((0, 2)))
     paths = paths.take(np.isfinite(start.on_road(paths.first) + start.on_road(paths.last)).all(axis=1))
     whitening = np.linalg.inv(np.linalg.cholesky(cov + VANISHING_SIGMA**2 * np.eye(2)))
-    scene = _Scene(start, paths, meeting, whitening, prior)
-    # the number of lanes whose vehicles and camera are the most usual
-    fits = [scene.fit(lanes) for lanes in possible_lanes(_beside(start, paths))]
-    _, _, state, cov_state = min((cost, i, state, cov) for i, (cost, state, cov) in enumerate(fits))
-    return road_camera(name, size, state, cov_state)
+    return TrafficScene(start, paths, meeting, whitening, prior)
 
 
 @dataclass(frozen=True, eq=False)
-class _Scene:
+class TrafficScene:
     """What the tracks say, with a camera of unit height over them to start from."""
 
     start: RoadState
@@ -75,6 +78,13 @@ class _Scene:
     meeting: np.ndarray
     whitening: np.ndarray
     prior: TrafficPrior
+
+    def best_fit(self) -> tuple[Lanes, RoadState, np.ndarray]:
+        """Lanes, camera and covariance (7, 7), for the number of lanes that makes vehicles and camera most usual."""
+        found = possible_lanes(_beside(self.start, self.paths))
+        fits = [self.fit(lanes) for lanes in found]
+        best = min(range(len(fits)), key=lambda i: fits[i][0])
+        return found[best], *fits[best][1:]
 
     def fit(self, lanes: Lanes) -> tuple[float, RoadState, np.ndarray]:
         """Cost, camera and covariance (7, 7) if these are the lanes."""

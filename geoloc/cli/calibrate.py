@@ -10,11 +10,13 @@ from pathlib import Path
 from geoloc.calibrate.report import CalibrationReport, calibration_report
 from geoloc.calibrate.site import CalibrationOptions, calibrate_site, with_refused
 from geoloc.calibrate.solution import Refused, Solution
+from geoloc.calibrate.ties import Finder
 from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.cli.calibration_history import changed, history_text
 from geoloc.draw.words import counted
 from geoloc.errors import GeometryError, InputError
 from geoloc.evaluation.calibration_text import report_text
+from geoloc.io.detections import read_detections
 from geoloc.io.known import read_known
 from geoloc.io.marks import read_marks
 from geoloc.io.points import read_points
@@ -40,6 +42,8 @@ examples:
       all cameras; the page shows residuals, map lines in the stills, ground sigma, the next mark
   geoloc calibrate garage --stills stills/ --camera gate --note "camera replaced"
       one camera anew, the others as they are; prints what changed on the ground in centimetres
+  geoloc calibrate garage --stills stills/ --overlap --detections walkers.csv
+      besides the marks, ground that two stills show, and people seen by several cameras at one time, tie them
   geoloc calibrate garage --dry-run
       look, without writing cameras
   geoloc calibrate garage --versions
@@ -56,6 +60,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_site(parser)
     parser.add_argument("--stills", type=Path, metavar="DIR", help="folder with one picture a camera")
     parser.add_argument("--marks", type=Path, metavar="FILE", help="marks (default: calibration/SITE/marks.csv)")
+    parser.add_argument(
+        "--overlap", action="store_true", help="with --stills: ground that two stills show ties their cameras"
+    )
+    parser.add_argument(
+        "--detections", type=Path, metavar="FILE", help="people that cameras see at one time tie them too"
+    )
     parser.add_argument("--camera", default="", metavar="NAME", help="redo or add this one, the others stay")
     parser.add_argument("-o", "--out", type=Path, metavar="PAGE.html", help="write the report as a page")
     parser.add_argument("--dry-run", action="store_true", help="write no cameras and no version")
@@ -86,7 +96,8 @@ def run(args: Namespace) -> None:
     sizes, unknown = _sizes(site, stills, marks, known.known)
     if args.camera in unknown or not sizes:
         raise InputError(f"camera {args.camera or unknown[0]!r} is marked, {NO_SIZE}; {GIVE_STILL}")
-    solution = calibrate_site(sizes, marks, site.site_map, known.known, options, site.cameras, args.camera)
+    find_ties = _ties(args, site, stills, options)
+    solution = calibrate_site(sizes, marks, site.site_map, known.known, options, site.cameras, args.camera, find_ties)
     unseen = () if args.camera else tuple(Refused(name, NO_SIZE, GIVE_STILL) for name in unknown)
     solution = with_refused(solution, marks, unseen)
     report = calibration_report(site, solution, site.cameras)
@@ -96,6 +107,23 @@ def run(args: Namespace) -> None:
         _page(args.out, report, stills)
     if not args.dry_run:
         _keep(args, site, root, solution, inputs)
+
+
+def _ties(args: Namespace, site: Site, stills: tuple[Still, ...], options: CalibrationOptions) -> Finder | None:
+    """What ties cameras besides marks, as far as it is asked for."""
+    if not (args.overlap or args.detections):
+        return None
+    import cv2
+
+    from geoloc.cli.tie_finding import finder, walkers
+
+    if args.overlap and len(stills) < 2:
+        raise InputError("--overlap needs the stills of two cameras or more: --stills DIR")
+    if options.alone:
+        raise InputError("ties join cameras in one adjustment; leave alone=true out")
+    pictures = {still.camera: cv2.imread(str(still.path)) for still in stills} if args.overlap else {}
+    people = walkers(read_detections(args.detections).detections) if args.detections else None
+    return finder(site, {name: one for name, one in pictures.items() if one is not None}, people, options.ties)
 
 
 def _history(args: Namespace, site: Site, root: Path) -> None:

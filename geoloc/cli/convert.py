@@ -1,4 +1,4 @@
-"""`geoloc convert`: cameras, detections, tracks and whole recordings from one form to another."""
+"""`geoloc convert`: cameras, marks, points, detections, tracks and whole recordings from one form to another."""
 
 import json
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoloc.cli import convert_cameras
+from geoloc.cli import convert_cameras, convert_marks
 from geoloc.cli.arguments import add_json, add_reading, add_site
 from geoloc.errors import InputError, unknown_name
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from geoloc.scene.site import Site
     from geoloc.scene.tables import Detections
 
-DESCRIPTION = "Cameras, detections, tracks and whole recordings from one form to another."
+DESCRIPTION = "Cameras, marks, control points, detections, tracks and whole recordings from one form to another."
 EXAMPLES = """\
 examples:
   geoloc convert cameras gate.yaml hall.krtd --site garage --pose-sigma 0.001 0.03
@@ -27,6 +27,10 @@ examples:
       the site's cameras in another form; what it cannot hold is said or refused
   geoloc convert calibration garage --to footprints -o seen.geojson
       what each camera sees of each level, for a GIS
+  geoloc convert marks annotations.xml -o calibration/garage/marks.csv
+      QGIS .points, OpenDroneMap, CVAT, labelme or a table, with --stills held to the pictures' sizes
+  geoloc convert points survey.csv --crs EPSG:25832 -o sitemaps/garage.geojson
+      surveyed, Agisoft, Pix4D, QGIS points onto a map; with -o points.csv --site garage into a table
   geoloc convert detections gate.txt --camera gate --fps 25 -o gate.csv
       MOTChallenge (or COCO, ...) into CSV or JSON lines
   geoloc convert tracks garage out/garage/tracks.csv -o tracks.geojson
@@ -44,6 +48,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     for name, summary, declare, do in (
         ("cameras", "calibrations into a site's cameras", convert_cameras.site_arguments, convert_cameras.into_site),
         ("calibration", "a site's cameras into a calibration", convert_cameras.arguments, convert_cameras.out_of_site),
+        ("marks", "marks of other tools into marks.csv", convert_marks.mark_arguments, convert_marks.convert_marks),
+        (
+            "points",
+            "surveyed points into a table or a map",
+            convert_marks.point_arguments,
+            convert_marks.convert_points,
+        ),
         ("detections", "boxes into CSV or JSON lines", _detections_arguments, _detections),
         ("tracks", "tracks of a run into another form", _tracks_arguments, _tracks),
         ("recording", "a published recording into a site, boxes and truth", _recording_arguments, _recording),

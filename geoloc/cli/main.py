@@ -18,9 +18,11 @@ COMMANDS = {
     "check": "what a site's cameras see, and how sharply",
     "calibrate": "cameras from marks, how good they are, and what to mark next",
     "calibrate intrinsics": "a lens from pictures of a chessboard or ChArUco board",
+    "calibrate scan": "a scan of a site laid on its map: ground heights, walls, control points",
+    "calibrate rig": "several cameras from one board that they see at the same moments",
     "evaluate": "how good a result is beside the truth, and whether the number can be believed",
     "mark": "a page on which stills and map are marked, for calibration",
-    "convert": "cameras, detections and tracks from one form to another",
+    "convert": "cameras, marks, points, detections and tracks from one form to another",
 }
 EXAMPLES = """\
 examples:

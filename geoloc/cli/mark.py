@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from geoloc.cli.arguments import add_site
 from geoloc.errors import InputError
+from geoloc.io.known import read_known
 from geoloc.io.references import PointOptions
 from geoloc.io.world_files import PlanImage, read_plan_image
 from geoloc.scene.site import Site
 from geoloc.scene.storage import calibration_folder, load_site, site_root
+from geoloc.service.live import live_calibration
 from geoloc.service.marking import MarkingSession
-from geoloc.service.present import present_residuals
+from geoloc.service.scan_view import ScanView, open_scan
 from geoloc.service.stills import find_stills, picture_size
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Serve a page, to this machine only, that shows a camera's still and the site's map side by side: click a spot in
-one, then the same spot in the other. Every mark is saved at once in calibration/SITE/marks.csv, and every new
-control point in points.csv beside it. A still is named after its camera: gate.jpg is of camera 'gate'."""
+one, then the same spot in the other. The camera is calibrated anew at every mark: residuals, what looks wrong, and
+where the next mark helps most are shown as you go. Plumb, parallel and horizon lines are drawn with two clicks each.
+All is saved at once in calibration/SITE: marks.csv, lines.csv, and points.csv for new control points. A still is
+named after its camera: gate.jpg is of camera 'gate'."""
 EXAMPLES = """\
 examples:
   geoloc mark garage --stills stills/
@@ -30,6 +34,10 @@ examples:
   geoloc mark harbour --stills stills/ --plan aerial.png
       with an aerial picture or floor plan under the map; aerial.pgw beside it says where it lies
   geoloc mark harbour --stills stills/ --plan plan.tif.png --plan-crs EPSG:25832
+  geoloc mark garage --stills stills/ --scan garage.las
+      a scan, laid on the map, seen from above: a click into it gives a control point with height and sigma
+  geoloc mark harbour --stills stills/ --scan harbour.ply --scan-sigma 0.03
+      a scan that lies in the site's own metres already, good to 3 cm
   geoloc mark garage --stills stills/ --port 8123 --no-browser"""
 
 
@@ -40,6 +48,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--plan", type=Path, metavar="IMAGE", help="picture from above, with a world file beside it")
     parser.add_argument(
         "--plan-crs", default="", metavar="EPSG", help="reference system of its world file (default: metres or degrees)"
+    )
+    parser.add_argument("--scan", type=Path, metavar="FILE", help="scan of the site (PLY, LAS, LAZ), seen from above")
+    parser.add_argument(
+        "--scan-sigma", type=float, default=0.0, metavar="M", help="it is in the site's metres already, this well (m)"
     )
     parser.add_argument("--port", type=int, default=0, help="of the page (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -67,7 +79,9 @@ def make_server(args: Namespace) -> "MarkingServer":
         raise InputError(f"--port {args.port}: it must be within 0 and 65535")
     site = load_site(args.site, args.root, calibrated=False)
     folder = calibration_folder(site.name, site_root(args.site, args.root))
-    session = MarkingSession(site, find_stills(args.stills), folder, present_residuals(site), _plan(args, site))
+    stills, known = find_stills(args.stills), read_known(folder).known
+    plan, scan = _plan(args, site), _scan(args, site)
+    session = MarkingSession(site, stills, folder, live_calibration(site, known), plan, scan)
     return MarkingServer(session, args.port)
 
 
@@ -76,3 +90,13 @@ def _plan(args: Namespace, site: Site) -> PlanImage | None:
         return None
     options = PointOptions(site_map=site.site_map, crs=args.plan_crs)
     return read_plan_image(args.plan, picture_size(args.plan), options)
+
+
+def _scan(args: Namespace, site: Site) -> ScanView | None:
+    if args.scan is None:
+        if args.scan_sigma:
+            raise InputError("--scan-sigma says how well a scan lies; give the scan with --scan")
+        return None
+    if not args.scan_sigma:
+        print(f"laying {args.scan.name} on the map ...", file=sys.stderr)
+    return open_scan(args.scan, site.site_map, args.scan_sigma)

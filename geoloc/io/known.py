@@ -16,6 +16,8 @@
       shared_lens = "bullet"  # the same lens, still to be found, as the other cameras that say so
 """
 
+import csv
+import io
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.files import read_text
+from geoloc.files import read_text, write_whole
 from geoloc.io.cells import Cells, csv_cells
 from geoloc.io.rows import ReadReport
 from geoloc.scene import jsonfile
@@ -95,6 +97,20 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
     )
     table = ImageLines(camera=camera, kind=kind, group=group, start=start, end=end, sigma=sigma).take(keep)
     return table, _report(cells, "lines", len(table))
+
+
+def write_lines(path: Path | str, lines: ImageLines) -> None:
+    """Write `lines.csv`, whole or not at all; every number comes back exactly as it was."""
+    columns = dict(lines)
+    (u1, v1), (u2, v2) = (columns.pop(name).T.tolist() for name in ("start", "end"))
+    names = {name: columns.pop(name).tolist() for name in ("camera", "kind", "group")}
+    numbers = {name: ["" if value != value else value for value in column.tolist()] for name, column in columns.items()}
+    cells = {**names, "u1": u1, "v1": v1, "u2": u2, "v2": v2, **numbers}
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(cells)
+    writer.writerows(zip(*cells.values(), strict=True))
+    write_whole(path, out.getvalue())
 
 
 def read_known_cameras(path: Path | str) -> tuple[tuple[KnownCamera, ...], tuple[KnownLens, ...]]:

@@ -1,15 +1,11 @@
 """Pictures of one camera: files, folders of them, and frames spread over a film."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geoloc.errors import InputError
-
-if TYPE_CHECKING:
-    import cv2
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -55,27 +51,42 @@ def _picture(path: Path) -> np.ndarray:
     return np.asarray(grey)
 
 
-def _film(path: Path, frames: int) -> Iterator[tuple[str, np.ndarray]]:
+def count_frames(path: Path) -> int:
+    """How many frames a film says that it has."""
     import cv2
 
     film = cv2.VideoCapture(str(path))
     try:
-        n = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
-        if not film.isOpened() or n < 1:
-            raise InputError(f"{path}: not a film that can be read; save its frames as pictures")
-        wanted = set(np.unique(np.linspace(0, n - 1, min(frames, n)).round().astype(int)).tolist())
-        yield from _frames(film, path.stem, wanted)
+        n = int(film.get(cv2.CAP_PROP_FRAME_COUNT)) if film.isOpened() else 0
+    finally:
+        film.release()
+    if n < 1:
+        raise InputError(f"{path}: not a film that can be read; save its frames as pictures")
+    return n
+
+
+def read_frames(path: Path, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Number and grey values (H, W) uint8 of the wanted frames of a film."""
+    import cv2
+
+    film = cv2.VideoCapture(str(path))
+    try:
+        for number in range(max(wanted, default=-1) + 1):
+            if not film.grab():
+                return  # some films say that they are longer than they are
+            if number in wanted:
+                read, frame = film.retrieve()
+                if read:
+                    yield number, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
     finally:
         film.release()
 
 
-def _frames(film: "cv2.VideoCapture", name: str, wanted: set[int]) -> Iterator[tuple[str, np.ndarray]]:
-    import cv2
+def spread_frames(n: int, frames: int) -> list[int]:
+    """The numbers of `frames` frames spread over a film of `n`."""
+    return sorted(set(np.linspace(0, n - 1, min(frames, n)).round().astype(int).tolist()))
 
-    for number in range(max(wanted) + 1):
-        if not film.grab():
-            return  # some films say that they are longer than they are
-        if number in wanted:
-            read, frame = film.retrieve()
-            if read:
-                yield f"{name} {number:06d}", np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+
+def _film(path: Path, frames: int) -> Iterator[tuple[str, np.ndarray]]:
+    for number, grey in read_frames(path, spread_frames(count_frames(path), frames)):
+        yield f"{path.stem} {number:06d}", grey

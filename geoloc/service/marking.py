@@ -1,85 +1,51 @@
-"""A marking session: marks and control points of a site while a person sets them, saved at every change."""
+"""A marking session: marks, points and lines of a site while a person sets them, saved at every change."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from geoloc.calibrate.solution import Solution
 from geoloc.errors import InputError, unknown_name
-from geoloc.files import read_bytes
-from geoloc.io.marks import read_marks, write_marks
-from geoloc.io.points import read_points, write_points
-from geoloc.io.rows import MAX_NAME, ReadReport
+from geoloc.io.rows import MAX_NAME
 from geoloc.io.world_files import PlanImage
+from geoloc.scene.known import LINE_KINDS, ImageLines
 from geoloc.scene.marks import Marks
 from geoloc.scene.site import Site
-from geoloc.scene.sitemap import ControlPoint, SiteMap
+from geoloc.scene.sitemap import ControlPoint
+from geoloc.scene.tables import Table
+from geoloc.service.marking_files import MarkingFiles
+from geoloc.service.marking_state import DrawnLine, MarkingState, Question, Solve, Spot, Verdict
+from geoloc.service.scan_view import ScanView
 from geoloc.service.stills import Still
 
-MARKS, POINTS = "marks.csv", "points.csv"
 MAX_STEPS = 1000  # changes that can be undone
-
-
-@dataclass(frozen=True)
-class NextMark:
-    """Where the next mark would help most: the pixel, the place on the map, and why. `point` is "" for any spot."""
-
-    pixel: tuple[float, float]
-    xyz: tuple[float, float, float]
-    point: str = ""
-    words: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """What a camera's marks say: its calibration, and where to mark next if that is known."""
-
-    solution: Solution
-    next_mark: NextMark | None = None
-
-
-# camera, size of its still (px), its marks, all control points -> what they say
-Solve = Callable[[str, tuple[int, int], Marks, tuple[ControlPoint, ...]], Verdict]
-
-
-@dataclass(frozen=True, eq=False)
-class MarkingState:
-    """Marks of all cameras, and the control points that are not on the map."""
-
-    marks: Marks
-    points: tuple[ControlPoint, ...]
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A place on the map for a new control point: `height` and the sigmas in m, `height` over its level."""
-
-    x: float
-    y: float
-    level: str
-    height: float
-    sigma_xy: float
-    sigma_z: float
+SHORTEST = 10.0  # px; a shorter line says little of its direction, and was a double click
 
 
 class MarkingSession:
-    """Holds the state, its history and its files. Every change is saved before it is told; one at a time.
+    """Holds the state and its history. Every change is saved before it is told; one at a time.
 
-    `folder` is the site's calibration folder with `marks.csv` and `points.csv`, both made when they are needed.
-    A file in it that another program has changed meanwhile is never written over.
+    `folder` is the site's calibration folder (see `MarkingFiles`). Cameras are solved beside, one at a time too, so
+    that saving never waits for a solver.
     """
 
     def __init__(
-        self, site: Site, stills: tuple[Still, ...], folder: Path, solve: Solve, plan: PlanImage | None = None
+        self,
+        site: Site,
+        stills: tuple[Still, ...],
+        folder: Path,
+        solve: Solve,
+        plan: PlanImage | None = None,
+        scan: ScanView | None = None,
     ) -> None:
-        self.site, self.stills, self.folder, self.plan = site, stills, folder, plan
+        self.site, self.stills, self.folder, self.plan, self.scan = site, stills, folder, plan, scan
         self.revision = 0
         self.changed_camera = ""  # whose marks the last change, undo or redo was about
+        self._files = MarkingFiles(folder)
         self._solve = solve
-        self._lock = threading.RLock()
+        self._lock, self._solving = threading.RLock(), threading.Lock()
+        self._solved: dict[str, tuple[int, Verdict]] = {}
         self.reload()
 
     @property
@@ -101,23 +67,9 @@ class MarkingSession:
         return bool(self._undone)
 
     def reload(self) -> None:
-        """Take what the files say, and forget the history.
-
-        Rows that cannot be read are refused: saving would drop them.
-        """
+        """Take what the files say, and forget the history."""
         with self._lock:
-            marks, points = Marks(), tuple[ControlPoint, ...]()
-            if self._path(MARKS).exists():
-                result = read_marks(self._path(MARKS), "csv")
-                marks = result.marks
-                _require_whole(result.report)
-            if self._path(POINTS).exists():
-                found = read_points(self._path(POINTS), "csv")
-                points = found.points
-                _require_whole(found.report)
-            _check_points(self.site.site_map, points)
-            self._files = {name: self._content(name) for name in (MARKS, POINTS)}
-            self._done, self._undone = [MarkingState(marks, points)], list[MarkingState]()
+            self._done, self._undone = [self._files.read(self.site.site_map)], list[MarkingState]()
             self.revision += 1
 
     def mark(self, camera: str, point: str, pixel: tuple[float, float], sigma: float, spot: Spot | None = None) -> None:
@@ -126,8 +78,7 @@ class MarkingSession:
             still, points = self.still(camera), self.state.points
             if not 0 < len(point.strip()) <= MAX_NAME:
                 raise InputError(f"a point needs a name of at most {MAX_NAME} characters")
-            inside = all(-0.5 <= at <= side - 0.5 for at, side in zip(pixel, still.size, strict=True))
-            if not inside or not 0 < sigma < np.inf:
+            if not _inside(pixel, still) or not 0 < sigma < np.inf:
                 found = f"mark of {point!r} in {camera!r}: pixel {pixel}, sigma {sigma} px"
                 raise InputError(f"{found}; it must lie inside the still, its sigma be positive")
             if spot is not None:
@@ -138,7 +89,7 @@ class MarkingSession:
             at = int(np.flatnonzero(same)[0]) if same.any() else len(marks)
             rest = marks.take(~same)
             before, after = rest.take(np.arange(at)), rest.take(np.arange(at, len(rest)))
-            self._change(MarkingState(Marks.concat([before, row, after]), points))
+            self._change(replace(self.state, marks=Marks.concat([before, row, after]), points=points))
 
     def unmark(self, camera: str, point: str) -> None:
         """Take a mark away; the point stays on the map."""
@@ -157,7 +108,30 @@ class MarkingSession:
                 raise unknown_name("point set while marking", point, own)
             marks = self.state.marks
             rest = tuple(known for known in self.state.points if known.name != point)
-            self._change(MarkingState(marks.take(marks.point != point), rest))
+            self._change(replace(self.state, marks=marks.take(marks.point != point), points=rest))
+
+    def draw(self, line: DrawnLine, instead_of: DrawnLine | None = None) -> None:
+        """Draw a line, or move another one there, which keeps what else is known of it.
+
+        A second horizon of a camera replaces the first.
+        """
+        with self._lock:
+            _check_line(line, self.still(line.camera))
+            lines = self.state.lines
+            old = self._row_of(instead_of) if instead_of is not None else np.zeros(len(lines), dtype=bool)
+            if line.kind == "horizon":
+                old |= (lines.camera == line.camera) & (lines.kind == "horizon")
+            at = int(np.flatnonzero(old)[0]) if old.any() else len(lines)
+            fresh = ImageLines(camera=[line.camera]) if instead_of is None else lines.take(np.array([at]))
+            row = fresh.replace(kind=[line.kind], group=[line.group], start=[line.start], end=[line.end])
+            rest = lines.take(~old)
+            before, after = rest.take(np.arange(at)), rest.take(np.arange(at, len(rest)))
+            self._change(replace(self.state, lines=ImageLines.concat([before, row, after])))
+
+    def erase(self, line: DrawnLine) -> None:
+        """Take a line away."""
+        with self._lock:
+            self._change(replace(self.state, lines=self.state.lines.take(~self._row_of(line))))
 
     def undo(self) -> None:
         """Back to the state before the last change; nothing happens where there is none."""
@@ -173,10 +147,24 @@ class MarkingSession:
                 self._save(self._undone[-1])
                 self._done.append(self._undone.pop())
 
-    def solve(self, camera: str) -> Verdict:
-        """What the marks of a camera say now; errors of the solver are the caller's to show."""
+    def solve(self, camera: str) -> tuple[int, Verdict]:
+        """The revision of the marks that were solved and what they say; errors of the solver are the caller's.
+
+        Whoever waited for another solve gets an answer about the newest marks, which is found once.
+        """
+        with self._solving:
+            with self._lock:
+                revision, question = self.revision, self._question(camera)
+            solved = self._solved.get(camera)
+            if solved is None or solved[0] != revision:
+                solved = self._solved[camera] = (revision, self._solve(question))
+            return solved
+
+    def _question(self, camera: str) -> Question:
         still, state = self.still(camera), self.state
-        return self._solve(camera, still.size, state.marks.take(state.marks.camera == camera), self.control_points)
+        marks = state.marks.take(state.marks.camera == camera)
+        lines = state.lines.take(state.lines.camera == camera)
+        return Question(camera, still.size, marks, self.control_points, lines)
 
     def still(self, camera: str) -> Still:
         """The still of a camera."""
@@ -194,53 +182,51 @@ class MarkingSession:
         xyz = (spot.x, spot.y, float(ground[0]) + spot.height)
         return ControlPoint(name, xyz, (spot.sigma_xy, spot.sigma_xy, spot.sigma_z))
 
+    def _row_of(self, line: DrawnLine) -> np.ndarray:
+        """(N,) bool: the first row of the lines that is this one."""
+        lines = self.state.lines
+        same = (lines.camera == line.camera) & (lines.kind == line.kind) & (lines.group == line.group)
+        same &= (lines.start == line.start).all(axis=1) & (lines.end == line.end).all(axis=1)
+        if not same.any():
+            raise InputError(f"camera {line.camera!r} has no such {line.kind} line any more; reload the page")
+        same[np.flatnonzero(same)[1:]] = False
+        return same
+
     def _change(self, state: MarkingState) -> None:
         self._save(state)
         self._done = [*self._done[-MAX_STEPS:], state]
         self._undone.clear()
 
     def _save(self, state: MarkingState) -> None:
-        """Points first: a point without marks does no harm, a mark without its point does."""
-        for name in (MARKS, POINTS):
-            if self._content(name) != self._files[name]:
-                changed = f"{self._path(name)}: another program has changed it"
-                raise InputError(f"{changed}; take its content over with Reload, then mark again")
-        self.changed_camera = _changed_camera(self.state.marks, state.marks)
-        if state.points != self.state.points or (state.points and not self._path(POINTS).exists()):
-            write_points(self._path(POINTS), state.points)
-            self._files[POINTS] = self._content(POINTS)
-        write_marks(self._path(MARKS), state.marks)
-        self._files[MARKS] = self._content(MARKS)
+        self._files.write(self.state, state)
+        changed = _cameras_of(self.state.marks, state.marks) | _cameras_of(self.state.lines, state.lines)
+        self.changed_camera = min(changed, default="")
         self.revision += 1
 
-    def _path(self, name: str) -> Path:
-        return self.folder / name
 
-    def _content(self, name: str) -> bytes:
-        return read_bytes(self._path(name)) if self._path(name).exists() else b""
+def _inside(pixel: tuple[float, float], still: Still) -> bool:
+    return all(-0.5 <= at <= side - 0.5 for at, side in zip(pixel, still.size, strict=True))
 
 
-def _changed_camera(before: Marks, after: Marks) -> str:
-    """The camera of a mark that is in only one of the two; "" if none is."""
-    old, new = (
-        {(camera, point, *pixel, sigma) for camera, point, pixel, sigma in zip(*columns, strict=True)}
-        for columns in (
-            [getattr(marks, name).tolist() for name in ("camera", "point", "pixel", "sigma")]
-            for marks in (before, after)
+def _check_line(line: DrawnLine, still: Still) -> None:
+    if line.kind not in LINE_KINDS:
+        raise unknown_name("kind of line", line.kind, LINE_KINDS)
+    if not (_inside(line.start, still) and _inside(line.end, still)):
+        raise InputError(f"{line.kind} line of {line.camera!r}: {line.start} to {line.end} px is not inside the still")
+    length = float(np.hypot(*np.subtract(line.end, line.start)))
+    if length < SHORTEST:
+        raise InputError(f"a line of {length:.1f} px has no direction; draw it as long as the still shows it")
+    if (line.kind == "parallel" and not line.group) or len(line.group) > MAX_NAME:
+        raise InputError(
+            f"{line.kind} line: group {line.group[:40]!r}; parallel lines need the short name of their set"
         )
+
+
+def _cameras_of(before: Table, after: Table) -> set[str]:
+    """Cameras of rows that are in only one of two tables."""
+    old, new = (
+        {tuple(map(str, row)) for row in zip(*(column.tolist() for _, column in table), strict=True)}
+        for table in (before, after)
     )
-    return min((row[0] for row in old ^ new), default="")
-
-
-def _require_whole(report: ReadReport) -> None:
-    for reason, item in report.skipped.items():
-        rows = f"line {', '.join(map(str, item.first))}"
-        raise InputError(f"{report.path}: {reason} ({rows}); mend it first, for saving marks would drop such rows")
-
-
-def _check_points(site_map: SiteMap, points: tuple[ControlPoint, ...]) -> None:
-    """No name may be on the map and beside it."""
-    on_map = {point.name for point in site_map.control_points}
-    for point in points:
-        if point.name in on_map:
-            raise InputError(f"{POINTS}: control point {point.name!r} is on the map too; remove it from one of them")
+    columns = list(before.columns)
+    return {row[columns.index("camera")] for row in old ^ new}

@@ -11,7 +11,9 @@ from geoloc.draw.layers import control_level
 from geoloc.draw.page_data import Json, map_data
 from geoloc.scene.camera import Camera
 from geoloc.scene.sitemap import ControlPoint, Level, SiteMap
-from geoloc.service.marking import MarkingSession, Verdict
+from geoloc.service.marking import MarkingSession
+from geoloc.service.marking_state import Verdict
+from geoloc.service.scan_view import COLOURS, ScanPicture
 
 STEP = 0.5  # m between the points of a map's line that are drawn into a still
 MAX_POINTS = 40_000  # of all lines together; beyond it the step grows
@@ -29,6 +31,7 @@ def site_data(session: MarkingSession) -> Json:
         "file": str(session.folder / "marks.csv"),
         "cameras": [_camera_data(session, i) for i in range(len(session.stills))],
         "plan": None,
+        "scan": None if session.scan is None else {"colours": list(COLOURS)},
         "sigma_z": [max(0.02, max(surface.sigma_z for surface in level.surfaces)) for level in site_map.levels],
     }
     if session.plan is not None:
@@ -39,6 +42,9 @@ def site_data(session: MarkingSession) -> Json:
 def state_data(session: MarkingSession) -> Json:
     """What changes: marks by camera, control points, whether there is something to undo."""
     state, site_map = session.state, session.site.site_map
+    lines: dict[str, list[Json]] = {still.camera: [] for still in session.stills}
+    for camera, line in zip(state.lines.camera.tolist(), _line_rows(session), strict=True):
+        lines.setdefault(camera, []).append(line)
     marks: dict[str, list[Json]] = {still.camera: [] for still in session.stills}
     rows = zip(state.marks.camera.tolist(), state.marks.point.tolist(), state.marks.pixel.tolist(), strict=True)
     for (camera, point, (u, v)), sigma in zip(rows, state.marks.sigma.tolist(), strict=True):
@@ -48,6 +54,7 @@ def state_data(session: MarkingSession) -> Json:
         "revision": session.revision,
         "changed": session.changed_camera,
         "marks": marks,
+        "lines": lines,
         "points": [_point_data(point, site_map, point.name in own) for point in session.control_points],
         "undo": session.can_undo,
         "redo": session.can_redo,
@@ -65,6 +72,12 @@ def verdict_data(session: MarkingSession, camera: str, verdict: Verdict) -> Json
     data: Json = {
         "residuals": {name: {"du": _finite(du), "dv": _finite(dv), "used": used} for name, (du, dv), used in rows},
         "rms": _rms(solution, of_camera),
+        "headline": verdict.headline,
+        "wrong": verdict.wrong,
+        "ground": [_finite(sigma) for sigma in verdict.ground_m],
+        "present": verdict.present,
+        "freed": list(verdict.freed),
+        "turned": [round(angle, 6) if np.isfinite(angle) else None for angle in verdict.turned],
         "notes": list(solution.notes),
         "refused": [[item.reason, item.next_step] for item in solution.refused if item.camera == camera],
         "camera": None if found is None else _found_data(session, found),
@@ -78,6 +91,19 @@ def verdict_data(session: MarkingSession, camera: str, verdict: Verdict) -> Json
             "level": session.site.site_map.level_index.get(level, 0),
         }  # fmt: skip
     return data
+
+
+def scan_data(picture: ScanPicture) -> Json:
+    """Where a picture of the scan lies on the map, and what its colours mean (m over the level)."""
+    height, width = picture.height.shape
+    affine = picture.affine.tolist()
+    return {"size": [width, height], "affine": affine, "low": _finite(picture.low), "high": _finite(picture.high)}
+
+
+def _line_rows(session: MarkingSession) -> list[Json]:
+    lines = session.state.lines
+    columns = (lines.kind.tolist(), lines.group.tolist(), lines.start.tolist(), lines.end.tolist())
+    return [dict(zip(("kind", "group", "start", "end"), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _extent(session: MarkingSession, spots: np.ndarray) -> np.ndarray:

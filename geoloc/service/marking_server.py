@@ -11,9 +11,9 @@ from typing import Any
 
 from geoloc.draw.style import DARK, LIGHT, css_variables
 from geoloc.errors import GeolocError, InputError
-from geoloc.scene import jsonfile
-from geoloc.service.marking import MarkingSession, Spot
-from geoloc.service.marking_data import Json, site_data, state_data, verdict_data
+from geoloc.service.marking import MarkingSession
+from geoloc.service.marking_data import Json, scan_data, site_data, state_data
+from geoloc.service.marking_requests import apply_change, picked, scan_picture, solved
 from geoloc.service.stills import KINDS
 
 HOST = "127.0.0.1"
@@ -22,6 +22,8 @@ ASSETS = {
     "": ("geoloc.service", "mark.html", "text/html"),
     "mark.css": ("geoloc.service", "mark.css", "text/css"),
     "panes.js": ("geoloc.service", "panes.js", "text/javascript"),
+    "lines.js": ("geoloc.service", "lines.js", "text/javascript"),
+    "scan.js": ("geoloc.service", "scan.js", "text/javascript"),
     "mark_paint.js": ("geoloc.service", "mark_paint.js", "text/javascript"),
     "said.js": ("geoloc.service", "said.js", "text/javascript"),
     "mark.js": ("geoloc.service", "mark.js", "text/javascript"),
@@ -83,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
             path = self.server.session.plan.path
             kind = next((kind for ending, kind in KINDS.items() if path.lower().endswith(ending)), "image/png")
             self._file(path, kind)
+        elif name.startswith("scan/") and name.endswith(".png"):
+            self._scan_picture(name.removeprefix("scan/").removesuffix(".png"))
         else:
             self._answer(name, {})
 
@@ -132,12 +136,16 @@ class _Handler(BaseHTTPRequestHandler):
             if changes and name == "change":
                 apply_change(session, content)
                 data = state_data(session)
+            elif changes and name == "pick":
+                data = picked(session, content)
+            elif not changes and name.startswith("scan/"):
+                data = scan_data(scan_picture(session, name.removeprefix("scan/")))
             elif not changes and name == "site":
                 data = site_data(session)
             elif not changes and name == "state":
                 data = state_data(session)
             elif not changes and name.startswith("solve/"):
-                data = _solved(session, name.removeprefix("solve/"))
+                data = solved(session, name.removeprefix("solve/"))
             else:
                 self._refuse(HTTPStatus.NOT_FOUND, "no such page")
                 return
@@ -154,6 +162,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         still = stills[int(index)]
         self._file(str(still.path), still.content_type)
+
+    def _scan_picture(self, which: str) -> None:
+        try:
+            content = scan_picture(self.server.session, which).png
+        except GeolocError as error:
+            self._refuse(HTTPStatus.NOT_FOUND, str(error))
+        else:
+            self._send(HTTPStatus.OK, "image/png", content)
 
     def _file(self, path: str, kind: str) -> None:
         try:
@@ -181,49 +197,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(content)
-
-
-def apply_change(session: MarkingSession, content: Any) -> None:
-    """One change that the page asks for; InputError where it is not whole or cannot be made."""
-    change = jsonfile.mapping("the change", content)
-    action = jsonfile.text("'action'", change.get("action"))
-    if action in ("undo", "redo", "reload"):
-        getattr(session, action)()
-    elif action == "mark":
-        u, v = jsonfile.numbers("'pixel'", change.get("pixel"), (2,)).tolist()
-        sigma = float(jsonfile.numbers("'sigma'", change.get("sigma"), ()))
-        spot = _spot(change["spot"]) if change.get("spot") is not None else None
-        session.mark(_text(change, "camera"), _text(change, "point"), (u, v), sigma, spot)
-    elif action == "unmark":
-        session.unmark(_text(change, "camera"), _text(change, "point"))
-    elif action == "remove_point":
-        session.remove_point(_text(change, "point"))
-    else:
-        raise InputError(f"unknown action {action!r}")
-
-
-def _spot(value: Any) -> Spot:
-    spot = jsonfile.mapping("'spot'", value)
-    sizes = {
-        key: float(jsonfile.numbers(f"{key!r} of the spot", spot.get(key), ()))
-        for key in ("x", "y", "height", "sigma_xy", "sigma_z")
-    }
-    return Spot(level=_text(spot, "level"), **sizes)
-
-
-def _text(change: dict[str, Any], key: str) -> str:
-    return jsonfile.text(repr(key), change.get(key)).strip()
-
-
-def _solved(session: MarkingSession, index: str) -> Json:
-    """The verdict on a camera by its number, and the revision of the marks that it is about."""
-    if not (index.isascii() and index.isdecimal() and len(index) < 6 and int(index) < len(session.stills)):
-        raise InputError(f"no still {index[:20]!r}")
-    revision, camera = session.revision, session.stills[int(index)].camera
-    try:
-        return {"revision": revision, **verdict_data(session, camera, session.solve(camera))}
-    except GeolocError as error:
-        return {"revision": revision, "message": str(error)}
 
 
 @cache

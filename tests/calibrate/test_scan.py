@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import scan_samples
@@ -164,3 +166,9 @@ def test_a_click_hits_the_first_surface_with_an_honest_sigma(rng):
     point = control_point("corner", low, known)
     assert point.xyz == pytest.approx((9.5, 20.2, 5.0), abs=0.02)
     assert min(point.sigma) >= 0.02
+
+
+def test_scans_without_open3d_name_the_extra_that_brings_it(garage_map, sample, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    with pytest.raises(InputError, match=r"pip install 'geoloc\[scan\]'"):
+        register_scan(sample.points, garage_map)

@@ -46,7 +46,7 @@ def test_the_page_is_served_until_it_is_ended(root: Path, stills: Path) -> None:
     np.testing.assert_allclose(data["site"]["plan"]["affine"], [[0.1, 0, -30], [0, -0.1, 30]], atol=1e-9)
     assert data["state"]["marks"]["gate"] == [{"point": "a", "u": 1.0, "v": 2.0, "sigma": 1.0}]
     assert data["solve/0"]["camera"]["height"] == pytest.approx(5.0)
-    assert data["solve/1"]["refused"][0][0] == "new is not calibrated yet."
+    assert data["solve/1"]["refused"][0][0] == "0 marks at points of the map; pose and focal length need at least 5"
 
 
 def test_a_site_without_cameras_can_be_marked(call: Call, root: Path, stills: Path) -> None:

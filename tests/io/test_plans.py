@@ -7,11 +7,12 @@ import pytest
 
 from geoloc.errors import InputError, UnknownNameError
 from geoloc.geometry.geodesy import Datum, geodetic_from_enu
-from geoloc.io.known import read_known
+from geoloc.io.known import read_known, read_lines, write_lines
 from geoloc.io.plans import read_plan
 from geoloc.io.references import PointOptions
 from geoloc.io.world_files import read_plan_image, read_world_file, world_file_of, write_world_file
 from geoloc.scene.camera import Camera
+from geoloc.scene.known import ImageLines
 from geoloc.scene.lenses import RadialTangential
 from geoloc.scene.sitemap import Level, SiteMap, Surface
 from geoloc.scene.storage import save_cameras
@@ -238,3 +239,15 @@ def test_unknown_levels_and_units_of_options_are_refused():
         PointOptions(site_map=SITE, level="jard")
     with pytest.raises(InputError, match="unit_m"):
         PointOptions(unit_m=-1.0)
+
+
+def test_lines_come_back_exactly(tmp_path, rng):
+    n = 20
+    lines = ImageLines(
+        camera=["gate", "a, b"] * 10, kind=["plumb", "parallel"] * 10, group=["", "set A"] * 10,
+        start=rng.uniform(0, 500, (n, 2)), end=rng.uniform(600, 900, (n, 2)), sigma=rng.uniform(0.5, 4, n),
+    )  # fmt: skip
+    write_lines(tmp_path / "lines.csv", lines)
+    back, report = read_lines(tmp_path / "lines.csv")
+    assert report.n_skipped == 0
+    assert back == lines

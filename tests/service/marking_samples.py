@@ -9,9 +9,10 @@ from scipy.optimize import least_squares
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.geometry.se3 import perturb
 from geoloc.scene.camera import Camera
+from geoloc.scene.known import ImageLines
 from geoloc.scene.site import Site
-from geoloc.service.marking import NextMark, Verdict
 from geoloc.service.marking_data import still_lines
+from geoloc.service.marking_state import NextMark, Verdict
 from geoloc.synthetic.garage import garage
 
 
@@ -44,7 +45,8 @@ def true_pixels(camera: Camera, site: Site) -> dict[str, tuple[float, float]]:
 def pose_fit(site: Site):
     """A `Solve` that refines the pose of each camera, lens known, from where it is off by a metre."""
 
-    def solve(name, size, marks, points):
+    def solve(question):
+        name, marks, points = question.camera, question.marks, question.points
         true = site.camera(name)
         xyz = {point.name: point.xyz for point in points}
         known = marks.take(np.array([mark in xyz for mark in marks.point.tolist()], dtype=bool))
@@ -65,7 +67,8 @@ def pose_fit(site: Site):
         at = np.array([xyz.get(mark, (np.nan,) * 3) for mark in marks.point.tolist()]).reshape(-1, 3)
         residual = marks.pixel - found.project(at)
         used = ~(np.linalg.norm(residual, axis=1) > 20)
-        return Verdict(Solution((found,), marks, residual, used, points), _next(true, site, set(marks.point.tolist())))
+        following = _next(true, site, set(marks.point.tolist()))
+        return Verdict(Solution((found,), marks, residual, used, points), next_mark=following)
 
     return solve
 
@@ -76,3 +79,11 @@ def _next(camera, site, marked):
             point = next(point for point in site.site_map.control_points if point.name == name)
             return NextMark(pixel, point.xyz, name, f"Mark {name} next: it halves the error at the far end.")
     return None
+
+
+def plumb_lines(camera: Camera, places: tuple[tuple[float, float, float], ...], height: float = 2.0) -> ImageLines:
+    """True plumb lines over places on the ground, as a camera sees them."""
+    feet = np.array(places, float)
+    start, end = camera.project(feet), camera.project(feet + np.array([0.0, 0.0, height]))
+    n = len(feet)
+    return ImageLines(camera=[camera.name] * n, kind=["plumb"] * n, start=start, end=end)

@@ -2,61 +2,15 @@
 
 import numpy as np
 import pytest
-from marking_samples import garage_site, true_pixels
+from marking_clicks import CAMERA, at, click, mark, settled, show_level, spread
+from marking_samples import true_pixels
 
 from geoloc.io.marks import read_marks
 from geoloc.io.points import read_points
-from geoloc.scene.sitemap import ControlPoint
-from geoloc.service.marking import Spot
+from geoloc.service.marking_state import Spot
 
-CAMERA = "p1-ramp-foot"
 HELD_BACK = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
 HOSTILE = "</script><img src=x onerror=window.hit=1>"
-
-
-def at(page, which, place):
-    """Window position of a pixel of the still, or of a place (m) on the map."""
-    code = "p => stillPane.view.ofPixel(...p)" if which == "still" else "p => mapPane.view.toScreen(...p)"
-    x, y = page.evaluate(code, list(place))
-    box = page.locator(f"#{which}").bounding_box()
-    return box["x"] + x, box["y"] + y
-
-
-def click(page, which, place):
-    page.mouse.click(*at(page, which, place))
-
-
-def settled(page):
-    """After what was asked is saved and its residuals are shown."""
-    page.wait_for_function("() => !waiting && now.verdict && now.verdict.revision === now.state.revision")
-
-
-def zoom_to(page, pixel):
-    """Show the still at its own size around a pixel, so that a click is as exact as on a large screen."""
-    there = "Object.assign(stillPane.view, { x: u, y: -v, scale: 2, fitted: false })"
-    page.evaluate(f"([u, v]) => {{ {there}; repaint(); }}", list(pixel))
-
-
-def show_level(page, point: ControlPoint):
-    page.evaluate("name => setLevel(now.points.find(point => point.name === name).level)", point.name)
-
-
-def mark(page, name, pixel):
-    """Mark a control point: its spot in the still, then it on the map."""
-    point = next(point for point in garage_site().site_map.control_points if point.name == name)
-    show_level(page, point)
-    zoom_to(page, pixel)
-    click(page, "still", pixel)
-    click(page, "map", point.xyz[:2])
-    settled(page)
-
-
-def spread(site, n):
-    """Names and pixels of `n` control points that lie apart in the still."""
-    pixels = true_pixels(site.camera(CAMERA), site)
-    names = sorted(pixels, key=lambda name: (np.round(pixels[name][0], -2), pixels[name][1]))
-    chosen = [names[i] for i in np.linspace(0, len(names) - 1, n).astype(int)]
-    return {name: pixels[name] for name in chosen}
 
 
 def test_six_points_are_marked_by_clicking_and_residuals_fall_below_two_pixels(open_page, site, session):
@@ -241,14 +195,10 @@ def test_a_file_that_another_program_changed_is_not_written_over(open_page, sess
 
 def test_what_is_not_saved_is_warned_about(open_page, session):
     page = open_page()
-    assert not page.evaluate(
-        HELD_BACK
-    )
+    assert not page.evaluate(HELD_BACK)
     click(page, "still", (700, 600))
     page.click("#tie")
-    assert page.evaluate(
-        HELD_BACK
-    )
+    assert page.evaluate(HELD_BACK)
 
 
 def test_the_next_mark_is_shown_in_both_panes(open_page, site, session):
@@ -257,7 +207,7 @@ def test_the_next_mark_is_shown_in_both_panes(open_page, site, session):
     page = open_page()
     page.wait_for_function("() => now.next")
     following = page.evaluate("now.next")
-    assert f"Mark {following['point']} next" in page.inner_text("#notes")
+    assert f"Mark {following['point']} next" in page.inner_text("#next-step")
     assert (following["u"], following["v"]) == pytest.approx(true_pixels(site.camera(CAMERA), site)[following["point"]])
 
 

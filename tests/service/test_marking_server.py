@@ -9,6 +9,10 @@ from geoloc.errors import InputError
 from geoloc.service.marking_server import MarkingServer
 
 HOSTS = ("evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "", "localhost.evil:{port}")
+LINE = {
+    "action": "draw", "camera": "p1-ramp-foot", "line": {"kind": "plumb", "start": [10, 20], "end": [12, 200]},
+}  # fmt: skip
+PICK = {"x": 1.0, "y": 2.0, "level": "P1", "cut": 3.0, "size": 0.1}
 MARK = {"action": "mark", "camera": "p1-ramp-foot", "point": "ramp foot", "pixel": [10, 20], "sigma": 1}
 
 
@@ -57,6 +61,7 @@ def test_only_this_machine_is_listened_to(server):
         "/{token}/../state", "/{token}/still/../../../etc/passwd", "/{token}/still/..%2f..%2fetc%2fpasswd",
         "/{token}/still/-1", "/{token}/still/2", "/{token}/still/p1-ramp-foot.png", "/{token}/still//etc/passwd",
         "/{token}/still/%C2%B2", "/{token}/../../../etc/passwd",
+        "/{token}/scan/0/300.png", "/{token}/scan/-1/300.png", "/{token}/scan/..%2f/1.png",
         "/{token}/mark.html", "/{token}/change", "/{token}/plan",
         "/{token}/page.html", "/{token}/still/", "/{token}/still/00000000000000000000000",
     ],
@@ -68,8 +73,7 @@ def test_no_other_path_gives_anything(server, path):
     assert set(json.loads(content)) == {"error"}
 
 
-@pytest.mark.parametrize(
-    "host", HOSTS)
+@pytest.mark.parametrize("host", HOSTS)
 def test_another_host_is_refused(server, host):
     """A name that was pointed at this machine meanwhile (DNS rebinding) is another host."""
     host = host.replace("{port}", str(server.server_port))
@@ -106,7 +110,11 @@ def test_a_change_needs_an_origin_and_is_json(server):
         {**MARK, "spot": {"x": 1, "y": 2, "level": "P9", "height": 0, "sigma_xy": 1, "sigma_z": 1}},
         {**MARK, "spot": {"x": 1, "y": 2, "level": "P1", "height": 0, "sigma_xy": 1, "sigma_z": 1}},
         {"action": "unmark", "camera": "p1-ramp-foot", "point": "ramp foot"},
-        {"action": "remove_point", "point": "ramp foot"},
+        {"action": "remove_point", "point": "ramp foot"}, {"action": "draw", "camera": "p1-ramp-foot"},
+        {**LINE, "camera": "gone"}, {**LINE, "line": {**LINE["line"], "kind": "bent"}},
+        {**LINE, "line": {**LINE["line"], "end": [1e9, 2]}}, {**LINE, "line": {**LINE["line"], "end": [10, 22]}},
+        {**LINE, "line": {**LINE["line"], "kind": "parallel"}}, {**LINE, "line": {**LINE["line"], "group": "x" * 201}},
+        {**LINE, "action": "erase"}, {**LINE, "instead_of": LINE["line"]},
     ],
 )  # fmt: skip
 def test_a_broken_change_changes_nothing_and_says_why(server, session, change):
@@ -114,7 +122,18 @@ def test_a_broken_change_changes_nothing_and_says_why(server, session, change):
     assert status == 409
     assert json.loads(content)["error"]
     assert len(session.state.marks) == 0
-    assert not (session.folder / "marks.csv").exists()
+    assert len(session.state.lines) == 0
+    assert list(session.folder.glob("*")) == []
+
+
+@pytest.mark.parametrize("pick", [PICK, {}, [], {**PICK, "x": "a"}, {**PICK, "level": "P9"}, {**PICK, "cut": 0}])
+def test_without_a_scan_there_is_nothing_to_pick(server, pick):
+    status, content, _ = request(server, page(server, "pick"), "POST", pick, **own(server))
+    assert status == 409
+    assert json.loads(content)["error"]
+    assert request(server, page(server, "pick"), "POST", pick, Content_Type="application/json")[0] == 403
+    for which in ("0/300", "9/300", "0/x", "/", "0/99999999"):
+        assert request(server, page(server, f"scan/{which}"))[0] == 409
 
 
 def test_too_long_a_change_is_refused(server):

@@ -13,6 +13,7 @@ from recordings import (
     meva_calibration,
     meva_joint,
     multiviewx,
+    people_ties,
     pose2sim,
     sped,
     wildtrack,
@@ -30,5 +31,12 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "brnocompspeed": brnocompspeed.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
+    "wildtrack_ties": people_ties.run_wildtrack,
+    "multiviewx_ties": people_ties.run_multiviewx,
 }
-FOLDERS = {"meva_calibration": "meva", "meva_joint": "meva"}  # where it is not the name
+FOLDERS = {  # where it is not the name
+    "meva_calibration": "meva",
+    "meva_joint": "meva",
+    "wildtrack_ties": "wildtrack",
+    "multiviewx_ties": "multiviewx",
+}

@@ -12,10 +12,12 @@ from scipy.optimize import linear_sum_assignment
 from geoloc.calibrate.road import RoadSolution, calibrate_road, road_lengths
 from geoloc.calibrate.traffic import crossing_times, vehicle_motions
 from geoloc.calibrate.traffic_road import calibrate_from_traffic
+from geoloc.calibrate.traffic_views import calibrate_views_from_traffic
 from geoloc.errors import GeometryError
 from geoloc.evaluation.measures import Blocks, of_mean, of_quantile
 from geoloc.evaluation.report import Figure
 from geoloc.io.brnocompspeed import RoadView, brnocompspeed_views, read_brnocompspeed
+from geoloc.scene.camera import Camera
 from geoloc.scene.roads import ACROSS, RoadSegments
 from recordings.figures import Part
 
@@ -31,6 +33,7 @@ HALVES = (
 )
 HALVES_REFUSED = "of all halves without a distance across the road, and of those drawn"
 TRAFFIC = "vehicle tracks alone, on the priors of TrafficPrior: 3.5 m between lanes, 80 km/h, focal 1.4 widths, level"
+TOGETHER = f"{TRAFFIC}; the views of a session see the same vehicles and are calibrated together"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +141,34 @@ def _view_figures(part: Part, found: Predictions, views: list[RoadView]) -> list
 
 
 def _automatic_figures(part: Part, views: list[RoadView]) -> list[Figure]:
-    found = []
-    for index, view in enumerate(views):
-        try:
-            camera = calibrate_from_traffic(view.name, view.size, view.tracks)
-        except GeometryError as error:
-            logger.warning("brnocompspeed %s: no automatic calibration: %s", view.name, error)
-            continue
-        length, sigma = road_lengths(camera, view.distances.ends, float(view.distances.pixel_sigma[0]))
-        found.append(_against(view, index, length, sigma, np.arange(len(length))))
-    return _distance_figures(part, Predictions.concat(found), "_automatic", TRAFFIC, len(views)) if found else []
+    """Each view from its own tracks, and the views of a session from theirs together."""
+    alone = [found for view in views for found in _from_traffic([view])]
+    sessions = sorted({view.name.split("_")[0] for view in views})
+    together = [found for name in sessions for found in _from_traffic([v for v in views if v.name.startswith(name)])]
+    figures = []
+    for found, suffix, protocol in ((alone, "_automatic", TRAFFIC), (together, "_automatic_together", TOGETHER)):
+        indexed = [_on_distances(views, camera) for camera in found]
+        figures += _distance_figures(part, Predictions.concat(indexed), suffix, protocol, len(views)) if found else []
+    return figures
+
+
+def _from_traffic(views: list[RoadView]) -> list[Camera]:
+    """Cameras of views that share their traffic, or of one view; none where they are refused."""
+    names, sizes, tracks = zip(*((view.name, view.size, view.tracks) for view in views), strict=True)
+    try:
+        if len(views) == 1:
+            return [calibrate_from_traffic(names[0], sizes[0], tracks[0])]
+        return calibrate_views_from_traffic(names, sizes, tracks)
+    except GeometryError as error:
+        logger.warning("brnocompspeed %s: no automatic calibration: %s", ", ".join(names), error)
+        return []
+
+
+def _on_distances(views: list[RoadView], camera: Camera) -> Predictions:
+    index = [view.name for view in views].index(camera.name)
+    view = views[index]
+    length, sigma = road_lengths(camera, view.distances.ends, float(view.distances.pixel_sigma[0]))
+    return _against(view, index, length, sigma, np.arange(len(length)))
 
 
 def _speed_figures(part: Part, views: list[RoadView]) -> list[Figure]:

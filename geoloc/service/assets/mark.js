@@ -6,16 +6,18 @@ let DATA = null, waiting = 0, failed = false, queue = Promise.resolve(), solving
 
 const element = id => document.getElementById(id);
 const now = {
-  camera: null, index: 0, level: 0, picture: null, plan: null, found: null, next: null, residuals: {}, verdict: null,
-  state: { marks: {}, points: [], revision: -1 }, points: [], selected: null, dragged: null,
-  pending: { pixel: null, point: null, place: null }, showLines: true, showPredicted: false, palette: null,
+  camera: null, index: 0, level: 0, picture: null, plan: null, found: null, next: null, residuals: {}, wrong: {}, verdict: null,
+  state: { marks: {}, lines: {}, points: [], revision: -1 }, points: [], selected: null, dragged: null,
+  mode: "point", drawing: null, draggedEnd: null, selectedLine: null, set: "A",
+  pending: { pixel: null, point: null, place: null, spot: null }, showLines: true, showPredicted: false, palette: null,
   marks() {
     const marks = this.state.marks[this.camera?.name] ?? [];
     return this.dragged ? marks.map(mark => mark.point === this.dragged.point ? { ...mark, ...this.dragged } : mark) : marks;
   },
 };
 const stillPane = new Pane(element("still"), null, {
-  paint: paintStill, click: clickStill, hover: hoverStill, grab: (x, y) => markAt(x, y), drag: dragMark, drop: dropMark,
+  paint: paintStill, click: clickStill, hover: hoverStill, grab: (x, y) => now.mode === "point" ? markAt(x, y) : now.drawing ? null : endAt(x, y),
+  drag: (held, x, y) => held.line ? dragEnd(held, x, y) : dragMark(held, x, y), drop: held => held.line ? dropEnd() : dropMark(held),
 });
 const mapPane = new Pane(element("map"), null, {
   paint: paintMap, click: clickMap, hover: hoverMap, grab: () => null, drag: () => {}, drop: () => {},
@@ -66,6 +68,7 @@ function take(state) {
   now.points = state.points;
   if (!now.marks().some(mark => mark.point === now.selected) && !state.points.some(point => point.name === now.selected)) now.selected = null;
   showCameras();
+  showSets();
   showList();
   solve();
 }
@@ -73,6 +76,7 @@ function take(state) {
 // Residuals of this camera; an answer about older marks or another camera is not shown.
 async function solve() {
   clearTimeout(solving);
+  element("verdict").setAttribute("aria-busy", "true");
   solving = setTimeout(async () => {
     const index = now.index, revision = now.state.revision;
     try {
@@ -82,7 +86,9 @@ async function solve() {
       now.residuals = verdict.residuals ?? {};
       now.found = verdict.camera ?? null;
       now.next = verdict.next ?? null;
-    } catch (error) { now.verdict = { message: error.message, revision }; now.residuals = {}; now.found = now.next = null; }
+      now.wrong = verdict.wrong ?? {};
+    } catch (error) { now.verdict = { message: error.message, revision }; now.residuals = now.wrong = {}; now.found = now.next = null; }
+    element("verdict").removeAttribute("aria-busy");
     showVerdict();
     showList();
     repaint();
@@ -94,7 +100,7 @@ function repaint() { stillPane.change(); mapPane.change(); }
 function setCamera(index) {
   now.index = (index + DATA.cameras.length) % DATA.cameras.length;
   now.camera = DATA.cameras[now.index];
-  Object.assign(now, { picture: null, found: null, next: null, residuals: {}, verdict: null, selected: null });
+  Object.assign(now, { picture: null, found: null, next: null, residuals: {}, wrong: {}, verdict: null, selected: null, selectedLine: null, drawing: null });
   giveUp();
   stillPane.show(new StillView(now.camera.size));
   element("warning").hidden = !now.camera.warning;
@@ -124,6 +130,8 @@ function setLevel(level) {
     button.setAttribute("aria-checked", String(i === level));
     button.tabIndex = i === level ? 0 : -1;
   });
+  showScan();
+  if (now.camera) showVerdict();
   repaint();
 }
 
@@ -146,21 +154,30 @@ function pointAt(x, y) {
 }
 
 function clickStill(x, y) {
-  const mark = markAt(x, y), pixel = stillPane.view.pixelAt(x, y), [width, height] = now.camera.size;
+  if (now.mode !== "point") return clickLine(x, y);
+  const mark = markAt(x, y), pixel = stillPane.view.pixelAt(x, y);
   if (mark && !now.pending.point && !now.pending.place) return select(mark.point);
-  if (!(pixel[0] >= -0.5 && pixel[0] <= width - 0.5 && pixel[1] >= -0.5 && pixel[1] <= height - 0.5)) return;
-  now.pending.pixel = pixel.map(value => Math.round(value * 100) / 100);
+  if (!insideStill(pixel)) return;
+  now.pending.pixel = rounded(pixel);
   settle();
 }
 
-function clickMap(x, y) {
-  const point = pointAt(x, y);
-  now.pending.point = now.pending.place = null;
+async function clickMap(x, y) {
+  const point = pointAt(x, y), place = mapPane.view.toGround(x, y);
+  if (now.mode !== "point") setMode("point");
+  now.pending.point = now.pending.place = now.pending.spot = null;
   if (point) {
     if (!now.pending.pixel && now.marks().some(mark => mark.point === point.name)) return select(point.name);
     now.pending.point = point.name;
     now.selected = point.name;
-  } else now.pending.place = mapPane.view.toGround(x, y);
+  } else {
+    const pending = now.pending;
+    if (scanHere()) {
+      try { pending.spot = await pickScan(place); } catch (error) { return toast(error.message); }
+      if (pending !== now.pending) return;  // given up meanwhile
+    }
+    pending.place = place;
+  }
   settle();
 }
 
@@ -179,13 +196,14 @@ function settle() {
 function sigmaOf(point) { return now.marks().find(mark => mark.point === point)?.sigma ?? 1; }
 
 function giveUp() {
-  now.pending = { pixel: null, point: null, place: null };
+  now.pending = { pixel: null, point: null, place: null, spot: null };
   showHint();
   repaint();
 }
 
 function select(point) {
   now.selected = point;
+  now.selectedLine = null;
   giveUp();
   const spot = now.points.find(known => known.name === point);
   if (spot && spot.level !== now.level) setLevel(spot.level);
@@ -215,6 +233,7 @@ function hoverStill(at) {
   const badge = element("still-badge");
   if (!at || !stillPane.view) { badge.textContent = ""; return false; }
   const [u, v] = stillPane.view.pixelAt(...at);
+  if (now.mode !== "point") { badge.textContent = `${u.toFixed(1)}, ${v.toFixed(1)} px`; return !now.drawing && endAt(...at) !== null; }
   badge.textContent = `${u.toFixed(1)}, ${v.toFixed(1)} px`;
   return markAt(...at) !== null && !now.pending.point && !now.pending.place;
 }
@@ -229,6 +248,9 @@ function hoverMap(at) {
 
 // ---- a new point
 
+const FROM_SCAN = "Height and sigmas are those of the scan's surface there.";
+const FROM_MAP = "Surveyed with an instrument: 0.02 m. Measured on a plan: 0.1 m. Read off an aerial picture: 1 m.";
+let askedScan = false;  // whether the dialog's numbers came from the scan
 let asked = null;  // the place (m) of the point that the dialog is about; null for a tie point
 
 function freeName(stem) {
@@ -254,9 +276,13 @@ function askSpot(place) {
   for (const input of element("ask-spot").querySelectorAll("input")) input.disabled = !place;
   element("ties").replaceChildren(...ties.map(name => make("option", { value: name })));
   element("ask-name").value = ties[0] ?? freeName(place ? "P" : "T");
-  element("ask-sigma").value ||= "0.5";
-  element("ask-height").value = "0";
-  element("ask-sigma-z").value = String(DATA.sigma_z[now.level]);
+  const spot = place ? now.pending.spot : null;
+  if (!spot && askedScan) element("ask-sigma").value = "0.5";
+  askedScan = Boolean(spot);
+  element("ask-sigma").value = spot ? spot.sigma_xy.toFixed(3) : element("ask-sigma").value || "0.5";
+  element("ask-height").value = spot ? spot.height.toFixed(3) : "0";
+  element("ask-sigma-z").value = spot ? Math.max(0.001, spot.sigma_z).toFixed(3) : String(DATA.sigma_z[now.level]);
+  element("ask-help").textContent = spot ? FROM_SCAN : FROM_MAP;
   element("ask").showModal();
   element("ask-name").select();
 }
@@ -281,7 +307,12 @@ function key(event) {
   if (command && event.key.toLowerCase() === "z") change({ action: event.shiftKey ? "redo" : "undo" });
   else if (command && event.key.toLowerCase() === "y") change({ action: "redo" });
   else if (command || typed) return;
-  else if (event.key === "Escape") { now.selected = null; giveUp(); showList(); }
+  else if (event.key === "Escape") {
+    if (now.drawing) now.drawing = null; else if (now.mode !== "point") setMode("point");
+    now.selected = now.selectedLine = null;
+    giveUp();
+    showList();
+  } else if ((event.key === "Delete" || event.key === "Backspace") && linesHere().some(line => sameLine(line, now.selectedLine))) eraseLine(now.selectedLine);
   else if ((event.key === "Delete" || event.key === "Backspace") && now.selected) remove(now.selected);
   else if (event.key === "[") setCamera(now.index - 1);
   else if (event.key === "]") setCamera(now.index + 1);
@@ -315,6 +346,8 @@ async function start() {
   dress();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
   showLevels();
+  startLines();
+  startScan();
   setLevel(0);
   mapPane.show(new View(DATA.box));
   if (DATA.plan) loadPicture("plan").then(([picture]) => { now.plan = picture; repaint(); }, error => toast(error.message));

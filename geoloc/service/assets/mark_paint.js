@@ -1,6 +1,8 @@
 // What the two panes show. `now` is the state of the page (mark.js); colours and map come as on map pages (paint.js).
 
 const WHISKER = 10;  // residuals are drawn so many times too long: a pixel would not be seen
+const LONGEST_PX = 160;  // of the still; beyond it they are drawn as long as they are, up to where the mark should be
+let plates = [];  // where names of the still stand already
 const LOUPE_PX = 132, LOUPE_ZOOM = 4;
 
 function paintStill(context, view) {
@@ -12,10 +14,14 @@ function paintStill(context, view) {
   context.imageSmoothingEnabled = view.scale < 3;
   context.drawImage(now.picture, u0, v0, width * view.scale, height * view.scale);
   if (now.showLines && now.found) paintLines(context, view, now.found.lines[now.level], [u0, v0, width * view.scale, height * view.scale]);
-  if (now.showPredicted && now.found) paintPredicted(context, view);
+  plates = [];
+  paintDrawn(context, view);
   for (const mark of now.marks()) paintWhisker(context, view, mark);
-  for (const mark of now.marks()) paintMark(context, view.ofPixel(mark.u, mark.v), mark.point, stateOf(mark));
   if (now.next) paintNext(context, view.ofPixel(now.next.u, now.next.v), now.next.point || "next mark");
+  const urgent = mark => { const { chosen, poor } = stateOf(mark); return 2 * chosen + poor; };
+  for (const mark of now.marks().toSorted((a, b) => urgent(b) - urgent(a))) paintMark(context, view.ofPixel(mark.u, mark.v), mark.point, stateOf(mark));
+  paintLineNames(context, view);
+  if (now.showPredicted && now.found) paintPredicted(context, view);
   if (now.pending.pixel) paintCross(context, view.ofPixel(...now.pending.pixel), palette.accent, 16);
   if (stillPane.cross) paintCross(context, stillPane.cross, "#fff", 12);
   paintLoupe(context, view);
@@ -38,8 +44,8 @@ function paintLines(context, view, lines, inside) {
 }
 
 function paintPredicted(context, view) {
-  const left = new Set(now.points.filter(point => point.level === now.level).map(point => point.name)), taken = [];
-  for (const { point, u, v } of now.marks()) { left.delete(point); taken.push(plateAt(...view.ofPixel(u, v), 90)); }
+  const left = new Set(now.points.filter(point => point.level === now.level).map(point => point.name));
+  for (const { point } of now.marks()) left.delete(point);
   left.delete(now.next?.point);
   for (const [point, [u, v]] of Object.entries(now.found.predicted)) {
     if (!left.has(point)) continue;
@@ -49,26 +55,22 @@ function paintPredicted(context, view) {
     stroke(context, "#000", 3, ring, 0.4);
     stroke(context, "#fff", 1.4, ring);
     context.setLineDash([]);
-    const plate = plateAt(x, y, 90);
-    if (taken.some(other => overlap(plate, other) > 0)) continue;
-    taken.push(plate);
     label(context, x, y, point, "#fff");
   }
 }
-
-function plateAt(x, y, wide) { return [x + 11, y - 20, x + 11 + wide, y - 3]; }
 
 function stateOf(mark) {
   const residual = now.residuals[mark.point], chosen = now.selected === mark.point;
   if (!residual || residual.du === null) return { chosen, poor: false, known: false, size: null };
   const size = Math.hypot(residual.du, residual.dv);
-  return { chosen, size, known: true, poor: !residual.used || size > 3 * mark.sigma };
+  return { chosen, size, known: true, poor: !residual.used || mark.point in now.wrong };
 }
 
 function paintWhisker(context, view, mark) {
   const residual = now.residuals[mark.point];
   if (!residual || residual.du === null) return;
-  const [x, y] = view.ofPixel(mark.u, mark.v), long = WHISKER * view.scale;
+  const far = Math.hypot(residual.du, residual.dv) * WHISKER > LONGEST_PX;
+  const [x, y] = view.ofPixel(mark.u, mark.v), long = (far ? 1 : WHISKER) * view.scale;
   context.beginPath();
   context.moveTo(x, y);
   context.lineTo(x - residual.du * long, y - residual.dv * long);
@@ -86,19 +88,23 @@ function paintMark(context, [x, y], name, { chosen, poor }) {
   label(context, x, y, poor ? `${name} !` : name, colour, chosen);
 }
 
-// A short name on a dark plate: readable on whatever the still shows.
+// A short name on a dark plate: readable on whatever the still shows. It stands where there is room, or not at all.
 function label(context, x, y, text, colour, bold = false) {
   const short = text.length > 26 ? `${text.slice(0, 25)}…` : text;
   context.font = fontOf(12, bold);
-  const wide = context.measureText(short).width;
-  if (x + wide + 24 > context.canvas.clientWidth) x -= wide + 32;  // at the right edge it stands on the left
+  const wide = context.measureText(short).width + 10, { clientWidth: right } = context.canvas;
+  const spots = [[x + 11, y - 20], [x + 11, y + 4], [x - 11 - wide, y - 20], [x - 11 - wide, y + 4], [x - wide / 2, y - 30], [x - wide / 2, y + 13]];
+  const free = ([left, top]) => left > 0 && left + wide < right && !plates.some(plate => overlap(plate, [left, top, left + wide, top + 17]) > 0);
+  const [left, top] = spots.find(free) ?? (bold ? spots[0] : [null, null]);
+  if (left === null) return;
+  plates.push([left, top, left + wide, top + 17]);
   context.globalAlpha = 0.62;
   context.fillStyle = "#000";
   context.beginPath();
-  context.roundRect(x + 11, y - 20, wide + 10, 17, 5);
+  context.roundRect(left, top, wide, 17, 5);
   context.fill();
   context.globalAlpha = 1;
-  words(context, [x + 16 + wide / 2, y - 11], short, 12, colour, bold);
+  words(context, [left + wide / 2, top + 9], short, 12, colour, bold);
 }
 
 function paintNext(context, [x, y], text) {
@@ -145,24 +151,30 @@ function paintMap(context, view) {
   context.fillStyle = level.everywhere ? palette.ground : palette.outside;
   context.fillRect(0, 0, view.width, view.height);
   context.lineJoin = context.lineCap = "round";
-  if (now.plan) paintPlan(context, view, level); else paintGround(context, view, now, level);
+  if (now.plan) paintPicture(context, view, now.plan, DATA.plan.affine);
+  if (scan.shown) paintScan(context, view);
+  if (now.plan || scan.shown) paintOutlines(context, view, level); else paintGround(context, view, now, level);
   paintStanding(context, view, now, { ...level, control: [] });
   if (now.found) paintPlace(context, view);
   paintPoints(context, view);
   if (now.next && now.next.level === now.level) paintNext(context, view.toScreen(now.next.x, now.next.y), now.next.point || "next mark");
   if (now.pending.place) paintCross(context, view.toScreen(...now.pending.place), palette.accent, 16);
   if (mapPane.cross) paintCross(context, mapPane.cross, palette.ink, 12);
+  if (scan.shown) paintHeights(context, view);
   paintScale(context, view, palette);
 }
 
-// The plan picture lies under the lines: x = A u + B v + C of pixels becomes a transform of the canvas.
-function paintPlan(context, view, level) {
-  const [[a, b, c], [d, e, f]] = DATA.plan.affine, s = view.scale, r = mapPane.ratio;
+// A picture lies under the lines: x = A u + B v + C of its pixels becomes a transform of the canvas.
+function paintPicture(context, view, picture, affine) {
+  const [[a, b, c], [d, e, f]] = affine, s = view.scale, r = mapPane.ratio;
   const [x, y] = view.toScreen(c - 0.5 * (a + b), f - 0.5 * (d + e));
   context.save();
   context.setTransform(r * s * a, -r * s * d, r * s * b, -r * s * e, r * x, r * y);
-  context.drawImage(now.plan, 0, 0);
+  context.drawImage(picture, 0, 0);
   context.restore();
+}
+
+function paintOutlines(context, view, level) {
   context.beginPath();
   for (const [, rings] of level.stalls) for (const ring of rings) line(context, view, ring);
   stroke(context, now.palette.accent, 1, null, 0.5);
