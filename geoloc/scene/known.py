@@ -147,7 +147,8 @@ class Known:
 
     def without_lens(self, camera: str) -> "Known":
         """The same without the lens of one camera."""
-        return replace(self, cameras=tuple(replace(own, lens="") if own.name == camera else own for own in self.cameras))
+        unknown = (replace(own, lens="") if own.name == camera else own for own in self.cameras)
+        return replace(self, cameras=tuple(unknown))
 
     def about(self, cameras: Set[str], points: Set[str]) -> "Known":
         """What of it is of these cameras, or between two of these points."""
