@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from geoloc.scene.sitemap import ControlPoint, Level, Occluder, Place, SiteMap, Surface
     from geoloc.scene.storage import load_cameras, load_site, save_cameras, save_site
     from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks
+    from geoloc.scene.versions import list_versions, load_site_at
     from geoloc.scene.visibility import Visibility, compute_visibility
 
 _HOMES = {
@@ -69,6 +70,7 @@ _HOMES = {
     "geoloc.scene.sitemap": ("ControlPoint", "Level", "Occluder", "Place", "SiteMap", "Surface"),
     "geoloc.scene.storage": ("load_cameras", "load_site", "save_cameras", "save_site"),
     "geoloc.scene.tables": ("Detections", "Dropped", "GroundPoints", "Objects", "Tracks"),
+    "geoloc.scene.versions": ("list_versions", "load_site_at"),
     "geoloc.scene.visibility": ("Visibility", "compute_visibility"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -3,9 +3,10 @@
     python tools/readme.py                # the output, and every picture whose data are there
     python tools/readme.py garage         # one picture
     python tools/readme.py output         # only the demo's output
+    python tools/readme.py calibration    # what calibrating the synthetic trial site prints, and its pictures
     python tools/readme.py report         # the evaluation of WILDTRACK: what it prints, and its page
 
-No picture holds a pixel of a recording: they are plan views of what the engine made of boxes.
+No picture holds a pixel of a recording: they are plan views of what the engine made of boxes, or synthetic.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import calibration_docs
 import numpy as np
 
 from geoloc import LocalizerOptions, PlanOptions, Site, Tracks, draw_plan, localize, smooth
@@ -150,6 +152,7 @@ def offline(detections: Detections, site: Site, options: LocalizerOptions | None
 PARTS: dict[str, Callable[[], None]] = {
     "output": renew_output,
     "report": renew_report,
+    "calibration": calibration_docs.renew,
     "robustness": draw_robustness,
     "garage": draw_garage,
     "wildtrack": draw_wildtrack,

@@ -1,5 +1,6 @@
 """Each mark of a calibration against all others: what it leaves over, and what they would have said without it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,7 @@ class MarkChecks:
     left_out_m: np.ndarray
     sigmas: np.ndarray
     surprise: np.ndarray
+    unknowns: Mapping[str, int]  # by camera, how many the marks had to carry
 
     def of(self, camera: str) -> np.ndarray:
         """Rows (K,) of one camera's marks."""
@@ -49,7 +51,9 @@ def leave_marks_out(solution: Solution, site_map: SiteMap) -> MarkChecks:
     xyz, sigma = _places(solution, site_map)
     residual, left_out, left_out_m = (np.full((n, 2), np.nan) for _ in range(3))
     sigmas, surprise = np.full(n, np.nan), np.full(n, np.nan)
-    for camera in solution.cameras:
+    fitted = {camera.name: camera for camera in solution.fitted}
+    cameras = [fitted.get(camera.name, camera) for camera in solution.cameras]
+    for camera in cameras:
         rows = np.flatnonzero((marks.camera == camera.name) & np.isfinite(xyz).all(axis=1))
         if camera.is_homography or not len(rows):
             continue
@@ -60,17 +64,18 @@ def leave_marks_out(solution: Solution, site_map: SiteMap) -> MarkChecks:
             cov = sigma[some, :, None] ** 2 * np.eye(3)
             found = _check(camera, used, xyz[some], cov, residual[some], marks.sigma[some])
             left_out[some], left_out_m[some], sigmas[some], surprise[some] = found
-    return MarkChecks(marks, solution.used, xyz, residual, left_out, left_out_m, sigmas, surprise)
+    unknowns = {camera.name: int(np.linalg.matrix_rank(camera.calib_cov)) for camera in cameras}
+    return MarkChecks(marks, solution.used, xyz, residual, left_out, left_out_m, sigmas, surprise, unknowns)
 
 
-def scatter(camera: Camera, checks: MarkChecks) -> tuple[float, int]:
+def scatter(name: str, checks: MarkChecks) -> tuple[float, int]:
     """How many times their stated sigmas a camera's used marks scatter, and how many observations are left over.
 
     NaN where nothing is left over: then the marks cannot contradict each other.
     """
-    rows = checks.of(camera.name)
+    rows = checks.of(name)
     rows = rows[checks.used[rows] & np.isfinite(checks.residual[rows]).all(axis=1)]
-    over = 2 * len(rows) - int(np.linalg.matrix_rank(camera.calib_cov)) if len(rows) else 0
+    over = 2 * len(rows) - checks.unknowns.get(name, 0) if len(rows) else 0
     if over <= 0:
         return float("nan"), min(over, 0)
     return float(np.sqrt((checks.sigmas[rows] ** 2).sum() / over)), over

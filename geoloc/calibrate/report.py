@@ -7,6 +7,7 @@ import numpy as np
 
 from geoloc.calibrate.changes import Change, changes
 from geoloc.calibrate.ground_cells import LevelGround, level_ground, shared_ground
+from geoloc.calibrate.map_checks import words_on_heights
 from geoloc.calibrate.marks_left_out import MarkChecks, leave_marks_out, scatter
 from geoloc.calibrate.planner import NextMark, next_mark
 from geoloc.calibrate.quality import GroundSight, ground_sight
@@ -22,11 +23,10 @@ from geoloc.calibrate.report_words import (
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.errors import unknown_name
 from geoloc.scene.camera import Camera
-from geoloc.scene.occlusion import Occlusion
 from geoloc.scene.site import Site
 
+LEAST_SHARED = 1.0  # m², below which two cameras are not said to overlap
 WORTH = 0.99  # of the ground sigma, below which a mark must bring it to be worth making
-CLEAR = 0.02  # m over a point: it lies on a floor, not in it
 
 STATES = ("consistent", "unchecked", "suspicious", "no error stated", "kept", "refused")
 
@@ -137,7 +137,7 @@ def calibration_report(site: Site, solution: Solution, before: Sequence[Camera] 
         grounds=grounds,
         moves=moves,
         changes=changes(earlier, calibrated.cameras, site.site_map) if earlier else (),
-        words=tuple(words_on_all(names, shared, moves, grounds)),
+        words=(*words_on_heights(site.site_map), *words_on_all(names, shared, moves, grounds)),
         notes=solution.notes,
     )
 
@@ -159,7 +159,7 @@ def _quality(
 ) -> CameraQuality:
     rows = checks.of(camera.name)
     used = rows[checks.used[rows] & np.isfinite(checks.residual[rows]).all(axis=1)]
-    times, over = scatter(camera, checks)
+    times, over = scatter(camera.name, checks)
     sigma = np.concatenate([np.zeros(0), *(v.sigma for g in grounds for v in g.views if v.camera == camera.name)])
     sight: GroundSight | None = None
     following: tuple[NextMark, ...] = ()
@@ -202,9 +202,7 @@ def _refused(refused: Refused, site: Site, checks: MarkChecks) -> CameraQuality:
         words.append("the calibration that it had before is left out of all maps here")
     lens = site.cameras[known].lens.model if known is not None else ""
     words = [word for word in words if word]
-    return CameraQuality(
-        refused.camera, "refused", lens, (), len(rows), 0, words=tuple(words)
-    )
+    return CameraQuality(refused.camera, "refused", lens, (), len(rows), 0, words=tuple(words))
 
 
 def _state(camera: Camera, suspicious: bool, times: float, over: int, n_marks: int) -> str:
@@ -222,17 +220,13 @@ def _following(site: Site, camera: Camera, sight: GroundSight, checks: MarkCheck
     rows = checks.of(camera.name)
     sigma_px = float(np.median(checks.marks.sigma[rows])) if len(rows) else 1.0
     marked = set(checks.marks.point[rows].tolist())
-    points = site.site_map.control_points
-    foot = np.array([point.xyz for point in points]).reshape(-1, 3) + np.array([0.0, 0.0, CLEAR])
-    hidden = Occlusion(site.site_map)(camera.centre_world, foot)
-    free = tuple(point for point, behind in zip(points, hidden.tolist(), strict=True) if not behind)
-    found = next_mark(camera, sight, free, marked, sigma_px)
+    found = next_mark(camera, sight, site.site_map, marked, sigma_px)
     return tuple(mark for mark in found if mark.sigma_after < WORTH * mark.sigma_before)
 
 
 def _overlaps(names: tuple[str, ...], shared: np.ndarray, own: int) -> tuple[tuple[str, float], ...]:
     order = np.argsort(-shared, kind="stable")
-    return tuple((names[i], float(shared[i])) for i in order.tolist() if i != own and shared[i] > 0)
+    return tuple((names[i], float(shared[i])) for i in order.tolist() if i != own and shared[i] >= LEAST_SHARED)
 
 
 def _centre_sigma(camera: Camera) -> float:

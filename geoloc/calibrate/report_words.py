@@ -13,6 +13,8 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 
 FEW_LEFT = 4  # observations left over, below which a wrong mark may go unseen
+MANY_WRONG = 0.3  # share of a camera's marks that are outliers, from which the lens is doubted
+MOST_NAMED = 8  # names that are listed
 WIDE = 2.0  # times their stated sigmas that marks may scatter
 FAR_OFF = 4.0  # sigmas by which an adjustment may move a control point
 TOGETHER = 3.0  # times their scatter that points must all move to have moved together
@@ -46,10 +48,12 @@ def words_on_marks(camera: Camera, checks: MarkChecks, times: float, over: int, 
         more = -(-(FEW_LEFT - over) // 2)
         marks = "a mark more" if more == 1 else f"{more} marks more"
         said.append(f"its marks just suffice: a wrong one would not show; add at least {marks}")
-    out = rows[~checks.used[rows]]
+    out = rows[~checks.used[rows] & np.isfinite(checks.residual[rows]).all(axis=1)]
     if len(out):
-        names = ", ".join(repr(name) for name in checks.marks.point[out].tolist())
+        names = _listed(checks.marks.point[out].tolist())
         said.append(f"not used, as an outlier: {names}" if len(out) == 1 else f"not used, as outliers: {names}")
+    if len(out) > MANY_WRONG * len(rows):
+        said.append("so many are wrong only if names were mixed up, or the lens is another, such as a fisheye: give it")
     return said
 
 
@@ -61,9 +65,26 @@ def words_on_places(
         return ["it is known by a homography only: no heights, no triangulation"]
     if not len(rows):
         return ["it has no marks in this calibration: it is kept as it was"]
-    lost = int((~np.isfinite(checks.residual[rows]).all(axis=1)).sum())
-    said = [f"{lost} of its marks are of points that have no place on the map, or lie behind it"] if lost else []
+    placed = np.isfinite(checks.xyz[rows]).all(axis=1)
+    lost, behind = rows[~placed], rows[placed & ~np.isfinite(checks.residual[rows]).all(axis=1)]
+    said = []
+    if len(lost):
+        names = _listed(checks.marks.point[lost].tolist())
+        said.append(
+            f"marks of points that neither the map nor another camera places: {names}; survey them, or leave them"
+        )
+    if len(behind):
+        names = _listed(checks.marks.point[behind].tolist())
+        said.append(
+            f"marks of points that lie behind it or outside its lens's field: {names}; are they the same things?"
+        )
     return said + words_on_geometry(camera, checks.xyz[used], checks.marks.pixel[used], sight)
+
+
+def _listed(names: list[str], quoted: bool = True) -> str:
+    """The first few names of many."""
+    rest = len(names) - MOST_NAMED
+    return ", ".join(map(repr if quoted else str, names[:MOST_NAMED])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def point_moves(solution: Solution, site_map: SiteMap) -> tuple[PointMove, ...]:
@@ -92,9 +113,11 @@ def words_on_all(
         said.append(f"the cameras fall into {len(groups)} groups that share no ground: {listed}")
     for ground in grounds:
         blind = [stall.name for stall in ground.stalls if stall.blind]
-        if blind:
+        if len(blind) == len(ground.stalls) > 0 and not ground.seen_m2:
+            said.append(f"no camera sees level {ground.name!r}")
+        elif blind:
             of = f"{len(blind)} of {len(ground.stalls)} stalls of level {ground.name!r} are blind"
-            said.append(f"{of} (less than half seen): {', '.join(blind)}")
+            said.append(f"{of} (less than half seen): {_listed(blind, quoted=False)}")
     return said
 
 

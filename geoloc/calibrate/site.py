@@ -8,10 +8,11 @@ import numpy as np
 
 from geoloc.calibrate.held_lens import with_held_lens
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
+from geoloc.calibrate.map_checks import check_control_points, refuse_hidden
 from geoloc.calibrate.redo import redo_camera
 from geoloc.calibrate.single import calibrate_each
 from geoloc.calibrate.single_case import SingleOptions
-from geoloc.calibrate.solution import Solution
+from geoloc.calibrate.solution import Refused, Solution
 from geoloc.calibrate.tied import tied
 from geoloc.calibrate.ties import Finder, TieOptions
 from geoloc.errors import GeometryError, unknown_name
@@ -51,17 +52,19 @@ def calibrate_site(
     options = options or CalibrationOptions()
     if only and only not in sizes:
         raise unknown_name("camera", only, sizes, "the stills")
+    check_control_points(site_map)
     wanted = {only: sizes[only]} if only else dict(sizes)
     own = marks.take(np.isin(marks.camera, list(wanted)))
     points = site_map.control_points
     alone, estimated = calibrate_each(wanted, own, points, options.single, known, site_map)
+    alone = refuse_hidden(alone, site_map)
     if options.alone or not alone.cameras:
         return alone
     others = present if only else ()
     try:
         found = _together(alone.cameras, estimated, marks, site_map, known, options, others)
         if find_ties is None:
-            return _merged(alone, found.solution)
+            return _merged(alone, found)
         seen = {camera.name: camera for camera in (*others, *found.solution.cameras)}
         ties = find_ties(tuple(seen.values()))
         solve = partial(_together, free=estimated, known=known, others=others)
@@ -92,17 +95,29 @@ def _together(
     return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint)
 
 
-def _merged(alone: Solution, together: Solution) -> Solution:
+def _merged(alone: Solution, joint: JointSolution) -> Solution:
     """The joint solution; a camera that it refuses though its own marks place it keeps its place alone."""
+    together = joint.solution
     adjusted = {camera.name: camera for camera in together.cameras}
-    places = {point.name: point.xyz for point in together.points}
-    cameras = []
-    for camera in alone.cameras:
-        if camera.name in adjusted:
-            rows = np.flatnonzero(together.used & (together.marks.camera == camera.name))
-            xyz = np.array([places[name] for name in together.marks.point[rows].tolist()])
-            camera = with_held_lens(adjusted[camera.name], camera, xyz, together.marks.sigma[rows])
-        cameras.append(camera)
+    cameras = tuple(
+        with_held_lens(adjusted[own.name], own, joint.fit, joint.case.cameras.index(own.name))
+        if own.name in adjusted
+        else own
+        for own in alone.cameras
+    )
     apart = [f"{refused.camera}: placed by its own marks alone: {refused.reason}" for refused in together.refused]
     notes = tuple(dict.fromkeys((*alone.notes, *together.notes, *apart)))
-    return replace(together, cameras=tuple(cameras), refused=alone.refused, notes=notes)
+    found = replace(together, cameras=cameras, refused=(), notes=notes, fitted=together.cameras)
+    return with_refused(found, alone.marks, alone.refused)
+
+
+def with_refused(solution: Solution, marks: Marks, refused: Sequence[Refused]) -> Solution:
+    """The solution with cameras more that were refused, and those of `marks` that are theirs: they are told too."""
+    own = marks.take(np.isin(marks.camera, [one.camera for one in refused]))
+    return replace(
+        solution,
+        marks=Marks.concat([solution.marks, own]),
+        residual=np.concatenate([solution.residual, np.full((len(own), 2), np.nan)]),
+        used=np.concatenate([solution.used, np.zeros(len(own), bool)]),
+        refused=(*solution.refused, *refused),
+    )

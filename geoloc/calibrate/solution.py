@@ -26,7 +26,8 @@ class Solution:
     refused or nothing else places the point; `used` (N,) bool: not named an outlier. `points` are the control and
     tie points after the adjustment, each with its standard deviation. `notes` are words for people: what was freed
     in which camera and why, which marks are outliers and what they look like (a swapped mark, a typo in a
-    coordinate), degenerate geometry.
+    coordinate), degenerate geometry. `fitted` are the cameras with the covariance of what was solved for, without
+    the doubt about what was held meanwhile: that by which a mark pulls the fit. Empty where it is that of `cameras`.
     """
 
     cameras: tuple[Camera, ...]
@@ -36,3 +37,4 @@ class Solution:
     points: tuple[ControlPoint, ...]
     refused: tuple[Refused, ...] = ()
     notes: tuple[str, ...] = ()
+    fitted: tuple[Camera, ...] = ()

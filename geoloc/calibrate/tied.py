@@ -29,7 +29,7 @@ class Solve(Protocol):
 
 def tied(
     found: JointSolution, ties: Ties, marks: Marks, site_map: SiteMap, solve: Solve, options: "CalibrationOptions"
-) -> Solution:
+) -> JointSolution:
     """The solution `found` from `marks`, adjusted again with `ties`, which are no part of what is returned.
 
     Ties of a camera that would move farther than its marks allow are dropped, and said. The marks keep the scatter
@@ -43,7 +43,7 @@ def tied(
         moved = contradicted(base.cameras, again.solution.cameras, options.ties)
         if not moved:
             notes.append(_words(base, again.solution, ties))
-            return _stripped(again.solution, ties, scatter, notes)
+            return replace(again, solution=_stripped(again.solution, ties, scatter, notes))
         worst = max(moved, key=lambda name: moved[name])
         how = (
             f"they would move it by {moved[worst]:.0f} sigma of what its marks say"
@@ -55,7 +55,7 @@ def tied(
             "above the ground) or its marks are"
         )
         ties = ties.without(set(ties.marks.point[ties.marks.camera == worst].tolist()))
-    return replace(base, notes=(*base.notes, *notes))
+    return replace(found, solution=replace(base, notes=(*base.notes, *notes)))
 
 
 def contradicted(before: Sequence[Camera], after: Sequence[Camera], options: TieOptions) -> dict[str, float]:

@@ -19,6 +19,7 @@ CORNER = 0.15  # share of width and height within which marks say nothing of the
 THIN = 0.02  # breadth over length of points that lie on a line
 SMALLEST, LARGEST = 0.5, 20_000.0  # m; extent of a site
 DEGREES = 360.0
+ALIKE, TOLD = 0.7, 6  # how like a name must be to be hinted at; names that are listed at most
 EDGE = 0.5  # px
 
 
@@ -49,7 +50,7 @@ def usable_marks(
     rows = np.array([i for i, point in enumerate(marks.point.tolist()) if point in known], int)
     points = tuple(known[point] for point in marks.point[rows].tolist())
     strangers = [point for point in marks.point.tolist() if point not in known]
-    notes = tuple(_stranger(point, known) for point in strangers)
+    notes = _on_strangers(strangers, known)
     xyz = np.array([point.xyz for point in points]).reshape(-1, 3)
     fault = (
         _too_few(size, marks.pixel[rows], lens, strangers, carried_besides(lines, lens is not None, with_height))
@@ -131,10 +132,21 @@ def _other_size(size: tuple[int, int], lens: Lens | None) -> Fault | None:
     )
 
 
-def _stranger(point: str, known: dict[str, ControlPoint]) -> str:
-    near = difflib.get_close_matches(point, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "add it to the map's control points to use it"
-    return f"mark of point {point!r} is not used: the map has no such point; {hint}"
+def _on_strangers(strangers: list[str], known: dict[str, ControlPoint]) -> tuple[str, ...]:
+    """What is said of marks of points that the map does not have, in one line."""
+    if not strangers:
+        return ()
+    hints = [(point, difflib.get_close_matches(point, known, n=1, cutoff=ALIKE)) for point in strangers[:TOLD]]
+    # numbers are all alike: a hint at one would mislead
+    named = [
+        f"{point!r} (did you mean {near[0]!r}?)" if near and not point.isdigit() else repr(point)
+        for point, near in hints
+    ]
+    rest = len(strangers) - len(named)
+    listed = ", ".join(named) + (f" and {rest} more" if rest else "")
+    if len(strangers) == 1:
+        return (f"the map has no point {listed}: its mark is not used here; add it to the map's control points",)
+    return (f"the map has no points {listed}: their marks are not used here; add them to the map's control points",)
 
 
 def _too_few(

@@ -7,21 +7,24 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from geoloc.calibrate.changes import changes
 from geoloc.calibrate.report import CalibrationReport, calibration_report
-from geoloc.calibrate.site import CalibrationOptions, calibrate_site
-from geoloc.calibrate.solution import Solution
+from geoloc.calibrate.site import CalibrationOptions, calibrate_site, with_refused
+from geoloc.calibrate.solution import Refused, Solution
 from geoloc.calibrate.ties import Finder
 from geoloc.cli.arguments import add_json, add_options, add_site
+from geoloc.cli.calibration_history import changed, history_text
+from geoloc.draw.words import counted
 from geoloc.errors import GeometryError, InputError
 from geoloc.evaluation.calibration_text import report_text
 from geoloc.io.detections import read_detections
 from geoloc.io.known import read_known
-from geoloc.io.marks import MarkOptions, read_marks
+from geoloc.io.marks import read_marks
 from geoloc.io.points import read_points
+from geoloc.io.references import PointOptions
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
 from geoloc.scene.camera import Camera
+from geoloc.scene.known import Known
 from geoloc.scene.marks import Marks
 from geoloc.scene.site import Site
 from geoloc.scene.storage import calibration_folder, load_site, site_root
@@ -47,7 +50,8 @@ examples:
   geoloc calibrate garage --roll-back 3
   geoloc calibrate garage --set single.choice=1
       where the marks cannot decide between two poses: take the first"""
-MARKS, POINTS = "marks.csv", "points.csv"
+MARKS, POINTS, LENSES = "marks.csv", "points.csv", "lenses"
+NO_SIZE, GIVE_STILL = "its image size is not known", "give its still, named after it: --stills DIR"
 BESIDE = (MARKS, POINTS, "distances.csv", "lines.csv", "cameras.toml")
 
 
@@ -83,15 +87,21 @@ def run(args: Namespace) -> None:
         return
     options = load_options(CalibrationOptions(), args.options, args.set)
     folder = calibration_folder(site.name, root)
-    marks, site, inputs = _read(args, site, folder)
+    marks, site, inputs, reads = _read(args, site, folder)
     stills = find_stills(args.stills) if args.stills else ()
     known = read_known(folder)
-    for said in known.reports:
+    reads += known.reports
+    for said in reads:
         _tell(said)
-    sizes = _sizes(site, stills, marks, known.known.cameras, {k.name: k.size for k in known.known.lenses})
+    sizes, unknown = _sizes(site, stills, marks, known.known)
+    if args.camera in unknown or not sizes:
+        raise InputError(f"camera {args.camera or unknown[0]!r} is marked, {NO_SIZE}; {GIVE_STILL}")
     find_ties = _ties(args, site, stills, options)
     solution = calibrate_site(sizes, marks, site.site_map, known.known, options, site.cameras, args.camera, find_ties)
+    unseen = () if args.camera else tuple(Refused(name, NO_SIZE, GIVE_STILL) for name in unknown)
+    solution = with_refused(solution, marks, unseen)
     report = calibration_report(site, solution, site.cameras)
+    report = replace(report, words=(*(words for read in reads for words in _left_out(read)), *report.words))
     print(_json(report, solution) if args.json else report_text(report))
     if args.out is not None:
         _page(args.out, report, stills)
@@ -120,35 +130,45 @@ def _history(args: Namespace, site: Site, root: Path) -> None:
     if args.roll_back is not None:
         version = roll_back(site.name, args.roll_back, root, args.author or getpass.getuser(), args.note)
         print(version)
-        print("\n".join(map(str, changes(site.cameras, version.cameras, site.site_map))))
+        print("\n".join(changed(site.cameras, version.cameras, site.site_map)))
         return
     versions = list_versions(site.name, root)
-    print("\n".join(map(str, versions)) or f"site {site.name!r} has no versions yet; calibrating it makes the first")
+    print(
+        history_text(versions, site.site_map)
+        or f"site {site.name!r} has no versions yet; calibrating it makes the first"
+    )
 
 
-def _read(args: Namespace, site: Site, folder: Path) -> tuple[Marks, Site, list[Path]]:
-    """Marks, the site with all its control points, and the files that went in."""
+def _read(args: Namespace, site: Site, folder: Path) -> tuple[Marks, Site, list[Path], tuple[ReadReport, ...]]:
+    """Marks, the site with all its control points, the files that went in, and what became of their rows."""
     path = args.marks or folder / MARKS
     if not path.is_file():
         raise InputError(f"{path}: no marks there; set some with: geoloc mark {site.name} --stills DIR")
-    read = read_marks(path, options=MarkOptions(sizes={camera.name: camera.size for camera in site.cameras}))
-    _tell(read.report)
+    read = read_marks(path)
+    if not len(read.marks):
+        rows = f"none of its {read.report.n_skipped} rows is a mark"
+        raise InputError(f"{path}: {rows}; set some with: geoloc mark {site.name} --stills DIR")
+    reads: tuple[ReadReport, ...] = (read.report,)
     points = (*site.site_map.control_points, *read.points)
     if (folder / POINTS).is_file():
-        more = read_points(folder / POINTS)
-        _tell(more.report)
+        more = read_points(folder / POINTS, options=PointOptions(site_map=site.site_map))
+        if more.report.n_skipped and not more.points:
+            raise InputError(f"{folder / POINTS}: no point of it can be used: {'; '.join(more.report.skipped)}")
+        reads = (*reads, more.report)
         names = {point.name for point in points}
         points = (*points, *(point for point in more.points if point.name not in names))
     site = Site(site.name, site.cameras, replace(site.site_map, control_points=points))
-    inputs = [path, *(folder / name for name in BESIDE[1:] if (folder / name).is_file())]
-    return read.marks, site, inputs
+    inputs = [path, *(folder / name for name in BESIDE[1:]), *sorted((folder / LENSES).glob("*.json"))]
+    inputs.append(site_root(args.site, args.root) / "sitemaps" / f"{site.name}.geojson")
+    inputs = [file for file in inputs if file.is_file()]
+    return read.marks, site, inputs, reads
 
 
 def _sizes(
-    site: Site, stills: tuple[Still, ...], marks: Marks, known: tuple, lenses: dict[str, tuple[int, int]]
-) -> dict[str, tuple[int, int]]:
-    """Image size of each marked camera: its still's, else its present one, else its known lens's."""
-    found = {camera.name: lenses[camera.lens] for camera in known if camera.lens in lenses}
+    site: Site, stills: tuple[Still, ...], marks: Marks, known: Known
+) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
+    """Image size of each marked camera: its still's, else its present one, else its lens's; and who has none."""
+    found = {camera.name: lens.size for camera in known.cameras if (lens := known.lens(camera.name)) is not None}
     found |= {camera.name: camera.size for camera in site.cameras}
     for still in stills:
         before = site.camera(still.camera).size if still.camera in site.camera_index else still.size
@@ -159,10 +179,7 @@ def _sizes(
             )
         found[still.camera] = still.size
     wanted = dict.fromkeys(marks.camera.tolist())
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise InputError(f"camera {missing[0]!r} is marked, its image size is not known; give its still: --stills DIR")
-    return {name: found[name] for name in wanted}
+    return {name: found[name] for name in wanted if name in found}, tuple(name for name in wanted if name not in found)
 
 
 def _page(path: Path, report: CalibrationReport, stills: tuple[Still, ...]) -> None:
@@ -191,6 +208,16 @@ def _json(report: CalibrationReport, solution: Solution) -> str:
     rows = [{k: None if v != v else v for k, v in asdict(camera).items()} for camera in report.cameras]
     refused = [asdict(one) for one in solution.refused]
     return json.dumps({"cameras": rows, "refused": refused, "notes": [*report.words, *report.notes]}, default=str)
+
+
+def _left_out(report: ReadReport) -> list[str]:
+    """Rows of a file that were not used, for the report: how many, why, where."""
+    lines = {why: ", ".join(map(str, item.first)) for why, item in report.skipped.items()}
+    name = Path(report.path).name
+    return [
+        f"{name}: {counted(item.count, 'row')} left out: {why} ({report.unit} {lines[why]})"
+        for why, item in report.skipped.items()
+    ]
 
 
 def _tell(report: ReadReport) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options
+from geoloc.cli.demo_calibration import try_calibration
 from geoloc.cli.localize import localize_with_report
 from geoloc.cli.outputs import RESULT_FILES, planned, write_results
 from geoloc.cli.report import RunReport, write_record
@@ -45,7 +46,9 @@ examples:
   geoloc localize garage out/demo/boxes.csv --root out/demo -o out/again
       the same again from the files that the demo wrote
   geoloc evaluate out/again/tracks.csv --truth out/demo/truth.csv
-      and how good that is"""
+      and how good that is
+  geoloc demo --calibration
+      a site to calibrate in out/trial/: its map, stills, marks; calibrates it and says how far off it is"""
 
 TOLD = (
     ("position error, median", "position_error_median_m", "a match lies within 1 m"),
@@ -64,7 +67,8 @@ TOLD = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("-o", "--out", type=Path, default=Path("out/demo"), help="folder (default: out/demo)")
+    parser.add_argument("-o", "--out", type=Path, help="folder (default: out/demo; with --calibration out/trial)")
+    parser.add_argument("--calibration", action="store_true", help="make and calibrate a site to try calibration on")
     parser.add_argument("--seconds", type=float, default=120.0, help="length of the recording (default: 120)")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (default: 1)")
     add_options(parser)
@@ -73,6 +77,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Simulate, localize, score, write."""
+    if args.calibration:
+        try_calibration(args.out or Path("out/trial"), args.seed)
+        return
+    args.out = args.out or Path("out/demo")
     options = load_options(LocalizerOptions(), args.options, args.set)
     print(f"simulating {args.seconds:g} s of the garage ...", file=sys.stderr)
     seen = watch_garage(args.seed, args.seconds)

@@ -17,8 +17,9 @@ from geoloc.options import load_options
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
-from geoloc.scene.storage import load_site
+from geoloc.scene.storage import load_site, site_root
 from geoloc.scene.tables import Detections, Tracks
+from geoloc.scene.versions import load_site_at
 
 DESCRIPTION = """\
 Boxes of a site's cameras become tracks on its map. DETECTIONS are files of any known form (CSV with columns
@@ -53,13 +54,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_mesh(parser)
     add_options(parser)
     add_reading(parser)
+    parser.add_argument(
+        "--calibrated-at", type=float, metavar="UTC_S", help="take the cameras that were true then (default: now's)"
+    )
     parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
     add_json(parser)
 
 
 def run(args: Namespace) -> None:
     """Read, localize, write, report."""
-    site = seen_through_mesh(load_site(args.site, args.root), args.mesh)
+    site = load_site(args.site, args.root)
+    if args.calibrated_at is not None:
+        site = load_site_at(site.name, args.calibrated_at, site_root(args.site, args.root))
+    site = seen_through_mesh(site, args.mesh)
     options = load_options(LocalizerOptions(), args.options, args.set)
     files = planned(args.out, site, RESULT_FILES)
     detections, reports = read_all(args, site)

@@ -111,7 +111,7 @@ def _next(quality: CameraQuality) -> str:
 
 def suggestion(mark: NextMark) -> str:
     """What to mark, and where, in words."""
-    (u, v), (x, y, z) = mark.pixel, mark.xyz
+    (u, v), (x, y, z) = mark.pixel, mark.place
     what = f"point {text(mark.point)}" if mark.point else "a new point, to be surveyed"
     return f"{what}, near pixel ({u:.0f}, {v:.0f}), at ({x:.1f}, {y:.1f}, {z:.1f}) m"
 

@@ -5,7 +5,7 @@ from geoloc.calibrate.report import CalibrationReport
 from geoloc.draw.calibration_cards import angle_text, camera_link, marks_text, px_text, state_badge
 from geoloc.draw.ground_bands import length_text
 from geoloc.draw.svg import plain, short, text
-from geoloc.draw.words import one_line
+from geoloc.draw.words import counted, one_line
 
 MOST_MOVES = 12
 MOST_MATRIX = 40  # cameras that a matrix of overlaps still shows
@@ -74,7 +74,8 @@ def change_section(report: CalibrationReport) -> str:
     if not report.changes:
         return ""
     rows = []
-    for change in report.changes:
+    same = sum(change.state == "same" for change in report.changes)
+    for change in (change for change in report.changes if change.state != "same"):
         shift = map(length_text, (change.shift_median_m, change.shift_p95_m))
         cells = (length_text(change.moved_m), angle_text(change.turned_deg), *shift)
         told = "".join(f'<td class="number">{cell}</td>' for cell in cells)
@@ -82,10 +83,13 @@ def change_section(report: CalibrationReport) -> str:
             told = f'<td class="number" colspan="{len(cells)}">{text(change.state)}</td>'
         rows.append(f'<tr><th scope="row">{text(change.camera)}</th>{told}</tr>')
     heads = "".join(f'<th class="number">{name}</th>' for name in ("moved", "turned", "ground<br>shifts", "95 %"))
+    rest = f"<p>{counted(same, 'camera')} as before</p>" if same else ""
+    if not rows:
+        return f'<section><h3>What changed</h3><div class="card">{rest}</div></section>'
     return (
         "<section><h3>What changed <small>and how far apart both calibrations put the ground</small></h3>"
         f'<div class="card wide"><table><thead><tr><th>camera</th>{heads}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
+        f"<tbody>{''.join(rows)}</tbody></table>{rest}</div></section>"
     )
 
 

@@ -107,10 +107,10 @@ def camera_levels(site: Site, seen: Iterable[Footprint]) -> dict[str, tuple[str,
 
 
 def control_level(site_map: SiteMap, point: ControlPoint) -> str:
-    """The level whose surface is nearest in height to a control point; the first where none lies under it."""
+    """The level whose surface, continued beyond its outline, is nearest in height to a control point."""
     xyz = np.asarray(point.xyz)
-    away = [abs(float(level.z_at(xyz[:2])[0]) - xyz[2]) for level in site_map.levels]
-    return site_map.levels[int(np.argmin(np.where(np.isnan(away), np.inf, away)))].name
+    away = [abs(float(level.z_extended(xyz[None, :2])[0]) - xyz[2]) for level in site_map.levels]
+    return site_map.levels[int(np.argmin(away))].name
 
 
 def bounds(geometries: Iterable[Geometry]) -> np.ndarray:

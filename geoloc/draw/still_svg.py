@@ -38,7 +38,12 @@ def still_style() -> str:
 
 
 def still_figure(report: CalibrationReport, quality: CameraQuality, still: np.ndarray | None) -> str:
-    """The drawing of one camera as SVG; without a still (H, W, 3) uint8 BGR its lines and marks stand alone."""
+    """The drawing of one camera as SVG; without a still (H, W, 3) uint8 BGR its lines and marks stand alone.
+
+    Nothing where there is nothing to draw.
+    """
+    if still is None and quality.name not in report.site.camera_index and not len(report.marks.of(quality.name)):
+        return ""
     size = image_size(report, quality.name, still)
     scale = WIDTH / size[0]
     height = size[1] * scale
@@ -140,11 +145,11 @@ def _labels(marks: MarkChecks, quality: CameraQuality, scale: float, height: flo
 
 
 def mark_kind(marks: MarkChecks, row: int) -> str:
-    """Of a mark: used, suspicious, outlier, or unknown where its camera has no calibration."""
-    if not marks.used[row]:
-        return "outlier"
+    """Of a mark: used, suspicious, outlier, or unknown where its camera or its point has no place."""
     if not np.isfinite(marks.residual[row]).all():
         return "unknown"
+    if not marks.used[row]:
+        return "outlier"
     return "suspicious" if marks.surprise[row] > SURPRISING else "used"
 
 
@@ -160,7 +165,9 @@ def mark_words(marks: MarkChecks, row: int) -> str:
         said.append(f"the others put it {left:.2f} px ({off}) away, {marks.surprise[row]:.1f} sigmas")
     elif np.isfinite(residual):
         said.append("without it the others say nothing here")
-    if not marks.used[row]:
+    if not np.isfinite(residual):
+        said.append("nothing to compare it with")
+    elif not marks.used[row]:
         said.append("not used: an outlier")
     return ": ".join([said[0], "; ".join(said[1:])]) if said[1:] else said[0]
 

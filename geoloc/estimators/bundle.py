@@ -4,6 +4,7 @@ Levenberg-Marquardt on the Schur complement, analytic derivatives, robust losses
 is dense: meant for up to a few hundred cameras, which all see the same site.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -115,6 +116,22 @@ class Bundle:
         """Covariance (6 + k, 6 + l) between two cameras' variables, in the order of their `calib_cov`."""
         into = _to_calib(self.adjusted.layout, first), _to_calib(self.adjusted.layout, second)
         return into[0] @ self.cov @ into[1].T
+
+    def pull(self, camera: int, held: Sequence[str]) -> np.ndarray:
+        """How a camera's variables, as in its `calib_cov`, follow lens parameters that were held wrongly: (6 + k, H).
+
+        Points give way as far as all that places them lets them (consider analysis; Tapley, Schutz and Born 2004,
+        ch. 6).
+        """
+        layout, sights = self.adjusted.layout, self.adjusted.layout.network.sights
+        rows = np.flatnonzero((sights.camera == camera) & (self.weight > 0))
+        xyz, into = self.points[sights.point[rows]], _to_calib(layout, camera)
+        nothing = np.zeros((6 + len(held),) * 2)
+        _, by_world, by_held = replace(self.cameras[camera], freed=tuple(held), calib_cov=nothing).jacobians(xyz)
+        leans = np.einsum("mij,mjb->mib", by_world, point_leans(self.reduced, sights.point[rows]))
+        leans += self.cameras[camera].jacobians(xyz)[2] @ into
+        weight = self.weight[rows] / sights.sigma[rows] ** 2
+        return np.asarray(-into @ self.cov @ np.einsum("m,mib,mih->bh", weight, leans, by_held[:, :, 6:]))
 
     def predict(self, camera: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (M, 2) of points (M,) in a camera, and their covariances (M, 2, 2) px², without a mark's own noise."""

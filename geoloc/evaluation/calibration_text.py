@@ -4,10 +4,12 @@ import numpy as np
 
 from geoloc.calibrate.report import CalibrationReport, CameraQuality
 from geoloc.draw.ground_bands import length_text
+from geoloc.draw.words import counted
 from geoloc.evaluation.text_table import aligned
 
 CAMERAS = ("camera", "state", "marks", "rms px", "left out px", "m", "ground m", "90 %", "sees m²")
 LEVELS = ("level", "area m²", "seen m²", "by two m²", "best", "median", "worst", "blind stalls")
+MOST_MOVES = 5
 MARKS = ("camera", "point", "residual px", "left out px", "m", "sigmas", "")
 
 
@@ -20,16 +22,24 @@ def report_text(report: CalibrationReport, *, marks: bool = False) -> str:
     parts += ["\n".join(["in plain words:", *said])] if said else []
     following = [f"  {mark}" for mark in report.next_marks()]
     parts += ["\n".join(["where to mark next:", *following])] if following else []
-    parts += ["\n".join(["what changed:", *(f"  {change}" for change in report.changes)])] if report.changes else []
+    parts += ["\n".join(["what changed:", *_changes(report)])] if report.changes else []
     moves = [
         f"  {move.name}: east {move.moved[0]:+.3f}, north {move.moved[1]:+.3f}, up {move.moved[2]:+.3f} m, "
         f"{move.sigmas:.1f} sigmas"
-        for move in report.moves
+        for move in report.moves[:MOST_MOVES]
     ]
+    rest = len(report.moves) - len(moves)
+    moves += [f"  and {rest} that moved less"] if rest else []
     parts += ["\n".join(["control points that moved:", *moves])] if moves else []
     parts += [aligned(MARKS, _mark_rows(report))] if marks and len(report.marks.marks) else []
     parts += ["\n".join(["how it was solved:", *(f"  {note}" for note in report.notes)])] if report.notes else []
     return "\n\n".join(parts)
+
+
+def _changes(report: CalibrationReport) -> list[str]:
+    said = [f"  {change}" for change in report.changes if change.state != "same"]
+    same = len(report.changes) - len(said)
+    return [*said, *([f"  {counted(same, 'camera')} as before"] if same else [])]
 
 
 def _camera_row(camera: CameraQuality) -> tuple[str, ...]:

@@ -8,6 +8,8 @@
       model = "radial_tangential"
       size = [1920, 1080]
       params = { fx = 1102.4, fy = 1102.4, cx = 959.5, cy = 539.5, k1 = -0.31, k2 = 0.09, p1 = 0.0, p2 = 0.0 }
+      [lenses.bullet]
+      file = "lenses/bullet.json"  # what `geoloc calibrate intrinsics` wrote, relative to this file
       [cameras.gate]
       height = 4.2            # m over the ground below it
       height_sigma = 0.05     # m
@@ -41,6 +43,7 @@ from geoloc.scene.known import (
     KnownLens,
 )
 from geoloc.scene.lenses import LENSES, parameter_names
+from geoloc.scene.storage import load_cameras
 
 ANGLE_DIGITS = 12  # of degrees
 DISTANCES, LINES, CAMERAS = "distances.csv", "lines.csv", "cameras.toml"
@@ -133,6 +136,7 @@ def write_lines(path: Path | str, lines: ImageLines) -> None:
 
 def read_known_cameras(path: Path | str) -> tuple[tuple[KnownCamera, ...], tuple[KnownLens, ...]]:
     """Heights and lenses of `cameras.toml`; InputError names the key that is not known."""
+    path = Path(path)
     try:
         document = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
@@ -143,7 +147,7 @@ def read_known_cameras(path: Path | str) -> tuple[tuple[KnownCamera, ...], tuple
         cameras = jsonfile.mapping("'cameras'", document.get("cameras", {}))
         return (
             tuple(_camera(name, value) for name, value in cameras.items()),
-            tuple(_lens(name, value) for name, value in lenses.items()),
+            tuple(_lens(name, value, path.parent) for name, value in lenses.items()),
         )
 
 
@@ -160,9 +164,16 @@ def _camera(name: str, value: Any) -> KnownCamera:
     return KnownCamera(name, **given)
 
 
-def _lens(name: str, value: Any) -> KnownLens:
+def _lens(name: str, value: Any, folder: Path) -> KnownLens:
     what = f"lens {name!r}"
     entry = jsonfile.mapping(what, value)
+    if "file" in entry:
+        jsonfile.check_keys(what, entry, ("file",))
+        file = folder / jsonfile.text(f"{what}: 'file'", entry["file"])
+        found = load_cameras(file)
+        if len(found) != 1 or found[0].is_homography:
+            raise InputError(f"{what}: {file} holds {len(found)} cameras; give a file of one camera that has a lens")
+        return KnownLens(name, found[0].lens, found[0].size)
     jsonfile.check_keys(what, entry, ("model", "size", "params"))
     model = jsonfile.text(f"{what}: 'model'", entry["model"])
     if model not in LENSES or model == "homography":

@@ -127,7 +127,9 @@ def _marks_of(cells: Cells, kind: str, options: MarkOptions) -> tuple[Marks, Rea
         ("sigma is no positive number", bad_sigma),
         ("outside its still", _outside(camera, pixel, options.sizes)),
     )
-    keep &= cells.usable(("marks a point a second time in one still", _repeated(camera, point, keep)))
+    keep &= cells.usable(
+        ("marks a point a second time in one still; delete the wrong one", _repeated(camera, point, keep))
+    )
     marks = Marks(camera=camera, point=point, pixel=pixel, sigma=sigma).take(keep)
     return marks, cells.report(kind, len(marks), "marks")
 

@@ -1,12 +1,13 @@
 """Each camera calibrated anew from its marks while they are set, what looks wrong, and where to mark next."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from geoloc.calibrate.checked_marks import SURPRISING, MarkChecks, check_marks, scatter
 from geoloc.calibrate.line_checks import line_turns
+from geoloc.calibrate.marks_left_out import SURPRISING, MarkChecks, leave_marks_out, scatter
 from geoloc.calibrate.planner import next_mark
 from geoloc.calibrate.quality import GroundSight, ground_sight
 from geoloc.calibrate.report_words import FEW_LEFT, WIDE, words_on_places
@@ -15,8 +16,10 @@ from geoloc.calibrate.solution import Refused, Solution
 from geoloc.scene.camera import Camera
 from geoloc.scene.known import Known
 from geoloc.scene.site import Site
+from geoloc.scene.sitemap import SiteMap
 from geoloc.service.marking_state import NextMark, Question, Solve, Verdict
 
+MISTYPED = r"'[^']+' \(did you mean '[^']+'\?\)"  # in a note on points that the map does not have
 SHOWN = 3  # of names and hints alike
 CLEARLY = 0.97  # of the ground sigma now, below which the next mark must bring it to be worth a walk
 
@@ -61,7 +64,7 @@ def _refused(refused: Refused, site: Site, question: Question) -> Verdict:
 
 def _calibrated(found: SingleSolution, site: Site, question: Question) -> Verdict:
     marks = question.marks.replace(sigma=found.mark_sigma)
-    strangers = [note for note in found.notes if note.startswith("mark of point ")]
+    strangers = [note for note in found.notes if note.startswith("the map has no point")]
     notes = tuple(part for note in found.notes if note not in strangers for part in _beyond_freed(note))
     notes = (*notes, *_on_strangers(question, strangers))
     solution = Solution((found.camera,), marks, found.residual, found.used, question.points, notes=notes)
@@ -85,7 +88,7 @@ def _on_strangers(question: Question, notes: list[str]) -> list[str]:
     names = [name for name in question.marks.point.tolist() if name not in known]
     listed = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     told = f"without a place on the map, and so counted only when all cameras are calibrated together: {listed}"
-    return [told, *(note for note in notes[:SHOWN] if "did you mean" in note)]
+    return [told, *(hint for note in notes for hint in re.findall(MISTYPED, note))]
 
 
 def _beyond_freed(note: str) -> list[str]:
@@ -100,17 +103,18 @@ def _judged(solution: Solution, site: Site, question: Question, camera: Camera, 
     on_map = replace(site.site_map, control_points=question.points)
     # marks had no say in a calibration that was there before them
     used = np.zeros(len(solution.marks), dtype=bool) if present else solution.used
-    checks = check_marks(replace(solution, used=used), on_map)
+    checks = leave_marks_out(replace(solution, used=used), on_map)
     rows = checks.of(camera.name)
     placed = rows[solution.used[rows] & np.isfinite(checks.residual[rows]).all(axis=1)]
     sight = ground_sight(Site(site.name, (camera,), site.site_map), camera.name)
-    said = words_on_places(camera, checks, rows, placed, sight) if len(placed) and not present else []
-    if not present and scatter(camera, checks)[0] > WIDE:
-        said.append(f"its marks scatter {scatter(camera, checks)[0]:.1f} times as much as their sigmas say")
+    on_map_rows = rows[np.isfinite(checks.xyz[rows]).all(axis=1)]  # the others have a note of their own
+    said = words_on_places(camera, checks, on_map_rows, placed, sight) if len(placed) and not present else []
+    if not present and scatter(camera.name, checks)[0] > WIDE:
+        said.append(f"its marks scatter {scatter(camera.name, checks)[0]:.1f} times as much as their sigmas say")
     wrong, notes = _wrong(checks, rows if camera.calib_cov.any() else rows[:0], solution.notes)
     said = [f"{text[0].upper()}{text[1:]}." for text in (*said, *notes)]
     return Verdict(
-        replace(solution, notes=tuple(said)), next_mark=_following(camera, sight, question), wrong=wrong,
+        replace(solution, notes=tuple(said)), next_mark=_following(camera, sight, question, on_map), wrong=wrong,
         ground_m=_ground(camera, sight), turned=tuple(line_turns(camera, question.lines).tolist()),
     )  # fmt: skip
 
@@ -137,9 +141,9 @@ def _ground(camera: Camera, sight: GroundSight) -> tuple[float, float]:
     return (middle, far)
 
 
-def _following(camera: Camera, sight: GroundSight, question: Question) -> NextMark | None:
+def _following(camera: Camera, sight: GroundSight, question: Question, site_map: SiteMap) -> NextMark | None:
     """The mark that sharpens the ground most, if one does; a point that is there already before one to survey."""
-    found = next_mark(camera, sight, question.points, set(question.marks.point.tolist()))
+    found = next_mark(camera, sight, site_map, set(question.marks.point.tolist()))
     worth = [mark for mark in found if mark.sigma_after < CLEARLY * mark.sigma_before]
     best = next((mark for mark in worth if mark.point), next(iter(worth), None))
     if best is None:

@@ -46,7 +46,8 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as picture:
             turned = picture.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
             size = picture.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            picture.load()  # a file that was cut off has a size too
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
         raise InputError(f"{path}: no picture that can be read ({error})") from error
     if turned:
         raise InputError(f"{path}: its EXIF tag turns or mirrors it; save it upright, without the tag")

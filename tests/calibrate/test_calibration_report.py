@@ -44,7 +44,7 @@ def test_left_out_marks_lie_as_far_off_as_their_sigmas_say(rng: np.random.Genera
         solution = solve(site, mark(site, rng))
         checks = leave_marks_out(solution, site.site_map)
         squares.append(checks.surprise[np.isfinite(checks.surprise)] ** 2)
-        scatters += [scatter(camera, checks)[0] ** 2 for camera in solution.cameras]
+        scatters += [scatter(camera.name, checks)[0] ** 2 for camera in solution.cameras]
     assert np.mean(np.concatenate(squares)) == pytest.approx(2.0, abs=0.25)  # of two directions
     assert np.mean(scatters) == pytest.approx(1.0, abs=0.12)
 

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from shapely import LineString
 
 from geoloc.calibrate.planner import next_mark
 from geoloc.calibrate.quality import GroundSight, ground_sight, leave_one_out, predicted_cov, words_on_geometry
 from geoloc.geometry.se3 import look_at, perturb
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Pinhole
+from geoloc.scene.occlusion import Occlusion
 from geoloc.scene.site import Site
-from geoloc.scene.sitemap import ControlPoint, Level, SiteMap, Surface
+from geoloc.scene.sitemap import ControlPoint, Level, Occluder, SiteMap, Surface
 
 LENS = Pinhole(np.array([1200.0, 1200.0, 959.5, 539.5]))
 CENTRE = np.array([0.0, 0.0, 6.0])
@@ -76,7 +78,7 @@ def test_the_next_mark_gains_what_it_promises(rng: np.random.Generator) -> None:
     site = site_of(few, points)
     sight = ground_sight(site, "gate", step_px=96.0)
     taken = {f"p{i}" for i in range(5)}
-    found = {mark.point != "": mark for mark in next_mark(few, sight, site.site_map.control_points, taken)}
+    found = {mark.point != "": mark for mark in next_mark(few, sight, site.site_map, taken)}
     best = found[True]
     assert best.point not in taken
     rms = {}
@@ -89,6 +91,24 @@ def test_the_next_mark_gains_what_it_promises(rng: np.random.Generator) -> None:
     assert best.sigma_after < best.sigma_before
     assert "mark point" in str(best)
     assert "a new point of the map" in str(found[False])
+
+
+def test_points_behind_a_wall_or_at_the_images_rim_are_not_proposed(rng: np.random.Generator) -> None:
+    points, pixels = marked(rng, 14, 0.0)
+    few = fitted(points[:5], pixels[:5])
+    site = site_of(few, points)
+    sight = ground_sight(site, "gate", step_px=96.0)
+    taken = {f"p{i}" for i in range(5)}
+    best = next(mark for mark in next_mark(few, sight, site.site_map, taken) if mark.point)
+    x, y, _ = best.xyz
+    wall = Occluder("wall", "ground", LineString([(0.8 * x, 0.8 * y - 1.0), (0.8 * x, 0.8 * y + 1.0)]), 5.0)
+    walled = replace(site.site_map, occluders=(wall,))
+    other = next_mark(few, sight, walled, taken)
+    assert best.point not in {mark.point for mark in other}
+    for mark in other:
+        assert not Occlusion(walled)(few.centre_world, np.add([mark.xyz], [0, 0, 0.02]))[0]
+        assert 38 <= mark.pixel[0] <= 1881
+        assert 38 <= mark.pixel[1] <= 1041
 
 
 def test_weak_geometry_is_told_in_words(rng: np.random.Generator) -> None:
@@ -122,4 +142,4 @@ def test_a_mark_to_come_has_the_spread_that_is_predicted(rng: np.random.Generato
 def test_a_camera_that_sees_no_ground_has_no_next_mark(rng: np.random.Generator) -> None:
     camera = fitted(*marked(rng))
     nothing = GroundSight(np.empty((0, 2)), np.empty((0, 3)), np.empty(0, dtype=int), np.empty((0, 2, 6)))
-    assert next_mark(camera, nothing, (), set()) == ()
+    assert next_mark(camera, nothing, SiteMap(), set()) == ()

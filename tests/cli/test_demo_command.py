@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_samples import Done
 
@@ -46,3 +47,28 @@ def test_too_short_a_recording_is_refused(call: Callable[..., Done], tmp_path: P
     done = call("demo", "--seconds", "0", "-o", tmp_path)
     assert done.code == 2
     assert "duration" in done.err
+
+
+def test_the_trial_site_is_calibrated_and_held_against_its_truth(
+    call: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # rendering is tested elsewhere and takes a minute
+    monkeypatch.setattr(
+        "geoloc.synthetic.trial.render_still", lambda camera, *_: np.zeros((*camera.size[::-1], 3), "u1")
+    )
+    done = call("demo", "--calibration", "-o", tmp_path)
+    assert done.code == 0, done.err
+    names = {"sitemaps", "calibration", "stills", "truth.json", "calibration.html"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert len(list((tmp_path / "stills").iterdir())) == 8
+    assert "p2-ramp-head: mark 2 more points" in done.out  # it is left for the user
+    assert "is wrong" in done.out  # the mark at the wrong thing
+    rows = done.out.partition("against the truth")[2].splitlines()[3:10]
+    off = {row.split()[0]: row.split()[1:3] for row in rows}
+    for camera, (number, unit) in off.items():
+        metres = float(number) * {"cm": 0.01, "mm": 0.001, "m": 1.0}[unit]
+        assert metres < 0.8, camera  # measured 0.02 to 0.39
+    again = call("calibrate", "garage", "--root", tmp_path, "--versions")
+    assert "the demo's own marks" in again.out
+    for name in ("marks.csv", "cameras.toml", "wide.json", "garage.geojson"):
+        assert name in again.out

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import geoloc
 from geoloc.io.detection_writers import write_detections
 from geoloc.io.tracks import read_tracks
 from geoloc.pipeline.localizer import localize
+from geoloc.scene.lenses import Pinhole
 from geoloc.scene.storage import save_site
+from geoloc.scene.versions import save_version
 
 Call = Callable[..., Done]
 
@@ -138,3 +141,22 @@ def test_a_file_of_another_kind_is_refused_with_what_it_looks_like(call: Call, r
     done = call("localize", "yard", root / "boxes.csv", "--root", root, "-o", root / "out")
     assert done.code == 2
     assert "looks like" in done.err
+
+
+def test_a_recording_takes_the_cameras_that_were_true_then(call: Call, root: Path) -> None:
+    site = yard()
+    later = replace(site.cameras[0], lens=Pinhole(np.array([900.0, 900.0, 639.5, 359.5])))
+    save_version("yard", site.cameras, root, "ann", "first", valid_from=START - 10)
+    save_version("yard", (later, site.cameras[1]), root, "ann", "zoomed", valid_from=START + 1e6)
+    words = ("localize", "yard", root / "boxes.csv", "--root", root)
+    try:
+        call(*words, "-o", root / "now.csv")
+        call(*words, "-o", root / "then.csv", "--calibrated-at", START)
+        tracks = localize(walkers(site), site)
+        tracks = tracks.take(tracks.state != "tentative")
+        then, now = read_tracks(root / "then.csv"), read_tracks(root / "now.csv")
+        order = np.lexsort((tracks.time, tracks.track))
+        np.testing.assert_allclose(then.xy, tracks.xy[order], atol=1e-9)
+        assert len(now) != len(then) or not np.allclose(now.xy, then.xy, atol=0.01)
+    finally:
+        save_site(site, root)

@@ -190,3 +190,16 @@ def test_a_start_behind_the_camera_is_named(rng: np.random.Generator) -> None:
 def test_lens_parameters_that_cannot_be_freed_are_named(freed: tuple[str, ...], rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="cannot be freed"):
         replace(network(rng), freed=(freed, (), ()))
+
+
+def test_a_lens_parameter_held_wrongly_pulls_as_is_said(rng: np.random.Generator) -> None:
+    given = network(rng, 0.0)
+    fit = bundle(given)
+    step = 0.5  # px
+    moved = replace(given.cameras[3].lens, params=given.cameras[3].lens.params + step * np.eye(4)[3])
+    cameras = (*given.cameras[:3], replace(given.cameras[3], lens=moved))
+    again = bundle(replace(given, cameras=cameras))
+    found = (again.cameras[3].cam_from_world * fit.cameras[3].cam_from_world.inv()).as_exp_coords()
+    said = fit.pull(3, ("cy",))[:, 0] * step
+    assert np.linalg.norm(found) > 1e-4
+    np.testing.assert_allclose(said, found, atol=0.02 * np.abs(found).max())

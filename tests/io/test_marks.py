@@ -61,7 +61,7 @@ def test_rows_that_are_no_marks_are_counted_by_reason_and_line(tmp_path):
         "u or v is no finite number": (3, 7),
         "sigma is no positive number": (6,),
         "outside its still": (9,),
-        "marks a point a second time in one still": (8,),
+        "marks a point a second time in one still; delete the wrong one": (8,),
     }
     assert "2 marks, 8 rows skipped" in str(result.report)
 

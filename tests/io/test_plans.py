@@ -11,8 +11,11 @@ from geoloc.io.known import read_known, read_lines, write_lines
 from geoloc.io.plans import read_plan
 from geoloc.io.references import PointOptions
 from geoloc.io.world_files import read_plan_image, read_world_file, world_file_of, write_world_file
+from geoloc.scene.camera import Camera
 from geoloc.scene.known import ImageLines
+from geoloc.scene.lenses import RadialTangential
 from geoloc.scene.sitemap import Level, SiteMap, Surface
+from geoloc.scene.storage import save_cameras
 
 SITE = SiteMap((Level("yard", (Surface((0.0, 0.0, 1.5)),)),), Datum(49.2, 16.6, 240.0))
 ON_SITE = PointOptions(site_map=SITE)
@@ -199,6 +202,17 @@ def test_what_is_known_beside_marks_is_read(tmp_path):
     assert np.isnan(known.camera("elsewhere").height)
     assert known.lens("hall") is None
     assert [report.n_skipped for report in result.reports] == [3, 4]
+
+
+def test_a_lens_is_taken_from_the_file_that_boards_gave(tmp_path):
+    lens = RadialTangential(np.array([900.0, 905.0, 640.0, 360.0, -0.2, 0.05, 0.0, 0.0]))
+    save_cameras((Camera("gate", lens, (1280, 720)),), tmp_path / "lenses" / "gate.json")
+    (tmp_path / "cameras.toml").write_text('[lenses.g]\nfile = "lenses/gate.json"\n[cameras.gate]\nlens = "g"\n')
+    found = read_known(tmp_path).known.lens("gate")
+    assert (found.size, found.lens.params.tolist()) == ((1280, 720), lens.params.tolist())
+    save_cameras((), tmp_path / "lenses" / "gate.json")
+    with pytest.raises(InputError, match="holds 0 cameras"):
+        read_known(tmp_path)
 
 
 def test_a_folder_without_such_files_says_nothing(tmp_path):
