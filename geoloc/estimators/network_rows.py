@@ -1,7 +1,7 @@
 """Every measurement of a network at a state of its unknowns: residuals, derivatives and weights, in sigmas."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import RigidTransform
@@ -256,6 +256,17 @@ def _lines(layout: Layout, state: State, loss: Loss) -> tuple[tuple[float, np.nd
     jacobian[drawn[:, None], columns] = by_camera
     residual, own, share = rows.projected(jacobian[None, :, :-1], weight)
     return (float(cost.sum()), -residual[0], own[0]), share[0]
+
+
+def rows_by_held(layout: Layout, state: State, camera: int, held: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of the lines' rows by the border (R, B), and by lens parameters (R, H) of a camera that are held."""
+    network, lens = layout.network, int(layout.network.lens[camera])
+    freed = list(network.freed)
+    freed[lens] = (*freed[lens], *held)
+    wider = Layout(replace(network, freed=tuple(freed)))
+    (_, _, rows), _ = _lines(wider, state, squares)
+    column = wider.lens_start[lens] + len(network.freed[lens]) + np.arange(len(held))
+    return np.delete(rows, column, axis=1), rows[:, column]
 
 
 def _promoted_sights(
