@@ -11,7 +11,16 @@ import numpy as np
 
 from geoloc.errors import GeometryError
 from geoloc.estimators.network import Layout, Network, require_placed
-from geoloc.estimators.network_rows import Linear, Loss, State, linearise, predict, squares, start_of
+from geoloc.estimators.network_rows import (
+    Linear,
+    Loss,
+    State,
+    linearise,
+    predict,
+    rows_by_held,
+    squares,
+    start_of,
+)
 from geoloc.estimators.schur import (
     Reduced,
     border_cov,
@@ -131,7 +140,9 @@ class Bundle:
         leans = np.einsum("mij,mjb->mib", by_world, point_leans(self.reduced, sights.point[rows]))
         leans += self.cameras[camera].jacobians(xyz)[2] @ into
         weight = self.weight[rows] / sights.sigma[rows] ** 2
-        return np.asarray(-into @ self.cov @ np.einsum("m,mib,mih->bh", weight, leans, by_held[:, :, 6:]))
+        lines, lines_by_held = rows_by_held(layout, self.adjusted.state, camera, tuple(held))
+        together = np.einsum("m,mib,mih->bh", weight, leans, by_held[:, :, 6:]) + lines.T @ lines_by_held
+        return np.asarray(-into @ self.cov @ together)
 
     def predict(self, camera: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (M, 2) of points (M,) in a camera, and their covariances (M, 2, 2) px², without a mark's own noise."""

@@ -168,7 +168,7 @@ def _choice(fit: Fits, marked: MarkedPoints, prior: CameraPrior, known: bool) ->
     on = np.concatenate([np.ones(6, bool), fit.free[0]])
     log_det = np.linalg.slogdet(total[np.ix_(on, on)])[1] - np.linalg.slogdet(lens[np.ix_(on[6:], on[6:])])[1]
     evidence = _log_likelihood(fit, linear) - 0.5 * float((linear.prior**2).sum()) - 0.5 * float(log_det)
-    spread = 1.0
+    spread, line_distance2 = 1.0, _line_distance2(fit, linear, cov)
     if not known:
         dof = _left_over(fit, linear)[0] + STATED_WEIGHT
         unsure = max(dof, 3.0) / (max(dof, 3.0) - 2.0)  # of a Student distribution over its squared scale
@@ -176,7 +176,7 @@ def _choice(fit: Fits, marked: MarkedPoints, prior: CameraPrior, known: bool) ->
         spread = float(fit.scale[0] * np.sqrt(unsure * _tail_factor(fit.tails[0])))
     sigma_before = np.array([1 / np.sqrt(value) if value > 0 else np.inf for value in np.diag(lens)])
     carried = fit.free[0] & (np.sqrt(np.diag(cov)[6:]) < 0.7 * sigma_before)
-    return Choice(free, fit, evidence, cov, spread, carried, linear.distance2[0], _line_distance2(fit, linear, cov))
+    return Choice(free, fit, evidence, cov, spread, carried, linear.distance2[0], line_distance2)
 
 
 def _tail_factor(tails: float) -> float:
@@ -210,11 +210,13 @@ def _line_density(linear: Linear, tails: float, scale: float) -> np.ndarray:
 
 
 def _line_distance2(fit: Fits, linear: Linear, cov: np.ndarray) -> np.ndarray:
-    """Squared distances (S,) of the lines' statements from what all else says of them."""
+    """Squared distances (S,) of the lines' statements from what all else says of them, `cov` (11, 11) of the fit."""
     rows = linear.lines.lines
     counts = fit.line_weight[0, rows.row_statement] > 0
-    _, lean, share = linear.lines.projected(linear.line_jacobian, np.ones_like(linear.lines.residual))
-    taken = share[0] + np.einsum("ri,ij,rj->r", lean[0], cov, lean[0]) / fit.scale[0] ** 2
+    every = replace(fit, line_weight=np.ones_like(fit.line_weight))
+    # the weight that each residual has in the covariance: what the fit takes of it is its leverage
+    _, lean, share = linear.lines.projected(linear.line_jacobian, line_information(every, linear))
+    taken = share[0] + np.einsum("ri,ij,rj->r", lean[0], cov, lean[0])
     left = np.where(counts, 1.0 - taken, 1.0 + taken)
     distance2 = np.where(left > UNJUDGED, linear.lines.residual[0] ** 2 / np.maximum(left, UNJUDGED), 0.0)
     most = np.zeros(rows.n_statements)

@@ -1,7 +1,7 @@
 """Every measurement of a network at a state of its unknowns: residuals, derivatives and weights, in sigmas."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import RigidTransform
@@ -226,13 +226,16 @@ def line_residuals(layout: Layout, state: State, loss: Loss) -> LineRows:
     network, n = layout.network, len(layout.network.lines)
     width = layout.columns.shape[1] - 6
     shape = (1, n, 2, 3)
-    ends = Ends(np.empty(shape), np.empty((*shape, 2)), np.zeros((*shape, width)), np.zeros((1, n, width)))
+    ends = Ends(
+        np.empty(shape), np.empty((*shape, 2)), np.zeros((*shape, width)), np.zeros((1, n, width)),
+        np.zeros((1, n), bool),
+    )  # fmt: skip
     for camera in np.unique(network.lines.camera).tolist():
         rows = network.lines.camera == camera
         tie = layout.ties[network.lens[camera]]
         kind = type(network.cameras[camera].lens)
         through = ends_through(kind, state.params[camera][None], network.lines.of(rows), tie[None])
-        ends.rays[:, rows], ends.by_pixel[:, rows] = through.rays, through.by_pixel
+        ends.rays[:, rows], ends.by_pixel[:, rows], ends.seen[:, rows] = through.rays, through.by_pixel, through.seen
         ends.by_lens[:, rows, ..., : tie.shape[1]] = through.by_lens
         ends.focal_by_lens[:, rows, : tie.shape[1]] = through.focal_by_lens
     rotation = state.poses.as_matrix()[network.lines.camera][None, :, :3, :3]
@@ -253,6 +256,17 @@ def _lines(layout: Layout, state: State, loss: Loss) -> tuple[tuple[float, np.nd
     jacobian[drawn[:, None], columns] = by_camera
     residual, own, share = rows.projected(jacobian[None, :, :-1], weight)
     return (float(cost.sum()), -residual[0], own[0]), share[0]
+
+
+def rows_by_held(layout: Layout, state: State, camera: int, held: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of the lines' rows by the border (R, B), and by lens parameters (R, H) of a camera that are held."""
+    network, lens = layout.network, int(layout.network.lens[camera])
+    freed = list(network.freed)
+    freed[lens] = (*freed[lens], *held)
+    wider = Layout(replace(network, freed=tuple(freed)))
+    (_, _, rows), _ = _lines(wider, state, squares)
+    column = wider.lens_start[lens] + len(network.freed[lens]) + np.arange(len(held))
+    return np.delete(rows, column, axis=1), rows[:, column]
 
 
 def _promoted_sights(

@@ -97,8 +97,8 @@ def seen_lines(table: ImageLines, index: Mapping[str, int]) -> tuple[SeenLines, 
     group = np.where(table.kind == "plumb", PLUMB, HORIZON)
     group[parallel] = np.searchsorted(names, table.group[parallel])
     bearing, sigma = np.full(len(names), np.nan), np.full(len(names), np.nan)
-    for row in np.flatnonzero(np.isfinite(table.bearing_deg)).tolist():
-        bearing[group[row]], sigma[group[row]] = np.radians([table.bearing_deg[row], table.bearing_sigma_deg[row]])
+    for row in np.flatnonzero(np.isfinite(table.bearing)).tolist():
+        bearing[group[row]], sigma[group[row]] = table.bearing[row], table.bearing_sigma[row]
     camera = np.array([index[name] for name in table.camera.tolist()], int)
     return SeenLines(camera, table.start, table.end, table.sigma, group, bearing, sigma), tuple(names.tolist())
 
@@ -108,13 +108,15 @@ class Ends:
     """The rays (B, L, 2, 3) of both ends of L lines through B lenses, and how they change.
 
     `by_pixel` (B, L, 2, 3, 2), `by_lens` (B, L, 2, 3, K) by the K unknowns of a lens; `focal_by_lens` (B, L, K) is
-    the derivative of the logarithm of the focal length. NaN where the lens cannot be undone.
+    the derivative of the logarithm of the focal length. Lines are `seen` (B, L) bool whose ends the lens can undo; of
+    others the rays are made up.
     """
 
     rays: np.ndarray
     by_pixel: np.ndarray
     by_lens: np.ndarray
     focal_by_lens: np.ndarray
+    seen: np.ndarray
 
 
 def ends_through(kind: type[Lens], params: np.ndarray, lines: SeenLines, by_unknowns: np.ndarray) -> Ends:
@@ -124,18 +126,22 @@ def ends_through(kind: type[Lens], params: np.ndarray, lines: SeenLines, by_unkn
     rows, limits = np.repeat(params, n, axis=0), np.repeat(_limits(kind, params), n)
     fisheye = kind is Fisheye
     rays = (fisheye_rays if fisheye else undistort_rows)(rows, limits, pixels)
+    undone = np.isfinite(rays).all(axis=1)
+    rays[~undone] = [0.0, 0.0, 1.0]
     _, by_point, by_param = (fisheye_jacobians if fisheye else radial_tangential_jacobians)(rows, rays)
     # of all changes of the ray that bring the pixel, the one across it
     transposed = by_point.swapaxes(1, 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        by_pixel = transposed @ _inverse_2(by_point @ transposed)
+    square = by_point @ transposed
+    undone &= np.linalg.det(square) > 0
+    square[~undone] = np.eye(2)
+    by_pixel = transposed @ np.linalg.inv(square)
     shape = (n_fits, len(lines), 2, 3)
     by_lens = (-by_pixel @ by_param).reshape(*shape, -1) @ by_unknowns[:, None, None]
     focal = params[:, :2].mean(axis=1)
     by_focal = by_unknowns[:, :2].mean(axis=1) / focal[:, None]
     return Ends(
         rays.reshape(shape), by_pixel.reshape(*shape, 2), by_lens,
-        np.repeat(by_focal[:, None], len(lines), axis=1),
+        np.repeat(by_focal[:, None], len(lines), axis=1), undone.reshape(n_fits, len(lines), 2).all(axis=2),
     )  # fmt: skip
 
 
@@ -183,7 +189,7 @@ def line_rows(lines: SeenLines, rotation: np.ndarray, ends: Ends, weigh: Weigh) 
     lens = np.einsum("brea,break->brk", found.by_rays, ends.by_lens[:, line])
     lens = lens + found.value[..., None] * ends.focal_by_lens[:, line]
     sigma = found.sigma
-    seen = np.isfinite(found.value) & np.isfinite(sigma) & (sigma > 0) & np.isfinite(lens).all(axis=-1)
+    seen = ends.seen[:, line] & (sigma > 0)
     safe = np.where(seen, sigma, 1.0)
     lean = np.einsum("bri,bri->br", found.by_direction, found.turned)
 
@@ -245,7 +251,7 @@ def _bearings(lines: SeenLines, rotation: np.ndarray, ends: Ends, weigh: Weigh) 
     bearing = np.tile(np.nan_to_num(lines.bearing), (len(rotation), 1))
     if not n_groups:
         return bearing
-    normal = np.nan_to_num(_cross(ends.rays[:, :, 0], ends.rays[:, :, 1]))
+    normal = _cross(ends.rays[:, :, 0], ends.rays[:, :, 1])
     flat = np.einsum("bli,blij->blj", normal, rotation)[..., :2]
     for group, stated in enumerate(lines.bearing.tolist()):
         own = flat[:, lines.group == group][:, :MOST_TRIED]
@@ -257,7 +263,8 @@ def _bearings(lines: SeenLines, rotation: np.ndarray, ends: Ends, weigh: Weigh) 
             bearing[:, group] = near + _turn(found - near)
     line = lines.row_line[lines.row_line >= 0]
     sigma = _rows(lines, rotation, ends, bearing).sigma
-    flat = np.where((np.isfinite(sigma) & (sigma > 0))[..., None], flat[:, line] / sigma[..., None], 0.0)
+    seen = ends.seen[:, line] & (sigma > 0)
+    flat = np.where(seen[..., None], flat[:, line] / np.where(seen, sigma, 1.0)[..., None], 0.0)
     flat[:, lines.group[line] < 0] = 0.0
     stated = lines.row_group[len(line) :]
     known = np.broadcast_to(1.0 / lines.bearing_sigma[stated], (len(bearing), len(stated)))
@@ -309,9 +316,3 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _turn(angle: np.ndarray) -> np.ndarray:
     """An angle between two lines that have no sense: between -90 and 90 degrees."""
     return (angle + 0.5 * np.pi) % np.pi - 0.5 * np.pi
-
-
-def _inverse_2(matrix: np.ndarray) -> np.ndarray:
-    (a, b), (c, d) = np.moveaxis(matrix, (-2, -1), (0, 1))
-    inverse = np.stack([np.stack([d, -b], -1), np.stack([-c, a], -1)], -2)
-    return inverse / (a * d - b * c)[..., None, None]

@@ -33,7 +33,7 @@ from geoloc.io.cells import Cells, csv_cells
 from geoloc.io.rows import ReadReport
 from geoloc.scene import jsonfile
 from geoloc.scene.known import (
-    BEARING_SIGMA_DEG,
+    BEARING_SIGMA,
     LINE_KINDS,
     LINE_SIGMA,
     Distances,
@@ -45,6 +45,7 @@ from geoloc.scene.known import (
 from geoloc.scene.lenses import LENSES, parameter_names
 from geoloc.scene.storage import load_cameras
 
+ANGLE_DIGITS = 12  # of degrees
 DISTANCES, LINES, CAMERAS = "distances.csv", "lines.csv", "cameras.toml"
 
 
@@ -96,8 +97,8 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
     camera, kind, group = (np.char.strip(cells.text(name)) for name in ("camera", "kind", "group"))
     start, end = (np.column_stack([cells.numbers(name) for name in pair]) for pair in (("u1", "v1"), ("u2", "v2")))
     sigma = _or_usual(cells, "sigma", LINE_SIGMA)
-    bearing = _or_usual(cells, "bearing_deg", np.nan)
-    bearing_sigma = _or_usual(cells, "bearing_sigma_deg", BEARING_SIGMA_DEG)
+    bearing = np.radians(_or_usual(cells, "bearing_deg", np.nan))
+    bearing_sigma = np.radians(_or_usual(cells, "bearing_sigma_deg", np.degrees(BEARING_SIGMA)))
     stated = np.char.strip(cells.text("bearing_deg")) != ""
     with np.errstate(invalid="ignore"):
         short = ~(np.linalg.norm(end - start, axis=1) >= 2.0)
@@ -111,8 +112,8 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
         ("bearing_deg is no number, or of a line that is not parallel to others", stated & _odd(bearing, kind)),
     )
     table = ImageLines(
-        camera=camera, kind=kind, group=group, start=start, end=end, sigma=sigma, bearing_deg=bearing,
-        bearing_sigma_deg=bearing_sigma,
+        camera=camera, kind=kind, group=group, start=start, end=end, sigma=sigma, bearing=bearing,
+        bearing_sigma=bearing_sigma,
     ).take(keep)  # fmt: skip
     return table, _report(cells, "lines", len(table))
 
@@ -120,6 +121,8 @@ def read_lines(path: Path | str) -> tuple[ImageLines, ReadReport]:
 def write_lines(path: Path | str, lines: ImageLines) -> None:
     """Write `lines.csv`, whole or not at all; every number comes back exactly as it was."""
     columns = dict(lines)
+    for name in ("bearing", "bearing_sigma"):  # rounded, so that what was given in degrees is written as it was
+        columns[f"{name}_deg"] = np.degrees(columns.pop(name)).round(ANGLE_DIGITS)
     (u1, v1), (u2, v2) = (columns.pop(name).T.tolist() for name in ("start", "end"))
     names = {name: columns.pop(name).tolist() for name in ("camera", "kind", "group")}
     numbers = {name: ["" if value != value else value for value in column.tolist()] for name, column in columns.items()}

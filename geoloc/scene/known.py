@@ -13,7 +13,7 @@ from geoloc.scene.tables import Column, Table
 
 LINE_KINDS = ("plumb", "parallel", "horizon")
 LINE_SIGMA = 1.0  # px; how well a person draws the end of a line
-BEARING_SIGMA_DEG = 0.5  # how well a direction is read off a map
+BEARING_SIGMA = np.pi / 360  # rad, half a degree; how well a direction is read off a map
 
 
 class Distances(Table):
@@ -36,7 +36,7 @@ class ImageLines(Table):
 
     `kind` is one of LINE_KINDS: "plumb" lines are vertical in the world; "parallel" lines of one `group` are
     parallel to each other and level (kerbs, lane lines, eaves), in all stills that show any of them; "horizon" lies on
-    the horizon of a level ground. `bearing_deg` is the direction of a parallel line, clockwise from the map's north
+    the horizon of a level ground. `bearing` is the direction of a parallel line, clockwise from the map's north
     (y) and either way along, where it is known; one row of a group that states it states it for all.
     """
 
@@ -46,8 +46,8 @@ class ImageLines(Table):
     start: np.ndarray
     end: np.ndarray
     sigma: np.ndarray
-    bearing_deg: np.ndarray
-    bearing_sigma_deg: np.ndarray
+    bearing: np.ndarray
+    bearing_sigma: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "camera": Column(str),
         "kind": Column(str),
@@ -55,8 +55,8 @@ class ImageLines(Table):
         "start": Column(float, (2,), "px"),  # geoloc's own pixels
         "end": Column(float, (2,), "px"),
         "sigma": Column(float, unit="px", missing=LINE_SIGMA),  # standard deviation of each end, across the line
-        "bearing_deg": Column(float, unit="deg"),  # NaN: not known
-        "bearing_sigma_deg": Column(float, unit="deg", missing=BEARING_SIGMA_DEG),
+        "bearing": Column(float, unit="rad"),  # NaN: not known
+        "bearing_sigma": Column(float, unit="rad", missing=BEARING_SIGMA),
     }
 
 
@@ -177,16 +177,16 @@ def _check_lines(table: ImageLines) -> None:
     unknown = sorted(set(table.kind.tolist()) - set(LINE_KINDS))
     if unknown:
         raise unknown_name("kind of line", unknown[0], LINE_KINDS, "the lines")
-    stated = np.isfinite(table.bearing_deg)
+    stated = np.isfinite(table.bearing)
     if (stated & (table.kind != "parallel")).any():
         row = int(np.argmax(stated & (table.kind != "parallel")))
         what = f"camera {table.camera[row]!r}: a {table.kind[row]} line"
         raise InputError(f"{what} has no bearing; only parallel lines do")
     for group in np.unique(table.group[stated]).tolist():
         rows = np.flatnonzero(stated & (table.group == group))
-        said = {(float(table.bearing_deg[row]), float(table.bearing_sigma_deg[row])) for row in rows}
+        said = {(float(table.bearing[row]), float(table.bearing_sigma[row])) for row in rows}
         if len(said) > 1:
             raise InputError(f"parallel lines {group!r}: {len(said)} different bearings are stated; state one")
     ends = np.hstack([table.start, table.end])
-    if not (np.isfinite(ends).all() and (table.sigma > 0).all() and (table.bearing_sigma_deg > 0).all()):
+    if not (np.isfinite(ends).all() and (table.sigma > 0).all() and (table.bearing_sigma > 0).all()):
         raise InputError("lines: the ends must be finite and every sigma positive")

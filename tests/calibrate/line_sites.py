@@ -27,7 +27,7 @@ def draw_lines(
     level = kinds == "parallel"
     return ImageLines(
         camera=[camera.name] * len(ends), kind=kinds, group=np.where(level, group, ""), start=pixels[:, 0],
-        end=pixels[:, 1], sigma=np.full(len(ends), sigma), bearing_deg=np.where(level, stated_deg, np.nan),
+        end=pixels[:, 1], sigma=np.full(len(ends), sigma), bearing=np.where(level, np.radians(stated_deg), np.nan),
     )  # fmt: skip
 
 

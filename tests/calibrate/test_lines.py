@@ -155,7 +155,7 @@ def test_joint_adjustment_names_wrong_lines_and_bearings() -> None:
     notes = jointly(site, Known(lines=lines.replace(end=end))).solution.notes
     assert any("camera c0: the plumb line from" in note and "left out" in note for note in notes)
     assert sum("contradicts" in note for note in notes) == 1
-    turned = lines.replace(bearing_deg=lines.bearing_deg + 20.0)
+    turned = lines.replace(bearing=lines.bearing + np.radians(20.0))
     notes = jointly(site, Known(lines=turned)).solution.notes
     assert any("stated bearing of 50.0 deg, which was left out" in note for note in notes)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from geoloc.estimators.seen_lines import HORIZON, PLUMB, LineRows, SeenLines, ends_through, line_rows
+from geoloc.estimators.seen_lines import HORIZON, PLUMB, UNSEEN, LineRows, SeenLines, ends_through, line_rows
 from geoloc.geometry.se3 import look_at
 from geoloc.scene.lenses import Fisheye, Lens, Pinhole, RadialTangential
 
@@ -58,6 +58,16 @@ def test_derivatives_are_those_of_differences(lens: Lens) -> None:
         unit = 2e-5 if column < 3 else 2e-5 * max(abs(lens.params[column - 3]), 0.01)
         difference = (sides[0] - sides[1]) / unit
         assert projected[0, :, column] == pytest.approx(difference, abs=2e-3 * np.abs(difference).max())
+
+
+def test_a_line_beyond_the_lens_does_not_count_and_raises_no_warning(rng: np.random.Generator) -> None:
+    lines = drawn(LENSES[1], rng)
+    narrow = RadialTangential(np.array([300.0, 300.0, 950.0, 540.0, -0.6, 0.0, 0.0, 0.0]))
+    found = rows_of(lines, narrow)
+    out = found.residual[0] == UNSEEN
+    assert out.any()
+    assert not found.by_rotation[0, out].any()
+    assert not found.by_bearing[0, out].any()
 
 
 def test_residuals_of_true_lines_scatter_as_they_say(rng: np.random.Generator) -> None:

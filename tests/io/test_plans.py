@@ -184,8 +184,9 @@ def test_what_is_known_beside_marks_is_read(tmp_path):
     rows = "a,b,12.5,0.02\na,a,1,1\na,c,-3,1\nb,c,5,\n"
     (tmp_path / "distances.csv").write_text(f"point_a,point_b,distance,sigma\n{rows}")
     (tmp_path / "lines.csv").write_text(
-        "camera,kind,group,u1,v1,u2,v2,sigma\ngate,plumb,,10,20,11,200,\ngate,parallel,kerb,0,0,50,5,2\n"
-        "gate,parallel,,0,0,50,5,2\ngate,slanted,,0,0,50,5,2\ngate,horizon,,0,100,1,100,1\n"
+        "camera,kind,group,u1,v1,u2,v2,sigma,bearing_deg\ngate,plumb,,10,20,11,200,,\ngate,parallel,kerb,0,0,50,5,2,30\n"
+        "gate,parallel,,0,0,50,5,2,\ngate,slanted,,0,0,50,5,2,\ngate,horizon,,0,100,1,100,1,\n"
+        "gate,plumb,,10,20,11,200,1,30\n"
     )
     (tmp_path / "cameras.toml").write_text(TOML)
     result = read_known(tmp_path)
@@ -193,12 +194,14 @@ def test_what_is_known_beside_marks_is_read(tmp_path):
     assert (known.distances.distance.tolist(), known.distances.sigma.tolist()) == ([12.5], [0.02])
     assert known.lines.kind.tolist() == ["plumb", "parallel"]
     assert known.lines.sigma.tolist() == [1.0, 2.0]
+    assert known.lines.bearing[1] == pytest.approx(np.radians(30))
+    assert np.isnan(known.lines.bearing[0])
     assert known.camera("gate").height == 4.2
     assert known.lens("gate").lens.params[4] == -0.3
     assert known.camera("hall").shared_lens == "bullet"
     assert np.isnan(known.camera("elsewhere").height)
     assert known.lens("hall") is None
-    assert [report.n_skipped for report in result.reports] == [3, 3]
+    assert [report.n_skipped for report in result.reports] == [3, 4]
 
 
 def test_a_lens_is_taken_from_the_file_that_boards_gave(tmp_path):
