@@ -63,9 +63,7 @@ class Localizer:
         self._pace = np.zeros(len(site.cameras))  # s between frames of each camera, 0 before two were seen
         self._next_object = 0
 
-    def step(
-        self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None
-    ) -> Tracks:
+    def step(self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None) -> Tracks:
         """The tracks after one window of detections, at `time` (s; default: the mean of the window's).
 
         `cameras` are those that delivered a frame, if only an empty one; by default those with a box in the window,
