@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from geoloc.pipeline.lazily import nearest
 from geoloc.pipeline.packed import kind_arrays
 from geoloc.scene.tables import GroundPoints, Tracks
 
@@ -16,10 +17,8 @@ def align_times(points: GroundPoints, predicted: Tracks, time: float) -> GroundP
     """
     if not len(points) or max(time - points.time.min(), points.time.max() - time) < SAME_TIME_S:
         return points
-    from geoloc.pipeline.kernels.nearest import align
-
     labels = points.coded("label")
-    xy, cov = align(
+    xy, cov = nearest.align(
         np.ascontiguousarray(points.xy),
         np.ascontiguousarray(points.cov),
         np.ascontiguousarray(points.bias_cov),

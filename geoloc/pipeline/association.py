@@ -16,7 +16,8 @@ import numpy as np
 from geoloc.geometry.gaussian import require_covariances
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
-from geoloc.pipeline.packed import kind_arrays
+from geoloc.pipeline.lazily import clusters, edges, nodes, odds, small
+from geoloc.pipeline.packed import common_numbers, kind_arrays
 from geoloc.scene.kinds import family_of
 from geoloc.scene.tables import GroundPoints, Tracks
 
@@ -56,17 +57,13 @@ class Groups:
 
 def associate(points: GroundPoints, tracks: Tracks | None = None, options: AssociationOptions | None = None) -> Groups:
     """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter."""
-    from geoloc.pipeline.kernels.clusters import cluster_nodes
-    from geoloc.pipeline.kernels.edges import FEW, candidate_edges
-    from geoloc.pipeline.kernels.nodes import groups_of
-
     options, tracks = options or AssociationOptions(), tracks if tracks is not None else Tracks()
-    nodes = _nodes(points, tracks, options)
-    where = nodes.xy, nodes.reach, options.gate_sigma, nodes.source, nodes.level, nodes.z, options.level_gap
-    edges = candidate_edges(*where, FEW)
-    graph = nodes.stats, nodes.source, edges, nodes.n_families, _odds_model(options)
-    cluster = cluster_nodes(*graph, options.max_moves)
-    return Groups(*groups_of(cluster, nodes.order, len(points)))
+    given = _nodes(points, tracks, options)
+    where = given.xy, given.reach, options.gate_sigma, given.source, given.level, given.z, options.level_gap
+    pairs = edges.candidate_edges(*where, edges.FEW)
+    graph = given.stats, given.source, pairs, given.n_families, _odds_model(options)
+    cluster = clusters.cluster_nodes(*graph, options.max_moves)
+    return Groups(*nodes.groups_of(cluster, given.order, len(points)))
 
 
 class _Nodes(NamedTuple):
@@ -83,33 +80,29 @@ class _Nodes(NamedTuple):
 
 
 def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions) -> _Nodes:
-    from geoloc.pipeline.kernels.nodes import fill_nodes, order_nodes
-    from geoloc.pipeline.kernels.odds import CONTENT
-    from geoloc.pipeline.kernels.small import first_bad
-
     tables = points, tracks
     xy = [np.ascontiguousarray(table.xy) for table in tables]
     cov = [np.ascontiguousarray(table.cov[:, :2, :2]) for table in tables]
     bias_cov = [np.ascontiguousarray(table.bias_cov) for table in tables]
-    if first_bad(cov[0], bias_cov[0]) >= 0 or first_bad(cov[1], bias_cov[1]) >= 0:
+    if small.first_bad(cov[0], bias_cov[0]) >= 0 or small.first_bad(cov[1], bias_cov[1]) >= 0:
         both = np.concatenate([a + b for a, b in zip(cov, bias_cov, strict=True)])
         require_covariances(both, "cov + bias_cov of points, then tracks")
     cameras = points.coded("camera")
-    order, source = order_nodes(_ranks(cameras.names).take(cameras.code), xy[0], xy[1], len(cameras.names))
+    order, source = nodes.order_nodes(_ranks(cameras.names).take(cameras.code), xy[0], xy[1], len(cameras.names))
     labels, levels = [t.coded("label") for t in tables], [t.coded("level") for t in tables]
     families = _families(labels[0].names, labels[1].names)
-    level_numbers = _common_numbers(levels[0].names, levels[1].names)
+    level_numbers = common_numbers(levels[0].names, levels[1].names)
     looks = _unit_rows(points.embedding, tracks.embedding)
     n, n_families = len(order), families[2]
-    nodes = np.empty((n, 2)), np.empty(n), np.empty(n, dtype=np.int64), np.empty(n)
-    stats = np.zeros((n, CONTENT + n_families + looks[0].shape[1]))
+    columns = np.empty((n, 2)), np.empty(n), np.empty(n, dtype=np.int64), np.empty(n)
+    stats = np.zeros((n, odds.CONTENT + n_families + looks[0].shape[1]))
     for k, table in enumerate(tables):
         first = 0 if k == 0 else len(points)
         level = level_numbers[k].take(levels[k].code)
         kinds = kind_arrays(labels[k].names).length, families[k]
         place = xy[k], cov[k], bias_cov[k], labels[k].code, level, np.ascontiguousarray(table.z)
-        fill_nodes(order, first, *place, *kinds, looks[k], options.density, *nodes, stats)
-    return _Nodes(order, source, *nodes, stats, n_families)
+        nodes.fill_nodes(order, first, *place, *kinds, looks[k], options.density, *columns, stats)
+    return _Nodes(order, source, *columns, stats, n_families)
 
 
 @lru_cache(maxsize=64)
@@ -144,14 +137,6 @@ def _families(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[np.ndarr
     number = {family: k for k, family in enumerate(distinct)} if len(distinct) > 1 else {}
     of_first, of_second = (np.array([number.get(f, -1) for f in part], dtype=np.int64) for part in families)
     return of_first, of_second, len(number)
-
-
-@lru_cache(maxsize=256)
-def _common_numbers(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (K,), (L,) of two lists of names that are equal where the names are."""
-    number = {name: k for k, name in enumerate(dict.fromkeys((*first, *second)))}
-    of_first, of_second = (np.array([number[name] for name in part], dtype=np.int64) for part in (first, second))
-    return of_first, of_second
 
 
 def _unit_rows(of_points: np.ndarray, of_tracks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

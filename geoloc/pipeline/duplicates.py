@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoloc.options import check_range
+from geoloc.pipeline.lazily import overlaps
 from geoloc.scene.tables import Detections, GroundPoints
 
 
@@ -27,9 +28,7 @@ def set_duplicates_apart(detections: Detections, options: DuplicateOptions) -> t
 
     The box of the higher score speaks, of equal ones that of the lower id; duplicates of a duplicate are none.
     """
-    from geoloc.pipeline.kernels.overlaps import leaders_of
-
-    follows = leaders_of(
+    follows = overlaps.leaders_of(
         detections.coded("camera").code,
         detections.coded("label").code,
         np.ascontiguousarray(detections.box),

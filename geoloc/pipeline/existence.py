@@ -10,6 +10,7 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
+from geoloc.pipeline.lazily import sight
 from geoloc.pipeline.packed import camera_arrays, camera_rows, kind_arrays, level_rows, view_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints, Objects
@@ -38,16 +39,13 @@ def weigh_existence(
     options: ExistenceOptions,
 ) -> Objects:
     """`objects` with `score` the probability that each exists, even odds before, given this window alone."""
-    from geoloc.pipeline.kernels.sight import mark_detected, weigh_scores
-
     n, camera = len(objects), camera_rows(site, points.coded("camera"))
     group = np.ascontiguousarray(groups.group, dtype=np.int64)
-    detected = mark_detected(camera, group, n, len(site.cameras))
-    log_odds = weigh_scores(np.ascontiguousarray(points.score), group, n, options.score_floor)
+    detected = sight.mark_detected(camera, group, n, len(site.cameras))
     level = level_rows(site.site_map, objects.coded("level"))
-    log_odds += missed_evidence(site, level, objects.xyz, detected, reporting, objects, options)
-    np.clip(log_odds, -options.window_limit, options.window_limit, out=log_odds)
-    return objects.revised(score=1.0 / (1.0 + np.exp(-log_odds)))
+    against = missed_evidence(site, level, objects.xyz, detected, reporting, objects, options)
+    score = np.ascontiguousarray(points.score)
+    return objects.revised(score=sight.weigh(score, group, against, options.score_floor, options.window_limit))
 
 
 def missed_evidence(
@@ -66,12 +64,10 @@ def missed_evidence(
     """
     if not options.detection_probability or not len(xyz):
         return np.zeros(len(xyz))
-    from geoloc.pipeline.kernels.sight import missed
-
     labels = others.coded("label")
     kinds = kind_arrays(labels.names)
     radius = 0.5 * options.blocker_width * np.sqrt(kinds.length * kinds.width)
-    return missed(
+    return sight.missed(
         np.ascontiguousarray(xyz),
         np.ascontiguousarray(level, dtype=np.int64),
         detected,

@@ -18,6 +18,7 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
+from geoloc.pipeline.lazily import learning, offsets, solving
 from geoloc.pipeline.packed import camera_rows, kind_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints
@@ -58,6 +59,8 @@ class Footprint:
         self.options = options or FootprintOptions()
         self._site = site
         self._labels: dict[str, int] = {}
+        self._names: tuple[str, ...] = ()  # the labels of the last table
+        self._rows = np.zeros(0, dtype=np.int64)  # and their rows
         self._time = np.nan
         self._information = np.zeros((0, 0))
         self._weighted = np.zeros(0)
@@ -73,16 +76,14 @@ class Footprint:
         """`points` moved to where their objects stand, their noise scaled, the doubt about both in `bias_cov`."""
         if not len(points):
             return points
-        from geoloc.pipeline.kernels.offsets import add_bias_sigmas, correct
-
         camera, label = camera_rows(self._site, points.coded("camera")), self._label_rows(points.coded("label"))
         stated = np.ascontiguousarray(points.cov), np.ascontiguousarray(points.bias_cov)
-        if add_bias_sigmas(camera, stated[1], self._bias_sigma):
+        if offsets.add_bias_sigmas(camera, stated[1], self._bias_sigma):
             self._solve()
         where = np.ascontiguousarray(points.xy), *stated, np.ascontiguousarray(points.away), camera, label
         known = self._floor, self._mean, self._cov, self._noise_normal, self._noise_right
         varies = 1.0 - self.options.constant_share
-        xy, noise, bias_cov = correct(*where, *known, self.options.noise_strength, varies)
+        xy, noise, bias_cov = offsets.correct(*where, *known, self.options.noise_strength, varies)
         self._window = _Window(noise, camera, label)
         return points.revised(xy=xy, bias_cov=bias_cov, cov=noise)
 
@@ -90,26 +91,34 @@ class Footprint:
         """Take in the window that was corrected last: its `points` as projected, and the groups that they formed."""
         if len(groups) == len(points) or self._time > float(points.time.max()) - self.options.every_s + SAME_TIME_S:
             return
-        from geoloc.pipeline.kernels.learning import learn_noise, learn_offsets, weights_of
-
         shared = np.bincount(groups.group)[groups.group] >= 2
         self._fade(float(points.time[shared].max()))
         noise, camera, label = self._window
         bias_cov, away = np.ascontiguousarray(points.bias_cov), np.ascontiguousarray(points.away)
         group, xy = groups.group, np.ascontiguousarray(points.xy)
-        weight, total = weights_of(noise, bias_cov, 1.0 - self.options.constant_share, group, len(groups))
+        weight, total = learning.weights_of(noise, bias_cov, 1.0 - self.options.constant_share, group, len(groups))
         size = len(self._labels), len(self._site.cameras)
         evidence = self._information, self._weighted
-        learn_offsets(xy, weight, total, away, camera, label, group, *size, ROBUST_DISTANCE2, *evidence)
+        learning.learn_offsets(xy, weight, total, away, camera, label, group, *size, ROBUST_DISTANCE2, *evidence)
         self._solve()
         seen = np.ascontiguousarray(points.cov), weight, total, away, camera, label, group
-        learn_noise(xy, *seen, self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right)
+        learning.learn_noise(
+            xy, *seen, self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
+        )
 
     def _label_rows(self, labels: Coded) -> np.ndarray:
         """Row (N,) of each point's label, with room made for those that come up for the first time."""
-        present = np.bincount(labels.code, minlength=len(labels.names))
-        self._know([name for name, count in zip(labels.names, present.tolist(), strict=True) if count])
-        return np.array([self._labels.get(name, -1) for name in labels.names]).take(labels.code)
+        if labels.names is not self._names:
+            self._names, self._rows = labels.names, self._rows_of(labels.names)
+        rows = self._rows.take(labels.code)
+        if rows.min() < 0:
+            self._know(np.unique(labels.spelt()[rows < 0]).tolist())
+            self._rows = self._rows_of(labels.names)
+            rows = self._rows.take(labels.code)
+        return rows
+
+    def _rows_of(self, names: tuple[str, ...]) -> np.ndarray:
+        return np.array([self._labels.get(name, -1) for name in names], dtype=np.int64)
 
     def _know(self, labels: list[str]) -> None:
         """Make room for classes that come up for the first time; what is known of the others stays."""
@@ -136,16 +145,11 @@ class Footprint:
         options, n_cameras = self.options, len(self._site.cameras)
         length = kind_arrays(tuple(self._labels)).length
         bias = self._bias_sigma[0] / np.maximum(self._bias_sigma[1], 1.0)
-        sigma = np.r_[
-            options.offset_sigma * length,
-            options.camera_offset_sigma * np.repeat(length, n_cameras),
-            np.repeat(np.sqrt(options.shift_sigma**2 + options.constant_share * bias**2), 2),
-        ]
-        # in units of the priors' sigmas: a parameter of sigma 0 stays 0
-        scaled = sigma[:, None] * self._information * sigma + np.eye(len(sigma))
-        cov = np.linalg.inv(scaled)
-        self._cov = sigma[:, None] * cov * sigma
-        self._mean = self._cov @ self._weighted
+        shift = np.sqrt(options.shift_sigma**2 + options.constant_share * bias**2)
+        own = options.camera_offset_sigma * length.repeat(n_cameras)
+        sigma = np.concatenate([options.offset_sigma * length, own, shift.repeat(2)])
+        size = n_cameras, len(self._labels)
+        self._mean, self._cov = solving.solve_offsets(self._information, self._weighted, sigma, *size)
 
     def _fade(self, time: float) -> None:
         if time > self._time:

@@ -8,6 +8,7 @@ import numpy as np
 from geoloc.geometry.gaussian import inverse_2x2, require_covariances
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
+from geoloc.pipeline.lazily import fusing, small
 from geoloc.pipeline.packed import kind_arrays, level_rows, surface_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
@@ -38,23 +39,21 @@ def fuse(
     2001) with equal weights bounds it, whatever it is. `object` numbers the groups; see `Localizer` for ids
     that last. `tracks` are those that were given to `associate`.
     """
-    from geoloc.pipeline.kernels.fusing import best_scored, count_members, fuse_points, lift, sum_up
-
     options = options or FusionOptions()
     group, n = np.ascontiguousarray(groups.group, dtype=np.int64), len(groups)
-    count, first = count_members(group, n)
+    count, first = fusing.count_members(group, n)
     score, labels, levels, cameras = points.score, *(points.coded(name) for name in ("label", "level", "camera"))
-    best = best_scored(np.ascontiguousarray(score), group, n)
+    best = fusing.best_scored(np.ascontiguousarray(score), group, n)
     cov, bias_cov = np.ascontiguousarray(points.cov), np.ascontiguousarray(points.bias_cov)
     _require(cov, bias_cov, count[group] if options.shared_bias else None)
     label = Coded(labels.names, labels.code.take(best))
     body = options.body_sigma * kind_arrays(label.names).length.take(label.code)
     xy, fused_cov, fused_bias = np.empty((n, 2)), np.empty((n, 3, 3)), np.empty((n, 3, 3))
     how = options.shared_bias, options.spread, body
-    fuse_points(np.ascontiguousarray(points.xy), cov, bias_cov, group, count, *how, xy, fused_cov, fused_bias)
+    fusing.fuse_points(np.ascontiguousarray(points.xy), cov, bias_cov, group, count, *how, xy, fused_cov, fused_bias)
     level, xyz = Coded(levels.names, levels.code.take(first)), np.empty((n, 3))
-    lift(xy, level_rows(site.site_map, level), surface_arrays(site.site_map), xyz, fused_cov, fused_bias)
-    time, camera_set = sum_up(
+    fusing.lift(xy, level_rows(site.site_map, level), surface_arrays(site.site_map), xyz, fused_cov, fused_bias)
+    time, camera_set = fusing.sum_up(
         np.ascontiguousarray(points.time), cameras.code, _camera_numbers(cameras.names), group, count
     )
     track = np.asarray(groups.track, dtype=np.int64)
@@ -95,11 +94,9 @@ def covariance_intersection(
 
 
 def _require(cov: np.ndarray, bias_cov: np.ndarray, times: np.ndarray | None) -> None:
-    from geoloc.pipeline.kernels.small import first_bad
-
     if times is not None:
         bias_cov = bias_cov * times[:, None, None]
-    if first_bad(cov, bias_cov) >= 0:
+    if small.first_bad(cov, bias_cov) >= 0:
         require_covariances(cov + bias_cov, "cov + bias_cov of points")
 
 
@@ -118,8 +115,6 @@ def _fnv(text: str) -> int:
 
 
 def _mean_embedding(embedding: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:
-    from geoloc.pipeline.kernels.fusing import mean_looks
-
     if not embedding.shape[1]:
         return np.zeros((n, 0), dtype=np.float32)
-    return mean_looks(np.ascontiguousarray(embedding), group, n).astype(np.float32)
+    return fusing.mean_looks(np.ascontiguousarray(embedding), group, n).astype(np.float32)

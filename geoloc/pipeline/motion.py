@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from geoloc.pipeline.lazily import motion
+
 STATE_SIZE = {"constant_velocity": 4, "coordinated_turn": 5}
 
 
@@ -43,8 +45,6 @@ MOTIONS: dict[str, Motion] = {"constant_velocity": constant_velocity, "coordinat
 def _move_on(
     state: np.ndarray, cov: np.ndarray, dt: np.ndarray | float, noise: np.ndarray, turn_noise: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from geoloc.pipeline.kernels.motion import move_on
-
     steps = np.array(np.broadcast_to(np.asarray(dt, float), len(state)))
     given = np.ascontiguousarray(state), np.ascontiguousarray(cov), steps, np.ascontiguousarray(noise)
-    return move_on(*given, float(turn_noise))
+    return motion.move_on(*given, float(turn_noise))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
+from geoloc.pipeline.lazily import surfaces
 from geoloc.scene.kinds import kind_of
 from geoloc.scene.lenses import Homography
 from geoloc.scene.rig import rig_of
@@ -58,6 +59,14 @@ def level_names(site_map: SiteMap) -> tuple[str, ...]:
     return tuple(level.name for level in site_map.levels)
 
 
+@lru_cache(maxsize=256)
+def common_numbers(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (K,), (L,) of two lists of names that are equal where the names are."""
+    number = {name: k for k, name in enumerate(dict.fromkeys((*first, *second)))}
+    of_first, of_second = (np.array([number[name] for name in part], dtype=np.int64) for part in (first, second))
+    return of_first, of_second
+
+
 class SurfaceArrays(NamedTuple):
     """See `kernels.surfaces`."""
 
@@ -73,15 +82,13 @@ class SurfaceArrays(NamedTuple):
 @lru_cache(maxsize=16)
 def surface_arrays(site_map: SiteMap) -> SurfaceArrays:
     """All surfaces of a map, level by level."""
-    from geoloc.pipeline.kernels.surfaces import BOX, ENDLESS, OUTLINE
-
     owned = [(i, surface) for i, level in enumerate(site_map.levels) for surface in level.surfaces]
-    bounds, shape, edges = np.zeros((len(owned), 4)), np.full(len(owned), ENDLESS), [np.zeros((0, 4))]
+    bounds, shape, edges = np.zeros((len(owned), 4)), np.full(len(owned), surfaces.ENDLESS), [np.zeros((0, 4))]
     for s, (_, surface) in enumerate(owned):
         edges.append(np.zeros((0, 4)))
         if not surface.polygon.is_empty:
             bounds[s] = surface.outline.bounds
-            shape[s] = BOX if surface.is_box else OUTLINE
+            shape[s] = surfaces.BOX if surface.is_box else surfaces.OUTLINE
             edges[-1] = _edges(surface.outline)
     return SurfaceArrays(
         plane=np.array([surface.plane for _, surface in owned], float),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoloc.options import check_range
+from geoloc.pipeline.lazily import hits
 from geoloc.pipeline.packed import camera_arrays, camera_rows, level_names, surface_arrays
 from geoloc.scene.lenses import Fisheye, Homography, fisheye_jacobians, fisheye_rays
 from geoloc.scene.linearise import by_parameters, linearise_radial_tangential
@@ -102,9 +103,7 @@ NOTHING_DROPPED = Dropped()
 def _find_feet(
     found: _Found, detections: Detections, camera: np.ndarray, site: Site, options: ProjectionOptions
 ) -> None:
-    from geoloc.pipeline.kernels.hits import feet
-
-    feet(
+    hits.feet(
         camera,
         camera_arrays(site).size,
         np.ascontiguousarray(detections.box),
@@ -130,17 +129,15 @@ def _rows_of_family(camera: np.ndarray, family: int, site: Site) -> np.ndarray:
 
 
 def _find_hits(found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, max_sigma: float) -> None:
-    from geoloc.pipeline.kernels.hits import hit_homographies, hit_rays
-
     rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
     out = found.why, found.level, found.xyz, found.cov, found.bias_cov, found.away
     if rig.families[family] is Homography:
         matrices = arrays.matrix, arrays.inverse, arrays.level, arrays.homography_var
-        hit_homographies(rows, camera, found.pixel, found.pixel_cov, *matrices, surfaces, max_sigma, *out)
+        hits.hit_homographies(rows, camera, found.pixel, found.pixel_cov, *matrices, surfaces, max_sigma, *out)
         return
     rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
     where = arrays.rotation, arrays.centre, arrays.calib_cov[family]
-    hit_rays(rows, camera, *rays, found.pixel_cov, *where, surfaces, max_sigma, *out)
+    hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, surfaces, max_sigma, *out)
 
 
 def _linearise(

@@ -5,7 +5,9 @@ and death are decided by that probability (integrated probabilistic data associa
 Stankovic, 1994) and by seconds, never by counts of frames.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,8 +16,9 @@ from geoloc.geometry.gaussian import worst_sigma
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
+from geoloc.pipeline.lazily import filters, sight
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
-from geoloc.pipeline.packed import kind_arrays, level_names, level_rows, view_arrays
+from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, view_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Objects, Tracks
 
@@ -72,6 +75,10 @@ def filter_dtype(size: int) -> np.dtype:
     )
 
 
+FILTERED = ("state", "cov", "bias_cov", "log_odds", "camera_set", "seen_time", "level", "z", "label", "object")
+LIVING = ("object", "log_odds", "cov", "bias_cov", "seen_time", "confirmed")
+
+
 class Tracker:
     """The tracks of one site. `predict` them to a window's time, associate, then `update` with its objects."""
 
@@ -90,20 +97,17 @@ class Tracker:
 
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
-        from geoloc.pipeline.kernels.filters import fade
-
         self._last_step = np.inf if np.isnan(self.time) else time - self.time
         dt = 0.0 if np.isnan(self.time) else time - self.time
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
-        filters, self.time = self._filters, time
-        if len(filters):
-            noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(filters["label"])
+        held, self.time = self._filters, time
+        if len(held):
+            noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
             move = MOTIONS[self.options.motion]
-            moved = move(filters["state"], filters["cov"], dt, noise, self.options.turn_acceleration)
-            filters["state"], filters["cov"] = moved[:2]
-            filters["log_odds"] = fade(filters["log_odds"].copy(), float(np.exp(-dt / self.options.lifetime_s)))
-            filters["object"] = -1
+            held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
+            filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
+            held["object"] = -1
         return self._table()
 
     def update(self, objects: Objects, reporting: np.ndarray) -> Tracks:
@@ -112,121 +116,102 @@ class Tracker:
         `reporting` (C,) bool are the cameras that delivered the window. Tracks without an object coast; see
         `Tracks.state`. Tentative tracks are returned too.
         """
-        from geoloc.pipeline.kernels.filters import rows_of_ids
-
         label, level = self._label_rows(objects), level_rows(self.site.site_map, objects.coded("level"))
-        rows = rows_of_ids(self._filters["track"].copy(), np.ascontiguousarray(objects.track))
-        old = rows >= 0
-        self._filter(rows, objects, label, level)
+        held = self._filters
+        rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
+        names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
+        seen = [np.ascontiguousarray(getattr(objects, name)) for name in names]
+        filters.update(rows, self.time, MAX_LOG_ODDS, *seen, level, label, *(held[name] for name in FILTERED))
+        self._learn_appearance(rows, objects.embedding)
         self._miss(objects, reporting)
-        if not old.all():
-            self._bear(objects.take(~old), label[~old], level[~old])
+        if len(rows) and rows.min() < 0:
+            self._bear(objects, rows, label, level)
         self._forget()
         return self._table()
 
-    def _filter(self, rows: np.ndarray, objects: Objects, label: np.ndarray, level: np.ndarray) -> None:
-        """The tracks in `rows` (K,) after one object each; -1: of none."""
-        from geoloc.pipeline.kernels.filters import update
-
-        filters = self._filters
-        seen = (objects.xyz, objects.cov, objects.bias_cov, objects.score, objects.camera_set)
-        known = [filters[name] for name in ("state", "cov", "bias_cov", "log_odds", "camera_set")]
-        update(rows, MAX_LOG_ODDS, *(np.ascontiguousarray(column) for column in seen), *known)
-        old = np.flatnonzero(rows >= 0)
-        rows = rows.take(old)
-        filters["seen_time"][rows], filters["object"][rows] = self.time, objects.object.take(old)
-        filters["level"][rows], filters["z"][rows] = level.take(old), objects.xyz[old, 2]
-        filters["label"][rows] = label.take(old)
-        self._learn_appearance(rows, objects.embedding, old)
-
-    def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray, old: np.ndarray) -> None:
+    def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
         if self._looks.shape[1] != embedding.shape[1]:
             self._looks = np.zeros((len(self._filters), embedding.shape[1]), dtype=np.float32)
         if embedding.shape[1]:
-            mixed = (1.0 - APPEARANCE_RATE) * self._looks[rows] + APPEARANCE_RATE * embedding[old]
-            self._looks[rows] = unit_rows(mixed)
+            old = rows >= 0
+            mixed = (1.0 - APPEARANCE_RATE) * self._looks[rows[old]] + APPEARANCE_RATE * embedding[old]
+            self._looks[rows[old]] = unit_rows(mixed)
 
     def _miss(self, others: Objects, reporting: np.ndarray) -> None:
         """Cameras that could have seen a track and did not speak against it."""
-        filters = self._filters
-        rows = np.flatnonzero(filters["object"] < 0)
+        held = self._filters
+        rows = np.flatnonzero(held["object"] < 0)
         if len(rows):
-            unseen = filters[rows]
-            xyz = np.column_stack([unseen["state"][:, :2], unseen["z"]])
-            place, nobody = (unseen["level"].copy(), xyz), np.zeros((0, len(self.site.cameras)), dtype=bool)
-            evidence = missed_evidence(self.site, *place, nobody, reporting, others, self.existence)
-            filters["log_odds"][rows] += evidence
+            xyz, nobody = np.empty((len(rows), 3)), np.zeros((0, len(reporting)), dtype=bool)
+            xyz[:, :2], xyz[:, 2] = held["state"][rows, :2], held["z"][rows]
+            place = held["level"][rows], xyz
+            held["log_odds"][rows] += missed_evidence(self.site, *place, nobody, reporting, others, self.existence)
 
-    def _bear(self, objects: Objects, label: np.ndarray, level: np.ndarray) -> None:
+    def _bear(self, objects: Objects, rows: np.ndarray, label: np.ndarray, level: np.ndarray) -> None:
         """New tracks for objects that no track explains."""
-        from geoloc.pipeline.kernels.sight import depth_of
-
         options = self.options
-        hidden = depth_of(level, np.ascontiguousarray(objects.xyz), view_arrays(self.site.visibility))
+        new = np.flatnonzero((rows < 0) & (objects.best_score >= options.birth_score))
+        if not len(new):
+            return
+        label, level, xyz, cov = label[new], level[new], objects.xyz[new], objects.cov[new]
+        hidden = sight.depth_of(level, xyz, view_arrays(self.site.visibility))
         speed = kind_arrays(self._labels).speed[label]
-        reach = options.reach_sigma * speed * self._last_step + worst_sigma(objects.cov[:, :2, :2])
+        reach = options.reach_sigma * speed * self._last_step + worst_sigma(cov[:, :2, :2])
         prior = np.where(hidden <= reach, options.birth_probability, options.inside_birth_probability)
-        log_odds = logit(prior) + logit(objects.score)
-        starts = np.flatnonzero(objects.best_score >= options.birth_score)
-        born = self._new(objects.take(starts), label[starts], level[starts], speed[starts])
-        born["log_odds"] = log_odds[starts]
-        self._next_id += len(born)
-        self._filters = np.concatenate([self._filters, born])
-        self._looks = np.concatenate([self._looks, objects.embedding[starts]])
-
-    def _new(self, objects: Objects, label: np.ndarray, level: np.ndarray, speed: np.ndarray) -> np.ndarray:
-        born: np.ndarray = np.zeros(len(objects), self._filters.dtype)
+        born: np.ndarray = np.zeros(len(new), self._filters.dtype)
         size = born["state"].shape[1]
-        born["track"] = self._next_id + np.arange(len(born))
-        born["state"][:, :2], born["cov"][:, :2, :2] = objects.xyz[:, :2], objects.cov[:, :2, :2]
+        born["track"] = self._next_id + np.arange(len(new))
+        born["state"][:, :2], born["cov"][:, :2, :2] = xyz[:, :2], cov[:, :2, :2]
         born["cov"][:, [2, 3], [2, 3]] = speed[:, None] ** 2
         born["cov"][:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
-        born["bias_cov"] = objects.bias_cov[:, :2, :2]
-        born["seen_time"], born["camera_set"] = self.time, objects.camera_set
-        born["level"], born["z"], born["label"], born["object"] = level, objects.xyz[:, 2], label, objects.object
-        return born
+        born["bias_cov"], born["log_odds"] = objects.bias_cov[new, :2, :2], logit(prior) + logit(objects.score[new])
+        born["seen_time"], born["camera_set"] = self.time, objects.camera_set[new]
+        born["level"], born["z"], born["label"], born["object"] = level, xyz[:, 2], label, objects.object[new]
+        self._next_id += len(new)
+        self._filters = np.concatenate([self._filters, born])
+        self._looks = np.concatenate([self._looks, objects.embedding[new]])
 
     def _forget(self) -> None:
         """Confirm the tracks that are likely enough, and drop those that are not, or were not seen for too long."""
-        from geoloc.pipeline.kernels.filters import live_on
-
-        filters, options = self._filters, self.options
-        names = ("object", "log_odds", "cov", "bias_cov", "seen_time", "confirmed")
-        limits = float(logit(options.confirm_probability)), float(logit(options.delete_probability))
-        alive = live_on(self.time, *limits, options.max_coast_s, options.max_sigma, *(filters[name] for name in names))
+        held, options = self._filters, self.options
+        odds = _log_odds(options.confirm_probability), _log_odds(options.delete_probability)
+        known = [held[name] for name in LIVING]
+        alive = filters.live_on(self.time, *odds, options.max_coast_s, options.max_sigma, *known)
         if not alive.all():
-            self._filters, self._looks = filters[alive], self._looks[alive]
+            self._filters, self._looks = held[alive], self._looks[alive]
 
     def _label_rows(self, objects: Objects) -> np.ndarray:
         """Number (K,) of each object's label among those that the tracker has met."""
         labels = objects.coded("label")
-        if labels.names != self._labels[: len(labels.names)]:
+        if not set(labels.names) <= set(self._labels):
             self._labels = tuple(dict.fromkeys((*self._labels, *labels.names)))
-        number = {name: k for k, name in enumerate(self._labels)}
-        return np.array([number[name] for name in labels.names], dtype=np.int64).take(labels.code)
+        return common_numbers(self._labels, labels.names)[1].take(labels.code)
 
     def _table(self) -> Tracks:
-        from geoloc.pipeline.kernels.filters import say_states
-
-        filters = self._filters
-        said, score = say_states(*(filters[name] for name in ("object", "log_odds", "confirmed")))
-        state, cov = filters["state"], filters["cov"]
+        held = self._filters
+        said, score = filters.say_states(held["object"], held["log_odds"], held["confirmed"])
+        state = held["state"]
         # copies: the filters live on, the table stays as it is
         return Tracks.trusted(
-            time=np.full(len(filters), self.time),
-            track=filters["track"].copy(),
-            object=filters["object"].copy(),
-            level=Coded(level_names(self.site.site_map), filters["level"].copy()),
+            time=np.full(len(held), self.time),
+            track=held["track"].copy(),
+            object=held["object"].copy(),
+            level=Coded(level_names(self.site.site_map), held["level"].copy()),
             xy=state[:, :2].copy(),
-            z=filters["z"].copy(),
+            z=held["z"].copy(),
             velocity=state[:, 2:4].copy(),
-            cov=cov[:, :4, :4].copy(),
-            bias_cov=filters["bias_cov"].copy(),
-            label=Coded(self._labels, filters["label"].copy()),
+            cov=held["cov"][:, :4, :4].copy(),
+            bias_cov=held["bias_cov"].copy(),
+            label=Coded(self._labels, held["label"].copy()),
             score=score,
             state=Coded(STATES, said),
             embedding=self._looks.copy(),
         )
+
+
+@lru_cache(maxsize=64)
+def _log_odds(probability: float) -> float:
+    return float(logit(probability))
 
 
 def logit(probability: np.ndarray | float) -> np.ndarray:

@@ -8,8 +8,8 @@ and its nodes form a chain in ascending order: `head[cluster]`, then `following[
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
-from geoloc.pipeline.kernels.odds import odds_of, state_of
+from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.odds import INFORMATION, odds_of, settle
 from geoloc.pipeline.kernels.small import order_of
 
 LEAST_GAIN = 1e-9  # log-odds that a move must bring
@@ -30,56 +30,50 @@ def cluster_nodes(node_stats, source, edges, n_families, model, max_moves):
 @compiled
 def contract(stats, source, edges, n_families, model, cluster, head, following):
     """Join mutually best pairs of clusters, round by round, until no pair gains."""
-    n, live = len(source), edges.copy()
-    odds, fresh = np.zeros(len(edges)), np.ones(n, np.bool_)
-    state, best = np.empty((n, 5)), np.empty(n, np.int64)
-    for i in range(n):
-        state_of(stats[i], state[i])
-    while len(live):
-        live = _weigh(live, odds, fresh, stats, state, source, n_families, model, head, following)
+    n, live, n_live = len(source), edges.copy(), len(edges)
+    odds, fresh, best = np.zeros(n_live), np.ones(n, np.bool_), np.empty(n, np.int64)
+    while n_live:
+        n_live = _weigh(live, n_live, odds, fresh, stats, source, n_families, model, head, following)
         best[:] = -1
-        for e in range(len(live)):  # of equal odds the first edge is the best
+        for e in range(n_live):  # of equal odds the first edge is the best
             for end in range(2):
                 c = live[e, end]
                 if best[c] < 0 or odds[e] > odds[best[c]]:
                     best[c] = e
         fresh[:] = False
-        for e in range(len(live)):
+        for e in range(n_live):
             kept, gone = live[e, 0], live[e, 1]
             if best[kept] == e and best[gone] == e:
                 _join(kept, gone, stats, cluster, head, following)
-                state_of(stats[kept], state[kept])
                 fresh[kept] = True
-        live = _renamed(live, odds, cluster)
+        n_live = _rename(live, n_live, odds, cluster)
 
 
 @compiled
-def _weigh(live, odds, fresh, stats, state, source, n_families, model, head, following):
-    """The edges that gain and whose clusters share no source, with their odds, in place; only fresh ends change."""
+def _weigh(live, n_live, odds, fresh, stats, source, n_families, model, head, following):
+    """Keep the edges that gain and whose clusters share no source, in place; odds change at fresh ends only."""
     count = 0
-    for e in range(len(live)):
+    for e in range(n_live):
         a, b = live[e, 0], live[e, 1]
         gain = odds[e]
         if fresh[a] or fresh[b]:
-            gain = odds_of(stats[a], stats[b], state[a], state[b], n_families, model)
+            gain = odds_of(stats, a, stats, b, n_families, model)
             if not gain > 0.0 or _clash(head[a], head[b], source, following):
                 continue
         live[count, 0], live[count, 1], odds[count] = a, b, gain
         count += 1
-    return live[:count]
+    return count
 
 
-@compiled
+@inlined
 def _clash(i, j, source, following):
     """Whether two chains of nodes share a source."""
-    while i >= 0 and j >= 0:
-        if source[i] == source[j]:
-            return True
+    while i >= 0 and j >= 0 and source[i] != source[j]:
         if source[i] < source[j]:
             i = following[i]
         else:
             j = following[j]
-    return False
+    return i >= 0 and j >= 0
 
 
 @compiled
@@ -103,20 +97,22 @@ def _join(kept, gone, stats, cluster, head, following):
             following[last] = node
         last = node
     head[gone] = -1
-    stats[kept] += stats[gone]
-    stats[gone] = 0.0
+    for k in range(INFORMATION, stats.shape[1]):
+        stats[kept, k] += stats[gone, k]
+        stats[gone, k] = 0.0
+    settle(stats, kept)
 
 
 @compiled
-def _renamed(live, odds, cluster):
-    """Edges between the clusters that their ends are in by now; those within one are gone. In place."""
+def _rename(live, n_live, odds, cluster):
+    """Make the edges those between the clusters that their ends are in by now, less those within one, in place."""
     count = 0
-    for e in range(len(live)):
+    for e in range(n_live):
         a, b = cluster[live[e, 0]], cluster[live[e, 1]]
         if a != b:
             live[count, 0], live[count, 1], odds[count] = a, b, odds[e]
             count += 1
-    return live[:count]
+    return count
 
 
 @compiled
@@ -124,50 +120,49 @@ def move(node_stats, stats, source, edges, n_families, model, cluster, head, fol
     """Let single nodes change clusters, or change places with a node of their source, while that gains."""
     n, n_edges = len(source), len(edges)
     gain, stale = np.full(2 * n_edges, -np.inf), np.ones(n, np.bool_)
-    work = np.empty((4, node_stats.shape[1]))
-    own_state, own_odds = np.empty((n, 5)), np.zeros(n)
-    for i in range(n):
-        state_of(node_stats[i], own_state[i])
+    rest, own_odds = np.empty((1, node_stats.shape[1])), np.zeros(n)
     for _ in range(max_moves):
         for i in range(n):
             if stale[cluster[i]]:
-                own_odds[i] = _odds_at(i, cluster[i], i, node_stats, stats, own_state, n_families, model, work)
+                own_odds[i] = _odds_at(i, cluster[i], i, node_stats, stats, n_families, model, rest)
         for e in range(2 * n_edges):
             node, other = edges[e % n_edges, e // n_edges], edges[e % n_edges, 1 - e // n_edges]
             home, target = cluster[node], cluster[other]
             if stale[home] or stale[target]:
                 gain[e] = -np.inf
-                if home != target:
-                    gain[e] = _gain(node, home, target, node_stats, stats, source, own_state, own_odds,
-                                    n_families, model, head, following, work)  # fmt: skip
+                if home == target:
+                    continue
+                # for the target's node of the same source, if any
+                swapped = _of_source(source[node], head[target], source, following)
+                there = _odds_at(node, target, swapped, node_stats, stats, n_families, model, rest)
+                if there > -np.inf:
+                    gain[e] = there - own_odds[node]
+                    if swapped >= 0:
+                        back = _odds_at(swapped, home, node, node_stats, stats, n_families, model, rest)
+                        gain[e] += back - own_odds[swapped]
         stale[:] = False
         if not _apply(gain, edges, node_stats, stats, source, cluster, head, following, stale):
             return
 
 
-@compiled
-def _odds_at(node, place, without, node_stats, stats, own_state, n_families, model, work):
+@inlined
+def _of_source(wanted, node, source, following):
+    """The node of a source in the chain that begins with `node`, or -1."""
+    while node >= 0 and source[node] != wanted:
+        node = following[node]
+    return node
+
+
+@inlined
+def _odds_at(node, place, without, node_stats, stats, n_families, model, rest):
     """Odds of a node and the cluster `place` without a node that it holds now (-1: none)."""
-    rest, state = work[0], work[1][:5]
-    for k in range(len(rest)):
-        rest[k] = stats[place, k] - (node_stats[without, k] if without >= 0 else 0.0)
-    state_of(rest, state)
-    return odds_of(node_stats[node], rest, own_state[node], state, n_families, model)
-
-
-@compiled
-def _gain(node, home, target, node_stats, stats, source, own_state, own_odds, n_families, model, head, following, work):
-    """Change of the total if a node went to its target, in exchange for the target's node of its source, if any."""
-    swapped = head[target]
-    while swapped >= 0 and source[swapped] != source[node]:
-        swapped = following[swapped]
-    there = _odds_at(node, target, swapped, node_stats, stats, own_state, n_families, model, work)
-    if there == -np.inf:
-        return -np.inf
-    if swapped < 0:
-        return there - own_odds[node]
-    back = _odds_at(swapped, home, node, node_stats, stats, own_state, n_families, model, work)
-    return there + back - own_odds[node] - own_odds[swapped]
+    for k in range(INFORMATION, rest.shape[1]):
+        rest[0, k] = stats[place, k]
+    if without >= 0:
+        for k in range(INFORMATION, rest.shape[1]):
+            rest[0, k] -= node_stats[without, k]
+    settle(rest, 0)
+    return odds_of(node_stats, node, rest, 0, n_families, model)
 
 
 @compiled
@@ -201,18 +196,17 @@ def _gaining(gain, edges, cluster):
 
 @compiled
 def _exchange(node, home, target, node_stats, stats, source, cluster, head, following):
-    swapped = head[target]
-    while swapped >= 0 and source[swapped] != source[node]:
-        swapped = following[swapped]
+    swapped = _of_source(source[node], head[target], source, following)
     _put(node, home, target, node_stats, stats, cluster, head, following)
     if swapped >= 0:
         _put(swapped, target, home, node_stats, stats, cluster, head, following)
 
 
-@compiled
+@inlined
 def _put(node, home, target, node_stats, stats, cluster, head, following):
-    stats[home] -= node_stats[node]
-    stats[target] += node_stats[node]
+    for k in range(INFORMATION, stats.shape[1]):
+        stats[home, k] -= node_stats[node, k]
+        stats[target, k] += node_stats[node, k]
     cluster[node] = target
     before = head[home]
     if before == node:

@@ -34,6 +34,15 @@ def compiled(function: F) -> F:
         numba.config.CACHE_DIR = before
 
 
+def inlined(function: F) -> F:
+    """As `compiled`, put into the loops that call it: a call there counts the references to every array it is given."""
+    try:
+        import numba
+    except ImportError:
+        return function
+    return numba.njit(error_model="numpy", inline="always")(function)
+
+
 def is_compiled() -> bool:
     """Whether loops run as machine code here."""
     try:

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import inverse_symmetric
 
 LEAST_PROBABILITY = 1e-12  # probabilities are held within this of 0 and 1
 TENTATIVE, CONFIRMED, COASTING = range(3)
 
 
-@compiled
+@inlined
 def logit(probability):
     """Log-odds of a probability."""
     p = min(max(probability, LEAST_PROBABILITY), 1.0 - LEAST_PROBABILITY)
@@ -22,11 +22,9 @@ def logit(probability):
 
 @compiled
 def fade(log_odds, stays):
-    """Log-odds (T,) of existence after a time that an object outlasts with the probability `stays`."""
-    out = np.empty(len(log_odds))
+    """Log-odds (T,) of existence after a time that an object outlasts with the probability `stays`, in place."""
     for t in range(len(log_odds)):
-        out[t] = logit(stays / (1.0 + math.exp(-log_odds[t])))
-    return out
+        log_odds[t] = logit(stays / (1.0 + math.exp(-log_odds[t])))
 
 
 @compiled
@@ -34,17 +32,25 @@ def rows_of_ids(ids, wanted):
     """Place (K,) of each wanted id (K,) among the ascending `ids` (T,); -1 where it is -1."""
     out = np.full(len(wanted), -1, np.int64)
     for k in range(len(wanted)):
+        low, high = 0, len(ids)
+        while low < high and wanted[k] >= 0:
+            middle = (low + high) // 2
+            if ids[middle] < wanted[k]:
+                low = middle + 1
+            else:
+                high = middle
         if wanted[k] >= 0:
-            out[k] = np.searchsorted(ids, wanted[k])
+            out[k] = low
     return out
 
 
 @compiled
-def update(rows, most, xyz, object_cov, object_bias, score, camera_set, state, cov, bias_cov, log_odds, own_set):
+def update(rows, time, most, xyz, object_cov, object_bias, score, camera_set, number, level, label,
+           state, cov, bias_cov, log_odds, own_set, seen_time, own_level, own_z, own_label, own_object):  # fmt: skip
     """Kalman update in place (Joseph's form) of the tracks in `rows` (K,) by one object each; -1: of none.
 
-    Objects at xyz (K, 3) with cov and bias_cov (K, 3, 3); tracks of state (T, d), cov (T, d, d), bias_cov (T, 2, 2),
-    log_odds (T,), held below `most`, and camera sets (T,).
+    Objects at xyz (K, 3) with cov and bias_cov (K, 3, 3), score, camera set, number, level and label (K,); tracks of
+    state (T, d), cov (T, d, d), bias_cov (T, 2, 2), log_odds (T,), held below `most`, and what else is kept of them.
     """
     size = state.shape[1]
     gain, kept = np.empty((size, 2)), np.empty((size, size))
@@ -66,8 +72,11 @@ def update(rows, most, xyz, object_cov, object_bias, score, camera_set, state, c
             state[t, i] += gain[i, 0] * off_x + gain[i, 1] * off_y
         _joseph(gain, xx, xy, yy, cov[t], kept)
         log_odds[t] = min(log_odds[t] + logit(score[k]), most)
-        bias_cov[t] = object_bias[k, :2, :2]
-        own_set[t] = camera_set[k]
+        for i in range(2):
+            for j in range(2):
+                bias_cov[t, i, j] = object_bias[k, i, j]
+        own_set[t], seen_time[t], own_object[t] = camera_set[k], time, number[k]
+        own_level[t], own_z[t], own_label[t] = level[k], xyz[k, 2], label[k]
 
 
 @compiled

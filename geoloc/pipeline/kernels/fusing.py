@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import congruence, inverse_symmetric
 from geoloc.pipeline.kernels.surfaces import surface_under
 
@@ -75,7 +75,7 @@ def fuse_points(xy, cov, bias_cov, group, count, shared_bias, spread, body, out_
         out_cov[g, 1, 1] += body[g] * body[g]
 
 
-@compiled
+@inlined
 def _add(out, a, b, c, d, cov, times):
     """Add `times` W C W' of W = [[a, b], [c, d]] to the upper left of `out`."""
     xx, xy, yy = congruence(a, b, c, d, cov[0, 0], 0.5 * (cov[0, 1] + cov[1, 0]), cov[1, 1])
@@ -98,10 +98,10 @@ def lift(xy, level, surfaces, out_xyz, cov, bias_cov):
         out_xyz[g, 2] = a * xy[g, 0] + b * xy[g, 1] + c
         _lift(cov[g], a, b)
         _lift(bias_cov[g], a, b)
-        bias_cov[g, 2, 2] += surfaces[1][s] ** 2
+        bias_cov[g, 2, 2] += surfaces[1][s] * surfaces[1][s]
 
 
-@compiled
+@inlined
 def _lift(cov, a, b):
     """Fill the third row and column of a covariance (3, 3) of z = a x + b y."""
     x, y = a * cov[0, 0] + b * cov[0, 1], a * cov[0, 1] + b * cov[1, 1]

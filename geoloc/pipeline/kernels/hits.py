@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import congruence, is_covariance
 from geoloc.pipeline.kernels.surfaces import meet, surface_under
 
@@ -46,8 +46,9 @@ def feet(camera, image, box, foot, foot_cov, score, time, floor, across, along, 
         width, height = image[0, c] - 0.5, image[1, c] - 0.5
         if no_cov:
             wide = right >= width - EDGE_PX or left <= EDGE_PX - 0.5
-            uu = ((cut if wide else across) * (right - left)) ** 2 + floor * floor
-            vv = ((cut if bottom >= height - EDGE_PX else along) * (bottom - top)) ** 2 + floor * floor
+            across_px = (cut if wide else across) * (right - left)
+            along_px = (cut if bottom >= height - EDGE_PX else along) * (bottom - top)
+            uu, vv = across_px * across_px + floor * floor, along_px * along_px + floor * floor
             uv = vu = 0.0
         why[i] = _unusable(score[i], time[i], half, uu, uv, vu, vv, left, top, right, bottom, u, v, width, height)
         pixel[0, i] = u if why[i] == 0 else np.nan
@@ -152,17 +153,17 @@ def _spread(by, cov):
     return xx, xy, yy
 
 
-@compiled
+@inlined
 def _put(cov, i, xx, xy, yy):
     cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 0], cov[i, 1, 1] = xx, xy, xy, yy
 
 
-@compiled
+@inlined
 def _vague(cov, bias_cov, i, max_sigma):
     """VAGUE where the largest standard deviation (m) of a row's sum is larger than wanted, or none; else 0."""
     xx, yy = cov[i, 0, 0] + bias_cov[i, 0, 0], cov[i, 1, 1] + bias_cov[i, 1, 1]
     xy = cov[i, 0, 1] + bias_cov[i, 0, 1]
-    worst2 = 0.5 * (xx + yy) + math.sqrt(0.25 * (xx - yy) ** 2 + xy * xy)
+    worst2 = 0.5 * (xx + yy) + math.sqrt(0.25 * (xx - yy) * (xx - yy) + xy * xy)
     return 0 if worst2 <= max_sigma * max_sigma else VAGUE
 
 

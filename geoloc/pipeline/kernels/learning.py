@@ -10,7 +10,7 @@ B_i = t_i W_i D_i, m_i = (Σ W)⁻¹ W_i D_i and S = Σ t_i W_i.
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.offsets import column_of
 from geoloc.pipeline.kernels.small import inverse_symmetric, members_of
 
@@ -79,11 +79,12 @@ def learn_offsets(xy, weight, total, away, camera, label, group, n_labels, n_cam
                           information)  # fmt: skip
 
 
-@compiled
+@inlined
 def _trust(weight, residual, robust2):
     x, y = residual[0], residual[1]
     size = weight[0] * x * x + 2.0 * weight[1] * x * y + weight[2] * y * y
-    return 1.0 / (1.0 + size / robust2) ** 2
+    root = 1.0 / (1.0 + size / robust2)
+    return root * root
 
 
 @compiled
@@ -146,7 +147,8 @@ def learn_noise(xy, cov, weight, total, away, camera, label, group, mean, floor,
             believed = _along(x, y, noise[0], noise[1], noise[2])
             # a mean takes from its residuals
             left = min(max(1.0 - _along(x, y, t[0], t[1], t[2]) / believed, 1e-3), 1.0)
-            square = min((x * residual[i, 0] + y * residual[i, 1]) ** 2 / left, robust2 * believed)
+            off = x * residual[i, 0] + y * residual[i, 1]
+            square = min(off * off / left, robust2 * believed)
             unit = stated + floor[label[i]]
             first, second, value = stated / unit, floor[label[i]] / unit, square / unit
             normal, right = noise_normal[camera[i], label[i], axis], noise_right[camera[i], label[i], axis]
@@ -158,7 +160,7 @@ def learn_noise(xy, cov, weight, total, away, camera, label, group, mean, floor,
             right[1] += left * value * second
 
 
-@compiled
+@inlined
 def _along(x, y, xx, xy, yy):
     """Variance in the unit direction x, y."""
     return xx * x * x + 2.0 * xy * x * y + yy * y * y

@@ -43,7 +43,7 @@ def _turn(state, dt, moved, transition):
         a, b, da, db = dt, 0.5 * turn * dt, -turn * dt * dt / 3.0, 0.5 * dt * dt
     else:
         a, b = sin / rate, (1.0 - cos) / rate  # integrals of cos and sin
-        da, db = (turn * cos - sin) / rate**2, (turn * sin - 1.0 + cos) / rate**2
+        da, db = (turn * cos - sin) / (rate * rate), (turn * sin - 1.0 + cos) / (rate * rate)
     moved[0] += a * vx - b * vy
     moved[1] += b * vx + a * vy
     moved[2], moved[3] = cos * vx - sin * vy, sin * vx + cos * vy
@@ -58,9 +58,9 @@ def _turn(state, dt, moved, transition):
 @compiled
 def _add_acceleration(density, dt, spread):
     for i in range(2):
-        spread[i, i] += density * dt**3 / 3.0
-        spread[i, i + 2] += density * dt**2 / 2.0
-        spread[i + 2, i] += density * dt**2 / 2.0
+        spread[i, i] += density * dt * dt * dt / 3.0
+        spread[i, i + 2] += density * dt * dt / 2.0
+        spread[i + 2, i] += density * dt * dt / 2.0
         spread[i + 2, i + 2] += density * dt
 
 

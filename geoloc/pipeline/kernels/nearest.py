@@ -31,7 +31,7 @@ def align(xy, cov, bias_cov, dt, speed, track_xy, track_velocity, track_cov, gat
                 moved[i, 0] += vx
                 moved[i, 1] += vy
                 continue
-        unsure = (speed[i] * dt[i]) ** 2
+        unsure = speed[i] * dt[i] * speed[i] * dt[i]
         grown[i, 0, 0] += unsure
         grown[i, 1, 1] += unsure
     return moved, grown

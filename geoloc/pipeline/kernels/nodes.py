@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled
-from geoloc.pipeline.kernels.odds import CONTENT, COUNT, DENSITY
+from geoloc.pipeline.kernels.odds import CONTENT, COUNT, DENSITY, INFORMATION, settle
 from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
 
 
@@ -50,13 +50,15 @@ def fill_nodes(order, first, xy, cov, bias_cov, label, level, z, length, family,
         out_reach[k] = math.sqrt(0.5 * (xx + yy) + math.hypot(0.5 * (xx - yy), xy_))
         out_level[k], out_z[k] = level[i], z[i]
         row = stats[k]
-        row[0], row[1], row[2] = a, b, d
-        row[3], row[4] = a * xy[i, 0] + b * xy[i, 1], b * xy[i, 0] + d * xy[i, 1]
+        row[INFORMATION], row[INFORMATION + 1], row[INFORMATION + 2] = a, b, d
+        row[INFORMATION + 3] = a * xy[i, 0] + b * xy[i, 1]
+        row[INFORMATION + 4] = b * xy[i, 0] + d * xy[i, 1]
         row[COUNT], row[DENSITY] = 1.0, math.log(density) - 2.0 * math.log(length[label[i]])
         if n_families > 0 and family[label[i]] >= 0:
             row[CONTENT + family[label[i]]] = 1.0
         for j in range(looks.shape[1]):
             row[CONTENT + n_families + j] = looks[i, j]
+        settle(stats, k)
 
 
 @compiled

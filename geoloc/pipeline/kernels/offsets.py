@@ -10,12 +10,12 @@ unknowns: the factor on the projected pixels' variance, and that on the label's 
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 LEAST_FACTOR = 0.01  # of the stated variance that learning leaves
 
 
-@compiled
+@inlined
 def column_of(k, camera, label, n_cameras, n_labels):
     """Which parameter is the k-th of the four that move a point."""
     if k == 0:
@@ -70,7 +70,7 @@ def correct(xy, cov, bias_cov, away, camera, label, floor, mean, mean_cov, noise
     return moved, noise, bias
 
 
-@compiled
+@inlined
 def _design(away, out):
     out[0, 0] = out[0, 1] = away[0]
     out[1, 0] = out[1, 1] = away[1]

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import order_of
 
 
@@ -57,7 +57,7 @@ def _orders(camera, label, box, score, ids):
     return rank, by_edge, place
 
 
-@compiled
+@inlined
 def _leads(score, ids, a, b):
     """Whether row a leads row b."""
     if score[a] != score[b]:
@@ -67,7 +67,7 @@ def _leads(score, ids, a, b):
     return a < b
 
 
-@compiled
+@inlined
 def _may_overlap(camera, label, box, a, b, overlap):
     """Whether boxes are of one frame and class, and their lower edges as near as those of boxes that overlap so much.
 

@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 
-@compiled
+@inlined
 def cell_of(view, level, x, y):
     """Row of the visibility's tables for a place; the last one where nobody sees it."""
     cell, first, shape, offset, seen, _ = view
@@ -24,12 +24,17 @@ def cell_of(view, level, x, y):
 
 
 @compiled
-def weigh_scores(score, group, n_groups, floor):
-    """Log-odds (G,) of the boxes' scores, read as probabilities within [floor, 1 - floor], for each group."""
-    out = np.zeros(n_groups)
+def weigh(score, group, against, floor, limit):
+    """Probability (G,) of each group: its boxes' scores, and log-odds `against` (G,) it, held within `limit`.
+
+    Scores (N,) are read as probabilities within [floor, 1 - floor].
+    """
+    out = np.zeros(len(against))
     for i in range(len(score)):
         p = min(max(score[i], floor), 1.0 - floor)
         out[group[i]] += math.log(p / (1.0 - p))
+    for g in range(len(out)):
+        out[g] = 1.0 / (1.0 + math.exp(-min(max(out[g] + against[g], -limit), limit)))
     return out
 
 

@@ -4,10 +4,10 @@
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 
-@compiled
+@inlined
 def inverse_symmetric(xx, xy, yy):
     """Inverse of [[xx, xy], [xy, yy]] as the same three numbers; NaN of a matrix that is singular."""
     determinant = xx * yy - xy * xy
@@ -17,14 +17,14 @@ def inverse_symmetric(xx, xy, yy):
     return yy * scale, -xy * scale, xx * scale
 
 
-@compiled
+@inlined
 def congruence(a, b, c, d, xx, xy, yy):
     """[[a, b], [c, d]] C [[a, b], [c, d]]' of a symmetric C, as xx, xy, yy."""
     left, right = a * xx + b * xy, a * xy + b * yy
     return left * a + right * b, left * c + right * d, (c * xx + d * xy) * c + (c * xy + d * yy) * d
 
 
-@compiled
+@inlined
 def is_covariance(xx, xy, yx, yy):
     """As `geometry.gaussian.is_covariance_2x2` of one matrix."""
     determinant = xx * yy - xy * yx
@@ -45,7 +45,7 @@ def first_bad(cov, bias_cov):
     return -1
 
 
-@compiled
+@inlined
 def comes_before(keys, i, j):
     """Whether row i of `keys` (N, K) comes before row j: by the first column that differs, else by the row."""
     for k in range(keys.shape[1]):
