@@ -32,6 +32,10 @@ def contract(stats, source, edges, n_families, model, cluster, head, following):
     """Join mutually best pairs of clusters, round by round, until no pair gains."""
     n, live, n_live = len(source), edges.copy(), len(edges)
     odds, fresh, best = np.zeros(n_live), np.ones(n, np.bool_), np.empty(n, np.int64)
+    size = 16
+    while size < 2 * n_live:
+        size *= 2
+    table = np.empty(size, np.int64)
     while n_live:
         n_live = _weigh(live, n_live, odds, fresh, stats, source, n_families, model, head, following)
         best[:] = -1
@@ -46,7 +50,7 @@ def contract(stats, source, edges, n_families, model, cluster, head, following):
             if best[kept] == e and best[gone] == e:
                 _join(kept, gone, stats, cluster, head, following)
                 fresh[kept] = True
-        n_live = _rename(live, n_live, odds, cluster)
+        n_live = _rename(live, n_live, odds, cluster, table)
 
 
 @compiled
@@ -104,12 +108,23 @@ def _join(kept, gone, stats, cluster, head, following):
 
 
 @compiled
-def _rename(live, n_live, odds, cluster):
-    """Make the edges those between the clusters that their ends are in by now, less those within one, in place."""
-    count = 0
+def _rename(live, n_live, odds, cluster, table):
+    """Make the edges those between the clusters that their ends are in by now, each once, in place; their number.
+
+    `table` is room for a hash table of more places than there are edges, a power of two.
+    """
+    table[:] = -1
+    n, mask, count = len(cluster), len(table) - 1, 0
     for e in range(n_live):
         a, b = cluster[live[e, 0]], cluster[live[e, 1]]
-        if a != b:
+        if a == b:
+            continue
+        key = min(a, b) * n + max(a, b)
+        place = (key * 40503) & mask
+        while table[place] >= 0 and table[place] != key:
+            place = (place + 1) & mask
+        if table[place] < 0:
+            table[place] = key
             live[count, 0], live[count, 1], odds[count] = a, b, odds[e]
             count += 1
     return count
@@ -118,20 +133,25 @@ def _rename(live, n_live, odds, cluster):
 @compiled
 def move(node_stats, stats, source, edges, n_families, model, cluster, head, following, max_moves):
     """Let single nodes change clusters, or change places with a node of their source, while that gains."""
-    n, n_edges = len(source), len(edges)
-    gain, stale = np.full(2 * n_edges, -np.inf), np.ones(n, np.bool_)
+    n = len(source)
+    start, partner = _neighbours(edges, n)
+    gain, stale, tried = np.full(len(partner), -np.inf), np.ones(n, np.bool_), np.empty(n, np.int64)
     rest, own_odds = np.empty((1, node_stats.shape[1])), np.zeros(n)
     for _ in range(max_moves):
+        tried[:] = -1
         for i in range(n):
             if stale[cluster[i]]:
                 own_odds[i] = _odds_at(i, cluster[i], i, node_stats, stats, n_families, model, rest)
-        for e in range(2 * n_edges):
-            node, other = edges[e % n_edges, e // n_edges], edges[e % n_edges, 1 - e // n_edges]
-            home, target = cluster[node], cluster[other]
-            if stale[home] or stale[target]:
-                gain[e] = -np.inf
-                if home == target:
+        for node in range(n):
+            home = cluster[node]
+            for e in range(start[node], start[node + 1]):
+                target = cluster[partner[e]]
+                if not (stale[home] or stale[target]):
                     continue
+                gain[e] = -np.inf
+                if home == target or tried[target] == node:
+                    continue
+                tried[target] = node
                 # for the target's node of the same source, if any
                 swapped = _of_source(source[node], head[target], source, following)
                 there = _odds_at(node, target, swapped, node_stats, stats, n_families, model, rest)
@@ -141,8 +161,26 @@ def move(node_stats, stats, source, edges, n_families, model, cluster, head, fol
                         back = _odds_at(swapped, home, node, node_stats, stats, n_families, model, rest)
                         gain[e] += back - own_odds[swapped]
         stale[:] = False
-        if not _apply(gain, edges, node_stats, stats, source, cluster, head, following, stale):
+        if not _apply(gain, start, partner, node_stats, stats, source, cluster, head, following, stale):
             return
+
+
+@compiled
+def _neighbours(edges, n):
+    """The nodes (2 E,) that each node has an edge to, those of node i from start[i] to start[i + 1]."""
+    start = np.zeros(n + 1, np.int64)
+    for e in range(len(edges)):
+        start[edges[e, 0] + 1] += 1
+        start[edges[e, 1] + 1] += 1
+    for i in range(n):
+        start[i + 1] += start[i]
+    partner, at = np.empty(2 * len(edges), np.int64), start[:-1].copy()
+    for e in range(len(edges)):
+        i, j = edges[e, 0], edges[e, 1]
+        partner[at[i]], partner[at[j]] = j, i
+        at[i] += 1
+        at[j] += 1
+    return start, partner
 
 
 @inlined
@@ -166,9 +204,9 @@ def _odds_at(node, place, without, node_stats, stats, n_families, model, rest):
 
 
 @compiled
-def _apply(gain, edges, node_stats, stats, source, cluster, head, following, touched):
+def _apply(gain, start, partner, node_stats, stats, source, cluster, head, following, touched):
     """Make the moves that gain, best first, each cluster touched once; whether there was any."""
-    keys, done = _gaining(gain, edges, cluster), False
+    keys, done = _gaining(gain, start, partner, cluster), False
     for m in order_of(keys):
         node, target = np.int64(keys[m, 1]), np.int64(keys[m, 2])
         home = cluster[node]
@@ -179,18 +217,18 @@ def _apply(gain, edges, node_stats, stats, source, cluster, head, following, tou
 
 
 @compiled
-def _gaining(gain, edges, cluster):
+def _gaining(gain, start, partner, cluster):
     """Moves (M, 3) that gain: less the gain, the node, its target."""
-    n_edges, count = len(edges), 0
+    count = 0
     for e in range(len(gain)):
         count += gain[e] > LEAST_GAIN
     keys = np.empty((count, 3))
     count = 0
-    for e in range(len(gain)):
-        if gain[e] > LEAST_GAIN:
-            keys[count, 0], keys[count, 1] = -gain[e], edges[e % n_edges, e // n_edges]
-            keys[count, 2] = cluster[edges[e % n_edges, 1 - e // n_edges]]
-            count += 1
+    for node in range(len(start) - 1):
+        for e in range(start[node], start[node + 1]):
+            if gain[e] > LEAST_GAIN:
+                keys[count, 0], keys[count, 1], keys[count, 2] = -gain[e], node, cluster[partner[e]]
+                count += 1
     return keys
 
 

@@ -127,7 +127,7 @@ def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, ca
             by_calib[3, r], by_calib[4, r], by_calib[5, r] = mx, my, mz
             for k in range(n_params - 6):
                 by_calib[6 + k, r] = ga * by_lens[k, 0, n] + gb * by_lens[k, 1, n]
-        xx, xy, yy = _spread(by_calib, calib_cov[c])
+        xx, xy, yy = _spread(by_calib, calib_cov, c)
         rise_x, rise_y = by_calib[5, 0] * surfaces[1][s], by_calib[5, 1] * surfaces[1][s]
         _put(bias_cov, i, xx + rise_x * rise_x, xy + rise_x * rise_y, yy + rise_y * rise_y)
         xx, xy, yy = congruence(g00, g01, g10, g11, foot_cov[0, i], foot_cov[1, i], foot_cov[2, i])
@@ -138,15 +138,15 @@ def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, ca
         why[i] = _vague(cov, bias_cov, i, max_sigma)
 
 
-@compiled
-def _spread(by, cov):
-    """xx, xy, yy of J P J' for J' (p, 2) and P (p, p)."""
+@inlined
+def _spread(by, cov, c):
+    """xx, xy, yy of J P J' for J' (p, 2) and P of camera c (C, p, p)."""
     xx, xy, yy = 0.0, 0.0, 0.0
-    for q in range(len(cov)):
+    for q in range(len(by)):
         x, y = 0.0, 0.0
-        for p in range(len(cov)):
-            x += by[p, 0] * cov[p, q]
-            y += by[p, 1] * cov[p, q]
+        for p in range(len(by)):
+            x += by[p, 0] * cov[c, p, q]
+            y += by[p, 1] * cov[c, p, q]
         xx += x * by[q, 0]
         xy += x * by[q, 1]
         yy += y * by[q, 1]

@@ -16,9 +16,13 @@ def leaders_of(camera, label, box, score, ids, overlap):
     score, then lower id, then lower row leads. A box that follows leads none.
     """
     n = len(box)
-    follows = np.full(n, -1, np.int64)
-    rank, by_edge, place = _orders(camera, label, box, score, ids)
-    for box_row in rank:
+    follows, by_edge = np.full(n, -1, np.int64), _by_edge(camera, label, box)
+    if not _any_overlap(camera, label, box, by_edge, overlap):
+        return follows
+    place = np.empty(n, np.int64)
+    for k in range(n):
+        place[by_edge[k]] = k
+    for box_row in _by_rank(score, ids):
         at, best = place[box_row], -1
         for step in (-1, 1):
             k = at + step
@@ -29,32 +33,41 @@ def leaders_of(camera, label, box, score, ids, overlap):
                     continue
                 if best >= 0 and not _leads(score, ids, other, best):
                     continue
-                if intersection_over_union(box[other], box[box_row]) >= overlap:
+                if intersection_over_union(box, other, box_row) >= overlap:
                     best = other
         follows[box_row] = best
     return follows
 
 
 @compiled
-def _orders(camera, label, box, score, ids):
-    """Rows by who leads; rows by frame, class and lower edge; and the place of each row in the latter."""
-    n = len(box)
-    keys = np.empty((n, 3))
-    for i in range(n):
-        keys[i, 0], keys[i, 1] = -score[i], ids[i]
-        if np.isnan(score[i]):
-            keys[i, 0] = np.inf
-        keys[i, 2] = i
-    rank = order_of(keys)
-    for i in range(n):
-        keys[i, 0], keys[i, 1], keys[i, 2] = camera[i], label[i], box[i, 3]
-        if np.isnan(box[i, 3]):
-            keys[i, 2] = np.inf
-    by_edge = order_of(keys)
-    place = np.empty(n, np.int64)
-    for k in range(n):
-        place[by_edge[k]] = k
-    return rank, by_edge, place
+def _any_overlap(camera, label, box, by_edge, overlap):
+    """Whether any two boxes are one thing: mostly none are."""
+    for at in range(len(by_edge)):
+        k = at - 1
+        while k >= 0 and _may_overlap(camera, label, box, by_edge[at], by_edge[k], overlap):
+            if intersection_over_union(box, by_edge[k], by_edge[at]) >= overlap:
+                return True
+            k -= 1
+    return False
+
+
+@compiled
+def _by_rank(score, ids):
+    """Rows by who leads."""
+    keys = np.empty((len(score), 2))
+    for i in range(len(score)):
+        keys[i, 0], keys[i, 1] = np.inf if np.isnan(score[i]) else -score[i], ids[i]
+    return order_of(keys)
+
+
+@compiled
+def _by_edge(camera, label, box):
+    """Rows by frame, class and lower edge."""
+    keys = np.empty((len(box), 3))
+    for i in range(len(box)):
+        keys[i, 0], keys[i, 1] = camera[i], label[i]
+        keys[i, 2] = np.inf if np.isnan(box[i, 3]) else box[i, 3]
+    return order_of(keys)
 
 
 @inlined
@@ -78,15 +91,17 @@ def _may_overlap(camera, label, box, a, b, overlap):
     return abs(box[a, 3] - box[b, 3]) <= 1.000001 * (1.0 - overlap) / overlap * (box[a, 3] - box[a, 1])
 
 
-@compiled
-def intersection_over_union(a, b):
-    """Of two boxes (4,) px; 0 where one has no area or is not finite."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if not (width > 0.0 and height > 0.0):
-        return 0.0
-    inner = width * height
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner
-    return inner / union if union > 0.0 else 0.0
+@inlined
+def intersection_over_union(box, i, j):
+    """Of two rows of boxes (N, 4) px; 0 where one has no area or is not finite."""
+    width = min(box[i, 2], box[j, 2]) - max(box[i, 0], box[j, 0])
+    height = min(box[i, 3], box[j, 3]) - max(box[i, 1], box[j, 1])
+    share = 0.0
+    if width > 0.0 and height > 0.0:
+        areas = (box[i, 2] - box[i, 0]) * (box[i, 3] - box[i, 1]) + (box[j, 2] - box[j, 0]) * (box[j, 3] - box[j, 1])
+        union = areas - width * height
+        share = width * height / union if union > 0.0 else 0.0
+    return share
 
 
 @compiled
