@@ -89,10 +89,11 @@ def _add(out, a, b, c, d, cov, times):
 def lift(xy, level, surfaces, out_xyz, cov, bias_cov):
     """Put objects (G,) on the surfaces of their levels: z, and what the slope and sigma_z add to (G, 3, 3) m².
 
-    An object is on the plane of its level's first surface.
+    Off its level an object is on the plane of the level's first surface.
     """
     for g in range(len(level)):
-        _, s = surface_under(surfaces, level[g], xy[g, 0], xy[g, 1])
+        s, first = surface_under(surfaces, level[g], xy[g, 0], xy[g, 1])
+        s = first if s < 0 else s
         a, b, c = surfaces[0][s, 0], surfaces[0][s, 1], surfaces[0][s, 2]
         out_xyz[g, 0], out_xyz[g, 1] = xy[g, 0], xy[g, 1]
         out_xyz[g, 2] = a * xy[g, 0] + b * xy[g, 1] + c
