@@ -71,7 +71,7 @@ def crowd(n: int, rng: np.random.Generator) -> Detections:
 
 
 def test_a_crowd_of_boxes_in_one_frame_finishes_and_every_box_is_counted(rng):
-    """10,000 boxes, three windows one after the other: measured 1.2 s a window where loops are compiled."""
+    """10,000 boxes, three windows one after the other: measured 2.7 s of CPU a window where loops are compiled."""
     n = 10_000 if is_compiled() else 300
     localizer = Localizer(square())
     for window in windows(crowd(n, rng), 0.1):

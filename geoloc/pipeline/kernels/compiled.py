@@ -8,8 +8,11 @@ sources: one that changes takes all of them along.
 import hashlib
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 CACHE = "GEOLOC_CACHE_DIR"  # environment variable: where compiled code is kept instead of the user's cache
@@ -20,10 +23,10 @@ def compiled(function: F) -> F:
 
     Machine code is kept for the next process where a folder can be written, else made anew in each.
     """
-    try:
-        import numba
-    except ImportError:
-        return function
+    if not is_compiled():
+        return _quiet(function)
+    import numba
+
     options = {"error_model": "numpy", "nogil": True}
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_folder(numba.config.CACHE_DIR))
     try:
@@ -36,11 +39,22 @@ def compiled(function: F) -> F:
 
 def inlined(function: F) -> F:
     """As `compiled`, put into the loops that call it: a call there counts the references to every array it is given."""
-    try:
-        import numba
-    except ImportError:
+    if not is_compiled():
         return function
+    import numba
+
     return numba.njit(error_model="numpy", inline="always")(function)
+
+
+def _quiet(function: F) -> F:
+    """`function` as Python, as silent about infinities and numbers that wrap round as machine code is."""
+
+    @wraps(function)
+    def quiet(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return cast(F, quiet)
 
 
 def is_compiled() -> bool:
