@@ -29,7 +29,7 @@ ROWS = [
 ]
 ROW = {layer: number for number, row in enumerate(ROWS) for layer in row}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ROW)
-HEAVY = ("torch", "kornia", "open3d", "pycolmap", "matplotlib", "cv2", "pyarrow")
+HEAVY = ("torch", "kornia", "open3d", "pycolmap", "matplotlib", "cv2", "pyarrow", "numba")
 
 
 def imported_layers(source: str) -> set[str]:

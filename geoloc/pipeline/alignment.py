@@ -1,10 +1,9 @@
 """Points of one window, taken at slightly different times, brought to the window's time."""
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from geoloc.geometry.gaussian import mahalanobis2
-from geoloc.scene.kinds import kind_column
+from geoloc.pipeline.lazily import nearest
+from geoloc.pipeline.packed import kind_arrays
 from geoloc.scene.tables import GroundPoints, Tracks
 
 SAME_TIME_S = 1e-3
@@ -16,18 +15,18 @@ def align_times(points: GroundPoints, predicted: Tracks, time: float) -> GroundP
 
     A point that lies on no track stays, and its `cov` grows by how far its class may have come meanwhile.
     """
-    dt = time - points.time
-    if not len(points) or np.abs(dt).max() < SAME_TIME_S:
+    if not len(points) or max(time - points.time.min(), points.time.max() - time) < SAME_TIME_S:
         return points
-    moved = np.zeros(len(points), dtype=bool)
-    velocity = np.zeros((len(points), 2))
-    if len(predicted):
-        nearest = cKDTree(predicted.xy).query(points.xy)[1]
-        apart = points.xy - predicted.xy[nearest] + predicted.velocity[nearest] * dt[:, None]
-        cov = points.cov + points.bias_cov + predicted.position_cov[nearest]
-        moved = mahalanobis2(apart, cov) < GATE2
-        velocity[moved] = predicted.velocity[nearest[moved]]
-    unsure = np.where(moved, 0.0, kind_column(points.label, "speed") * dt) ** 2
-    return points.replace(
-        xy=points.xy + velocity * dt[:, None], cov=points.cov + unsure[:, None, None] * np.eye(2)
+    labels = points.coded("label")
+    xy, cov = nearest.align(
+        np.ascontiguousarray(points.xy),
+        np.ascontiguousarray(points.cov),
+        np.ascontiguousarray(points.bias_cov),
+        time - points.time,
+        kind_arrays(labels.names).speed.take(labels.code),
+        np.ascontiguousarray(predicted.xy),
+        np.ascontiguousarray(predicted.velocity),
+        predicted.position_cov,
+        GATE2,
     )
+    return points.revised(xy=xy, cov=cov)

@@ -10,8 +10,8 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
-from geoloc.scene.kinds import kind_column
-from geoloc.scene.rig import rig_of
+from geoloc.pipeline.lazily import sight
+from geoloc.pipeline.packed import camera_arrays, camera_rows, kind_arrays, level_rows, view_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints, Objects
 
@@ -39,15 +39,13 @@ def weigh_existence(
     options: ExistenceOptions,
 ) -> Objects:
     """`objects` with `score` the probability that each exists, even odds before, given this window alone."""
-    n = len(objects)
-    detected = np.zeros((n, len(site.cameras)), dtype=bool)
-    detected[groups.group, site.camera_rows(points.camera)] = True
-    scores = np.clip(points.score, options.score_floor, 1.0 - options.score_floor)
-    speaks_for = np.bincount(groups.group, np.log(scores / (1.0 - scores)), n)
-    level = site.site_map.level_rows(objects.level)
+    n, camera = len(objects), camera_rows(site, points.coded("camera"))
+    group = np.ascontiguousarray(groups.group, dtype=np.int64)
+    detected = sight.mark_detected(camera, group, n, len(site.cameras))
+    level = level_rows(site.site_map, objects.coded("level"))
     against = missed_evidence(site, level, objects.xyz, detected, reporting, objects, options)
-    log_odds = np.clip(speaks_for + against, -options.window_limit, options.window_limit)
-    return objects.replace(score=1.0 / (1.0 + np.exp(-log_odds)))
+    score = np.ascontiguousarray(points.score)
+    return objects.revised(score=sight.weigh(score, group, against, options.score_floor, options.window_limit))
 
 
 def missed_evidence(
@@ -61,33 +59,24 @@ def missed_evidence(
 ) -> np.ndarray:
     """Log-odds (K,) <= 0 for objects at xyz (K, 3) on levels (K,) that the cameras not in `detected` missed.
 
-    `reporting` (C,) are the cameras that delivered this window, `others` the window's objects, any of which may
-    stand in front.
+    `detected` is (K, C), or (0, C) where no camera has a box of any. `reporting` (C,) are the cameras that
+    delivered this window, `others` the window's objects, any of which may stand in front.
     """
-    odds = np.zeros(len(xyz))
     if not options.detection_probability or not len(xyz):
-        return odds
-    rows, cameras = np.nonzero(site.visibility.seen_by(level, xyz[:, :2]) & ~detected & reporting)
-    if len(rows):
-        free = ~_hidden(rig_of(site).centre[cameras], xyz[rows], others, options)
-        odds += np.bincount(rows, free * np.log1p(-options.detection_probability), len(xyz))
-    return np.maximum(odds, -options.window_limit)
-
-
-def _hidden(centres: np.ndarray, xyz: np.ndarray, others: Objects, options: ExistenceOptions) -> np.ndarray:
-    """Whether one of `others` stands between camera centres (M, 3) and the feet of objects at xyz (M, 3)."""
-    sight = xyz[:, :2] - centres[:, :2]
-    distance = np.maximum(np.linalg.norm(sight, axis=1, keepdims=True), 1e-9)
-    direction = sight / distance
-    mean_extent = np.sqrt(kind_column(others.label, "length") * kind_column(others.label, "width"))
-    radius = 0.5 * options.blocker_width * mean_extent
-    to_other = others.xyz[None, :, :2] - centres[:, None, :2]
-    along = np.einsum("mjk,mk->mj", to_other, direction)
-    across = to_other[..., 0] * direction[:, None, 1] - to_other[..., 1] * direction[:, None, 0]
-    # where the line of sight to the foot passes the other, and how high
-    height = centres[:, 2, None] + (xyz[:, 2] - centres[:, 2])[:, None] * along / distance
-    above = height - others.xyz[:, 2]
-    with np.errstate(invalid="ignore"):
-        blocks = (along > 0) & (along < distance - radius) & (np.abs(across) < radius)
-        blocks &= (above > 0) & (above < kind_column(others.label, "height"))
-    return blocks.any(axis=1)
+        return np.zeros(len(xyz))
+    labels = others.coded("label")
+    kinds = kind_arrays(labels.names)
+    radius = 0.5 * options.blocker_width * np.sqrt(kinds.length * kinds.width)
+    return sight.missed(
+        np.ascontiguousarray(xyz),
+        np.ascontiguousarray(level, dtype=np.int64),
+        detected,
+        np.ascontiguousarray(reporting),
+        camera_arrays(site).centre,
+        view_arrays(site.visibility),
+        np.ascontiguousarray(others.xyz),
+        radius.take(labels.code),
+        kinds.height.take(labels.code),
+        float(np.log1p(-options.detection_probability)),
+        options.window_limit,
+    )

@@ -15,6 +15,8 @@ from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, w
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.lazily import overlaps, reporting
+from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.site import Site
@@ -63,9 +65,7 @@ class Localizer:
         self._pace = np.zeros(len(site.cameras))  # s between frames of each camera, 0 before two were seen
         self._next_object = 0
 
-    def step(
-        self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None
-    ) -> Tracks:
+    def step(self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None) -> Tracks:
         """The tracks after one window of detections, at `time` (s; default: the mean of the window's).
 
         `cameras` are those that delivered a frame, if only an empty one; by default those with a box in the window,
@@ -79,53 +79,43 @@ class Localizer:
         predicted = self.tracker.predict(time)
         projected = align_times(projected, predicted, time)
         points = self.footprint.correct(projected)
-        reporting = self._reporting(detections, time, cameras)
+        heard = self._reporting(detections, time, cameras)
         groups = associate(points, predicted, options.association)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
-        objects = weigh_existence(objects, points, groups, self.site, reporting, options.existence)
+        objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
         self.footprint.learn(projected, groups)
-        return self.tracker.update(self._remember(points, groups, objects, dropped, follows), reporting)
+        return self.tracker.update(self._remember(points, groups, objects, dropped, follows), heard)
 
     def _time(self, detections: Detections, time: float | None) -> float:
-        require_seconds(detections)
+        n_finite = require_seconds(detections)
         if time is None:
-            finite = detections.time[np.isfinite(detections.time)]
-            if not len(finite):
+            if not n_finite:
                 raise InputError("a window without detections needs its time; pass step(detections, time=...)")
-            time = finite.mean()
+            time = mean_time(detections, n_finite)
         if not abs(time) <= LATEST_TIME:
             raise InputError(f"window at {time}: its time must be in seconds, such as UTC Unix seconds")
         return float(time)
 
     def _reporting(self, detections: Detections, time: float, cameras: Iterable[str] | None) -> np.ndarray:
-        rows = self.site.camera_rows(np.unique(detections.camera))
-        self._hear(rows[rows >= 0], time)
+        rows = camera_rows(self.site, detections.coded("camera"))
+        reporting.hear(rows, time, self._heard, self._pace, SLOWER)
         if cameras is None:
-            silent = time - self._heard
-            overdue = (silent > OVERDUE * self._pace) & (silent <= self.options.heard_s)
-            return (silent == 0) | overdue
-        reporting = np.zeros(len(self._heard), dtype=bool)
+            return reporting.due(time, self._heard, self._pace, OVERDUE, self.options.heard_s)
+        told = np.zeros(len(self._heard), dtype=bool)
         for name in cameras:
             self.site.camera(name)  # refuses one that the site lacks
-            reporting[self.site.camera_index[name]] = True
-        return reporting
-
-    def _hear(self, rows: np.ndarray, time: float) -> None:
-        """Cameras that delivered boxes at `time`, and with them the pace (s) at which each delivers frames."""
-        since, pace = time - self._heard[rows], self._pace[rows]
-        # an empty frame between two others leaves a longer gap, which must hardly count
-        slower = np.where(pace > 0, pace + SLOWER * (since - pace), np.inf)
-        self._pace[rows] = np.where(np.isfinite(since) & (since > 0), np.fmin(since, slower), pace)
-        self._heard[rows] = time
+            told[self.site.camera_index[name]] = True
+        return told
 
     def _remember(
         self, points: GroundPoints, groups: Groups, objects: Objects, dropped: Dropped, follows: np.ndarray
     ) -> Objects:
         """Objects get numbers that last, so that a track can be walked back to its boxes."""
-        self.dropped.update(dropped.reason.tolist())
-        self.objects = objects.replace(object=objects.object + self._next_object)
-        self.points = with_duplicates(points.replace(object=groups.group + self._next_object), follows)
-        self.dropped += Counter({"follows a box that was dropped": len(points) + len(follows) - len(self.points)})
+        self.objects = objects.revised(object=objects.object + self._next_object)
+        self.points = with_duplicates(points.revised(object=groups.group + self._next_object), follows)
+        if len(dropped) or len(follows):
+            self.dropped.update(dropped.reason.tolist())
+            self.dropped += Counter({"follows a box that was dropped": len(points) + len(follows) - len(self.points)})
         self._next_object += len(objects)
         return self.objects
 
@@ -150,7 +140,7 @@ def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
     UnknownNameError where none of its cameras is the site's; other rows that cannot be used are dropped.
     """
     site = localizer.site
-    if len(detections) and (site.camera_rows(detections.camera) < 0).all():
+    if len(detections) and (camera_rows(site, detections.coded("camera")) < 0).all():
         site.camera(str(detections.camera[0]))
     return _steps(localizer, windows(detections, localizer.options.window_s))
 
@@ -158,8 +148,9 @@ def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
 def _steps(localizer: Localizer, parts: Iterator[Detections]) -> Iterator[Tracks]:
     for window in parts:
         # parts of one window may overlap in time; a step never goes back
-        time = np.nanmean(np.where(np.isfinite(window.time), window.time, np.nan))
-        yield localizer.step(window, max(time, np.nan_to_num(localizer.tracker.time, nan=-np.inf)))
+        now = localizer.tracker.time
+        time = mean_time(window, require_seconds(window))
+        yield localizer.step(window, time if np.isnan(now) else max(time, now))
 
 
 def windows(detections: Detections, window_s: float) -> Iterator[Detections]:
@@ -184,38 +175,35 @@ def _cut(detections: Detections, window_s: float) -> Iterator[Detections]:
     number = np.floor((detections.time + 5e-4) / window_s)
     number[~finite] = number[finite].min()  # a row without a time goes where it is counted and dropped
     time = np.where(finite, detections.time, np.nan)  # and comes last there
-    order = np.lexsort((detections.id, detections.box[:, 0], detections.camera, time, number))
+    detections.coded("label")  # once for all windows, as the cameras
+    names, camera = detections.coded("camera")
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    order = np.lexsort((detections.id, detections.box[:, 0], rank[camera], time, number))
     detections, number = detections.take(order), number[order]
-    rank = _frame_rank(number, detections.camera, time[order])
+    frame = overlaps.frame_ranks(number, camera[order], time[order], len(names))
     starts = np.flatnonzero(np.diff(number, prepend=-np.inf) != 0)
-    for start, stop in zip(starts, np.append(starts[1:], len(number)), strict=True):
-        parts = rank[start:stop]
-        for part in range(int(parts.max()) + 1):
-            yield detections.take(start + np.flatnonzero(parts == part))
+    n_parts = np.maximum.reduceat(frame, starts) + 1
+    for start, stop, n in zip(starts.tolist(), [*starts[1:].tolist(), len(number)], n_parts.tolist(), strict=True):
+        if n == 1:
+            yield detections.take(slice(start, stop))
+        for part in range(n if n > 1 else 0):
+            yield detections.take(start + np.flatnonzero(frame[start:stop] == part))
 
 
-def require_seconds(detections: Detections) -> None:
-    """Raise InputError, naming the first, where times cannot be seconds."""
-    late = np.abs(detections.time) > LATEST_TIME
-    late &= np.isfinite(detections.time)
-    if late.any():
-        row = int(np.flatnonzero(late)[0])
+def require_seconds(detections: Detections) -> int:
+    """How many times are finite; raise InputError, naming the first, where one cannot be seconds."""
+    row, late, finite = reporting.first_late(np.ascontiguousarray(detections.time), LATEST_TIME)
+    if row >= 0:
         raise InputError(
             f"detection {detections.id[row]} of camera {str(detections.camera[row])!r}: time "
-            f"{detections.time[row]:.15g} looks like milliseconds ({late.sum()} such rows); times are UTC Unix "
+            f"{detections.time[row]:.15g} looks like milliseconds ({late} such rows); times are UTC Unix "
             "seconds: divide them by 1000"
         )
+    return finite
 
 
-def _frame_rank(number: np.ndarray, camera: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Which frame of its camera within its window each row (sorted by time) belongs to, from 0."""
-    rank = np.zeros(len(number), dtype=np.intp)
-    last: dict[str, tuple[float, float, int]] = {}
-    for row, (window, name, at) in enumerate(zip(number.tolist(), camera.tolist(), time.tolist(), strict=True)):
-        before = last.get(name)
-        if before is None or before[0] != window:
-            last[name] = (window, at, 0)
-        elif before[1] != at and at == at:
-            last[name] = (window, at, before[2] + 1)
-        rank[row] = last[name][2]
-    return rank
+def mean_time(detections: Detections, n_finite: int) -> float:
+    """Mean (s) of the times, of which so many are finite; NaN of none."""
+    time = detections.time if n_finite == len(detections) else detections.time[np.isfinite(detections.time)]
+    return float(np.add.reduce(time) / n_finite) if n_finite else np.nan

@@ -1,21 +1,48 @@
 """Detections to points on the map, with both covariances (design: "two covariances, everywhere")."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.pipeline.feet import UNUSABLE, Feet, ProjectionOptions, feet, rows_of
-from geoloc.pipeline.ground_hits import FootHits, hits_of_homographies, hits_of_rays
-from geoloc.scene.lenses import Homography
+from geoloc.options import check_range
+from geoloc.pipeline.lazily import hits
+from geoloc.pipeline.packed import camera_arrays, camera_rows, level_names, surface_arrays
+from geoloc.scene.lenses import Fisheye, Homography, fisheye_jacobians, fisheye_rays
+from geoloc.scene.linearise import by_parameters, linearise_radial_tangential
 from geoloc.scene.rig import Rig, rig_of
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Detections, Dropped, GroundPoints
+from geoloc.scene.tables import Coded, Detections, Dropped, GroundPoints
 
-__all__ = ["ProjectionOptions", "project_to_ground"]
+BLOCK = 16384  # rows whose rays are worked out at once, so that their arrays stay in the cache
+UNUSABLE = (  # in the order of `kernels.hits`
+    "",
+    "score outside [0, 1]",
+    "singular foot covariance, or none",
+    "foot without a box needs its foot_cov",
+    "foot or its covariance is half given",
+    "wholly outside the image",
+    "box of negative size",
+    "no finite foot or box",
+    "no finite time",
+    "its ray meets no level of the map",
+    "worst sigma above {max_sigma:g} m",
+    "unknown camera {camera!r}",
+)
 
-BLOCK = 16384  # rows that are worked on at once, so that their arrays stay in the cache
-OWN_BLOCK = 1024  # rows of one camera from which on they have blocks of their own
-LOST, VAGUE, UNKNOWN = range(len(UNUSABLE), len(UNUSABLE) + 3)  # why a row has no point, after UNUSABLE
+
+@dataclass(frozen=True)
+class ProjectionOptions:
+    """How a box becomes a point, and which points are too vague to keep."""
+
+    foot_sigma_px: float = 1.0  # floor of the foot's standard deviation in each axis
+    foot_sigma_across: float = 0.05  # of the box's width: standard deviation of the foot along the image row
+    foot_sigma_along: float = 0.02  # of the box's height: standard deviation of the foot along the column
+    cut_sigma: float = 0.3  # the same two, of width and height, where the image's edge cuts the box off
+    max_sigma: float = 10.0  # m; a point whose worst standard deviation is larger is dropped
+
+    def __post_init__(self) -> None:
+        check_range(self, foot_sigma_px=(1e-3, 1e3), foot_sigma_across=(0, 1), foot_sigma_along=(0, 1))
+        check_range(self, cut_sigma=(0, 10), max_sigma=(1e-6, 1e6))
 
 
 def project_to_ground(
@@ -23,116 +50,108 @@ def project_to_ground(
 ) -> tuple[GroundPoints, Dropped]:
     """Where the detections' feet meet the map, and the rows that have no such point, with the reason."""
     options = options or ProjectionOptions()
-    rig = rig_of(site)
-    camera = site.camera_rows(detections.camera)
-    order, blocks = _plan(camera, rig)
-    found = _Found.blank(len(camera))
+    camera = camera_rows(site, detections.coded("camera"))
+    found = _Found(len(camera))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for rows, cameras in blocks:
-            at = rows if order is None else order[rows]
-            these = feet(detections, at, rig.size[:, cameras], options)
-            family = int(rig.family[cameras[0]])
-            hits_of = hits_of_homographies if rig.families[family] is Homography else hits_of_rays
-            hits = hits_of(these.pixel, these.cov, cameras, family, rig, site.site_map)
-            found.put(rows, these, hits, options.max_sigma)
-    return found.in_order(order).tables(detections, site, options)
+        _find_feet(found, detections, camera, site, options)
+        families = rig_of(site).families
+        for family in range(len(families)):
+            rows = _rows_of_family(camera, family, site)
+            for start in range(0, len(rows), BLOCK):
+                _find_hits(found, rows[start : start + BLOCK], camera, family, site, options.max_sigma)
+    return found.tables(detections, site, options)
 
 
-def _plan(camera: np.ndarray, rig: Rig) -> tuple[np.ndarray | None, list[tuple[slice, np.ndarray]]]:
-    """An order (N,) of the rows, None for the one that they are in, and blocks of the ordered rows.
-
-    A block is of one camera, or at least of one lens family, and comes with its cameras: one for all its rows,
-    or one a row. Constants of one camera are cheaper than a column of them, but a block must be worth its
-    overhead. Rows without a camera (-1) come first and are in no block.
-    """
-    counts = np.bincount(camera + 1, minlength=len(rig.family) + 1)
-    own = counts[1:] >= OWN_BLOCK
-    groups = [[index] for index in np.flatnonzero(own).tolist()]
-    groups += [np.flatnonzero(~own & (rig.family == family)).tolist() for family in range(len(rig.families))]
-    place = np.zeros(len(own) + 1, dtype=np.int16)  # 16 bits are sorted by radix
-    for number, group in enumerate(groups):
-        place[[1 + index for index in group]] = 1 + number
-    places = place[camera + 1]
-    order = None if (places[1:] >= places[:-1]).all() else np.argsort(places, kind="stable")
-    ordered = camera if order is None else camera[order]
-    blocks, end = [], int(counts[0])
-    for group in groups:
-        start, end = end, end + int(counts[1:][group].sum())
-        for first in range(start, end, BLOCK):
-            rows = slice(first, min(first + BLOCK, end))
-            blocks.append((rows, np.array(group) if len(group) == 1 else ordered[rows]))
-    return order, blocks
-
-
-@dataclass
 class _Found:
-    """Results of all rows, filled block by block."""
+    """What is known of N rows, filled in stage by stage; see `kernels.hits`."""
 
-    xy: np.ndarray
-    z: np.ndarray
-    level: np.ndarray
-    cov: np.ndarray  # (N, 4)
-    bias_cov: np.ndarray  # (N, 4)
-    away: np.ndarray
-    why: np.ndarray  # int8: why there is no point, else 0
+    def __init__(self, n: int) -> None:
+        self.pixel, self.pixel_cov = np.empty((2, n)), np.empty((3, n))
+        self.why = np.zeros(n, dtype=np.int8)
+        self.level = np.zeros(n, dtype=np.int64)
+        self.xyz, self.away = np.empty((n, 3)), np.empty((n, 2))
+        self.cov, self.bias_cov = np.empty((n, 2, 2)), np.empty((n, 2, 2))
 
-    @classmethod
-    def blank(cls, n: int) -> "_Found":
-        """Rows that are in no block stay as they are here."""
-        return cls(
-            xy=np.empty((n, 2)),
-            z=np.empty(n),
-            level=np.zeros(n, dtype=np.intp),
-            cov=np.empty((n, 4)),
-            bias_cov=np.empty((n, 4)),
-            away=np.empty((n, 2)),
-            why=np.full(n, UNKNOWN, dtype=np.int8),
-        )
-
-    def put(self, rows: slice, these: Feet, hits: FootHits, max_sigma: float) -> None:
-        """Write a block's hits to its rows."""
-        self.xy[rows], self.away[rows] = hits.xyz[:2].T, hits.away.T
-        self.z[rows], self.level[rows] = hits.xyz[2], hits.level
-        for mine, cov in ((self.cov, hits.cov), (self.bias_cov, hits.bias_cov)):
-            mine[rows, 0], mine[rows, 1], mine[rows, 2], mine[rows, 3] = cov[0], cov[1], cov[1], cov[2]
-        xx, xy, yy = hits.cov + hits.bias_cov
-        worst2 = 0.5 * (xx + yy) + np.sqrt(0.25 * (xx - yy) ** 2 + xy * xy)
-        lost = np.isnan(hits.xyz[0])
-        why = np.where(lost, LOST, VAGUE * ~(worst2 <= max_sigma * max_sigma))
-        self.why[rows] = np.where(these.unusable > 0, these.unusable, why)
-
-    def in_order(self, order: np.ndarray | None) -> "_Found":
-        """The same, from rows in the order that they were worked on to rows as they were given."""
-        if order is None:
-            return self
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return _Found(*(getattr(self, mine.name).take(back, axis=0) for mine in fields(self)))
-
-    def tables(
-        self, detections: Detections, site: Site, options: ProjectionOptions
-    ) -> tuple[GroundPoints, Dropped]:
+    def tables(self, detections: Detections, site: Site, options: ProjectionOptions) -> tuple[GroundPoints, Dropped]:
         """The rows that have a point, and the others with the reason."""
-        dropped = np.flatnonzero(self.why)
-        kept = np.flatnonzero(self.why == 0) if len(dropped) else slice(None)
         points = GroundPoints.trusted(
-            time=rows_of(detections.time, kept),
-            camera=rows_of(detections.camera, kept),
-            detection=rows_of(detections.id, kept),
-            level=site.site_map.level_names.take(rows_of(self.level, kept)),
-            xy=rows_of(self.xy, kept),
-            z=rows_of(self.z, kept),
-            cov=rows_of(self.cov, kept).reshape(-1, 2, 2),
-            bias_cov=rows_of(self.bias_cov, kept).reshape(-1, 2, 2),
-            away=rows_of(self.away, kept),
-            label=rows_of(detections.label, kept),
-            score=rows_of(detections.score, kept),
-            embedding=rows_of(detections.embedding, kept),
+            time=detections.time,
+            camera=detections.coded("camera"),
+            detection=detections.id,
+            level=Coded(level_names(site.site_map), self.level),
+            xy=self.xyz[:, :2].copy(),
+            z=self.xyz[:, 2].copy(),
+            cov=self.cov,
+            bias_cov=self.bias_cov,
+            away=self.away,
+            label=detections.coded("label"),
+            score=detections.score,
+            embedding=detections.embedding,
         )
-        return points, Dropped(detection=detections.id[dropped], reason=self._reasons(dropped, detections, options))
+        if not self.why.any():
+            return points, NOTHING_DROPPED
+        dropped = np.flatnonzero(self.why)
+        why, camera = self.why[dropped].tolist(), detections.camera[dropped].tolist()
+        said = [UNUSABLE[w].format(max_sigma=options.max_sigma, camera=c) for w, c in zip(why, camera, strict=True)]
+        reason = np.array(said, dtype=np.str_)
+        return points.take(self.why == 0), Dropped(detection=detections.id[dropped], reason=reason)
 
-    def _reasons(self, dropped: np.ndarray, detections: Detections, options: ProjectionOptions) -> np.ndarray:
-        reasons = [*UNUSABLE, "its ray meets no level of the map", f"worst sigma above {options.max_sigma:g} m"]
-        pairs = zip(self.why[dropped].tolist(), detections.camera[dropped].tolist(), strict=True)
-        said = [f"unknown camera {name!r}" if why == UNKNOWN else reasons[why] for why, name in pairs]
-        return np.array(said, dtype=np.str_)
+
+NOTHING_DROPPED = Dropped()
+
+
+def _find_feet(
+    found: _Found, detections: Detections, camera: np.ndarray, site: Site, options: ProjectionOptions
+) -> None:
+    hits.feet(
+        camera,
+        camera_arrays(site).size,
+        np.ascontiguousarray(detections.box),
+        np.ascontiguousarray(detections.foot),
+        np.ascontiguousarray(detections.foot_cov),
+        np.ascontiguousarray(detections.score),
+        np.ascontiguousarray(detections.time),
+        options.foot_sigma_px,
+        options.foot_sigma_across,
+        options.foot_sigma_along,
+        options.cut_sigma,
+        found.pixel,
+        found.pixel_cov,
+        found.why,
+    )
+
+
+def _rows_of_family(camera: np.ndarray, family: int, site: Site) -> np.ndarray:
+    """Rows (n,) whose cameras have this lens family."""
+    if len(rig_of(site).families) == 1 and (not len(camera) or camera.min() >= 0):
+        return np.arange(len(camera))
+    return np.flatnonzero((camera >= 0) & (camera_arrays(site).family[camera] == family))
+
+
+def _find_hits(found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, max_sigma: float) -> None:
+    rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
+    out = found.why, found.level, found.xyz, found.cov, found.bias_cov, found.away
+    if rig.families[family] is Homography:
+        matrices = arrays.matrix, arrays.inverse, arrays.level, arrays.homography_var
+        hits.hit_homographies(rows, camera, found.pixel, found.pixel_cov, *matrices, surfaces, max_sigma, *out)
+        return
+    rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
+    where = arrays.rotation, arrays.centre, arrays.calib_cov[family]
+    hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, surfaces, max_sigma, *out)
+
+
+def _linearise(
+    rig: Rig, family: int, cameras: np.ndarray, pixels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rays (3, n), d pixel / d point at their tips (2, 3, n), d pixel / d freed lens parameters (k, 2, n)."""
+    if (cameras == cameras[0]).all():
+        cameras = cameras[:1]  # constants of one camera are cheaper than a column of them
+    params, freed = rig.params[family].take(cameras, axis=1), rig.freed[family]
+    if rig.families[family] is not Fisheye:
+        rays, by_cam = linearise_radial_tangential(params, rig.limit[cameras], pixels)
+        by_lens = by_parameters(params, rays, freed) if freed else np.empty((0, 2, len(rays[0])))
+        return rays, by_cam, np.ascontiguousarray(by_lens)
+    rays_fisheye = fisheye_rays(params.T, rig.limit[cameras], pixels.T)
+    _, by_point, by_params = fisheye_jacobians(params.T, rays_fisheye)
+    columns = np.ascontiguousarray(by_params[:, :, list(freed)].transpose(2, 1, 0))
+    return np.ascontiguousarray(rays_fisheye.T), np.ascontiguousarray(by_point.transpose(1, 2, 0)), columns

@@ -5,22 +5,26 @@ and death are decided by that probability (integrated probabilistic data associa
 Stankovic, 1994) and by seconds, never by counts of frames.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.geometry.gaussian import inverse_2x2, symmetric, worst_sigma
+from geoloc.geometry.gaussian import worst_sigma
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
+from geoloc.pipeline.lazily import filters, sight
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
-from geoloc.scene.kinds import kind_column
+from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, view_arrays
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Objects, Tracks
+from geoloc.scene.tables import Coded, Objects, Tracks
 
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
 APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
+STATES = ("tentative", "confirmed", "coasting")  # in the order of `kernels.filters`
 TURN_RATE_SIGMA = 0.5  # rad/s, of a new track
 
 
@@ -51,32 +55,28 @@ class TrackingOptions:
         check_range(self, max_sigma=(1e-6, 1e6))
 
 
-@dataclass(eq=False)
-class _Filters:
-    """One row a track: what the tracker knows of it."""
+def filter_dtype(size: int) -> np.dtype:
+    """What the tracker knows of a track, with a motion of so many states: one row a track, ids ascending."""
+    return np.dtype(
+        [
+            ("track", np.int64),
+            ("state", np.float64, (size,)),  # see motion
+            ("cov", np.float64, (size, size)),
+            ("bias_cov", np.float64, (2, 2)),  # m², of the cameras that saw it last
+            ("log_odds", np.float64),  # of its existence
+            ("seen_time", np.float64),  # s, of its last point
+            ("camera_set", np.int64),  # see Objects
+            ("level", np.int64),  # index into the map's levels
+            ("z", np.float64),  # m
+            ("label", np.int64),  # number among the labels that the tracker has met
+            ("confirmed", np.int64),  # 0 or 1
+            ("object", np.int64),  # of this window; -1: none
+        ]
+    )
 
-    track: np.ndarray  # (T,) id
-    state: np.ndarray  # (T, d) see motion
-    cov: np.ndarray  # (T, d, d)
-    bias_cov: np.ndarray  # (T, 2, 2) m², of the cameras that saw it last
-    log_odds: np.ndarray  # (T,) of its existence
-    seen_time: np.ndarray  # (T,) s, of its last point
-    camera_set: np.ndarray  # (T,) see Objects
-    level: np.ndarray  # (T,) index into the map's levels
-    z: np.ndarray  # (T,) m
-    label: np.ndarray  # (T,) str, as objects
-    confirmed: np.ndarray  # (T,) bool
-    object: np.ndarray  # (T,) of this window; -1: none
-    embedding: np.ndarray  # (T, D)
 
-    def take(self, rows: np.ndarray) -> "_Filters":
-        return _Filters(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
-
-    def joined(self, other: "_Filters") -> "_Filters":
-        if not len(self.track):
-            return other
-        parts = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
-        return _Filters(*(np.concatenate(pair) for pair in parts))
+FILTERED = ("state", "cov", "bias_cov", "log_odds", "camera_set", "seen_time", "level", "z", "label", "object")
+LIVING = ("object", "log_odds", "cov", "bias_cov", "seen_time", "confirmed")
 
 
 class Tracker:
@@ -91,7 +91,9 @@ class Tracker:
         self.time = np.nan
         self._next_id = 1
         self._last_step = np.inf  # s since the window before; infinite at the first
-        self._filters = self._new(Objects())
+        self._filters: np.ndarray = np.zeros(0, filter_dtype(STATE_SIZE[self.options.motion]))
+        self._looks = np.zeros((0, 0), dtype=np.float32)  # (T, D) each track's embedding
+        self._labels: tuple[str, ...] = ()  # that were met so far
 
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
@@ -99,13 +101,13 @@ class Tracker:
         dt = 0.0 if np.isnan(self.time) else time - self.time
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
-        filters = self._filters
-        noise = self.options.acceleration * kind_column(filters.label, "acceleration")
-        move = MOTIONS[self.options.motion]
-        filters.state, filters.cov, _ = move(filters.state, filters.cov, dt, noise, self.options.turn_acceleration)
-        filters.log_odds = logit(np.exp(-dt / self.options.lifetime_s) * probability(filters.log_odds))
-        filters.object = np.full(len(filters.track), -1)
-        self.time = time
+        held, self.time = self._filters, time
+        if len(held):
+            noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
+            move = MOTIONS[self.options.motion]
+            held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
+            filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
+            held["object"] = -1
         return self._table()
 
     def update(self, objects: Objects, reporting: np.ndarray) -> Tracks:
@@ -114,118 +116,102 @@ class Tracker:
         `reporting` (C,) bool are the cameras that delivered the window. Tracks without an object coast; see
         `Tracks.state`. Tentative tracks are returned too.
         """
-        by_id = np.argsort(self._filters.track)
-        place = np.searchsorted(self._filters.track, objects.track, sorter=by_id)
-        rows = by_id[np.minimum(place, len(by_id) - 1)] if len(by_id) else np.zeros(len(objects), dtype=np.intp)
-        old = objects.track >= 0
-        self._filter(rows[old], objects.take(old))
+        label, level = self._label_rows(objects), level_rows(self.site.site_map, objects.coded("level"))
+        held = self._filters
+        rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
+        names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
+        seen = [np.ascontiguousarray(getattr(objects, name)) for name in names]
+        filters.update(rows, self.time, MAX_LOG_ODDS, *seen, level, label, *(held[name] for name in FILTERED))
+        self._learn_appearance(rows, objects.embedding)
         self._miss(objects, reporting)
-        self._filters = self._filters.joined(self._born(objects.take(~old)))
-        filters = self._filters
-        filters.confirmed = filters.confirmed | (filters.log_odds >= logit(self.options.confirm_probability))
-        self._filters = filters.take(self._alive())
+        if len(rows) and rows.min() < 0:
+            self._bear(objects, rows, label, level)
+        self._forget()
         return self._table()
 
-    def _filter(self, rows: np.ndarray, objects: Objects) -> None:
-        """Kalman update of the tracks in `rows` by one object each (Joseph's form)."""
-        filters = self._filters
-        bias_cov = objects.bias_cov[:, :2, :2]
-        changed = (objects.camera_set != filters.camera_set[rows])[:, None, None]
-        # other cameras, other persistent errors: the step between them is no motion
-        noise = objects.cov[:, :2, :2] + np.where(changed, bias_cov + filters.bias_cov[rows], 0.0)
-        cov = filters.cov[rows]
-        gain = cov[:, :, :2] @ inverse_2x2(cov[:, :2, :2] + noise)
-        filters.state[rows] += np.einsum("tij,tj->ti", gain, objects.xyz[:, :2] - filters.state[rows, :2])
-        size = cov.shape[1]
-        kept = np.eye(size) - gain @ np.eye(2, size)
-        filters.cov[rows] = symmetric(kept @ cov @ kept.swapaxes(1, 2) + gain @ noise @ gain.swapaxes(1, 2))
-        filters.log_odds[rows] = np.minimum(filters.log_odds[rows] + logit(objects.score), MAX_LOG_ODDS)
-        filters.bias_cov[rows], filters.camera_set[rows] = bias_cov, objects.camera_set
-        filters.seen_time[rows], filters.object[rows] = self.time, objects.object
-        filters.level[rows], filters.z[rows] = self.site.site_map.level_rows(objects.level), objects.xyz[:, 2]
-        filters.label[rows] = objects.label
-        self._learn_appearance(rows, objects.embedding)
-
     def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
-        filters = self._filters
-        if filters.embedding.shape[1] != embedding.shape[1]:
-            filters.embedding = np.zeros((len(filters.track), embedding.shape[1]), dtype=np.float32)
-        mixed = (1.0 - APPEARANCE_RATE) * filters.embedding[rows] + APPEARANCE_RATE * embedding
-        filters.embedding[rows] = unit_rows(mixed)
+        if self._looks.shape[1] != embedding.shape[1]:
+            self._looks = np.zeros((len(self._filters), embedding.shape[1]), dtype=np.float32)
+        if embedding.shape[1]:
+            old = rows >= 0
+            mixed = (1.0 - APPEARANCE_RATE) * self._looks[rows[old]] + APPEARANCE_RATE * embedding[old]
+            self._looks[rows[old]] = unit_rows(mixed)
 
     def _miss(self, others: Objects, reporting: np.ndarray) -> None:
         """Cameras that could have seen a track and did not speak against it."""
-        filters = self._filters
-        rows = np.flatnonzero(filters.object < 0)
-        nobody = np.zeros((len(rows), len(self.site.cameras)), dtype=bool)
-        xyz, level = np.column_stack([filters.state[rows, :2], filters.z[rows]]), filters.level[rows]
-        filters.log_odds[rows] += missed_evidence(self.site, level, xyz, nobody, reporting, others, self.existence)
+        held = self._filters
+        rows = np.flatnonzero(held["object"] < 0)
+        if len(rows):
+            xyz, nobody = np.empty((len(rows), 3)), np.zeros((0, len(reporting)), dtype=bool)
+            xyz[:, :2], xyz[:, 2] = held["state"][rows, :2], held["z"][rows]
+            place = held["level"][rows], xyz
+            held["log_odds"][rows] += missed_evidence(self.site, *place, nobody, reporting, others, self.existence)
 
-    def _born(self, objects: Objects) -> _Filters:
+    def _bear(self, objects: Objects, rows: np.ndarray, label: np.ndarray, level: np.ndarray) -> None:
         """New tracks for objects that no track explains."""
         options = self.options
-        level = self.site.site_map.level_rows(objects.level)
-        hidden = self.site.visibility.distance_to_unseen(level, objects.xyz[:, :2])
-        speed = kind_column(objects.label, "speed")
-        reach = options.reach_sigma * speed * self._last_step + worst_sigma(objects.cov[:, :2, :2])
+        new = np.flatnonzero((rows < 0) & (objects.best_score >= options.birth_score))
+        if not len(new):
+            return
+        label, level, xyz, cov = label[new], level[new], objects.xyz[new], objects.cov[new]
+        hidden = sight.depth_of(level, xyz, view_arrays(self.site.visibility))
+        speed = kind_arrays(self._labels).speed[label]
+        reach = options.reach_sigma * speed * self._last_step + worst_sigma(cov[:, :2, :2])
         prior = np.where(hidden <= reach, options.birth_probability, options.inside_birth_probability)
-        log_odds = logit(prior) + logit(objects.score)
-        starts = objects.best_score >= options.birth_score
-        born = self._new(objects.take(starts))
-        born.log_odds = log_odds[starts]
-        self._next_id += len(born.track)
-        return born
+        born: np.ndarray = np.zeros(len(new), self._filters.dtype)
+        size = born["state"].shape[1]
+        born["track"] = self._next_id + np.arange(len(new))
+        born["state"][:, :2], born["cov"][:, :2, :2] = xyz[:, :2], cov[:, :2, :2]
+        born["cov"][:, [2, 3], [2, 3]] = speed[:, None] ** 2
+        born["cov"][:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
+        born["bias_cov"], born["log_odds"] = objects.bias_cov[new, :2, :2], logit(prior) + logit(objects.score[new])
+        born["seen_time"], born["camera_set"] = self.time, objects.camera_set[new]
+        born["level"], born["z"], born["label"], born["object"] = level, xyz[:, 2], label, objects.object[new]
+        self._next_id += len(new)
+        self._filters = np.concatenate([self._filters, born])
+        self._looks = np.concatenate([self._looks, objects.embedding[new]])
 
-    def _new(self, objects: Objects) -> _Filters:
-        n, size = len(objects), STATE_SIZE[self.options.motion]
-        state, cov = np.zeros((n, size)), np.zeros((n, size, size))
-        state[:, :2], cov[:, :2, :2] = objects.xyz[:, :2], objects.cov[:, :2, :2]
-        cov[:, [2, 3], [2, 3]] = kind_column(objects.label, "speed")[:, None] ** 2
-        cov[:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
-        return _Filters(
-            track=self._next_id + np.arange(n),
-            state=state,
-            cov=cov,
-            bias_cov=objects.bias_cov[:, :2, :2].copy(),
-            log_odds=np.zeros(n),
-            seen_time=np.full(n, self.time),
-            camera_set=objects.camera_set.copy(),
-            level=self.site.site_map.level_rows(objects.level),
-            z=objects.xyz[:, 2].copy(),
-            label=objects.label.astype(object),
-            confirmed=np.zeros(n, dtype=bool),
-            object=objects.object.copy(),
-            embedding=objects.embedding.copy(),
-        )
+    def _forget(self) -> None:
+        """Confirm the tracks that are likely enough, and drop those that are not, or were not seen for too long."""
+        held, options = self._filters, self.options
+        odds = _log_odds(options.confirm_probability), _log_odds(options.delete_probability)
+        known = [held[name] for name in LIVING]
+        alive = filters.live_on(self.time, *odds, options.max_coast_s, options.max_sigma, *known)
+        if not alive.all():
+            self._filters, self._looks = held[alive], self._looks[alive]
 
-    def _alive(self) -> np.ndarray:
-        filters, options = self._filters, self.options
-        sigma = worst_sigma(filters.cov[:, :2, :2] + filters.bias_cov)
-        return (filters.object >= 0) | (
-            (filters.log_odds > logit(options.delete_probability))
-            & (self.time - filters.seen_time <= options.max_coast_s)
-            & (sigma <= options.max_sigma)
-        )
+    def _label_rows(self, objects: Objects) -> np.ndarray:
+        """Number (K,) of each object's label among those that the tracker has met."""
+        labels = objects.coded("label")
+        if not set(labels.names) <= set(self._labels):
+            self._labels = tuple(dict.fromkeys((*self._labels, *labels.names)))
+        return common_numbers(self._labels, labels.names)[1].take(labels.code)
 
     def _table(self) -> Tracks:
-        filters = self._filters
-        state = np.where(filters.confirmed, np.where(filters.object < 0, "coasting", "confirmed"), "tentative")
+        held = self._filters
+        said, score = filters.say_states(held["object"], held["log_odds"], held["confirmed"])
+        state = held["state"]
         # copies: the filters live on, the table stays as it is
         return Tracks.trusted(
-            time=np.full(len(filters.track), self.time),
-            track=filters.track.copy(),
-            object=filters.object.copy(),
-            level=self.site.site_map.level_names[filters.level],
-            xy=filters.state[:, :2].copy(),
-            z=filters.z.copy(),
-            velocity=filters.state[:, 2:4].copy(),
-            cov=filters.cov[:, :4, :4].copy(),
-            bias_cov=filters.bias_cov.copy(),
-            label=filters.label.astype(np.str_),
-            score=probability(filters.log_odds),
-            state=state,
-            embedding=filters.embedding.copy(),
+            time=np.full(len(held), self.time),
+            track=held["track"].copy(),
+            object=held["object"].copy(),
+            level=Coded(level_names(self.site.site_map), held["level"].copy()),
+            xy=state[:, :2].copy(),
+            z=held["z"].copy(),
+            velocity=state[:, 2:4].copy(),
+            cov=held["cov"][:, :4, :4].copy(),
+            bias_cov=held["bias_cov"].copy(),
+            label=Coded(self._labels, held["label"].copy()),
+            score=score,
+            state=Coded(STATES, said),
+            embedding=self._looks.copy(),
         )
+
+
+@lru_cache(maxsize=64)
+def _log_odds(probability: float) -> float:
+    return float(logit(probability))
 
 
 def logit(probability: np.ndarray | float) -> np.ndarray:

@@ -38,13 +38,14 @@ class Surface:
         x, y = xy[:, 0], xy[:, 1]
         x0, y0, x1, y1 = self._bounds
         held = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
-        if not self._is_box:
+        if not self.is_box:
             rows = np.flatnonzero(held)
-            held[rows] = shapely.intersects_xy(self._outline, x[rows], y[rows])
+            held[rows] = shapely.intersects_xy(self.outline, x[rows], y[rows])
         return held
 
     @cached_property
-    def _outline(self) -> Polygon:
+    def outline(self) -> Polygon:
+        """The polygon, wider by 1 mm on all sides."""
         # wider by more than files and arithmetic round: nothing may fall between two pieces that adjoin
         outline = self.polygon.buffer(EDGE, join_style="mitre")
         shapely.prepare(outline)
@@ -52,10 +53,11 @@ class Surface:
 
     @cached_property
     def _bounds(self) -> tuple[float, float, float, float]:
-        return self._outline.bounds
+        return self.outline.bounds
 
     @cached_property
-    def _is_box(self) -> bool:
+    def is_box(self) -> bool:
+        """Whether the polygon is a rectangle along the axes."""
         return self.polygon.equals(self.polygon.envelope)
 
     def z_at(self, xy: np.ndarray) -> np.ndarray:

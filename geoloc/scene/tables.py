@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -48,14 +49,29 @@ class Column:
         return array
 
 
+class Coded(NamedTuple):
+    """A column of names as integers: row i holds `names[code[i]]`. Names differ; their order is free."""
+
+    names: tuple[str, ...]
+    code: np.ndarray  # (N,) int
+
+    def spelt(self) -> np.ndarray:
+        """The names themselves (N,) str."""
+        return _as_array(self.names).take(self.code)
+
+
 class Table:
     """A frozen struct of arrays. Columns that are not given are missing: NaN, -1, "" or zero width.
 
     >>> Detections(time=[0.0], camera=["gate"], box=[[10, 20, 30, 60]]).box.shape
     (1, 4)
+
+    A column of names is kept as integer codes too, once somebody asked for them by `coded`: rows that are taken
+    take the codes along, and the strings are made when they are read, so that a window of a recording costs none.
     """
 
     columns: ClassVar[dict[str, Column]] = {}
+    _codes: dict[str, Coded]
 
     def __init__(self, **data: Any) -> None:
         name = type(self).__name__
@@ -63,6 +79,7 @@ class Table:
             if key not in self.columns:
                 raise unknown_name("column", key, self.columns, name)
         n: int | None = None
+        self.__dict__["_codes"] = {}
         for key, column in self.columns.items():
             if key in data:
                 array = column.cast(name, key, data[key], n).view()
@@ -78,8 +95,17 @@ class Table:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; use replace({name}=...)")
 
+    def __getattr__(self, name: str) -> np.ndarray:
+        codes = self.__dict__.get("_codes", {})
+        if name not in codes:
+            raise AttributeError(f"{type(self).__name__} has no column {name!r}")
+        array = codes[name].spelt()
+        array.flags.writeable = False
+        self.__dict__[name] = array
+        return array
+
     def __len__(self) -> int:
-        return len(self.__dict__[next(iter(self.columns))])
+        return len(self.__dict__[next(iter(self.columns))])  # in no table a column of names
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} rows: {', '.join(self.columns)})"
@@ -87,16 +113,26 @@ class Table:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return False
-        return all(_same(self.__dict__[name], other.__dict__[name]) for name in self.columns)
+        return all(_same(getattr(self, name), getattr(other, name)) for name in self.columns)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         """Pairs of column name and array, in the declared order."""
-        return ((name, self.__dict__[name]) for name in self.columns)
+        return ((name, getattr(self, name)) for name in self.columns)
 
-    def take(self, rows: np.ndarray) -> Self:
-        """The rows that an index or a boolean mask selects, in that order."""
+    def coded(self, name: str) -> Coded:
+        """A column of names as integers, worked out once; a column of strings gives its names in order."""
+        if name not in self._codes:
+            names, code = name_codes(getattr(self, name))
+            self._codes[name] = Coded(tuple(names), code)
+        return self._codes[name]
+
+    def take(self, rows: np.ndarray | slice) -> Self:
+        """The rows that an index, a boolean mask or a slice selects, in that order; a slice shares them."""
+        if isinstance(rows, slice):
+            arrays: dict[str, np.ndarray | Coded] = {name: array[rows] for name, array in self._stored()}
+            return self._wrap(arrays | {name: Coded(c.names, c.code[rows]) for name, c in self._codes.items()})
         rows = np.asarray(rows)
         if rows.dtype == bool:
             if len(rows) != len(self):
@@ -104,7 +140,8 @@ class Table:
             rows = np.flatnonzero(rows)
         rows = rows.astype(np.intp, copy=False)
         # `take` copies whole rows, several times faster than an index
-        return self._wrap({name: array.take(rows, axis=0) for name, array in self})
+        taken: dict[str, np.ndarray | Coded] = {name: array.take(rows, axis=0) for name, array in self._stored()}
+        return self._wrap(taken | {name: Coded(c.names, c.code.take(rows)) for name, c in self._codes.items()})
 
     def replace(self, **data: Any) -> Self:
         """A copy with some columns replaced; the others are shared."""
@@ -113,7 +150,17 @@ class Table:
             if key not in self.columns:
                 raise unknown_name("column", key, self.columns, name)
         new = {key: self.columns[key].cast(name, key, value, n).view() for key, value in data.items()}
-        return self._wrap({**dict(self), **new})
+        return self.revised(**new)
+
+    def revised(self, **arrays: "np.ndarray | Coded") -> Self:
+        """As `replace`, with arrays that are known to have the declared dtypes and shapes, as for `trusted`."""
+        table = self.__class__.__new__(self.__class__)
+        table.__dict__.update(self.__dict__)
+        table.__dict__["_codes"] = self._codes.copy()
+        for name in arrays:
+            table._codes.pop(name, None)
+        table._put(arrays)
+        return table
 
     @classmethod
     def concat(cls, tables: list[Self]) -> Self:
@@ -121,31 +168,50 @@ class Table:
         tables = [table for table in tables if len(table)]
         if len(tables) < 2:
             return tables[0] if tables else cls()
-        merged = {}
+        merged: dict[str, np.ndarray | Coded] = {}
         for name, column in cls.columns.items():
-            arrays = [table.__dict__[name] for table in tables]
+            codes = [table._codes.get(name) for table in tables]
+            if codes[0] is not None and all(c is not None and c.names == codes[0].names for c in codes):
+                merged[name] = Coded(codes[0].names, np.concatenate([c.code for c in codes if c is not None]))
+                continue
+            arrays = [getattr(table, name) for table in tables]
             if WIDTH in column.shape:
                 arrays = _same_width(cls.__name__, name, arrays)
             merged[name] = np.concatenate(arrays)
         return cls._wrap(merged)
 
     @classmethod
-    def trusted(cls, **arrays: np.ndarray) -> Self:
+    def trusted(cls, **arrays: "np.ndarray | Coded") -> Self:
         """A table around fresh arrays that are known to have the declared dtypes and shapes, unchecked.
 
         For the engine's own stages, at every window; columns that are not given are missing.
         """
-        n = len(next(iter(arrays.values())))
-        return cls._wrap({name: arrays[name] if name in arrays else c.filled(n) for name, c in cls.columns.items()})
+        table = cls._wrap(arrays)
+        missing = [name for name in cls.columns if name not in arrays]
+        table._put({name: cls.columns[name].filled(len(table)) for name in missing})
+        return table
 
     @classmethod
-    def _wrap(cls, arrays: dict[str, np.ndarray]) -> Self:
+    def _wrap(cls, arrays: "dict[str, np.ndarray | Coded]") -> Self:
         """A table around arrays that are known to fit, without checking them again."""
         table = cls.__new__(cls)
-        for name, array in arrays.items():
-            array.flags.writeable = False
-            table.__dict__[name] = array
+        table.__dict__["_codes"] = {}
+        table._put(arrays)
         return table
+
+    def _put(self, arrays: "dict[str, np.ndarray | Coded]") -> None:
+        for name, array in arrays.items():
+            if isinstance(array, Coded):
+                self._codes[name] = array
+                self.__dict__.pop(name, None)
+            else:
+                array.flags.writeable = False
+                self.__dict__[name] = array
+
+    def _stored(self) -> list[tuple[str, np.ndarray]]:
+        """Columns that are kept as arrays alone."""
+        codes, columns = self._codes, self.__dict__
+        return [(name, columns[name]) for name in self.columns if name not in codes]
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
@@ -158,6 +224,11 @@ def name_codes(names: np.ndarray) -> tuple[list[str], np.ndarray]:
     distinct = sorted(set(listed))
     place = {name: i for i, name in enumerate(distinct)}
     return distinct, np.fromiter(map(place.__getitem__, listed), np.intp, len(listed))
+
+
+@lru_cache(maxsize=256)
+def _as_array(names: tuple[str, ...]) -> np.ndarray:
+    return np.array(names, dtype=np.str_)
 
 
 def _same_width(table: str, name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:

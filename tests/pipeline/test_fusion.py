@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 from consistency import assert_consistent
+from shapely import box
 from sites import points_at, square
 
 from geoloc.pipeline.association import Groups
 from geoloc.pipeline.fusion import FusionOptions, covariance_intersection, fuse
-from geoloc.scene.sitemap import Surface
+from geoloc.scene.site import Site
+from geoloc.scene.sitemap import Level, SiteMap, Surface
 
+THREE = Groups(np.arange(3), np.full(3, -1))
 PLAIN = FusionOptions(body_sigma=0.0, spread=False)
 
 
@@ -87,6 +90,14 @@ def test_heights_come_from_the_level_under_the_object():
     assert fused.xyz[0].tolist() == pytest.approx([3.0, 1.0, 2.3])
     assert fused.cov[0, 2, 2] == pytest.approx(0.1**2 * 0.1**2)  # the slope carries the noise of x into z
     assert fused.bias_cov[0, 2, 2] == pytest.approx(0.05**2)
+
+
+def test_an_object_stands_on_the_surface_under_it_not_on_its_levels_first():
+    flat, ramp = Surface((0.0, 0.0, 0.0), box(-20, -20, 0, 20)), Surface((0.1, 0.0, 0.0), box(0, -20, 20, 20), 0.05)
+    site = Site("ramp", square().cameras, SiteMap((Level("ground", (flat, ramp)),)))
+    fused = fuse(points_at(np.array([[-3.0, 1.0], [6.0, 1.0], [0.0, 30.0]]), list("ABC")), THREE, site, PLAIN)
+    assert fused.xyz[:, 2].tolist() == pytest.approx([0.0, 0.6, 0.0])  # the last is off the level
+    assert fused.bias_cov[:, 2, 2].tolist() == pytest.approx([0.0, 0.05**2, 0.0])
 
 
 def test_camera_sets_are_the_same_number_in_any_order():

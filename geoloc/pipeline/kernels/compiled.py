@@ -1,0 +1,87 @@
+"""The decorator that compiles a loop, and where what it compiled is kept.
+
+numba keeps a function's machine code beside its source and renews it when that one file changes, though the
+code of every function that it calls lies in it too. So the code is kept in a folder named after all kernels'
+sources: one that changes takes all of them along.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+CACHE = "GEOLOC_CACHE_DIR"  # environment variable: where compiled code is kept instead of the user's cache
+
+
+def compiled(function: F) -> F:
+    """`function` compiled at its first call, or itself without numba; divisions by zero give infinities or NaN.
+
+    Machine code is kept for the next process where a folder can be written, else made anew in each.
+    """
+    if not is_compiled():
+        return _quiet(function)
+    import numba
+
+    options = {"error_model": "numpy", "nogil": True}
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_folder(numba.config.CACHE_DIR))
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder can be written
+        return numba.njit(**options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def inlined(function: F) -> F:
+    """As `compiled`, put into the loops that call it: a call there counts the references to every array it is given."""
+    if not is_compiled():
+        return function
+    import numba
+
+    return numba.njit(error_model="numpy", inline="always")(function)
+
+
+def _quiet(function: F) -> F:
+    """`function` as Python, as silent about infinities and numbers that wrap round as machine code is."""
+
+    @wraps(function)
+    def quiet(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return cast(F, quiet)
+
+
+def is_compiled() -> bool:
+    """Whether loops run as machine code here."""
+    try:
+        import numba
+    except ImportError:
+        return False
+    return not numba.config.DISABLE_JIT
+
+
+def _folder(asked: str) -> Path:
+    """The folder of these sources' machine code, under what numba was `asked` to use, or the user's cache."""
+    base = os.environ.get(CACHE) or asked
+    if not base:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        base = os.path.join(base, "geoloc")
+    return Path(base) / f"kernels-{_fingerprint()}"
+
+
+_known: list[str] = []
+
+
+def _fingerprint() -> str:
+    if not _known:
+        digest = hashlib.sha256()
+        for file in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(file.read_bytes())
+        _known.append(digest.hexdigest()[:16])
+    return _known[0]

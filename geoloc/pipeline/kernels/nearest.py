@@ -1,0 +1,62 @@
+"""Points of slightly different times, each moved with the track that it lies on."""
+
+# mypy: allow-untyped-defs
+
+import numpy as np
+
+from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
+
+
+@compiled
+def align(xy, cov, bias_cov, dt, speed, track_xy, track_velocity, track_cov, gate2):
+    """Points xy (N, 2) m at other times by `dt` (N,) s: positions (N, 2) and covariances (N, 2, 2) m² there.
+
+    Within `gate2` squared sigmas of its nearest track a point moves with it; else its cov grows by `speed` (N,).
+    """
+    moved, grown = xy.copy(), cov.copy()
+    keys = track_xy.copy()  # their order along x
+    order = order_of(keys)
+    for i in range(len(xy)):
+        t = nearest(xy[i, 0], xy[i, 1], track_xy, order)
+        if t >= 0:
+            vx, vy = track_velocity[t, 0] * dt[i], track_velocity[t, 1] * dt[i]
+            dx, dy = xy[i, 0] - track_xy[t, 0] + vx, xy[i, 1] - track_xy[t, 1] + vy
+            xx, xy_, yy = inverse_symmetric(
+                cov[i, 0, 0] + bias_cov[i, 0, 0] + track_cov[t, 0, 0],
+                cov[i, 0, 1] + bias_cov[i, 0, 1] + track_cov[t, 0, 1],
+                cov[i, 1, 1] + bias_cov[i, 1, 1] + track_cov[t, 1, 1],
+            )
+            if xx * dx * dx + 2.0 * xy_ * dx * dy + yy * dy * dy < gate2:
+                moved[i, 0] += vx
+                moved[i, 1] += vy
+                continue
+        unsure = speed[i] * dt[i] * speed[i] * dt[i]
+        grown[i, 0, 0] += unsure
+        grown[i, 1, 1] += unsure
+    return moved, grown
+
+
+@compiled
+def nearest(x, y, points, order):
+    """Row of `points` (T, 2) nearest to x, y, the first of equal ones; -1 of none. `order` sorts them along x."""
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high) // 2
+        if points[order[middle], 0] < x:
+            low = middle + 1
+        else:
+            high = middle
+    best, best2 = -1, np.inf
+    for step in (-1, 1):
+        k = low - 1 if step < 0 else low
+        while 0 <= k < len(order):
+            t = order[k]
+            k += step
+            dx, dy = points[t, 0] - x, points[t, 1] - y
+            if dx * dx > best2:
+                break
+            distance2 = dx * dx + dy * dy
+            if distance2 < best2 or (distance2 == best2 and t < best):
+                best, best2 = t, distance2
+    return best

@@ -1,0 +1,83 @@
+"""A window's ground points and predicted tracks as nodes of its graph, and its clusters as groups."""
+
+# mypy: allow-untyped-defs
+
+import math
+
+import numpy as np
+
+from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.odds import CONTENT, COUNT, DENSITY, INFORMATION, settle
+from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
+
+
+@compiled
+def order_nodes(source, xy, track_xy, n_sources):
+    """Nodes (n,) in an order that depends on what each is alone: by source, then place; tracks come last.
+
+    Also the source of each node in that order. Numbers up to N are points xy (N, 2), the others tracks.
+    """
+    n_points, n = len(xy), len(xy) + len(track_xy)
+    keys = np.empty((n, 3))
+    for i in range(n_points):
+        keys[i, 0], keys[i, 1], keys[i, 2] = source[i], xy[i, 0], xy[i, 1]
+    for i in range(n_points, n):
+        keys[i, 0], keys[i, 1], keys[i, 2] = n_sources, track_xy[i - n_points, 0], track_xy[i - n_points, 1]
+    order = order_of(keys)
+    sorted_source = np.empty(n, np.int64)
+    for i in range(n):
+        sorted_source[i] = np.int64(keys[order[i], 0])
+    return order, sorted_source
+
+
+@compiled
+def fill_nodes(order, first, xy, cov, bias_cov, label, level, z, length, family, looks, density,
+               out_xy, out_reach, out_level, out_z, stats):  # fmt: skip
+    """Put points, or tracks, into their places of the nodes' arrays; of `order` (n,) they are the numbers from `first`.
+
+    `length` (K,) m and `family` (K,) are those of the labels' codes, `family` -1 for none; `looks` (N, D) has unit
+    length. See `odds` for `stats`; a node's reach is its worst standard deviation.
+    """
+    n_families = stats.shape[1] - CONTENT - looks.shape[1]
+    for k in range(len(order)):
+        i = order[k] - first
+        if not 0 <= i < len(xy):
+            continue
+        xx, yy = cov[i, 0, 0] + bias_cov[i, 0, 0], cov[i, 1, 1] + bias_cov[i, 1, 1]
+        xy_ = cov[i, 0, 1] + bias_cov[i, 0, 1]
+        a, b, d = inverse_symmetric(xx, xy_, yy)
+        out_xy[k] = xy[i]
+        out_reach[k] = math.sqrt(0.5 * (xx + yy) + math.hypot(0.5 * (xx - yy), xy_))
+        out_level[k], out_z[k] = level[i], z[i]
+        row = stats[k]
+        row[INFORMATION], row[INFORMATION + 1], row[INFORMATION + 2] = a, b, d
+        row[INFORMATION + 3] = a * xy[i, 0] + b * xy[i, 1]
+        row[INFORMATION + 4] = b * xy[i, 0] + d * xy[i, 1]
+        row[COUNT], row[DENSITY] = 1.0, math.log(density) - 2.0 * math.log(length[label[i]])
+        if n_families > 0 and family[label[i]] >= 0:
+            row[CONTENT + family[label[i]]] = 1.0
+        for j in range(looks.shape[1]):
+            row[CONTENT + n_families + j] = looks[i, j]
+        settle(stats, k)
+
+
+@compiled
+def groups_of(cluster, order, n_points):
+    """The group (N,) of each point, numbered by the clusters' numbers, and the track (G,) of each group or -1."""
+    number = np.full(len(cluster), -1, np.int64)
+    for k in range(len(order)):
+        if order[k] < n_points:
+            number[cluster[k]] = 0
+    n_groups = 0
+    for c in range(len(cluster)):
+        if number[c] == 0:
+            number[c] = n_groups
+            n_groups += 1
+    group, track = np.empty(n_points, np.int64), np.full(n_groups, -1, np.int64)
+    for k in range(len(order)):
+        g = number[cluster[k]]
+        if order[k] < n_points:
+            group[order[k]] = g
+        elif g >= 0:
+            track[g] = max(track[g], order[k] - n_points)
+    return group, track

@@ -1,0 +1,36 @@
+"""A module that is imported when something of it is first used: kernels bring numba, which takes a second to load."""
+
+from importlib import import_module
+from typing import Any
+
+
+class Lazily:
+    """Stands for the module of that name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(import_module(self._name), attribute)
+        self.__dict__[attribute] = value  # from now on found without coming here
+        return value
+
+
+KERNELS = "geoloc.pipeline.kernels"
+clusters = Lazily(f"{KERNELS}.clusters")
+edges = Lazily(f"{KERNELS}.edges")
+filters = Lazily(f"{KERNELS}.filters")
+fusing = Lazily(f"{KERNELS}.fusing")
+hits = Lazily(f"{KERNELS}.hits")
+learning = Lazily(f"{KERNELS}.learning")
+motion = Lazily(f"{KERNELS}.motion")
+nearest = Lazily(f"{KERNELS}.nearest")
+nodes = Lazily(f"{KERNELS}.nodes")
+odds = Lazily(f"{KERNELS}.odds")
+offsets = Lazily(f"{KERNELS}.offsets")
+overlaps = Lazily(f"{KERNELS}.overlaps")
+reporting = Lazily(f"{KERNELS}.reporting")
+sight = Lazily(f"{KERNELS}.sight")
+small = Lazily(f"{KERNELS}.small")
+solving = Lazily(f"{KERNELS}.solving")
+surfaces = Lazily(f"{KERNELS}.surfaces")

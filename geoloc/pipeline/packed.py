@@ -1,0 +1,165 @@
+"""A site and classes as the plain arrays that kernels take, packed once and kept."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+
+from geoloc.pipeline.lazily import surfaces
+from geoloc.scene.kinds import kind_of
+from geoloc.scene.lenses import Homography
+from geoloc.scene.rig import rig_of
+from geoloc.scene.site import Site
+from geoloc.scene.sitemap import SiteMap
+from geoloc.scene.tables import Coded
+from geoloc.scene.visibility import Visibility
+
+
+class KindArrays(NamedTuple):
+    """Constants (K,) of the kinds of K labels, see `scene.kinds`."""
+
+    length: np.ndarray
+    width: np.ndarray
+    height: np.ndarray
+    speed: np.ndarray
+    acceleration: np.ndarray
+
+
+@lru_cache(maxsize=256)
+def kind_arrays(labels: tuple[str, ...]) -> KindArrays:
+    """What is known of each of the labels."""
+    kinds = [kind_of(label) for label in labels]
+    return KindArrays(*(np.array([getattr(kind, name) for kind in kinds], float) for name in KindArrays._fields))
+
+
+@lru_cache(maxsize=64)
+def _rows_of_cameras(site: Site, names: tuple[str, ...]) -> np.ndarray:
+    return np.array([site.camera_index.get(name, -1) for name in names], dtype=np.int64)
+
+
+def camera_rows(site: Site, cameras: Coded) -> np.ndarray:
+    """Index among the site's cameras of each row (N,); -1 where it has no such camera."""
+    return _rows_of_cameras(site, cameras.names).take(cameras.code)
+
+
+@lru_cache(maxsize=64)
+def _rows_of_levels(site_map: SiteMap, names: tuple[str, ...]) -> np.ndarray:
+    return site_map.level_rows(np.array(names, dtype=np.str_)).astype(np.int64)
+
+
+def level_rows(site_map: SiteMap, levels: Coded) -> np.ndarray:
+    """Index among the map's levels of each row (N,); UnknownNameError if there is none."""
+    return _rows_of_levels(site_map, levels.names).take(levels.code)
+
+
+@lru_cache(maxsize=64)
+def level_names(site_map: SiteMap) -> tuple[str, ...]:
+    """Names of the levels, in order."""
+    return tuple(level.name for level in site_map.levels)
+
+
+@lru_cache(maxsize=256)
+def common_numbers(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (K,), (L,) of two lists of names that are equal where the names are."""
+    number = {name: k for k, name in enumerate(dict.fromkeys((*first, *second)))}
+    of_first, of_second = (np.array([number[name] for name in part], dtype=np.int64) for part in (first, second))
+    return of_first, of_second
+
+
+class SurfaceArrays(NamedTuple):
+    """See `kernels.surfaces`."""
+
+    plane: np.ndarray
+    sigma_z: np.ndarray
+    level: np.ndarray
+    bounds: np.ndarray
+    shape: np.ndarray
+    edges: np.ndarray
+    edge_start: np.ndarray
+
+
+@lru_cache(maxsize=16)
+def surface_arrays(site_map: SiteMap) -> SurfaceArrays:
+    """All surfaces of a map, level by level."""
+    owned = [(i, surface) for i, level in enumerate(site_map.levels) for surface in level.surfaces]
+    bounds, shape, edges = np.zeros((len(owned), 4)), np.full(len(owned), surfaces.ENDLESS), [np.zeros((0, 4))]
+    for s, (_, surface) in enumerate(owned):
+        edges.append(np.zeros((0, 4)))
+        if not surface.polygon.is_empty:
+            bounds[s] = surface.outline.bounds
+            shape[s] = surfaces.BOX if surface.is_box else surfaces.OUTLINE
+            edges[-1] = _edges(surface.outline)
+    return SurfaceArrays(
+        plane=np.array([surface.plane for _, surface in owned], float),
+        sigma_z=np.array([surface.sigma_z for _, surface in owned], float),
+        level=np.array([i for i, _ in owned], dtype=np.int64),
+        bounds=bounds,
+        shape=shape.astype(np.int64),
+        edges=np.concatenate(edges),
+        edge_start=np.cumsum([len(part) for part in edges]),
+    )
+
+
+def _edges(outline: shapely.Polygon) -> np.ndarray:
+    """Edges (E, 4) of all rings."""
+    rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(outline)]
+    return np.concatenate([np.hstack([ring[:-1], ring[1:]]) for ring in rings])
+
+
+class CameraArrays(NamedTuple):
+    """`scene.rig.Rig` with cameras first, as a kernel reads it."""
+
+    size: np.ndarray  # (2, C) px
+    family: np.ndarray  # (C,)
+    rotation: np.ndarray  # (C, 3, 3)
+    centre: np.ndarray  # (C, 3) m
+    calib_cov: tuple[np.ndarray, ...]  # per family (C, 6 + k, 6 + k)
+    matrix: np.ndarray  # (C, 3, 3) of homographies
+    inverse: np.ndarray  # (C, 3, 3) and back
+    level: np.ndarray  # (C,) of homographies
+    homography_var: np.ndarray  # (C,) px²
+
+
+@lru_cache(maxsize=16)
+def camera_arrays(site: Site) -> CameraArrays:
+    """The cameras of a site."""
+    rig = rig_of(site)
+    matrix = np.zeros((len(site.cameras), 3, 3))
+    for family, params in zip(rig.families, rig.params, strict=True):
+        if family is Homography:
+            matrix[...] = params.T.reshape(-1, 3, 3)
+    return CameraArrays(
+        size=np.ascontiguousarray(rig.size),
+        family=rig.family.astype(np.int64),
+        rotation=_cameras_first(rig.rotation),
+        centre=np.ascontiguousarray(rig.centre),
+        calib_cov=tuple(_cameras_first(cov) for cov in rig.calib_cov),
+        matrix=matrix,
+        inverse=_cameras_first(rig.ground_from_image),
+        level=rig.level.astype(np.int64),
+        homography_var=rig.homography_var,
+    )
+
+
+def _cameras_first(matrices: np.ndarray) -> np.ndarray:
+    """(a, b, C) -> (C, a, b)."""
+    return np.ascontiguousarray(np.moveaxis(matrices, 2, 0))
+
+
+class ViewArrays(NamedTuple):
+    """See `scene.visibility.Visibility` and `kernels.sight`."""
+
+    cell: float
+    first: np.ndarray
+    shape: np.ndarray
+    offset: np.ndarray
+    seen: np.ndarray
+    depth: np.ndarray
+
+
+@lru_cache(maxsize=16)
+def view_arrays(visibility: Visibility) -> ViewArrays:
+    """What cameras see."""
+    parts = (visibility.first, visibility.shape, visibility.offset, visibility.seen, visibility.depth)
+    return ViewArrays(float(visibility.cell), *(np.ascontiguousarray(part) for part in parts))
