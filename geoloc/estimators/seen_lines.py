@@ -129,8 +129,8 @@ def ends_through(kind: type[Lens], params: np.ndarray, lines: SeenLines, by_unkn
     transposed = by_point.swapaxes(1, 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         by_pixel = transposed @ _inverse_2(by_point @ transposed)
+        by_lens = (-by_pixel @ by_param).reshape(n_fits, len(lines), 2, 3, -1) @ by_unknowns[:, None, None]
     shape = (n_fits, len(lines), 2, 3)
-    by_lens = (-by_pixel @ by_param).reshape(*shape, -1) @ by_unknowns[:, None, None]
     focal = params[:, :2].mean(axis=1)
     by_focal = by_unknowns[:, :2].mean(axis=1) / focal[:, None]
     return Ends(
