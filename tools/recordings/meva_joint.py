@@ -35,6 +35,7 @@ LANDMARK_SIGMA = 0.01  # m; they agree with their marks to about a pixel
 DRAWN_SIGMA = 0.1  # m, of the errors that are drawn: points read off a good plan
 CONTROL_SIGMA = 1.0  # m; the control points are good to 0.3 to 1.4 m
 NEAR = 0.2  # m in plan; a control point this near to a landmark is that landmark
+FREE = ("fx", "fy", "k1")
 OPTIONS = JointOptions(gate_probability=0.999999)
 SINGLE = SingleOptions()
 # the heights of frames; the other cameras' are 1080
@@ -44,12 +45,12 @@ SPLITS = (
     f"{KEPT_VIEWS} others"
 )
 PROTOCOL = (
-    f"{SPLITS}; landmarks free under {100 * LANDMARK_SIGMA:g} cm, marks under 1 px; lenses free as alone; "
-    "consistency, for the landmarks came out of these marks"
+    f"{SPLITS}; landmarks free under {100 * LANDMARK_SIGMA:g} cm, marks under 1 px; {', '.join(FREE)} "
+    "freed; consistency, for the landmarks came out of these marks"
 )
 DRAWN = (
-    f"{SPLITS}; landmarks with drawn errors of {100 * DRAWN_SIGMA:g} cm, free under as much, marks under 1 px; lenses "
-    "free as alone"
+    f"{SPLITS}; landmarks with drawn errors of {100 * DRAWN_SIGMA:g} cm, free under as much, marks under 1 px; "
+    f"{', '.join(FREE)} freed"
 )
 
 
@@ -122,7 +123,7 @@ def split(marks: Marks, landmarks: Mapping[str, np.ndarray], rng: np.random.Gene
 
 
 def drawn(site_map: SiteMap, sigma: float, rng: np.random.Generator) -> SiteMap:
-    """The map with errors of `sigma` m in its control points, and said so; 0: as it is."""
+    """The map with errors of `sigma` m drawn for its control points and stated; 0: as it is."""
     if not sigma:
         return site_map
     points = tuple(
@@ -182,7 +183,7 @@ def _alone(marks: Marks, site_map: SiteMap) -> dict[str, SingleSolution]:
 
 def _joint(marks: Marks, site_map: SiteMap, alone: Mapping[str, SingleSolution]) -> JointSolution | None:
     starts = {name: found.camera for name, found in alone.items()}
-    free = {name: found.estimated for name, found in alone.items()}
+    free = dict.fromkeys(starts, FREE)
     priors = {name: lens_prior(camera, Known(), SINGLE) for name, camera in starts.items()}
     try:
         return calibrate_jointly(marks, site_map, starts, free=free, options=OPTIONS, priors=priors)
