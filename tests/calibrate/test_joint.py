@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from consistency import assert_consistent
-from joint_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, calib_error, draw_site, untied
 
 from geoloc.calibrate.changes import compare
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
@@ -19,6 +18,8 @@ from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Detections
+from geoloc.synthetic.drawn_cameras import calib_error, untied
+from geoloc.synthetic.drawn_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, draw_site
 
 N_SITES = 100
 
