@@ -126,11 +126,10 @@ def ends_through(kind: type[Lens], params: np.ndarray, lines: SeenLines, by_unkn
     rays = (fisheye_rays if fisheye else undistort_rows)(rows, limits, pixels)
     _, by_point, by_param = (fisheye_jacobians if fisheye else radial_tangential_jacobians)(rows, rays)
     # of all changes of the ray that bring the pixel, the one across it
-    transposed = by_point.swapaxes(1, 2)
+    transposed, shape = by_point.swapaxes(1, 2), (n_fits, len(lines), 2, 3)
     with np.errstate(divide="ignore", invalid="ignore"):
         by_pixel = transposed @ _inverse_2(by_point @ transposed)
-    shape = (n_fits, len(lines), 2, 3)
-    by_lens = (-by_pixel @ by_param).reshape(*shape, -1) @ by_unknowns[:, None, None]
+        by_lens = (-by_pixel @ by_param).reshape(*shape, -1) @ by_unknowns[:, None, None]
     focal = params[:, :2].mean(axis=1)
     by_focal = by_unknowns[:, :2].mean(axis=1) / focal[:, None]
     return Ends(

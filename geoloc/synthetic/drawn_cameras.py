@@ -14,6 +14,7 @@ from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint
 
 SIZE = (1920, 1080)
+CORNERS = np.array([[0, 0], [SIZE[0] - 1, 0], [0, SIZE[1] - 1], [SIZE[0] - 1, SIZE[1] - 1]], float)
 MARK_SIGMA, POINT_SIGMA = 1.0, 0.02  # px, m
 
 
@@ -115,9 +116,13 @@ def untied(camera: Camera) -> np.ndarray:
 
 
 def _usual_lens(rng: np.random.Generator, centre: np.ndarray) -> RadialTangential:
-    focal = SIZE[0] * float(np.exp(rng.uniform(np.log(0.45), np.log(1.8))))
-    k1 = float(np.clip(rng.normal(-0.1, 0.15), -0.4, 0.1)) * (0.3 if focal > 1.3 * SIZE[0] else 1.0)
-    return RadialTangential(np.array([focal, focal, *centre, k1, k1 * k1 * rng.uniform(0.3, 1.7), 0, 0]))
+    """A lens that images the whole still: none whose distortion folds over within it."""
+    while True:
+        focal = SIZE[0] * float(np.exp(rng.uniform(np.log(0.45), np.log(1.8))))
+        k1 = float(np.clip(rng.normal(-0.1, 0.15), -0.4, 0.1)) * (0.3 if focal > 1.3 * SIZE[0] else 1.0)
+        lens = RadialTangential(np.array([focal, focal, *centre, k1, k1 * k1 * rng.uniform(0.3, 1.7), 0, 0]))
+        if np.isfinite(lens.unproject(CORNERS)).all():
+            return lens
 
 
 def _fisheye(rng: np.random.Generator, centre: np.ndarray, longest: float) -> Fisheye:

@@ -45,7 +45,7 @@ def up_sigma(camera: Camera) -> float:
 
 def test_a_camera_of_few_marks_and_lines_is_honest_and_surer() -> None:
     errors, covs, turned, sigmas = [], [], [], []
-    for seed in range(16):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         site = draw_camera(rng, 7)
         lines = lines_about(site, rng, plumb=3, parallel=3, horizon=True)
@@ -57,7 +57,7 @@ def test_a_camera_of_few_marks_and_lines_is_honest_and_surer() -> None:
             turned.append([np.linalg.norm(calib_error(one.camera, site.camera)[:6][:3]) for one in (plain, found)])
             sigmas.append([up_sigma(one.camera) for one in (plain, found)])
     assert_consistent(np.array(errors), np.array(covs))
-    assert len(turned) >= 10
+    assert len(turned) >= 5
     without, with_lines = np.median(turned, axis=0)
     assert with_lines < without
     without, with_lines = np.median(sigmas, axis=0)

@@ -8,15 +8,19 @@ import pytest
 from consistency import assert_consistent
 
 from geoloc.calibrate.single import SingleSolution, calibrate_camera, calibrate_each
-from geoloc.calibrate.single_case import SingleOptions
+from geoloc.calibrate.single_case import Problem, SingleOptions, priors_of
+from geoloc.calibrate.single_poses import FOLDED, impossible
 from geoloc.calibrate.solution import Refused
+from geoloc.calibrate.usable_marks import usable_marks
+from geoloc.estimators.camera_fit import fits_of
+from geoloc.geometry.se3 import perturb
 from geoloc.scene.known import Known, KnownCamera, KnownLens
 from geoloc.scene.lenses import Lens, RadialTangential
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint
 from geoloc.synthetic.drawn_cameras import SIZE, DrawnCamera, calib_error, draw_camera
 
-N_SITES = 60
+N_SITES = 20  # 200 in tools/recordings/drawn_calibration.py
 
 
 def solved(site: DrawnCamera, options: SingleOptions | None = None) -> SingleSolution:
@@ -70,7 +74,7 @@ def test_ground_points_lie_where_their_ellipses_say(drawn) -> None:
 def test_marks_of_unknown_accuracy_leave_a_camera_no_surer_than_it_is() -> None:
     rng = np.random.default_rng(8)
     values = []
-    for _ in range(15):
+    for _ in range(8):
         site = draw_camera(rng, int(rng.integers(8, 25)))
         found = solved(site)
         error = calib_error(found.camera, site.camera)[:6]
@@ -81,7 +85,7 @@ def test_marks_of_unknown_accuracy_leave_a_camera_no_surer_than_it_is() -> None:
 def test_a_fifth_of_gross_outliers_is_survived_and_named() -> None:
     rng = np.random.default_rng(6)
     values, missed = [], 0
-    for _ in range(15):
+    for _ in range(6):
         n = int(rng.integers(15, 25))
         site = draw_camera(rng, n)
         wrong = rng.choice(n, n // 5, replace=False)
@@ -100,7 +104,7 @@ def test_a_fisheye_that_nobody_named_is_no_wrong_pose_called_good() -> None:
     """Through any other kind of lens the fit is 0.3 to 4 m off at 0.1 m stated, squared distances of 40 to 5000."""
     rng = np.random.default_rng(4)
     values = []
-    for flat in (False, True) * 5:
+    for flat in (False, True) * 2:
         site = draw_camera(rng, int(rng.integers(10, 20)), flat, fisheye=True)
         found = solved(site)
         error = calib_error(found.camera, site.camera)[:6]
@@ -120,7 +124,7 @@ def test_what_is_refused_as_loose_does_not_depend_on_where_the_map_begins(shift:
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_mirrored_map_is_refused_and_called_mirrored(flat: bool) -> None:
     rng = np.random.default_rng(7)
-    for _ in range(5):
+    for _ in range(2):
         site = draw_camera(rng, int(rng.integers(8, 25)), flat)
         found = calibrate_camera("cam", SIZE, site.marks, moved_points(site, np.diag([-1.0, 1.0, 1.0])))
         assert isinstance(found, Refused)
@@ -128,6 +132,19 @@ def test_a_mirrored_map_is_refused_and_called_mirrored(flat: bool) -> None:
         found = calibrate_camera("cam", SIZE, site.marks, swapped)
         assert isinstance(found, Refused)
         assert "swapped" in found.next_step
+
+
+def test_a_lens_that_folds_over_is_not_called_a_camera_behind_its_marks(rng) -> None:
+    site = draw_camera(rng, 12)
+    usable = usable_marks("cam", SIZE, site.marks, site.points, None)
+    options = SingleOptions()
+    problem = Problem("cam", SIZE, usable, options, None, None, priors_of(SIZE, None, options))
+    focal = float(site.camera.lens.params[0])
+    folded = RadialTangential(np.array([focal, focal, 959.5, 539.5, -5.0, 0, 0, 0]))
+    turned = perturb(site.camera.cam_from_world, np.array([0, np.pi, 0, 0, 0, 0]))
+    cases = {FOLDED: (folded, site.camera.cam_from_world), "behind its marks": (site.camera.lens, turned)}
+    for words, (lens, pose) in cases.items():
+        assert words in impossible(problem, fits_of(lens, [pose], usable.marked))
 
 
 def test_marks_on_a_line_are_refused() -> None:
@@ -192,7 +209,7 @@ def test_degrees_for_metres_and_a_point_on_another_continent_are_named(rng) -> N
 def test_heights_in_feet_are_named() -> None:
     rng = np.random.default_rng(3)
     told = 0
-    for _ in range(3):
+    for _ in range(2):
         site = draw_camera(rng, 24)
         found = calibrate_camera("cam", SIZE, site.marks, moved_points(site, np.diag([1, 1, 1 / 0.3048])))
         if isinstance(found, Refused):
@@ -201,7 +218,7 @@ def test_heights_in_feet_are_named() -> None:
             assert np.linalg.norm(found.camera.centre_world - site.camera.centre_world) < 1.0
             assert sum("z were" in note for note in found.notes) >= 3
             told += 1
-    assert told == 3
+    assert told == 2
 
 
 def test_swapped_marks_and_a_typo_are_told_apart(rng) -> None:
