@@ -36,7 +36,7 @@ class Hardness:
     marks: tuple[int, int]  # how many, at least and at most
     raised: float = 0.0  # m up to which every other point stands over the ground
     rough: float = 0.0  # m up to which the ground itself rises
-    thin: bool = False  # all points in a strip that is 10 to 30 times as long as wide
+    thin: float = 0.0  # all points in a strip, at most so broad as this share of its length; 0: all around
     small: bool = False  # all marks in a small part of the still
     fisheye: bool = False
     wrong: float = 0.0  # share of marks that lie anywhere
@@ -49,11 +49,12 @@ HARD = {
     "part of the still, one plane": Hardness((7, 20), small=True),
     "one plane": Hardness((6, 20)),
     "nearly one plane": Hardness((6, 20), rough=0.15),
-    "nearly on a line": Hardness((8, 20), raised=0.5, thin=True),
+    "nearly on a line": Hardness((8, 20), raised=0.5, thin=0.1),
     "20 % wrong marks": Hardness((12, 24), raised=3.0, wrong=0.2),
     "unnamed fisheye": Hardness((8, 20), raised=3.0, fisheye=True),
     "unnamed fisheye, one plane": Hardness((8, 20), fisheye=True),
 }
+COLLINEAR = Hardness((8, 20), thin=1e-3)  # a kerb, say: no camera can be told from marks along it
 
 
 def draw_camera(
@@ -134,7 +135,7 @@ def _spread(rng: np.random.Generator, hard: Hardness, reach: float, n: int = 300
     """Places (n, 3) m about the one that the camera looks at, `reach` m away."""
     across = rng.uniform(-1.5, 1.5, (n, 2)) * reach
     if hard.thin:
-        thin, turn, length = rng.uniform(0.03, 0.1), rng.uniform(0, np.pi), rng.uniform(0.5, 1.3) * reach
+        thin, turn, length = hard.thin * rng.uniform(0.3, 1.0), rng.uniform(0, np.pi), rng.uniform(0.5, 1.3) * reach
         along = np.array([np.cos(turn), np.sin(turn)])
         strip = rng.uniform(-length, length, (n, 2)) * [1, thin]
         across = strip @ np.array([along, [-along[1], along[0]]])

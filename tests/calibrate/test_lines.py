@@ -45,7 +45,7 @@ def up_sigma(camera: Camera) -> float:
 
 def test_a_camera_of_few_marks_and_lines_is_honest_and_surer() -> None:
     errors, covs, turned, sigmas = [], [], [], []
-    for seed in range(8):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         site = draw_camera(rng, 7)
         lines = lines_about(site, rng, plumb=3, parallel=3, horizon=True)
@@ -54,10 +54,10 @@ def test_a_camera_of_few_marks_and_lines_is_honest_and_surer() -> None:
         errors.append(calib_error(found.camera, site.camera)[:6])
         covs.append(found.camera.calib_cov[:6, :6])
         if not isinstance(plain, Refused):
-            turned.append([np.linalg.norm(calib_error(one.camera, site.camera)[:6][:3]) for one in (plain, found)])
+            turned.append([np.linalg.norm(calib_error(one.camera, site.camera)[:3]) for one in (plain, found)])
             sigmas.append([up_sigma(one.camera) for one in (plain, found)])
     assert_consistent(np.array(errors), np.array(covs))
-    assert len(turned) >= 5
+    assert len(turned) >= 4
     without, with_lines = np.median(turned, axis=0)
     assert with_lines < without
     without, with_lines = np.median(sigmas, axis=0)
@@ -131,7 +131,7 @@ def jointly(site, known: Known) -> JointSolution:
 def test_lines_make_a_joint_adjustment_surer_and_leave_it_honest() -> None:
     # measured over 60 sites: mean NEES 8.2 of 8; turned by 0.0018 rad rather than 0.0026, as the sigmas have it
     errors, covs, turned, sigmas = [], [], [], []
-    for seed in range(25):
+    for seed in range(14):
         site, lines = joint_case(seed)
         found = [jointly(site, known).solution.cameras[1] for known in (Known(), Known(lines=lines))]
         keep = untied(found[1])

@@ -18,7 +18,7 @@ from geoloc.scene.known import Known, KnownCamera, KnownLens
 from geoloc.scene.lenses import Lens, RadialTangential
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint
-from geoloc.synthetic.drawn_cameras import SIZE, DrawnCamera, calib_error, draw_camera
+from geoloc.synthetic.drawn_cameras import COLLINEAR, SIZE, DrawnCamera, calib_error, draw_camera, draw_hard_camera
 
 N_SITES = 20  # 200 in tools/recordings/drawn_calibration.py
 
@@ -53,7 +53,7 @@ def drawn() -> list[tuple[DrawnCamera, SingleSolution]]:
 
 def test_poses_are_as_sure_as_they_say(drawn) -> None:
     errors = np.array([calib_error(found.camera, site.camera)[:6] for site, found in drawn])
-    assert_consistent(errors, np.array([found.camera.calib_cov[:6, :6] for _, found in drawn]))  # 6.2 of 6
+    assert_consistent(errors, np.array([found.camera.calib_cov[:6, :6] for _, found in drawn]))  # 6.1 of 6
 
 
 def test_ground_points_lie_where_their_ellipses_say(drawn) -> None:
@@ -68,7 +68,7 @@ def test_ground_points_lie_where_their_ellipses_say(drawn) -> None:
         back = np.linalg.inv(by_world[0][:, :2])
         errors.append(hit[:2] - place[:2])
         covs.append(back @ by_calib[0] @ found.camera.calib_cov @ by_calib[0].T @ back.T)
-    assert_consistent(np.array(errors), np.array(covs))  # 2.1 of 2
+    assert_consistent(np.array(errors), np.array(covs))  # 1.8 of 2
 
 
 def test_marks_of_unknown_accuracy_leave_a_camera_no_surer_than_it_is() -> None:
@@ -79,7 +79,7 @@ def test_marks_of_unknown_accuracy_leave_a_camera_no_surer_than_it_is() -> None:
         found = solved(site)
         error = calib_error(found.camera, site.camera)[:6]
         values.append(error @ np.linalg.solve(found.camera.calib_cov[:6, :6], error))
-    assert 2.0 < np.mean(values) < 7.5  # 4.4 of 6: heavier tails than a Gaussian's are never ruled out by few marks
+    assert 2.0 < np.mean(values) < 7.5  # 5.3 of 6: heavier tails than a Gaussian's are never ruled out by few marks
 
 
 def test_a_fifth_of_gross_outliers_is_survived_and_named() -> None:
@@ -96,7 +96,7 @@ def test_a_fifth_of_gross_outliers_is_survived_and_named() -> None:
         error = calib_error(found.camera, site.camera)[:6]
         values.append(error @ np.linalg.solve(found.camera.calib_cov[:6, :6], error))
         missed += int(found.used[wrong[far]].sum())
-    assert max(values) < 30  # 17 at most; 6 expected
+    assert max(values) < 30  # 8.6 at most; 6 expected
     assert missed == 0
 
 
@@ -109,7 +109,7 @@ def test_a_fisheye_that_nobody_named_is_no_wrong_pose_called_good() -> None:
         found = solved(site)
         error = calib_error(found.camera, site.camera)[:6]
         values.append(error @ np.linalg.solve(found.camera.calib_cov[:6, :6], error))
-    assert max(values) < 25  # 10.7 at most; 6 expected
+    assert max(values) < 25  # 9.4 at most; 6 expected
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e4])
@@ -155,6 +155,17 @@ def test_marks_on_a_line_are_refused() -> None:
         points = tuple(replace(p, xyz=tuple(x)) for p, x in zip(site.points, line.tolist(), strict=True))
         found = calibrate_camera("cam", SIZE, site.marks, points)
         assert isinstance(found, Refused)
+        assert "one line" in found.reason
+
+
+def test_marks_on_a_line_and_a_typo_are_refused() -> None:
+    """The one point off the line is a typo that nothing contradicts: one in four were up to 38 m off, called good."""
+    for seed in range(10):
+        rng = np.random.default_rng([8, seed])
+        site = draw_hard_camera(rng, COLLINEAR)
+        typo = replace(site.points[0], xyz=tuple(site.points[0].xyz + np.array([*rng.normal(0, 5, 2), 0])))
+        found = calibrate_camera("cam", SIZE, site.marks, (typo, *site.points[1:]))
+        assert isinstance(found, Refused), seed
         assert "one line" in found.reason
 
 

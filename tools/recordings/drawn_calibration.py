@@ -3,7 +3,7 @@
 No recording is needed. Each site is drawn for itself, so that its errors are independent of the others'.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,9 @@ from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Detections
 from geoloc.synthetic.drawn_cameras import (
+    COLLINEAR,
     HARD,
+    POINT_SIGMA,
     SIZE,
     DrawnCamera,
     Hardness,
@@ -33,7 +35,7 @@ from geoloc.synthetic.drawn_cameras import (
 from geoloc.synthetic.drawn_sites import DrawnSite, draw_site
 
 RECORDING = "drawn_calibration"
-N_SITES, N_WRONG, N_HOPELESS, N_HARD = 200, 40, 24, 16
+N_SITES, N_WRONG, N_HOPELESS, N_HARD = 200, 30, 20, 16
 WORST = 35.0  # squared distance of a pose from its truth, of 6 expected: an honest one exceeds it once in 200,000
 HONEST = 0.99
 TARGET = np.array([2.0, -3.0, 0.0])  # m, in the middle of a drawn site
@@ -118,18 +120,29 @@ def _hopeless() -> list[Figure]:
     spoilt: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "mirrored": lambda xyz: xyz * [-1, 1, 1],
         "swapped": lambda xyz: xyz[:, [1, 0, 2]],
-        "collinear": lambda xyz: np.linspace(0, 20, len(xyz))[:, None] * [1.0, 0.3, 0.0],
     }
+    part, said = f"{N_HOPELESS} sets", "marks of a camera alone, half of the sets at points of one plane"
     figures = []
     for name, change in spoilt.items():
-        refused = []
-        for i in range(N_HOPELESS):
-            rng = np.random.default_rng([5, i])
-            site = draw_camera(rng, int(rng.integers(8, 25)), flat=i % 2 == 0)
-            refused.append(isinstance(_calibrated(_with_points(site, change)), Refused))
-        said = "each camera from 8 to 24 marks alone, in half of the sets at points of one plane"
-        figures.append(_share(f"{N_HOPELESS} sets", f"{name}_refused", np.array(refused)[:, None], said))
-    return figures
+        sites = (draw_camera(np.random.default_rng([5, i]), 8 + i % 17, flat=i % 2 == 0) for i in range(N_HOPELESS))
+        figures.append(_share(part, f"{name}_refused", _refused(_with_points(site, change) for site in sites), said))
+    line = [draw_hard_camera(np.random.default_rng([7, i]), COLLINEAR) for i in range(N_HOPELESS)]
+    said = f"marks of a camera alone at points of one line, surveyed to {POINT_SIGMA} m"
+    figures.append(_share(part, "collinear_refused", _refused(line), said))
+    said += ", one of them stated 5 m off it"
+    typos = (_with_points(site, lambda xyz: xyz + 5.0 * np.eye(len(xyz), 1) * _across(xyz)) for site in line)
+    return [*figures, _share(part, "collinear_with_typo_refused", _refused(typos), said)]
+
+
+def _across(xyz: np.ndarray) -> np.ndarray:
+    """The level direction (3,) across the line on which points (N, 3) lie."""
+    along = np.linalg.svd(xyz - xyz.mean(axis=0))[2][0]
+    return np.array([-along[1], along[0], 0.0])
+
+
+def _refused(sites: Iterable[DrawnCamera]) -> np.ndarray:
+    """Which sites (N, 1) bool are refused."""
+    return np.array([[isinstance(_calibrated(site), Refused)] for site in sites])
 
 
 def _hard() -> list[Figure]:
