@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from geoloc.calibrate.line_words import wrong_line
+from geoloc.calibrate.line_words import in_degrees, wrong_line
 from geoloc.estimators.camera_choice import Choice
 from geoloc.estimators.camera_fit import Fits, MarkedPoints, covariance_of, information, linearise_fits
 from geoloc.estimators.camera_prior import CameraPrior
@@ -93,7 +93,7 @@ def _up_and_focal(fit: Fits, marked: MarkedPoints, prior: CameraPrior) -> tuple[
 
 
 def _deg(angle: float) -> str:
-    return f"{np.degrees(angle):.2f} deg" if angle < 0.5 else "no better than by guessing"
+    return in_degrees(angle, 2) if angle < 0.5 else "no better than by guessing"
 
 
 def _percent(share: float) -> str:

@@ -98,7 +98,7 @@ def seen_lines(table: ImageLines, index: Mapping[str, int]) -> tuple[SeenLines, 
     group[parallel] = np.searchsorted(names, table.group[parallel])
     bearing, sigma = np.full(len(names), np.nan), np.full(len(names), np.nan)
     for row in np.flatnonzero(np.isfinite(table.bearing_deg)).tolist():
-        bearing[group[row]], sigma[group[row]] = np.radians([table.bearing_deg[row], table.bearing_sigma_deg[row]])
+        bearing[group[row]], sigma[group[row]] = table.bearing[row], table.bearing_sigma[row]
     camera = np.array([index[name] for name in table.camera.tolist()], int)
     return SeenLines(camera, table.start, table.end, table.sigma, group, bearing, sigma), tuple(names.tolist())
 

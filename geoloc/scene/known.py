@@ -59,6 +59,16 @@ class ImageLines(Table):
         "bearing_sigma_deg": Column(float, unit="deg", missing=BEARING_SIGMA_DEG),
     }
 
+    @property
+    def bearing(self) -> np.ndarray:
+        """`bearing_deg` (N,) in rad."""
+        return np.radians(self.bearing_deg)
+
+    @property
+    def bearing_sigma(self) -> np.ndarray:
+        """`bearing_sigma_deg` (N,) in rad."""
+        return np.radians(self.bearing_sigma_deg)
+
 
 @dataclass(frozen=True, eq=False)
 class KnownLens:
