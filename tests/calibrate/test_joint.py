@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from consistency import assert_consistent
-from joint_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, calib_error, draw_site, untied
 
 from geoloc.calibrate.changes import compare
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
@@ -20,8 +19,10 @@ from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Detections
+from geoloc.synthetic.drawn_cameras import calib_error, untied
+from geoloc.synthetic.drawn_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, draw_site
 
-N_SITES = 100
+N_SITES = 40  # 200 in tools/recordings/drawn_calibration.py
 
 
 def solve(site: DrawnSite, **more) -> JointSolution:
@@ -48,7 +49,7 @@ def solved() -> list[tuple[DrawnSite, JointSolution]]:
 
 
 def test_poses_with_their_lenses_are_honest(solved) -> None:
-    # one camera a site, for those of one site err together; measured mean NEES 8.0 of 8
+    # one camera a site, for those of one site err together; measured mean NEES 7.9 of 8
     errors, covs = [], []
     for site, found in solved:
         assert not found.solution.refused
@@ -68,7 +69,7 @@ def test_points_are_honest(solved) -> None:
             point = next(point for point in found.solution.points if (point.name in controls) == surveyed)
             errors.append(site.xyz(point.name) - np.array(point.xyz))
             covs.append(found.point_cov(point.name))
-        assert_consistent(np.array(errors), np.array(covs), 0.99)  # measured 2.9 and 3.2 of 3
+        assert_consistent(np.array(errors), np.array(covs), 0.99)  # measured 3.1 and 2.9 of 3
 
 
 def test_ground_predictions_are_honest(solved) -> None:
@@ -97,19 +98,19 @@ def test_two_cameras_errors_hang_together_as_told(solved) -> None:
 
 
 def test_a_fifth_of_the_marks_may_be_anywhere() -> None:
-    # measured: of 90 cameras none is refused and none is far off; no wrong mark is used
-    far, n, refused, told = 0, 0, 0, []
-    for seed in range(18):
+    # measured: of 30 cameras none is refused and none is far off; no wrong mark is used
+    far, refused, told = 0, 0, []
+    for seed in range(6):
         site = draw_site(np.random.default_rng(seed), share=0.2)
         found = solve(site)
         refused += len(found.solution.refused)
         for camera in found.solution.cameras:
-            keep, n = untied(camera), n + 1
+            keep = untied(camera)
             error = calib_error(camera, site.true[camera.name])[keep]
             far += nees(error[None], camera.calib_cov[np.ix_(keep, keep)][None])[0] > 40.0
         told.append((found.solution.used & site.wrong).sum() / max(site.wrong.sum(), 1))
-    assert refused <= 2
-    assert far <= 0.02 * n
+    assert refused <= 1
+    assert far == 0
     assert np.mean(told) < 0.01
 
 
@@ -313,7 +314,7 @@ def test_redoing_one_camera_leaves_the_others_and_tells_what_changed(rng: np.ran
 
 def test_a_redone_camera_is_honest_though_the_held_ones_err() -> None:
     errors, covs = [], []
-    for seed in range(30):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         site = draw_site(rng, n_cameras=4, n_points=40, n_controls=5)
         cov = pose_cov(0.002, 0.05)
