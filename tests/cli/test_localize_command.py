@@ -160,3 +160,17 @@ def test_a_recording_takes_the_cameras_that_were_true_then(call: Call, root: Pat
         assert len(now) != len(then) or not np.allclose(now.xy, then.xy, atol=0.01)
     finally:
         save_site(site, root)
+
+
+def test_clocks_that_cannot_be_compared_are_refused_with_the_reason(call: Call, root: Path) -> None:
+    done = call("localize", "yard", root / "boxes.csv", "--clocks", "--root", root, "-o", root / "out")
+    assert done.code == 2
+    assert "no two cameras' clocks can be compared" in done.err
+    assert "give a longer recording of moving objects" in done.err
+
+
+def test_what_was_learned_of_the_clocks_is_reported(call: Call, root: Path) -> None:
+    done = call("localize", "yard", root / "boxes.csv", "--root", root, "-o", root / "out", "--json")
+    report = json.loads(done.out)["clock_offsets_s"], json.loads(done.out)["clock_sigmas_s"]
+    assert report[0].keys() == report[1].keys() == {camera.name for camera in yard().cameras}
+    assert max(map(abs, report[0].values())) < 0.05  # s; the boxes are of one clock
