@@ -37,6 +37,8 @@ examples:
       other options than the defaults; the effective ones are written to out/run.json
   geoloc localize garage boxes.csv --clocks -o out
       cameras whose clocks are off by seconds or minutes: found from what several of them saw, then corrected
+  geoloc localize garage log.csv --packets -o out
+      a log of what arrived, late, twice or out of order: the answer is that of the sorted frames, the rest is counted
   geoloc localize garage boxes.csv -o out --json | jq .report.tracks
       the report for machines"""
 
@@ -61,6 +63,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
     parser.add_argument("--clocks", action="store_true", help="find the cameras' clocks first, unknown by minutes")
+    parser.add_argument(
+        "--packets", action="store_true", help="take the rows in the files' order, as they came: late ones are put back"
+    )
     add_json(parser)
 
 
@@ -77,7 +82,8 @@ def run(args: Namespace) -> None:
     report.add_reading(reports)
     if args.clocks:
         detections = on_one_clock(detections, site, options, report)
-    tracks = localize_with_report(detections, site, options, report)
+    work = localize_packets if args.packets else localize_with_report
+    tracks = work(detections, site, options, report)
     tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
@@ -144,4 +150,19 @@ def localize_with_report(detections: Detections, site: Site, options: LocalizerO
     report.add_frames(detections)
     report.add_run(len(steps), localizer.dropped, time.perf_counter() - start)
     report.add_clocks(localizer.clocks)
+    return Tracks.concat(steps)
+
+
+def localize_packets(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
+    """As `localize_with_report`, of rows in the order in which they came."""
+    from geoloc.pipeline.packets import PacketLocalizer, replay_packets
+
+    live = PacketLocalizer(Localizer(site, options))
+    _ = site.visibility
+    start = time.perf_counter()
+    steps = replay_packets(live, detections)
+    report.add_frames(detections)
+    report.add_run(len(steps), live.localizer.dropped, time.perf_counter() - start)
+    report.packets = dict(live.counts.most_common())
+    report.add_clocks(live.localizer.clocks)
     return Tracks.concat(steps)

@@ -36,6 +36,7 @@ class RunReport:
     positions: int = 0
     sigma_median_m: float | None = None  # largest direction, noise and bias together; None without a position
     sigma_p95_m: float | None = None
+    packets: dict[str, int] = field(default_factory=dict)  # rows not taken, and frames late or out of order, by reason
     clocks: dict[str, str] = field(default_factory=dict)  # of each camera that was looked at before the run
     clock_offsets_s: dict[str, float] = field(default_factory=dict)  # what was learned of each camera in the run
     clock_sigmas_s: dict[str, float] = field(default_factory=dict)
@@ -89,6 +90,7 @@ class RunReport:
         lines += [f"             note: {note}" for note in self.notes]
         lines += [f"dropped    {dropped:,} rows that the engine could not use"]
         lines += [f"             {count:,} x {reason}" for reason, count in self.rows_dropped.items()]
+        lines += [f"packets    {count:,} x {reason}" for reason, count in self.packets.items()]
         lines += [f"clock      {name}: {said}" for name, said in self.clocks.items()]
         lines += [f"clock      {said}" for said in self.clock_jumps]
         lines += [

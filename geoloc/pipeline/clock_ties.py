@@ -70,7 +70,6 @@ class ClockTies:
     def forget(self, camera: int, sigma: float) -> None:
         """Start anew with a camera, whose offset is known to `sigma` (s) now."""
         n = len(self.mean)
-        self._information, self._weighted = self._information.copy(), self._weighted.copy()
         mine = (self._tie // n == camera) | (self._tie % n == camera)
         for evidence in (self._information, self._weighted, self._count):
             evidence[mine] = 0.0

@@ -11,6 +11,7 @@ Nothing here reads a clock on the wall: the same packets in the same order give 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -249,6 +250,24 @@ class PacketLocalizer:
         before = oldest * self.localizer.options.window_s - 1.0
         for key in [key for key in self._rows if key[1] < before]:
             del self._rows[key]
+
+
+def replay_packets(live: PacketLocalizer, detections: Detections) -> list[Tracks]:
+    """What was said last of each step of a recording whose rows come in the order in which they arrived."""
+    said: dict[int, tuple[Tracks, ...]] = {}
+    for packet in packets_of(detections):
+        said |= {answer.window: answer.tracks for answer in live.push(packet)}
+    said |= {answer.window: answer.tracks for answer in live.finish()}
+    return [tracks for number in sorted(said) for tracks in said[number]]
+
+
+def packets_of(detections: Detections) -> Iterator[Detections]:
+    """Runs of rows of one camera and time, in the order of the rows."""
+    camera, time = detections.coded("camera").code, detections.time
+    new = (np.diff(camera, prepend=-1) != 0) | (np.diff(time, prepend=np.nan) != 0)
+    edges = [*np.flatnonzero(new).tolist(), len(time)]
+    for start, stop in pairwise(edges):
+        yield detections.take(slice(start, stop))
 
 
 def _same_boxes(a: Detections, b: Detections) -> bool:

@@ -174,3 +174,14 @@ def test_what_was_learned_of_the_clocks_is_reported(call: Call, root: Path) -> N
     report = json.loads(done.out)["clock_offsets_s"], json.loads(done.out)["clock_sigmas_s"]
     assert report[0].keys() == report[1].keys() == {camera.name for camera in yard().cameras}
     assert max(map(abs, report[0].values())) < 0.05  # s; the boxes are of one clock
+
+
+def test_a_log_of_packets_is_put_in_order_and_what_it_took_is_reported(call: Call, root: Path) -> None:
+    text = (root / "boxes.csv").read_text().splitlines()
+    (root / "log.csv").write_text("\n".join([text[0], *text[3:], *text[1:3], text[10]]) + "\n")
+    words = "--root", root, "-o", root / "out", "--json"
+    plain = json.loads(call("localize", "yard", root / "boxes.csv", *words).out)
+    packets = json.loads(call("localize", "yard", root / "log.csv", "--packets", *words).out)
+    assert packets["positions"] == plain["positions"]
+    assert packets["packets"]["frames out of order"] > 0
+    assert sum(packets["packets"].values()) > 1

@@ -1,17 +1,21 @@
 """Clocks learned from the tracks: found, told apart from shifts, honest about what is left, and jumps are noticed."""
 
+import time
+
 import numpy as np
 import pytest
 from consistency import assert_consistent
 from sites import feet_seen, square
 
 from geoloc.pipeline.association import Groups
+from geoloc.pipeline.clock_ties import SIZE, ClockTies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
+from geoloc.pipeline.lazily import clock_windows
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay
 from geoloc.scene.tables import Detections, GroundPoints, Tracks
 
 NAMES = ("A", "B", "C", "D")
-OPTIONS = ClockOptions(offset_sigma=0.25, drift_sigma=1e-4, least_s=0.0)
+OPTIONS = ClockOptions(offset_sigma=0.25, drift_sigma=1e-4, least_s=0.0, every_s=1.0)
 NOISE = 0.3  # m
 LENGTH = 4.5
 
@@ -52,11 +56,24 @@ class World:
         )  # fmt: skip
         clocks.learn(points, tracks, Groups(np.repeat(np.arange(len(cars)), 4), np.arange(len(cars))), time)
 
-    def error(self, clocks: Clocks, time: float) -> tuple[np.ndarray, np.ndarray]:
+    def error(self, clocks: Clocks) -> tuple[np.ndarray, np.ndarray]:
         """Errors (3,) s of the clocks' differences and their covariance."""
-        contrast = np.hstack([-np.ones((3, 1)), np.eye(3)])
-        error = contrast @ ([one.offset for one in clocks.report()] - self.offset - self.drift * clocks.time)
-        return error, contrast @ clocks.offset_cov() @ contrast.T
+        contrast, ties = np.hstack([-np.ones((3, 1)), np.eye(3)]), clocks._ties
+        mean, cov = dense(ties)
+        error = contrast @ (mean[::SIZE] - self.offset - self.drift * ties.time)
+        return error, contrast @ cov[::SIZE, ::SIZE] @ contrast.T
+
+
+def dense(ties: ClockTies) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (5 C,) and covariance (5 C, 5 C) by all ties together, as one system."""
+    n = len(ties.mean)
+    information, weighted = np.diag(1.0 / ties.sigma.ravel() ** 2), np.zeros(SIZE * n)
+    for tie, evidence, right in zip(ties._tie.tolist(), ties._information, ties._weighted, strict=True):
+        rows = np.concatenate([SIZE * camera + np.arange(SIZE) for camera in divmod(tie, n)])
+        information[np.ix_(rows, rows)] += evidence
+        weighted[rows] += right
+    cov = np.linalg.inv(information)
+    return cov @ weighted, cov
 
 
 class Car:
@@ -68,7 +85,7 @@ class Car:
         return self.velocity * (time - self.start - 2.5)
 
 
-def drive(rng: np.random.Generator, n_cars: int, one_way: bool) -> tuple[World, Clocks, float]:
+def drive(rng: np.random.Generator, n_cars: int, one_way: bool) -> tuple[World, Clocks]:
     """Cars one after the other, in view for 5 s each."""
     world, clocks = World(rng, OPTIONS), Clocks(square(), OPTIONS)
     for number in range(n_cars):
@@ -77,13 +94,13 @@ def drive(rng: np.random.Generator, n_cars: int, one_way: bool) -> tuple[World, 
         car = Car(rng, number, start, speed * np.array([np.cos(angle), np.sin(angle)]))
         for k in range(5):
             world.window(clocks, start + k, [car])
-    return world, clocks, start + 4.0
+    return world, clocks
 
 
 @pytest.mark.parametrize(("one_way", "limit"), [(False, 0.06), (True, 0.12)])
 def test_clocks_are_honest_about_what_is_left(rng, one_way, limit):
     """Offsets drawn from 0.25 s with drift; one way at one speed a shift looks like a clock, and sigma tells."""
-    runs = [world.error(clocks, end) for world, clocks, end in (drive(rng, 12, one_way) for _ in range(60))]
+    runs = [world.error(clocks) for world, clocks in (drive(rng, 12, one_way) for _ in range(60))]
     errors, covs = (np.array(column) for column in zip(*runs, strict=True))
     assert_consistent(errors, covs)
     assert np.sqrt((errors**2).mean()) < limit  # s; measured 0.025 and 0.10
@@ -141,3 +158,52 @@ def test_clocks_that_are_said_to_be_right_change_nothing(rng):
         pass
     assert [one.offset for one in localizer.clocks.report()] == [0.0] * 4
     assert localize(table, square(), right) == localize(table, square(), right)
+
+
+def chain(rng: np.random.Generator, n: int) -> tuple[ClockTies, np.ndarray]:
+    """Cameras in a row, each tied to the two next ones by objects that go all ways; and their true offsets."""
+    sigma = np.array([0.2, 1e-5, 0.45, 0.5, 0.5])
+    truth = rng.normal(0, sigma, (n, SIZE))
+    ties = ClockTies(np.tile(sigma, (n, 1)), 3600.0)
+    first = np.concatenate([np.arange(n - 1), np.arange(n - 2)])
+    second = np.concatenate([np.arange(1, n), np.arange(2, n)])
+    for k in range(10):
+        rows = np.zeros((2 * len(first), clock_windows.COLUMNS))
+        rows[:, clock_windows.CAMERA] = np.stack([first, second], axis=1).ravel()
+        rows[:, clock_windows.LENGTH] = LENGTH
+        angle, speed = rng.uniform(0, 2 * np.pi, len(first)), rng.uniform(4, 12, len(first))
+        velocity = np.repeat(speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), 2, axis=0)
+        away = rng.normal(0, 1, (len(rows), 2))
+        away /= np.hypot(*away.T)[:, None]
+        rows[:, [clock_windows.AWAY_X, clock_windows.AWAY_Y]] = away
+        of = truth[rows[:, clock_windows.CAMERA].astype(int)]
+        z = -velocity * (of[:, :1] + of[:, 1:2] * 2.0 * k) + LENGTH * of[:, 2:3] * away + of[:, 3:]
+        z += rng.normal(0, NOISE, z.shape)
+        noise = np.tile([NOISE**2, 0.0, NOISE**2], (len(rows), 1))
+        groups = np.stack([np.arange(0, len(rows), 2), np.arange(2, len(rows) + 1, 2)], axis=1)
+        ties.learn(first * n + second, 2.0 * k, rows, groups, z, noise, velocity, 0.0, 1e9)
+    return ties, truth
+
+
+@pytest.mark.parametrize("n", [7, 60])
+def test_clocks_tied_in_a_chain_are_solved_as_by_one_system(rng, n):
+    """Means are the same; sigmas of a chain longer than a neighbourhood are a little larger, never smaller."""
+    ties, truth = chain(rng, n)
+    assert ties.solve(100.0)
+    mean, cov = dense(ties)
+    np.testing.assert_allclose(ties.mean.ravel(), mean, atol=1e-5)
+    own, exact = np.sqrt(ties.cov[:, 0, 0]), np.sqrt(np.diag(cov)[::SIZE])
+    assert (own > exact * (1 - 1e-9)).all()
+    assert (own < 1.4 * exact).all()
+    step = np.diff(ties.mean[:, 0] - truth[:, 0])
+    assert np.abs(step).max() < 0.2  # s, between neighbours
+
+
+def test_a_thousand_cameras_cost_what_their_ties_cost(rng):
+    """No matrix of all cameras against all: 2,000 ties, 0.8 kB each."""
+    pytest.importorskip("numba")
+    ties, _ = chain(rng, 1000)
+    start = time.process_time()
+    assert ties.solve(100.0)
+    assert time.process_time() - start < 2.0  # s
+    assert ties._information.nbytes < 2e6

@@ -5,7 +5,7 @@ import pytest
 from sites import square, walk
 
 from geoloc.pipeline.localizer import Localizer, replay
-from geoloc.pipeline.packets import PacketLocalizer, PacketOptions
+from geoloc.pipeline.packets import PacketLocalizer, PacketOptions, packets_of, replay_packets
 from geoloc.scene.tables import Detections, Tracks
 
 START = 1000.0
@@ -20,9 +20,9 @@ def crowd(rng):
     return table.replace(time=table.time + np.array([phase[name] for name in table.camera.tolist()]))
 
 
-def packets_of(table: Detections) -> list[Detections]:
-    frames = sorted(set(zip(table.time.tolist(), table.camera.tolist(), strict=True)))
-    return [table.take((table.time == time) & (table.camera == camera)) for time, camera in frames]
+def frames_of(table: Detections) -> list[Detections]:
+    """Frames in order of time."""
+    return list(packets_of(table.take(np.lexsort((table.camera, table.time)))))
 
 
 def run(live: PacketLocalizer, packets: list[Detections]) -> Tracks:
@@ -46,13 +46,13 @@ def same_bytes(a: Tracks, b: Tracks) -> bool:
 
 def test_packets_in_order_give_the_answer_of_the_recording(crowd):
     live = PacketLocalizer(Localizer(square()))
-    assert same_bytes(run(live, packets_of(crowd)), sorted_run(crowd)[1])
+    assert same_bytes(run(live, frames_of(crowd)), sorted_run(crowd)[1])
     assert not live.counts
 
 
 @pytest.mark.parametrize("late_s", [0.2, 1.5, 4.0])
 def test_packets_out_of_order_give_the_answer_of_the_sorted_recording_bit_for_bit(crowd, rng, late_s):
-    packets = packets_of(crowd)
+    packets = frames_of(crowd)
     arrival = [float(packet.time[0]) + rng.uniform(0, late_s) for packet in packets]
     live = PacketLocalizer(Localizer(square()))
     tracks = run(live, [packets[i] for i in np.argsort(arrival)])
@@ -64,13 +64,13 @@ def test_packets_out_of_order_give_the_answer_of_the_sorted_recording_bit_for_bi
 
 
 def test_the_first_packet_may_come_last(crowd):
-    packets = packets_of(crowd)
+    packets = frames_of(crowd)
     live = PacketLocalizer(Localizer(square()))
     assert same_bytes(run(live, packets[1:] + packets[:1]), sorted_run(crowd)[1])
 
 
 def test_a_camera_that_is_always_late_is_put_in_its_place(crowd):
-    packets = packets_of(crowd)
+    packets = frames_of(crowd)
     arrival = [packet.time[0] + 2.0 * (packet.camera[0] == "C") for packet in packets]
     live = PacketLocalizer(Localizer(square()))
     assert same_bytes(run(live, [packets[i] for i in np.argsort(arrival)]), sorted_run(crowd)[1])
@@ -79,7 +79,7 @@ def test_a_camera_that_is_always_late_is_put_in_its_place(crowd):
 
 
 def test_what_comes_later_than_the_horizon_is_counted_and_changes_nothing(crowd):
-    packets = packets_of(crowd)
+    packets = frames_of(crowd)
     late, rest = packets[5], packets[:5] + packets[6:]
     live = PacketLocalizer(Localizer(square()), PacketOptions(horizon_s=1.0))
     tracks = run(live, [*rest, late])
@@ -90,7 +90,7 @@ def test_what_comes_later_than_the_horizon_is_counted_and_changes_nothing(crowd)
 def test_memory_is_that_of_the_horizon(crowd):
     live = PacketLocalizer(Localizer(square()), PacketOptions(horizon_s=1.0, replay_every_s=0.5))
     kept = []
-    for packet in packets_of(crowd):
+    for packet in frames_of(crowd):
         live.push(packet)
         kept.append(len(live._windows))
     # 1 s of horizon, 0.5 s between copies, 0.3 s of waiting: 18 windows of 0.1 s and the open one
@@ -99,7 +99,7 @@ def test_memory_is_that_of_the_horizon(crowd):
 
 
 def test_a_frame_that_comes_twice_counts_once(crowd):
-    packets = packets_of(crowd)
+    packets = frames_of(crowd)
     other = packets[40].replace(box=packets[40].box + 5.0, foot=packets[40].foot + 5.0)
     again = packets[40].replace(id=packets[40].id + 10_000)
     live = PacketLocalizer(Localizer(square()))
@@ -112,7 +112,7 @@ def test_a_clock_that_runs_ahead_holds_nobody_up(crowd):
     """Camera C's clock jumps an hour ahead in the middle: the others go on as if it were silent."""
     wrong = (crowd.camera == "C") & (crowd.time > START + 3.0)
     spoilt = crowd.replace(time=crowd.time + 3600.0 * wrong)
-    packets = packets_of(spoilt)
+    packets = frames_of(spoilt)
     live = PacketLocalizer(Localizer(square()))
     tracks = run(live, [packets[i] for i in np.argsort([p.time[0] - 3600.0 * (p.time[0] > 2e3) for p in packets])])
     assert same_bytes(tracks, sorted_run(crowd.take(~wrong))[1])
@@ -121,7 +121,7 @@ def test_a_clock_that_runs_ahead_holds_nobody_up(crowd):
 
 def test_a_clock_that_runs_backwards_is_counted(crowd):
     back = (crowd.camera == "B") & (crowd.time > START + 4.0)
-    packets = packets_of(crowd)
+    packets = frames_of(crowd)
     turned = [p.replace(time=p.time - 1.003) if p.camera[0] == "B" and p.time[0] > START + 4.0 else p for p in packets]
     live = PacketLocalizer(Localizer(square()))
     tracks = run(live, turned)
@@ -134,13 +134,13 @@ def test_after_a_pause_one_camera_is_enough(crowd):
     later = (crowd.time > START + 3.0).astype(float)
     pause = crowd.replace(time=crowd.time + 3600.0 * later).take((later == 0) | (crowd.camera == "A"))
     live = PacketLocalizer(Localizer(square()))
-    answers = [answer for packet in packets_of(pause) for answer in live.push(packet)]
+    answers = [answer for packet in frames_of(pause) for answer in live.push(packet)]
     assert max(answer.window for answer in answers) > (START + 3600.0) * 10
-    assert same_bytes(run(PacketLocalizer(Localizer(square())), packets_of(pause)), sorted_run(pause)[1])
+    assert same_bytes(run(PacketLocalizer(Localizer(square())), frames_of(pause)), sorted_run(pause)[1])
 
 
 def test_a_flood_is_bounded(crowd, rng):
-    packets = packets_of(crowd)
+    packets = frames_of(crowd)
     n = 10_000
     middle = rng.uniform(0, 1900, (n, 2))
     flood = Detections(
@@ -180,3 +180,28 @@ def test_a_copy_of_the_engine_lives_its_own_life(crowd):
     rest = crowd.take(crowd.time >= START + 2)
     first = Tracks.concat(list(replay(localizer, rest)))
     assert same_bytes(first, Tracks.concat(list(replay(twin, rest))))
+
+
+def test_an_object_that_teleports_takes_nobody_with_it(crowd, rng):
+    """It is everywhere at once; the walkers keep their ids, and the clocks do not jump."""
+    alone = np.concatenate([crowd.time[:1], crowd.time[1:][np.diff(crowd.time) > 0]])
+    tables = [walk(square(), rng.uniform(-8, 8, (1, 2)), np.zeros((1, 2)), np.array([at]), rng) for at in alone]
+    ghost = Detections.concat(tables)
+    both = Detections.concat([crowd, ghost.replace(id=10_000 + np.arange(len(ghost)))])
+    live = PacketLocalizer(Localizer(square()))
+    tracks = run(live, frames_of(both))
+    calm = sorted_run(crowd)[1]
+    ids = tracks.take((tracks.time > START + 4.0) & (tracks.state == "confirmed")).track
+    often = np.unique(ids, return_counts=True)[1] > 10
+    assert abs(often.sum() - len(np.unique(calm.take(calm.time > START + 4.0).track))) <= 1
+    assert live.localizer.clocks.jumps == []
+    assert len(live.localizer.tracker._filters) < 40
+
+
+def test_a_log_of_what_arrived_gives_the_answer_of_the_sorted_recording(crowd, rng):
+    frames = frames_of(crowd)
+    arrival = [float(frame.time[0]) + rng.uniform(0, 2.0) for frame in frames]
+    log = Detections.concat([frames[i] for i in np.argsort(arrival)])
+    live = PacketLocalizer(Localizer(square()))
+    assert same_bytes(Tracks.concat(replay_packets(live, log)), sorted_run(crowd)[1])
+    assert live.counts["frames put in their place by replay"] > 0
