@@ -85,7 +85,8 @@ class Clocks:
         self._corrected = np.zeros(len(site.cameras), dtype=bool)  # cameras whose offsets are large enough
         self._sigma = np.full(len(site.cameras), one.offset_sigma)  # s, of what is left of them
         self._due = -np.inf  # s, time of the next window to learn from
-        self._recent: list[np.ndarray] = []  # rows of points since JOIN_S before it, see `kernels.clock_windows`
+        # windows since JOIN_S before it: time (s) and rows of points, see `kernels.clock_windows`
+        self._recent: list[tuple[float, np.ndarray]] = []
         self._known = np.zeros(0, dtype=np.int64), np.zeros((0, clock_windows.MEMORY))  # tracks, and their memory
 
     @property
@@ -115,12 +116,13 @@ class Clocks:
         """Take in a window: its `points` as projected, at corrected times, and the groups that they formed."""
         if not self.active or not len(points) or time < self._due - JOIN_S:
             return
-        self._recent.append(self._rows(points, predicted, groups))
+        self._recent.append((time, self._rows(points, predicted, groups)))
         if time < self._due - SAME_TIME_S:
             return
-        rows = clock_windows.newest(np.concatenate(self._recent), time, 2.0 * JOIN_S, len(self._sigma))
+        recent = [rows for since, rows in self._recent if time - since <= JOIN_S]
         self._due = time + self.options.every_s
         self._recent.clear()
+        rows = clock_windows.newest(np.concatenate(recent), len(self._sigma))
         self._compare(rows, predicted, time)
 
     def report(self) -> list[ClockReport]:

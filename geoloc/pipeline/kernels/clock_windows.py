@@ -35,8 +35,8 @@ def rows_of(time, camera, xy, cov, bias_cov, away, length, acceleration, group, 
 
 
 @compiled
-def newest(rows, time, join_s, n_cameras):
-    """Rows within `join_s` of `time`: the last of each camera and track, and of no track those of its last frame.
+def newest(rows, n_cameras):
+    """The last row of each camera and track, and of no track those of a camera's last frame.
 
     Slow cameras, exposed between each other's frames, may never share a window. They come in order of track, camera.
     """
@@ -53,7 +53,7 @@ def newest(rows, time, join_s, n_cameras):
         else:
             fresh = before < 0 or rows[i, TRACK] != rows[before, TRACK] or rows[i, CAMERA] != rows[before, CAMERA]
             before = i
-        if fresh and abs(rows[i, TIME] - time) <= join_s:
+        if fresh:
             out[n] = rows[i]
             n += 1
     return out[:n]
