@@ -31,6 +31,7 @@ STANDING = 0.05  # of the class's speed: slower ones tell about shifts, which lo
 SURE = 3.0  # sigmas that a velocity must differ from 0
 ROBUST_DISTANCE2 = 9.0  # squared normalised residual at which a point counts for a quarter
 SAME_TIME_S = 1e-3
+SETTLE_S = 5.0  # after a jump, until tracks that its camera made up meanwhile are forgotten
 JOIN_S = 0.5  # points of one track within so much are compared
 
 
@@ -82,6 +83,7 @@ class Clocks:
         self._ties = ClockTies(np.tile(sigma, (len(site.cameras), 1)), one.memory_s)
         self._jumps = JumpVotes([camera.name for camera in site.cameras], one.jump_votes)
         self._jumped = np.zeros(len(site.cameras))  # s, what jumps told; offsets among the parameters are besides
+        self._settled = np.full(len(site.cameras), -np.inf)  # s, when each camera may be learned from again
         self._corrected = np.zeros(len(site.cameras), dtype=bool)  # cameras whose offsets are large enough
         self._sigma = np.full(len(site.cameras), one.offset_sigma)  # s, of what is left of them
         self._due = -np.inf  # s, time of the next window to learn from
@@ -157,17 +159,18 @@ class Clocks:
         speed = kind_arrays(labels.names).speed.take(labels.code)
         velocity, cov = np.ascontiguousarray(predicted.velocity), np.ascontiguousarray(predicted.cov)
         motion = clock_windows.motions_of(velocity, cov, speed, MOVING, STANDING, SURE)
+        camera = rows[:, clock_windows.CAMERA].astype(np.int64)
         track = clock_windows.place_in(ids, rows[:, clock_windows.TRACK].astype(np.int64))
         memory = clock_windows.remember(*self._known, ids, rows, track, time)
         self._known = ids, memory
         applied = np.where(self._corrected, self._jumped + self._ties.offsets(time), 0.0)
         tracks = motion, ids, np.ascontiguousarray(predicted.xy), velocity, predicted.position_cov
         jumped = self._look_for_jumps(rows, time, memory, tracks, applied)
+        track[time < self._settled[camera]] = -1
         groups = clock_evidence.groups_that_speak(track, motion, memory, time, options.says, options.again_s)
         pairs = clock_evidence.ties_of(rows, groups, len(applied))
         xy, noise, moves = clock_windows.bring(rows, track, motion, velocity, cov, time)
         # the stamps were corrected by what was known; the measurement is of all of the offset that jumps do not tell
-        camera = rows[:, clock_windows.CAMERA].astype(np.int64)
         z = xy - moves * (applied - self._jumped)[camera][:, None]
         own = options.says * options.object_sigma**2  # it repeats in all that is learned from an object
         if not jumped:
@@ -190,6 +193,7 @@ class Clocks:
         if found is None:
             return False
         camera, jump = found
+        self._settled[camera] = time + SETTLE_S
         self._jumped[camera] += ties.mean[camera, OFFSET] + jump.size
         ties.forget(camera, float(np.hypot(options.offset_sigma, jump.sigma)))
         return True
