@@ -35,6 +35,10 @@ examples:
       MOTChallenge files, which name no camera and count frames
   geoloc localize garage boxes.jsonl -o out --set tracking.acceleration=2 --options busy.toml
       other options than the defaults; the effective ones are written to out/run.json
+  geoloc localize garage boxes.csv --clocks -o out
+      cameras whose clocks are off by seconds or minutes: found from what several of them saw, then corrected
+  geoloc localize garage log.csv --packets -o out
+      a log of what arrived, late, twice or out of order: the answer is that of the sorted frames, the rest is counted
   geoloc localize garage boxes.csv -o out --json | jq .report.tracks
       the report for machines"""
 
@@ -58,6 +62,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--calibrated-at", type=float, metavar="UTC_S", help="take the cameras that were true then (default: now's)"
     )
     parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
+    parser.add_argument("--clocks", action="store_true", help="find the cameras' clocks first, unknown by minutes")
+    parser.add_argument(
+        "--packets", action="store_true", help="take the rows in the files' order, as they came: late ones are put back"
+    )
     add_json(parser)
 
 
@@ -72,7 +80,10 @@ def run(args: Namespace) -> None:
     detections, reports = read_all(args, site)
     report = RunReport(site.name)
     report.add_reading(reports)
-    tracks = localize_with_report(detections, site, options, report)
+    if args.clocks:
+        detections = on_one_clock(detections, site, options, report)
+    work = localize_packets if args.packets else localize_with_report
+    tracks = work(detections, site, options, report)
     tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
@@ -117,6 +128,17 @@ def split_camera(text: str, site: Site) -> tuple[str, Path]:
     return "", Path(text)
 
 
+def on_one_clock(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Detections:
+    """The detections at the site's time in place of the cameras' stamps; fills in the report."""
+    from geoloc.pipeline.clock_start import estimate_clocks
+
+    found = estimate_clocks(detections, site, engine=options)
+    for name, offset, sigma in zip(found.cameras, found.offset.tolist(), found.sigma.tolist(), strict=True):
+        report.clocks[name] = f"stamps {offset:+.3f} s against the site's time, sigma {sigma:.3f} s, taken off"
+    report.clocks |= {name: f"not found, left as it is: {why}" for name, why in found.refused.items()}
+    return found.correct(detections)
+
+
 def localize_with_report(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
     """As `geoloc.localize`, under a progress bar; fills in the report."""
     localizer = Localizer(site, options)
@@ -127,4 +149,20 @@ def localize_with_report(detections: Detections, site: Site, options: LocalizerO
     steps = list(replay_with_progress(localizer, detections, "localize"))
     report.add_frames(detections)
     report.add_run(len(steps), localizer.dropped, time.perf_counter() - start)
+    report.add_clocks(localizer.clocks)
+    return Tracks.concat(steps)
+
+
+def localize_packets(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
+    """As `localize_with_report`, of rows in the order in which they came."""
+    from geoloc.pipeline.packets import PacketLocalizer, replay_packets
+
+    live = PacketLocalizer(Localizer(site, options))
+    _ = site.visibility
+    start = time.perf_counter()
+    steps = replay_packets(live, detections)
+    report.add_frames(detections)
+    report.add_run(len(steps), live.localizer.dropped, time.perf_counter() - start)
+    report.packets = dict(live.counts.most_common())
+    report.add_clocks(live.localizer.clocks)
     return Tracks.concat(steps)

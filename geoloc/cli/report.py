@@ -12,6 +12,7 @@ from geoloc.files import write_whole
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.io.rows import ReadReport
 from geoloc.options import options_to_dict
+from geoloc.pipeline.clocks import Clocks
 from geoloc.scene.tables import Detections, Tracks
 
 
@@ -35,6 +36,11 @@ class RunReport:
     positions: int = 0
     sigma_median_m: float | None = None  # largest direction, noise and bias together; None without a position
     sigma_p95_m: float | None = None
+    packets: dict[str, int] = field(default_factory=dict)  # rows not taken, and frames late or out of order, by reason
+    clocks: dict[str, str] = field(default_factory=dict)  # of each camera that was looked at before the run
+    clock_offsets_s: dict[str, float] = field(default_factory=dict)  # what was learned of each camera in the run
+    clock_sigmas_s: dict[str, float] = field(default_factory=dict)
+    clock_jumps: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
 
     def add_reading(self, reports: list[ReadReport]) -> None:
@@ -59,6 +65,16 @@ class RunReport:
         self.rows_dropped = dict(dropped.most_common())
         self.camera_frames_per_s = round(self.camera_frames / seconds, 1) if seconds > 0 else 0.0
 
+    def add_clocks(self, clocks: Clocks) -> None:
+        """What was learned of the cameras' clocks."""
+        for one in clocks.report():
+            self.clock_offsets_s[one.camera] = round(one.offset, 4)
+            self.clock_sigmas_s[one.camera] = round(one.sigma, 4)
+        self.clock_jumps = [
+            f"camera {jump.camera} at {jump.time:.1f}: clock jumped by {jump.size:+.2f} s (sigma {jump.sigma:.2f} s)"
+            for jump in clocks.jumps
+        ]
+
     def add_tracks(self, tracks: Tracks) -> None:
         """What came out."""
         self.tracks, self.positions = len(np.unique(tracks.track)), len(tracks)
@@ -74,6 +90,9 @@ class RunReport:
         lines += [f"             note: {note}" for note in self.notes]
         lines += [f"dropped    {dropped:,} rows that the engine could not use"]
         lines += [f"             {count:,} x {reason}" for reason, count in self.rows_dropped.items()]
+        lines += [f"packets    {count:,} x {reason}" for reason, count in self.packets.items()]
+        lines += [f"clock      {name}: {said}" for name, said in self.clocks.items()]
+        lines += [f"clock      {said}" for said in self.clock_jumps]
         lines += [
             f"engine     {self.windows:,} windows, {self.camera_frames:,} frames of {self.cameras} cameras, "
             f"{self.recording_s:,.1f} s of recording in {self.engine_s:,.2f} s: "

@@ -17,6 +17,10 @@ class Lazily:
 
 
 KERNELS = "geoloc.pipeline.kernels"
+clock_evidence = Lazily(f"{KERNELS}.clock_evidence")
+clock_solving = Lazily(f"{KERNELS}.clock_solving")
+clock_votes = Lazily(f"{KERNELS}.clock_votes")
+clock_windows = Lazily(f"{KERNELS}.clock_windows")
 clusters = Lazily(f"{KERNELS}.clusters")
 edges = Lazily(f"{KERNELS}.edges")
 filters = Lazily(f"{KERNELS}.filters")

@@ -3,14 +3,16 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.options import check_range
-from geoloc.pipeline.alignment import align_times
+from geoloc.pipeline.alignment import align_times, with_bias
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
+from geoloc.pipeline.clocks import ClockOptions, Clocks
 from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
@@ -34,6 +36,7 @@ class LocalizerOptions:
 
     window_s: float = 0.1  # frames of different cameras that fall into one window are taken as simultaneous
     heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
+    clocks: ClockOptions = field(default_factory=ClockOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
     footprint: FootprintOptions = field(default_factory=FootprintOptions)
@@ -57,6 +60,7 @@ class Localizer:
         self.site = site
         self.options = options or LocalizerOptions()
         self.tracker = Tracker(site, self.options.tracking, self.options.existence)
+        self.clocks = Clocks(site, self.options.clocks)
         self.footprint = Footprint(site, self.options.footprint)
         self.points = GroundPoints()  # of the last window, with the object that each went into
         self.objects = Objects()  # of the last window
@@ -74,17 +78,27 @@ class Localizer:
         """
         options = self.options
         time = self._time(detections, time)
-        speaking, follows = set_duplicates_apart(detections, options.duplicates)
+        speaking, follows = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
         predicted = self.tracker.predict(time)
-        projected = align_times(projected, predicted, time)
-        points = self.footprint.correct(projected)
+        aligned, late = align_times(projected, predicted, time, self.clocks.sigma(projected))
+        points = with_bias(self.footprint.correct(aligned), late)
         heard = self._reporting(detections, time, cameras)
         groups = associate(points, predicted, options.association)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
-        self.footprint.learn(projected, groups)
+        self.footprint.learn(aligned, groups)
+        self.clocks.learn(projected, predicted, groups, time)
         return self.tracker.update(self._remember(points, groups, objects, dropped, follows), heard)
+
+    def copy(self) -> "Localizer":
+        """The engine as it is now, apart from this one; both know the same site."""
+        shared = (self.site, self.options, *vars(self.options).values())
+        return deepcopy(self, {id(one): one for one in shared})
+
+    def resume_from(self, other: "Localizer") -> None:
+        """Become as `other`, a copy, is."""
+        self.__dict__.update(other.copy().__dict__)
 
     def _time(self, detections: Detections, time: float | None) -> float:
         n_finite = require_seconds(detections)
@@ -142,6 +156,11 @@ def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
     site = localizer.site
     if len(detections) and (camera_rows(site, detections.coded("camera")) < 0).all():
         site.camera(str(detections.camera[0]))
+    return step_through(localizer, detections)
+
+
+def step_through(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
+    """As `replay`, whatever the cameras are called."""
     return _steps(localizer, windows(detections, localizer.options.window_s))
 
 
@@ -171,8 +190,7 @@ def _cut(detections: Detections, window_s: float) -> Iterator[Detections]:
     if not len(detections):
         return
     finite = np.isfinite(detections.time)
-    # half a millisecond of slack: times that were rounded on their way must not straddle a window's edge
-    number = np.floor((detections.time + 5e-4) / window_s)
+    number = window_numbers(detections.time, window_s)
     number[~finite] = number[finite].min()  # a row without a time goes where it is counted and dropped
     time = np.where(finite, detections.time, np.nan)  # and comes last there
     detections.coded("label")  # once for all windows, as the cameras
@@ -189,6 +207,12 @@ def _cut(detections: Detections, window_s: float) -> Iterator[Detections]:
             yield detections.take(slice(start, stop))
         for part in range(n if n > 1 else 0):
             yield detections.take(start + np.flatnonzero(frame[start:stop] == part))
+
+
+def window_numbers(time: np.ndarray, window_s: float) -> np.ndarray:
+    """Which window each time (N,) s lies in, counted from the epoch: (N,) float, NaN where the time is."""
+    # half a millisecond of slack: times that were rounded on their way must not straddle a window's edge
+    return np.floor((time + 5e-4) / window_s)
 
 
 def require_seconds(detections: Detections) -> int:

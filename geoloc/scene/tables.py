@@ -107,6 +107,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.__dict__[next(iter(self.columns))])  # in no table a column of names
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self  # frozen
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} rows: {', '.join(self.columns)})"
 

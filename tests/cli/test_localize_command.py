@@ -160,3 +160,28 @@ def test_a_recording_takes_the_cameras_that_were_true_then(call: Call, root: Pat
         assert len(now) != len(then) or not np.allclose(now.xy, then.xy, atol=0.01)
     finally:
         save_site(site, root)
+
+
+def test_clocks_that_cannot_be_compared_are_refused_with_the_reason(call: Call, root: Path) -> None:
+    done = call("localize", "yard", root / "boxes.csv", "--clocks", "--root", root, "-o", root / "out")
+    assert done.code == 2
+    assert "no two cameras' clocks can be compared" in done.err
+    assert "give a longer recording of moving objects" in done.err
+
+
+def test_what_was_learned_of_the_clocks_is_reported(call: Call, root: Path) -> None:
+    done = call("localize", "yard", root / "boxes.csv", "--root", root, "-o", root / "out", "--json")
+    report = json.loads(done.out)["clock_offsets_s"], json.loads(done.out)["clock_sigmas_s"]
+    assert report[0].keys() == report[1].keys() == {camera.name for camera in yard().cameras}
+    assert max(map(abs, report[0].values())) < 0.05  # s; the boxes are of one clock
+
+
+def test_a_log_of_packets_is_put_in_order_and_what_it_took_is_reported(call: Call, root: Path) -> None:
+    text = (root / "boxes.csv").read_text().splitlines()
+    (root / "log.csv").write_text("\n".join([text[0], *text[3:], *text[1:3], text[10]]) + "\n")
+    words = "--root", root, "-o", root / "out", "--json"
+    plain = json.loads(call("localize", "yard", root / "boxes.csv", *words).out)
+    packets = json.loads(call("localize", "yard", root / "log.csv", "--packets", *words).out)
+    assert packets["positions"] == plain["positions"]
+    assert packets["packets"]["frames out of order"] > 0
+    assert sum(packets["packets"].values()) > 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from geoloc.pipeline import localizer as main_path
+from geoloc.pipeline.clocks import Clocks
 from geoloc.pipeline.footprint import Footprint
 from geoloc.pipeline.localizer import Localizer
 from geoloc.pipeline.tracking import Tracker
@@ -19,11 +20,14 @@ STAGES: tuple[tuple[object, str], ...] = (
     (main_path, "set_duplicates_apart"),
     (main_path, "project_to_ground"),
     (main_path, "align_times"),
+    (main_path, "with_bias"),
     (main_path, "associate"),
     (main_path, "fuse"),
     (main_path, "weigh_existence"),
     (Tracker, "predict"),
     (Tracker, "update"),
+    (Clocks, "correct"),
+    (Clocks, "learn"),
     (Footprint, "correct"),
     (Footprint, "learn"),
 )

@@ -13,6 +13,7 @@ from geoloc.io.truth import BoxTracks
 from geoloc.metrics.fixes import distance_to_fixes
 from geoloc.metrics.matching import Sightings, camera_frames, pair_boxes
 from geoloc.metrics.tracking import score_identity
+from geoloc.pipeline.clock_start import estimate_clocks
 from geoloc.pipeline.existence import ExistenceOptions
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
@@ -29,6 +30,11 @@ PUBLISHED = "boxes of a published system without identities as detections, onlin
 MAX_GAP_S = 0.25
 CROSS = f"ground points of one true car in two cameras, as corrected online, interpolated within {MAX_GAP_S} s"
 
+CLOCKS = (
+    "each camera's stamps moved to begin at its own zero, offsets found from true boxes without identities; "
+    "against the recording's stamps"
+)
+
 
 def run(folder: Path) -> list[Figure]:
     """Multi-camera identity from true boxes and from a published system's, and how far cameras disagree."""
@@ -42,9 +48,27 @@ def run(folder: Path) -> list[Figure]:
     track = track_of_detections(detections, online.points, online.tracks)
     figures = [multi_camera_figure(part, "mc_idf1_true_boxes", truth, detections, track, TRUE_BOXES)]
     figures += _cross_camera_figures(part, truth, detections, online.points)
+    figures += _clock_figures(part, site, detections)
     if any((folder / "tracks").glob("c*_*")):
         figures += _published_figures(part, folder, site, truth, options)
     return figures
+
+
+def _clock_figures(part: Part, site: Site, detections: Detections) -> list[Figure]:
+    """How far the clocks, unknown to the engine, are found from the stamps; a common offset cannot be known."""
+    rows = site.camera_rows(detections.camera)
+    start = np.array([detections.time[rows == row].min() for row in range(len(site.cameras))])
+    found = estimate_clocks(detections.replace(time=detections.time - start[rows]), site)
+    if found.refused:
+        logger.warning("cityflow: clocks not found: %s; clock figures are left out", found.refused)
+        return []
+    error = found.offset + start
+    said = f"{CLOCKS}; stated sigma at most {found.sigma.max():.3f} s"
+    return [
+        part.figure("clock_error_s", 0.5 * np.ptp(error), "s", f"{said}; largest error after the best common shift"),
+        part.figure("clock_error_rms_s", error.std(), "s", f"{said}; root mean square about the mean"),
+        part.figure("clock_error_pair_s", np.ptp(error), "s", f"{said}; largest error of a difference of two clocks"),
+    ]
 
 
 def _published_figures(

@@ -9,32 +9,37 @@ from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
 
 
 @compiled
-def align(xy, cov, bias_cov, dt, speed, track_xy, track_velocity, track_cov, gate2):
+def align(xy, cov, bias_cov, dt, sigma, speed, track_xy, track_velocity, track_cov, gate2):
     """Points xy (N, 2) m at other times by `dt` (N,) s: positions (N, 2) and covariances (N, 2, 2) m² there.
 
     Within `gate2` squared sigmas of its nearest track a point moves with it; else its cov grows by `speed` (N,).
+    The third, `late` (N, 2, 2) m², is what clocks of `sigma` (N,) s mean.
     """
-    moved, grown = xy.copy(), cov.copy()
+    moved, grown, late = xy.copy(), cov.copy(), np.zeros_like(cov)
     keys = track_xy.copy()  # their order along x
     order = order_of(keys)
     for i in range(len(xy)):
-        t = nearest(xy[i, 0], xy[i, 1], track_xy, order)
+        t, variance = nearest(xy[i, 0], xy[i, 1], track_xy, order), sigma[i] * sigma[i]
         if t >= 0:
-            vx, vy = track_velocity[t, 0] * dt[i], track_velocity[t, 1] * dt[i]
-            dx, dy = xy[i, 0] - track_xy[t, 0] + vx, xy[i, 1] - track_xy[t, 1] + vy
+            vx, vy = track_velocity[t, 0], track_velocity[t, 1]
+            late_xx, late_xy, late_yy = vx * vx * variance, vx * vy * variance, vy * vy * variance
+            dx, dy = xy[i, 0] - track_xy[t, 0] + vx * dt[i], xy[i, 1] - track_xy[t, 1] + vy * dt[i]
             xx, xy_, yy = inverse_symmetric(
-                cov[i, 0, 0] + bias_cov[i, 0, 0] + track_cov[t, 0, 0],
-                cov[i, 0, 1] + bias_cov[i, 0, 1] + track_cov[t, 0, 1],
-                cov[i, 1, 1] + bias_cov[i, 1, 1] + track_cov[t, 1, 1],
+                cov[i, 0, 0] + bias_cov[i, 0, 0] + track_cov[t, 0, 0] + late_xx,
+                cov[i, 0, 1] + bias_cov[i, 0, 1] + track_cov[t, 0, 1] + late_xy,
+                cov[i, 1, 1] + bias_cov[i, 1, 1] + track_cov[t, 1, 1] + late_yy,
             )
             if xx * dx * dx + 2.0 * xy_ * dx * dy + yy * dy * dy < gate2:
-                moved[i, 0] += vx
-                moved[i, 1] += vy
+                moved[i, 0] += vx * dt[i]
+                moved[i, 1] += vy * dt[i]
+                late[i, 0, 0], late[i, 1, 1] = late_xx, late_yy
+                late[i, 0, 1] = late[i, 1, 0] = late_xy
                 continue
         unsure = speed[i] * dt[i] * speed[i] * dt[i]
         grown[i, 0, 0] += unsure
         grown[i, 1, 1] += unsure
-    return moved, grown
+        late[i, 0, 0] = late[i, 1, 1] = speed[i] * speed[i] * variance
+    return moved, grown, late
 
 
 @compiled

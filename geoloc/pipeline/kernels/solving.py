@@ -31,12 +31,12 @@ def solve_offsets(information, weighted, sigma, n_cameras, n_labels):
     first = _first_entries(factor)
     for i in range(n):  # what a point needs lies within its camera's own rows, and within those that all share
         first[i] = 0 if i >= n - n_labels else min(first[i], i // (n_labels + 2) * (n_labels + 2))
-    _factorise(factor, first)
-    inverse = _envelope_inverse(factor, first)
+    factorise(factor, first)
+    inverse = envelope_inverse(factor, first)
     solution = np.empty(n)
     for i in range(n):
         solution[i] = sigma[order[i]] * weighted[order[i]]
-    _substitute(factor, first, solution)
+    substitute(factor, first, solution)
     mean, cov = np.empty(n), np.zeros((n, n))
     for i in range(n):
         mean[order[i]] = sigma[order[i]] * solution[i]
@@ -76,7 +76,7 @@ def _first_entries(lower):
 
 
 @compiled
-def _factorise(lower, first):
+def factorise(lower, first):
     """Cholesky's factor in place of the lower half of a matrix; the diagonal keeps 1 / l_ii."""
     for i in range(len(lower)):
         for j in range(first[i], i + 1):
@@ -87,7 +87,7 @@ def _factorise(lower, first):
 
 
 @compiled
-def _substitute(factor, first, values):
+def substitute(factor, first, values):
     """The solution in place of the right side."""
     n = len(values)
     for i in range(n):
@@ -101,7 +101,7 @@ def _substitute(factor, first, values):
 
 
 @compiled
-def _envelope_inverse(factor, first):
+def envelope_inverse(factor, first):
     """The inverse's lower half, as far as it lies in the envelope."""
     n = len(factor)
     out, below = np.zeros((n, n)), np.empty(n, np.int64)
