@@ -14,7 +14,7 @@ GATE2 = 9.0  # squared Mahalanobis distance within which a point moves with its 
 def align_times(
     points: GroundPoints, predicted: Tracks, time: float, sigma: np.ndarray
 ) -> tuple[GroundPoints, np.ndarray]:
-    """`points` at `time` (s), and the covariance (N, 2, 2) m² that their own clocks' `sigma` (N,) s means on the ground.
+    """`points` at `time` (s), and the covariance (N, 2, 2) m² on the ground that their clocks' `sigma` (N,) s means.
 
     Each moves with the predicted track that it lies on. A point that lies on no track stays, and its `cov` grows by
     how far its class may have come meanwhile. Clocks' errors persist: what they mean is for `with_bias`.

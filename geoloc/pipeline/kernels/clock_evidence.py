@@ -13,7 +13,6 @@ import numpy as np
 
 from geoloc.pipeline.kernels.clock_windows import (
     AWAY_X,
-    AWAY_Y,
     CAMERA,
     LENGTH,
     SINCE,

@@ -16,11 +16,11 @@ from geoloc.pipeline.kernels.clock_windows import (
     SECOND,
     SECOND_TIME,
     TIME,
-    X,
     XX,
     XY,
-    Y,
     YY,
+    X,
+    Y,
 )
 from geoloc.pipeline.kernels.compiled import compiled
 
