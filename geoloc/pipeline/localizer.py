@@ -15,6 +15,7 @@ from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, w
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
@@ -41,6 +42,7 @@ class LocalizerOptions:
     fusion: FusionOptions = field(default_factory=FusionOptions)
     existence: ExistenceOptions = field(default_factory=ExistenceOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    identity: IdentityOptions = field(default_factory=IdentityOptions)
 
     def __post_init__(self) -> None:
         check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9))
@@ -57,6 +59,7 @@ class Localizer:
         self.site = site
         self.options = options or LocalizerOptions()
         self.tracker = Tracker(site, self.options.tracking, self.options.existence)
+        self.identities = Identities(site, self.options.identity, self.options.existence)
         self.footprint = Footprint(site, self.options.footprint)
         self.points = GroundPoints()  # of the last window, with the object that each went into
         self.objects = Objects()  # of the last window
@@ -84,7 +87,9 @@ class Localizer:
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
         self.footprint.learn(projected, groups)
-        return self.tracker.update(self._remember(points, groups, objects, dropped, follows), heard)
+        objects = self._remember(points, groups, objects, dropped, follows)
+        tracks = self.tracker.update(objects, heard)
+        return self.identities.update(tracks, self.points, objects, heard)
 
     def _time(self, detections: Detections, time: float | None) -> float:
         n_finite = require_seconds(detections)

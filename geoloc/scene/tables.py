@@ -353,6 +353,8 @@ class Tracks(Table):
     label: np.ndarray
     score: np.ndarray
     state: np.ndarray
+    life: np.ndarray
+    revision: np.ndarray
     embedding: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "time": Column(float, unit="s"),
@@ -367,6 +369,8 @@ class Tracks(Table):
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists
         "state": Column(str),  # tentative, confirmed or coasting
+        "life": Column(str),  # of its object: tentative, confirmed, parked or hidden; empty: not followed so far
+        "revision": Column(int, missing=0),  # how often its object's past was corrected
         "embedding": Column(np.float32, (WIDTH,)),  # running mean, of unit length
     }
 
