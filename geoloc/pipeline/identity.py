@@ -30,8 +30,6 @@ class IdentityOptions:
     """When an object counts as parked, gone or the same as before."""
 
     park_s: float = 10.0  # an object that stood for as long is parked
-    stand_sigma: float = 3.0  # and one that is farther from where it stood than this many sigmas no longer stands
-    stand_distance: float = 0.25  # of its class's length: nor is one that is farther than this
     empty_probability: float = 0.02  # a place is seen empty when what hid there is less likely than this
     stay_s: float = 7200.0  # mean time that a parked object which nobody sees stays: its score falls with it
     view_s: float = 1.0  # views of one place closer in time than this err alike
@@ -42,7 +40,7 @@ class IdentityOptions:
     recognition: RecognitionOptions = field(default_factory=RecognitionOptions)
 
     def __post_init__(self) -> None:
-        check_range(self, park_s=(0, 1e9), stand_sigma=(0, 100), stand_distance=(0, 100), stay_s=(1, 1e12))
+        check_range(self, park_s=(0, 1e9), stay_s=(1, 1e12))
         check_range(self, empty_probability=(1e-9, 0.5), same_probability=(0, 1), forget_s=(0, 1e12))
         check_range(self, view_s=(0, 1e3), overlap=(0, 1), overlap_s=(0, 1e9))
 
@@ -99,14 +97,10 @@ class Identities:
 
     def _stand(self, rows: np.ndarray, tracks: Tracks) -> None:
         """Note since when each object has stood where it stands."""
-        book, options = self.book, self.options
-        allowed = options.stand_distance * kind_column(tracks.label, "length")
-        sigma = np.sqrt(0.5 * np.trace(tracks.cov[:, :2, :2], axis1=1, axis2=2))
-        moved = np.linalg.norm(tracks.xy - book.anchor[rows], axis=1) > np.maximum(allowed, options.stand_sigma * sigma)
-        book.anchor[rows[moved]] = tracks.xy[moved]
-        book.still_since[rows[moved]] = self._time
+        book = self.book
+        book.still_since[rows] = np.minimum(tracks.still_since, self._time)
         confirmed = tracks.state != "tentative"
-        parked = self._time - book.still_since[rows] >= options.park_s
+        parked = self._time - book.still_since[rows] >= self.options.park_s
         life = np.where(confirmed, np.where(parked, "parked", "confirmed"), "tentative")
         book.life[rows] = life
 

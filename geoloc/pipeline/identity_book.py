@@ -28,7 +28,6 @@ class Book:
     seen: np.ndarray = field(default_factory=lambda: _none((), float))  # s, last window of its track
     first_seen: np.ndarray = field(default_factory=lambda: _none((), float))  # s, of the track that shows it
     still_since: np.ndarray = field(default_factory=lambda: _none((), float))  # s
-    anchor: np.ndarray = field(default_factory=lambda: _none((2,), float))  # m, where it stands since then
     xy: np.ndarray = field(default_factory=lambda: _none((2,), float))
     start: np.ndarray = field(default_factory=lambda: _none((2,), float))  # m, where its track began
     z: np.ndarray = field(default_factory=lambda: _none((), float))
@@ -68,7 +67,6 @@ class Book:
             "seen": tracks.time,
             "first_seen": tracks.time,
             "still_since": tracks.time,
-            "anchor": tracks.xy,
             "xy": tracks.xy,
             "start": tracks.xy,
             "z": tracks.z,

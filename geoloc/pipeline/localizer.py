@@ -11,6 +11,7 @@ from geoloc.errors import InputError
 from geoloc.options import check_range
 from geoloc.pipeline.alignment import align_times
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
+from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
@@ -37,6 +38,7 @@ class LocalizerOptions:
     heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
+    bodies: BodyOptions = field(default_factory=BodyOptions)
     footprint: FootprintOptions = field(default_factory=FootprintOptions)
     association: AssociationOptions = field(default_factory=AssociationOptions)
     fusion: FusionOptions = field(default_factory=FusionOptions)
@@ -80,6 +82,7 @@ class Localizer:
         speaking, follows = set_duplicates_apart(detections, options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
         predicted = self.tracker.predict(time)
+        projected = find_bodies(projected, predicted, self.site, options.bodies)
         projected = align_times(projected, predicted, time)
         points = self.footprint.correct(projected)
         heard = self._reporting(detections, time, cameras)

@@ -25,6 +25,12 @@ from geoloc.scene.tables import Coded, Objects, Tracks
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
 APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
 STATES = ("tentative", "confirmed", "coasting")  # in the order of `kernels.filters`
+STAND, STAND_SIGMA = 0.25, 3.0  # of its length, and sigmas: an object that is nearer still stands where it stood
+PARKS = 1.0  # m; classes that are shorter never rest
+REST = 0.02  # of a class's acceleration: that of an object at rest
+CREEP = 0.05  # m/s, standard deviation of its velocity
+WAKE2 = 16.0  # squared sigmas off, from which on it moves again
+LEAST_SPEED = 1.0  # m/s, from which on a motion tells where an object heads
 TURN_RATE_SIGMA = 0.5  # rad/s, of a new track
 
 
@@ -42,6 +48,7 @@ class TrackingOptions:
     confirm_probability: float = 0.9  # a track is confirmed, and reported, from here on
     delete_probability: float = 0.05  # and forgotten below here
     lifetime_s: float = 60.0  # mean time after which an object leaves unseen
+    rest_s: float = 5.0  # a vehicle that stood for as long rests: it moves on only when it is seen to
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
     max_sigma: float = 10.0  # m; a track without points whose position is known worse than this is forgotten
 
@@ -68,6 +75,9 @@ def filter_dtype(size: int) -> np.dtype:
             ("camera_set", np.int64),  # see Objects
             ("level", np.int64),  # index into the map's levels
             ("z", np.float64),  # m
+            ("anchor", np.float64, (2,)),  # m, where it stands
+            ("still_since", np.float64),  # s, and since when
+            ("heading", np.float64),  # rad, of its last clear motion; NaN: none
             ("label", np.int64),  # number among the labels that the tracker has met
             ("confirmed", np.int64),  # 0 or 1
             ("object", np.int64),  # of this window; -1: none
@@ -97,13 +107,27 @@ class Tracker:
 
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
+<<<<<<< HEAD
+=======
+        from geoloc.pipeline.kernels.filters import fade, rest
+
+>>>>>>> f6b8076 (wip bodies, rest)
         self._last_step = np.inf if np.isnan(self.time) else time - self.time
         dt = 0.0 if np.isnan(self.time) else time - self.time
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
+<<<<<<< HEAD
         held, self.time = self._filters, time
         if len(held):
             noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
+=======
+        filters, self.time = self._filters, time
+        if len(filters):
+            noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(filters["label"])
+            rests = self._rests()
+            noise[rests] *= REST
+            rest(rests, CREEP, filters["state"], filters["cov"])
+>>>>>>> f6b8076 (wip bodies, rest)
             move = MOTIONS[self.options.motion]
             held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
             filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
@@ -129,7 +153,48 @@ class Tracker:
         self._forget()
         return self._table()
 
+<<<<<<< HEAD
     def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
+=======
+    def _filter(self, rows: np.ndarray, objects: Objects, label: np.ndarray, level: np.ndarray) -> None:
+        """The tracks in `rows` (K,) after one object each; -1: of none."""
+        from geoloc.pipeline.kernels.filters import update, wake
+
+        filters = self._filters
+        seen = (objects.xyz, objects.cov, objects.bias_cov, objects.score, objects.camera_set)
+        known = [filters[name] for name in ("state", "cov", "bias_cov", "log_odds", "camera_set")]
+        speed = kind_arrays(self._labels).speed.take(filters["label"])
+        names = ("state", "cov", "bias_cov")
+        wake(rows, self._rests(), WAKE2, *(np.ascontiguousarray(column) for column in seen[:3]),
+             *(filters[name] for name in names), speed, self.time, filters["still_since"])
+        update(rows, MAX_LOG_ODDS, *(np.ascontiguousarray(column) for column in seen), *known)
+        old = np.flatnonzero(rows >= 0)
+        rows = rows.take(old)
+        filters["seen_time"][rows], filters["object"][rows] = self.time, objects.object.take(old)
+        filters["level"][rows], filters["z"][rows] = level.take(old), objects.xyz[old, 2]
+        filters["label"][rows] = label.take(old)
+        self._settle()
+        self._learn_appearance(rows, objects.embedding, old)
+
+    def _rests(self) -> np.ndarray:
+        """Which tracks (T,) have stood for long enough: of classes that park."""
+        filters = self._filters
+        parks = kind_arrays(self._labels).length.take(filters["label"]) >= PARKS
+        return parks & (self.time - filters["still_since"] >= self.options.rest_s)
+
+    def _settle(self) -> None:
+        from geoloc.pipeline.kernels.filters import settle
+
+        filters = self._filters
+        allowed = STAND * kind_arrays(self._labels).length.take(filters["label"])
+        names = ("anchor", "still_since", "heading")
+        settle(
+            self.time, filters["state"], filters["cov"], allowed, STAND_SIGMA, LEAST_SPEED,
+            *(filters[name] for name in names),
+        )
+
+    def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray, old: np.ndarray) -> None:
+>>>>>>> f6b8076 (wip bodies, rest)
         if self._looks.shape[1] != embedding.shape[1]:
             self._looks = np.zeros((len(self._filters), embedding.shape[1]), dtype=np.float32)
         if embedding.shape[1]:
@@ -164,12 +229,20 @@ class Tracker:
         born["state"][:, :2], born["cov"][:, :2, :2] = xyz[:, :2], cov[:, :2, :2]
         born["cov"][:, [2, 3], [2, 3]] = speed[:, None] ** 2
         born["cov"][:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
+<<<<<<< HEAD
         born["bias_cov"], born["log_odds"] = objects.bias_cov[new, :2, :2], logit(prior) + logit(objects.score[new])
         born["seen_time"], born["camera_set"] = self.time, objects.camera_set[new]
         born["level"], born["z"], born["label"], born["object"] = level, xyz[:, 2], label, objects.object[new]
         self._next_id += len(new)
         self._filters = np.concatenate([self._filters, born])
         self._looks = np.concatenate([self._looks, objects.embedding[new]])
+=======
+        born["bias_cov"] = objects.bias_cov[:, :2, :2]
+        born["seen_time"], born["camera_set"] = self.time, objects.camera_set
+        born["heading"], born["anchor"], born["still_since"] = np.nan, objects.xyz[:, :2], self.time
+        born["level"], born["z"], born["label"], born["object"] = level, objects.xyz[:, 2], label, objects.object
+        return born
+>>>>>>> f6b8076 (wip bodies, rest)
 
     def _forget(self) -> None:
         """Confirm the tracks that are likely enough, and drop those that are not, or were not seen for too long."""
@@ -200,9 +273,17 @@ class Tracker:
             xy=state[:, :2].copy(),
             z=held["z"].copy(),
             velocity=state[:, 2:4].copy(),
+<<<<<<< HEAD
             cov=held["cov"][:, :4, :4].copy(),
             bias_cov=held["bias_cov"].copy(),
             label=Coded(self._labels, held["label"].copy()),
+=======
+            cov=cov[:, :4, :4].copy(),
+            bias_cov=filters["bias_cov"].copy(),
+            heading=filters["heading"].copy(),
+            still_since=filters["still_since"].copy(),
+            label=Coded(self._labels, filters["label"].copy()),
+>>>>>>> f6b8076 (wip bodies, rest)
             score=score,
             state=Coded(STATES, said),
             embedding=self._looks.copy(),

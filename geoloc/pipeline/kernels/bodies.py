@@ -18,6 +18,7 @@ STEP = 0.05  # m, of the numerical derivative by the ground
 MAX_STEPS = 6
 CLOSE_PX = 0.05
 MIN_DEPTH = 1e-6  # m
+TURNS = 6  # headings that stand for all, where none is known
 
 
 @compiled
@@ -111,17 +112,52 @@ def _middle(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall):
 
 
 @compiled
-def offsets(camera, pixel, xy, z, heading, size, models, params, limit, rotation, centre, image, offset, spread):
+def headings(xy, away, level, size, track_xy, track_level, track_heading, stalls, out):
+    """Heading (N,) rad of the body at each foot: of the nearest track that has one, else of the stall; else NaN.
+
+    Both are looked for at about the body's middle; a track farther from it than half the body's length is another.
+    """
+    first, shape, start, axis, cell = stalls
+    for i in range(len(xy)):
+        out[i] = np.nan
+        reach = 0.5 * size[i, 0]
+        if not reach > 0.0:
+            continue
+        # mean of a rectangle's half extents over all directions
+        inward = (size[i, 0] + size[i, 1]) / math.pi
+        x, y = xy[i, 0] + inward * away[i, 0], xy[i, 1] + inward * away[i, 1]
+        best2 = reach * reach
+        for t in range(len(track_xy)):
+            dx, dy = track_xy[t, 0] - x, track_xy[t, 1] - y
+            distance2 = dx * dx + dy * dy
+            if distance2 < best2 and track_level[t] == level[i] and np.isfinite(track_heading[t]):
+                best2, out[i] = distance2, track_heading[t]
+        if np.isnan(out[i]):
+            out[i] = stall_axis(x, y, level[i], first, shape, start, axis, cell)
+
+
+@compiled
+def stall_axis(x, y, level, first, shape, start, axis, cell):
+    """Direction (rad) of the long side of the stall at x, y (m); NaN where there is none."""
+    a, b = int(math.floor(x / cell)) - first[level, 0], int(math.floor(y / cell)) - first[level, 1]
+    if a < 0 or b < 0 or a >= shape[level, 0] or b >= shape[level, 1]:
+        return np.nan
+    return axis[start[level] + b * shape[level, 0] + a]
+
+
+@compiled
+def offsets(camera, foot, xy, z, heading, size, cameras, offset, spread):
     """How far each foot (N,) lies from its body's middle: `offset` (N, 2) m, and what of it is unknown (N, 2, 2) m².
 
-    `pixel` (2, N) px and xy (N, 2), z (N,) m are the feet; `heading` (N,) rad, NaN where unknown, to be taken from
-    any side; `size` (N, 3) m, a length of 0 where no body is known. A body that fits nowhere gives zeros.
+    `foot` (N, 2) px lies on the ground at xy (N, 2), z (N,) m; `heading` (N,) rad is NaN where unknown and then any;
+    `size` (N, 3) m, a length of 0 where no body is known. A body that fits nowhere gives zeros.
     """
+    models, params, limit, rotation, centre, image = cameras
     for i in range(len(xy)):
         offset[i] = 0.0
         spread[i] = 0.0
         half_l, half_w, tall = 0.5 * size[i, 0], 0.5 * size[i, 1], size[i, 2]
-        if not half_l > 0.0:
+        if not half_l > 0.0 or np.isnan(foot[i, 0]):
             continue
         c = camera[i]
         one = models[c], params[c], limit[c], rotation[c], centre[c], image[0, c], image[1, c]
@@ -131,7 +167,7 @@ def offsets(camera, pixel, xy, z, heading, size, models, params, limit, rotation
         for t in range(n_turns):
             angle = first + t * math.pi / n_turns
             mx, my = _middle(
-                one, pixel[0, i], pixel[1, i], xy[i, 0], xy[i, 1], z[i], math.cos(angle), math.sin(angle),
+                one, foot[i, 0], foot[i, 1], xy[i, 0], xy[i, 1], z[i], math.cos(angle), math.sin(angle),
                 half_l, half_w, tall,
             )  # fmt: skip
             if np.isnan(mx):
@@ -143,6 +179,3 @@ def offsets(camera, pixel, xy, z, heading, size, models, params, limit, rotation
             spread[i, 0, 0] = sxx / n - offset[i, 0] * offset[i, 0]
             spread[i, 1, 1] = syy / n - offset[i, 1] * offset[i, 1]
             spread[i, 0, 1] = spread[i, 1, 0] = sxy / n - offset[i, 0] * offset[i, 1]
-
-
-TURNS = 6  # headings that stand for all, where none is known
