@@ -12,6 +12,7 @@ from geoloc.scene.kinds import kind_column
 from geoloc.scene.site import Site
 from geoloc.scene.ways import Ways
 
+KEPT = 500  # lost identities whose distances are kept
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 
 
@@ -19,9 +20,14 @@ LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 class RecognitionOptions:
     """What makes a new track a known object."""
 
-    birth_density: float = 0.02  # new objects on a square metre near an entrance, or near what nobody sees
+    birth_density: float = 0.02  # new objects on a square metre near an entrance of the map
     inside_birth_density: float = 2e-5  # the same elsewhere
+    open_birth_density: float = 0.002  # the same everywhere on a map that names no entrance
     entrance_reach: float = 4.0  # m around an entrance within which objects come
+    returns: float = 0.95  # share of lost objects that come back, where the map names its entrances
+    open_returns: float = 0.5  # the same where it names none, and objects leave anywhere
+    return_s: float = 10.0  # mean time after which those do
+    steady_s: float = 4.0  # mean time for which an object drives on as it did
     pace: float = 0.5  # of its class's speed: the mean speed of an object out of sight
     pace_spread: float = 0.6  # of that: its standard deviation
     waits: float = 0.3  # share of objects out of sight that wait there
@@ -33,7 +39,8 @@ class RecognitionOptions:
     def __post_init__(self) -> None:
         check_range(self, birth_density=(1e-12, 1e3), inside_birth_density=(1e-12, 1e3), waits=(1e-6, 1))
         check_range(self, pace=(1e-3, 10), pace_spread=(1e-3, 10), top_speed=(1e-3, 100), leave_s=(1, 1e12))
-        check_range(self, entrance_reach=(0, 1e4))
+        check_range(self, entrance_reach=(0, 1e4), open_birth_density=(1e-12, 1e3), returns=(0, 1), open_returns=(0, 1))
+        check_range(self, return_s=(1e-3, 1e9), steady_s=(1e-3, 1e9))
 
 
 class Recognition:
@@ -42,6 +49,7 @@ class Recognition:
     def __init__(self, site: Site, options: RecognitionOptions | None = None) -> None:
         self.site = site
         self.options = options or RecognitionOptions()
+        self._fields: dict[int, tuple[float, np.ndarray]] = {}  # of lost identities: when lost, distances (m)
 
     @cached_property
     def _ways(self) -> Ways:
@@ -83,13 +91,7 @@ class Recognition:
     def _spread(self, book: Book, new: np.ndarray, row: int) -> np.ndarray:
         """Log density (n,) 1/m² of an object that has gone on, or waited, since it was lost from sight."""
         options = self.options
-        field = self._ways.distances(int(book.level[row]), book.xy[row])
-        cells = self._ways.rows(book.start_level[new], book.start[new])
-        straight = np.linalg.norm(book.start[new] - book.xy[row], axis=1)
-        way = np.where(cells >= 0, field[cells], np.inf)
-        same_level = book.start_level[new] == book.level[row]
-        way = np.where(np.isinf(way) & same_level & (cells < 0), straight, way)
-        way = np.where(same_level, np.maximum(straight, np.minimum(way, 1.08 * way)), way)
+        way = self._way(book, new, row)
         speed = kind_column(book.label[row : row + 1], "speed")[0]
         away = np.maximum(book.first_seen[new] - book.seen[row], 1e-3)
         slack = 3.0 + np.sqrt(np.trace(book.cov[row, :2, :2]))
@@ -99,11 +101,53 @@ class Recognition:
         goes = (1 - options.waits) * np.exp(-0.5 * ((way - mean) / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)
         waits = options.waits / np.minimum(most, self._size)
         with np.errstate(divide="ignore"):
-            return np.where(way <= most, np.log((goes + waits) / LANE), -np.inf)
+            around = np.where(way <= most, (goes + waits) / LANE, 0.0)
+            steady = np.exp(-away / options.steady_s)
+            density = steady * self._drives_on(book, new, row, away) + (1.0 - steady) * around
+            return np.log(density) + np.log(self._comes_back(away))
+
+    def _way(self, book: Book, new: np.ndarray, row: int) -> np.ndarray:
+        """Length (n,) m of the shortest way from where an object was lost to where each track began."""
+        straight = np.linalg.norm(book.start[new] - book.xy[row], axis=1)
+        if self._is_open:
+            return straight
+        number = int(book.number[row])
+        if self._fields.get(number, (np.nan,))[0] != book.seen[row]:
+            lost = book.seen[row], self._ways.distances(int(book.level[row]), book.xy[row])
+            self._fields = {**dict(list(self._fields.items())[-KEPT:]), number: lost}
+        cells = self._ways.rows(book.start_level[new], book.start[new])
+        way = np.where(cells >= 0, self._fields[number][1][cells], np.inf)
+        same = book.start_level[new] == book.level[row]
+        return np.where(same, np.where(cells >= 0, np.maximum(way, straight), straight), way)
+
+    @cached_property
+    def _is_open(self) -> bool:
+        """Whether nothing stands in anybody's way: one level without walls."""
+        site_map = self.site.site_map
+        return len(site_map.levels) == 1 and not site_map.occluders
+
+    def _drives_on(self, book: Book, new: np.ndarray, row: int, away: np.ndarray) -> np.ndarray:
+        """Density (n,) 1/m² of an object that kept its velocity."""
+        step = book.start[new] - book.xy[row] - away[:, None] * book.velocity[row]
+        acceleration = kind_column(book.label[row : row + 1], "acceleration")[0]
+        cov = book.cov[new][:, :2, :2] + book.bias_cov[new] + book.cov[row, :2, :2] + book.bias_cov[row]
+        cov = cov + book.cov[row, 2:, 2:] * away[:, None, None] ** 2
+        cov = cov + (acceleration**2 * away**3 / 3.0)[:, None, None] * np.eye(2)
+        distance2 = np.einsum("ni,nij,nj->n", step, np.linalg.inv(cov), step)
+        return np.exp(-0.5 * distance2) / (2.0 * np.pi * np.sqrt(np.linalg.det(cov)))
+
+    def _comes_back(self, away: np.ndarray) -> np.ndarray:
+        """Probability (n,) that an object which was lost for so long comes back at all."""
+        options = self.options
+        if self._has("entrance"):
+            return np.full(len(away), options.returns)
+        return options.open_returns * np.exp(-away / options.return_s)
 
     @cached_property
     def _size(self) -> float:
         """Length (m) of all ways of the site, about."""
+        if self._is_open:
+            return np.inf
         return float(max(self._ways.graph.shape[0] * self._ways.cell**2 / LANE, 10.0))
 
     def _looks(self, book: Book, new: np.ndarray, row: int) -> np.ndarray | float:
@@ -114,12 +158,11 @@ class Recognition:
         return np.where(known, self.options.appearance_weight * (cosine - self.options.appearance_neutral), 0.0)
 
     def _density(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """How many new objects (N,) 1/m² are to be expected at points: near entrances, else at the edge of sight."""
+        """How many new objects (N,) 1/m² are to be expected at points."""
         options = self.options
-        if self._has("entrance"):
-            comes = self._near("entrance", level, xy)
-        else:
-            comes = self.site.visibility.distance_to_unseen(level, xy) <= options.entrance_reach
+        if not self._has("entrance"):
+            return np.full(len(xy), options.open_birth_density)
+        comes = self._near("entrance", level, xy)
         return np.where(comes, options.birth_density, options.inside_birth_density)
 
     def _has(self, kind: str) -> bool:

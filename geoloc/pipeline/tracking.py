@@ -27,9 +27,9 @@ APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
 STATES = ("tentative", "confirmed", "coasting")  # in the order of `kernels.filters`
 STAND, STAND_SIGMA = 0.25, 3.0  # of its length, and sigmas: an object that is nearer still stands where it stood
 PARKS = 1.0  # m; classes that are shorter never rest
-REST = 0.02  # of a class's acceleration: that of an object at rest
-CREEP = 0.05  # m/s, standard deviation of its velocity
-WAKE2 = 16.0  # squared sigmas off, from which on it moves again
+REST = 0.1  # of a class's acceleration: that of an object at rest
+CREEP = 0.2  # m/s, standard deviation of its velocity
+WAKE2 = 9.0  # squared sigmas off, from which on it moves again
 LEAST_SPEED = 1.0  # m/s, from which on a motion tells where an object heads
 TURN_RATE_SIGMA = 0.5  # rad/s, of a new track
 
@@ -48,7 +48,7 @@ class TrackingOptions:
     confirm_probability: float = 0.9  # a track is confirmed, and reported, from here on
     delete_probability: float = 0.05  # and forgotten below here
     lifetime_s: float = 60.0  # mean time after which an object leaves unseen
-    rest_s: float = 5.0  # a vehicle that stood for as long rests: it moves on only when it is seen to
+    rest_s: float = 5.0  # a vehicle that stood for as long rests, until it is seen to move
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
     max_sigma: float = 10.0  # m; a track without points whose position is known worse than this is forgotten
 
@@ -104,6 +104,7 @@ class Tracker:
         self._filters: np.ndarray = np.zeros(0, filter_dtype(STATE_SIZE[self.options.motion]))
         self._looks = np.zeros((0, 0), dtype=np.float32)  # (T, D) each track's embedding
         self._labels: tuple[str, ...] = ()  # that were met so far
+        self._rested = np.zeros(0, dtype=bool)  # (T,) which tracks rested until this window
 
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
@@ -117,14 +118,17 @@ class Tracker:
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
 <<<<<<< HEAD
+<<<<<<< HEAD
         held, self.time = self._filters, time
         if len(held):
             noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
 =======
+=======
+        rests = self._rested = self._rests()
+>>>>>>> a7ca124 (wip)
         filters, self.time = self._filters, time
         if len(filters):
             noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(filters["label"])
-            rests = self._rests()
             noise[rests] *= REST
             rest(rests, CREEP, filters["state"], filters["cov"])
 >>>>>>> f6b8076 (wip bodies, rest)
@@ -164,8 +168,8 @@ class Tracker:
         seen = (objects.xyz, objects.cov, objects.bias_cov, objects.score, objects.camera_set)
         known = [filters[name] for name in ("state", "cov", "bias_cov", "log_odds", "camera_set")]
         speed = kind_arrays(self._labels).speed.take(filters["label"])
-        names = ("state", "cov", "bias_cov")
-        wake(rows, self._rests(), WAKE2, *(np.ascontiguousarray(column) for column in seen[:3]),
+        names = ("state", "cov", "bias_cov", "camera_set")
+        wake(rows, self._rested, WAKE2, *(np.ascontiguousarray(column) for column in (*seen[:3], seen[4])),
              *(filters[name] for name in names), speed, self.time, filters["still_since"])
         update(rows, MAX_LOG_ODDS, *(np.ascontiguousarray(column) for column in seen), *known)
         old = np.flatnonzero(rows >= 0)

@@ -158,15 +158,19 @@ def rest(rests, creep, state, cov):
 
 
 @compiled
-def wake(rows, rests, distance2, xyz, object_cov, object_bias, state, cov, bias_cov, speed, time, still_since):
+def wake(rows, rests, distance2, xyz, object_cov, object_bias, camera_set,
+         state, cov, bias_cov, own_set, speed, time, still_since):  # fmt: skip
     """Let tracks that rest move again whose object (K,) is farther off than so many squared sigmas."""
     for k in range(len(rows)):
         t = rows[k]
         if t < 0 or not rests[t]:
             continue
-        xx = cov[t, 0, 0] + object_cov[k, 0, 0] + object_bias[k, 0, 0] + bias_cov[t, 0, 0]
-        xy = cov[t, 0, 1] + object_cov[k, 0, 1] + object_bias[k, 0, 1] + bias_cov[t, 0, 1]
-        yy = cov[t, 1, 1] + object_cov[k, 1, 1] + object_bias[k, 1, 1] + bias_cov[t, 1, 1]
+        xx, yy = cov[t, 0, 0] + object_cov[k, 0, 0], cov[t, 1, 1] + object_cov[k, 1, 1]
+        xy = cov[t, 0, 1] + object_cov[k, 0, 1]
+        if camera_set[k] != own_set[t]:
+            xx += object_bias[k, 0, 0] + bias_cov[t, 0, 0]
+            xy += object_bias[k, 0, 1] + bias_cov[t, 0, 1]
+            yy += object_bias[k, 1, 1] + bias_cov[t, 1, 1]
         a, b, d = inverse_symmetric(xx, xy, yy)
         dx, dy = xyz[k, 0] - state[t, 0], xyz[k, 1] - state[t, 1]
         if a * dx * dx + 2.0 * b * dx * dy + d * dy * dy > distance2:
