@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoloc.options import check_range
+from geoloc.pipeline.lazily import bodies
 from geoloc.pipeline.packed import body_arrays, camera_rows, kind_arrays, level_rows, stall_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints, Tracks
@@ -32,20 +33,18 @@ def find_bodies(points: GroundPoints, predicted: Tracks, site: Site, options: Bo
     """
     labels = points.coded("label")
     kinds = kind_arrays(labels.names)
-    bodies = kinds.length >= options.least_length
-    if not bodies.take(labels.code).any():
+    has_body = kinds.length >= options.least_length
+    if not has_body.take(labels.code).any():
         return points
-    from geoloc.pipeline.kernels.bodies import headings, offsets
-
-    size = np.column_stack([kinds.length * bodies, kinds.width, kinds.height]).take(labels.code, axis=0)
+    size = np.column_stack([kinds.length * has_body, kinds.width, kinds.height]).take(labels.code, axis=0)
     level = level_rows(site.site_map, points.coded("level"))
     xy, away = np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
     heading = np.empty(len(points))
     of_tracks = np.ascontiguousarray(predicted.xy), level_rows(site.site_map, predicted.coded("level"))
-    headings(xy, away, level, size, *of_tracks, predicted.heading, stall_arrays(site.site_map), heading)
+    bodies.headings(xy, away, level, size, *of_tracks, predicted.heading, stall_arrays(site.site_map), heading)
     offset, spread = np.empty_like(xy), np.empty((len(xy), 2, 2))
     where = np.ascontiguousarray(points.foot), xy, np.ascontiguousarray(points.z), heading, size
-    offsets(camera_rows(site, points.coded("camera")), *where, body_arrays(site), offset, spread)
+    bodies.offsets(camera_rows(site, points.coded("camera")), *where, body_arrays(site), offset, spread)
     # a larger body shifts in the direction in which this one does
     spread += options.size_sigma**2 * offset[:, :, None] * offset[:, None, :]
     return points.revised(xy=xy - offset, bias_cov=points.bias_cov + spread)

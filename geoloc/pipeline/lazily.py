@@ -17,6 +17,7 @@ class Lazily:
 
 
 KERNELS = "geoloc.pipeline.kernels"
+bodies = Lazily(f"{KERNELS}.bodies")
 clusters = Lazily(f"{KERNELS}.clusters")
 edges = Lazily(f"{KERNELS}.edges")
 filters = Lazily(f"{KERNELS}.filters")
@@ -30,6 +31,7 @@ odds = Lazily(f"{KERNELS}.odds")
 offsets = Lazily(f"{KERNELS}.offsets")
 overlaps = Lazily(f"{KERNELS}.overlaps")
 reporting = Lazily(f"{KERNELS}.reporting")
+resting = Lazily(f"{KERNELS}.resting")
 sight = Lazily(f"{KERNELS}.sight")
 small = Lazily(f"{KERNELS}.small")
 solving = Lazily(f"{KERNELS}.solving")

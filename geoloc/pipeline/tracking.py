@@ -16,7 +16,7 @@ from geoloc.geometry.gaussian import worst_sigma
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
-from geoloc.pipeline.lazily import filters, sight
+from geoloc.pipeline.lazily import filters, resting, sight
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
 from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, view_arrays
 from geoloc.scene.site import Site
@@ -59,6 +59,7 @@ class TrackingOptions:
         check_range(self, reach_sigma=(0, 1e3), birth_probability=(1e-12, 1), birth_score=(0, 1))
         check_range(self, inside_birth_probability=(1e-12, 1), confirm_probability=(0, 1))
         check_range(self, delete_probability=(0, 1), lifetime_s=(1e-3, 1e9), max_coast_s=(0, 1e9))
+        check_range(self, rest_s=(0, 1e12))
         check_range(self, max_sigma=(1e-6, 1e6))
 
 
@@ -108,30 +109,16 @@ class Tracker:
 
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
-<<<<<<< HEAD
-=======
-        from geoloc.pipeline.kernels.filters import fade, rest
-
->>>>>>> f6b8076 (wip bodies, rest)
         self._last_step = np.inf if np.isnan(self.time) else time - self.time
         dt = 0.0 if np.isnan(self.time) else time - self.time
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
-<<<<<<< HEAD
-<<<<<<< HEAD
+        self._rested = self._rests()
         held, self.time = self._filters, time
         if len(held):
             noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
-=======
-=======
-        rests = self._rested = self._rests()
->>>>>>> a7ca124 (wip)
-        filters, self.time = self._filters, time
-        if len(filters):
-            noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(filters["label"])
-            noise[rests] *= REST
-            rest(rests, CREEP, filters["state"], filters["cov"])
->>>>>>> f6b8076 (wip bodies, rest)
+            noise[self._rested] *= REST
+            resting.rest(self._rested, CREEP, held["state"], held["cov"])
             move = MOTIONS[self.options.motion]
             held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
             filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
@@ -149,7 +136,9 @@ class Tracker:
         rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
         names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
         seen = [np.ascontiguousarray(getattr(objects, name)) for name in names]
+        self._wake(rows, seen)
         filters.update(rows, self.time, MAX_LOG_ODDS, *seen, level, label, *(held[name] for name in FILTERED))
+        self._settle()
         self._learn_appearance(rows, objects.embedding)
         self._miss(objects, reporting)
         if len(rows) and rows.min() < 0:
@@ -157,48 +146,28 @@ class Tracker:
         self._forget()
         return self._table()
 
-<<<<<<< HEAD
-    def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
-=======
-    def _filter(self, rows: np.ndarray, objects: Objects, label: np.ndarray, level: np.ndarray) -> None:
-        """The tracks in `rows` (K,) after one object each; -1: of none."""
-        from geoloc.pipeline.kernels.filters import update, wake
-
-        filters = self._filters
-        seen = (objects.xyz, objects.cov, objects.bias_cov, objects.score, objects.camera_set)
-        known = [filters[name] for name in ("state", "cov", "bias_cov", "log_odds", "camera_set")]
-        speed = kind_arrays(self._labels).speed.take(filters["label"])
-        names = ("state", "cov", "bias_cov", "camera_set")
-        wake(rows, self._rested, WAKE2, *(np.ascontiguousarray(column) for column in (*seen[:3], seen[4])),
-             *(filters[name] for name in names), speed, self.time, filters["still_since"])
-        update(rows, MAX_LOG_ODDS, *(np.ascontiguousarray(column) for column in seen), *known)
-        old = np.flatnonzero(rows >= 0)
-        rows = rows.take(old)
-        filters["seen_time"][rows], filters["object"][rows] = self.time, objects.object.take(old)
-        filters["level"][rows], filters["z"][rows] = level.take(old), objects.xyz[old, 2]
-        filters["label"][rows] = label.take(old)
-        self._settle()
-        self._learn_appearance(rows, objects.embedding, old)
-
     def _rests(self) -> np.ndarray:
         """Which tracks (T,) have stood for long enough: of classes that park."""
-        filters = self._filters
-        parks = kind_arrays(self._labels).length.take(filters["label"]) >= PARKS
-        return parks & (self.time - filters["still_since"] >= self.options.rest_s)
+        held = self._filters
+        parks = kind_arrays(self._labels).length.take(held["label"]) >= PARKS
+        return parks & (self.time - held["still_since"] >= self.options.rest_s)
+
+    def _wake(self, rows: np.ndarray, seen: list[np.ndarray]) -> None:
+        held = self._filters
+        if self._rested.any():
+            xyz, cov, bias_cov, _, camera_set, _ = seen
+            speed = kind_arrays(self._labels).speed.take(held["label"])
+            known = [held[name] for name in ("state", "cov", "bias_cov", "camera_set")]
+            objects = rows, self._rested, WAKE2, xyz, cov, bias_cov, camera_set
+            resting.wake(*objects, *known, speed, self.time, held["still_since"])
 
     def _settle(self) -> None:
-        from geoloc.pipeline.kernels.filters import settle
+        held = self._filters
+        allowed = STAND * kind_arrays(self._labels).length.take(held["label"])
+        known = [held[name] for name in ("state", "cov", "anchor", "still_since", "heading")]
+        resting.settle(self.time, allowed, STAND_SIGMA, LEAST_SPEED, *known)
 
-        filters = self._filters
-        allowed = STAND * kind_arrays(self._labels).length.take(filters["label"])
-        names = ("anchor", "still_since", "heading")
-        settle(
-            self.time, filters["state"], filters["cov"], allowed, STAND_SIGMA, LEAST_SPEED,
-            *(filters[name] for name in names),
-        )
-
-    def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray, old: np.ndarray) -> None:
->>>>>>> f6b8076 (wip bodies, rest)
+    def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
         if self._looks.shape[1] != embedding.shape[1]:
             self._looks = np.zeros((len(self._filters), embedding.shape[1]), dtype=np.float32)
         if embedding.shape[1]:
@@ -233,20 +202,13 @@ class Tracker:
         born["state"][:, :2], born["cov"][:, :2, :2] = xyz[:, :2], cov[:, :2, :2]
         born["cov"][:, [2, 3], [2, 3]] = speed[:, None] ** 2
         born["cov"][:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
-<<<<<<< HEAD
         born["bias_cov"], born["log_odds"] = objects.bias_cov[new, :2, :2], logit(prior) + logit(objects.score[new])
         born["seen_time"], born["camera_set"] = self.time, objects.camera_set[new]
+        born["heading"], born["anchor"], born["still_since"] = np.nan, xyz[:, :2], self.time
         born["level"], born["z"], born["label"], born["object"] = level, xyz[:, 2], label, objects.object[new]
         self._next_id += len(new)
         self._filters = np.concatenate([self._filters, born])
         self._looks = np.concatenate([self._looks, objects.embedding[new]])
-=======
-        born["bias_cov"] = objects.bias_cov[:, :2, :2]
-        born["seen_time"], born["camera_set"] = self.time, objects.camera_set
-        born["heading"], born["anchor"], born["still_since"] = np.nan, objects.xyz[:, :2], self.time
-        born["level"], born["z"], born["label"], born["object"] = level, objects.xyz[:, 2], label, objects.object
-        return born
->>>>>>> f6b8076 (wip bodies, rest)
 
     def _forget(self) -> None:
         """Confirm the tracks that are likely enough, and drop those that are not, or were not seen for too long."""
@@ -277,17 +239,11 @@ class Tracker:
             xy=state[:, :2].copy(),
             z=held["z"].copy(),
             velocity=state[:, 2:4].copy(),
-<<<<<<< HEAD
             cov=held["cov"][:, :4, :4].copy(),
             bias_cov=held["bias_cov"].copy(),
+            heading=held["heading"].copy(),
+            still_since=held["still_since"].copy(),
             label=Coded(self._labels, held["label"].copy()),
-=======
-            cov=cov[:, :4, :4].copy(),
-            bias_cov=filters["bias_cov"].copy(),
-            heading=filters["heading"].copy(),
-            still_since=filters["still_since"].copy(),
-            label=Coded(self._labels, filters["label"].copy()),
->>>>>>> f6b8076 (wip bodies, rest)
             score=score,
             state=Coded(STATES, said),
             embedding=self._looks.copy(),
