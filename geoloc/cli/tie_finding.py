@@ -11,9 +11,8 @@ from geoloc.calibrate.moving import Sightings, moving_ties
 from geoloc.calibrate.ties import Finder, TieOptions, Ties, overlap_ties
 from geoloc.errors import InputError
 from geoloc.pipeline.association import associate
-from geoloc.pipeline.feet import ProjectionOptions, feet
 from geoloc.pipeline.localizer import LocalizerOptions, windows
-from geoloc.pipeline.projection import project_to_ground
+from geoloc.pipeline.projection import feet_of, project_to_ground
 from geoloc.scene.camera import Camera
 from geoloc.scene.kinds import family_of
 from geoloc.scene.site import Site
@@ -68,19 +67,11 @@ def _of_objects(detections: Detections, site: Site, options: TieOptions) -> Ties
         points, _ = project_to_ground(parts[i], site, local.projection)
         group = associate(points, None, local.association).group
         at = np.argsort(parts[i].id)[np.searchsorted(np.sort(parts[i].id), points.detection)]
-        pixel, sigma = _feet(parts[i], at, site, local.projection)
+        pixel, cov = feet_of(parts[i].take(at), site, local.projection)
+        sigma = np.sqrt(np.trace(cov, axis1=1, axis2=2) / 2)
         found.append(Sightings(group + n, points.camera, pixel, sigma, points.level, points.xy))
         n += int(group.max(initial=-1)) + 1
     return moving_ties(_joined(found), site.site_map, options)
-
-
-def _feet(
-    detections: Detections, at: np.ndarray, site: Site, options: ProjectionOptions
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (N, 2) of the feet and their sigma (N,) per axis."""
-    sizes = np.array([site.camera(name).size for name in detections.camera[at].tolist()], float).reshape(-1, 2).T
-    found = feet(detections, at, sizes, options)
-    return found.pixel.T, np.sqrt((found.cov[0] + found.cov[2]) / 2)
 
 
 def _joined(parts: list[Sightings]) -> Sightings:

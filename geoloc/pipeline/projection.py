@@ -62,6 +62,17 @@ def project_to_ground(
     return found.tables(detections, site, options)
 
 
+def feet_of(
+    detections: Detections, site: Site, options: ProjectionOptions | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (N, 2) of the detections' feet and their covariance (N, 2, 2) px²; NaN pixels where there is no foot."""
+    found = _Found(len(detections))
+    camera = camera_rows(site, detections.coded("camera"))
+    _find_feet(found, detections, camera, site, options or ProjectionOptions())
+    uu, uv, vv = found.pixel_cov
+    return found.pixel.T, np.stack([uu, uv, uv, vv], axis=-1).reshape(-1, 2, 2)
+
+
 class _Found:
     """What is known of N rows, filled in stage by stage; see `kernels.hits`."""
 
