@@ -254,7 +254,8 @@ class Identities:
         rows = book.rows_of_tracks(tracks.track)
         tracks = tracks.take(rows >= 0)
         rows = rows[rows >= 0]
-        known = tracks.replace(track=book.number[rows], life=book.life[rows].astype(np.str_), revision=book.revision[rows])
+        life = book.life[rows].astype(np.str_)
+        known = tracks.replace(track=book.number[rows], life=life, revision=book.revision[rows])
         hidden = np.flatnonzero((book.life == "hidden") & (book.track < 0))
         if not len(hidden):
             return known

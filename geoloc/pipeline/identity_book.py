@@ -1,10 +1,8 @@
 """What is known of each identity: a row of arrays, entered at its first track and struck when it is over."""
 
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
-
-from dataclasses import dataclass, field
 
 from geoloc.scene.kinds import family_of
 from geoloc.scene.site import Site

@@ -46,7 +46,8 @@ class Ways:
             first.append(low)
             number.append(cells)
             z.append(height)
-        steps = [_steps(site, level, *row, cell) for level, row in zip(site.site_map.levels, zip(first, number, strict=True), strict=True)]
+        levels = zip(site.site_map.levels, first, number, strict=True)
+        steps = [_steps(site, *of_level, cell) for of_level in levels]
         steps.append(_joints(first, number, z, cell))
         a, b, length = (np.concatenate(part) for part in zip(*steps, strict=True))
         return cls(cell, np.array(first), tuple(number), csr_array((length, (a, b)), shape=(total, total)))
@@ -69,7 +70,7 @@ class Ways:
             near = cells[y0 : max(y + reach + 1, 0), x0 : max(x + reach + 1, 0)]
             found = np.argwhere(near >= 0)
             if len(found):
-                best = np.argmin(((found + [y0 - y, x0 - x]) ** 2).sum(axis=1))
+                best = np.argmin(((found + np.array([y0 - y, x0 - x])) ** 2).sum(axis=1))
                 rows[i] = near[tuple(found[best])]
         return rows
 

@@ -139,7 +139,7 @@ def headings(xy, away, level, size, track_xy, track_level, track_heading, stalls
 @compiled
 def stall_axis(x, y, level, first, shape, start, axis, cell):
     """Direction (rad) of the long side of the stall at x, y (m); NaN where there is none."""
-    a, b = int(math.floor(x / cell)) - first[level, 0], int(math.floor(y / cell)) - first[level, 1]
+    a, b = math.floor(x / cell) - first[level, 0], math.floor(y / cell) - first[level, 1]
     if a < 0 or b < 0 or a >= shape[level, 0] or b >= shape[level, 1]:
         return np.nan
     return axis[start[level] + b * shape[level, 0] + a]
