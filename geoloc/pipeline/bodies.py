@@ -26,16 +26,19 @@ class BodyOptions:
         check_range(self, least_length=(0, 1e6), size_sigma=(0, 10))
 
 
-def find_bodies(points: GroundPoints, predicted: Tracks, site: Site, options: BodyOptions) -> GroundPoints:
-    """`points` moved from their boxes' lower edges to their bodies' middles; the doubt goes into `bias_cov`.
+def find_bodies(
+    points: GroundPoints, predicted: Tracks, site: Site, options: BodyOptions
+) -> tuple[GroundPoints, np.ndarray]:
+    """`points` moved from their boxes' lower edges to their bodies' middles, and the doubt about that (N, 2, 2) m².
 
-    Feet that were given, rather than taken from a box, stay where they are.
+    Feet that were given, rather than taken from a box, stay where they are; so do those of cameras that are known by
+    a homography: it tells nothing of heights, and what its points mean is learned.
     """
     labels = points.coded("label")
     kinds = kind_arrays(labels.names)
     has_body = kinds.length >= options.least_length
     if not has_body.take(labels.code).any():
-        return points
+        return points, np.zeros((len(points), 2, 2))
     size = np.column_stack([kinds.length * has_body, kinds.width, kinds.height]).take(labels.code, axis=0)
     level = level_rows(site.site_map, points.coded("level"))
     xy, away = np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
@@ -47,4 +50,4 @@ def find_bodies(points: GroundPoints, predicted: Tracks, site: Site, options: Bo
     bodies.offsets(camera_rows(site, points.coded("camera")), *where, body_arrays(site), offset, spread)
     # a larger body shifts in the direction in which this one does
     spread += options.size_sigma**2 * offset[:, :, None] * offset[:, None, :]
-    return points.revised(xy=xy - offset, bias_cov=points.bias_cov + spread)
+    return points.revised(xy=xy - offset), spread

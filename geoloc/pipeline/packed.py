@@ -145,7 +145,7 @@ def camera_arrays(site: Site) -> CameraArrays:
 class BodyArrays(NamedTuple):
     """Cameras as `kernels.bodies` projects through them."""
 
-    model: np.ndarray  # (C,) RADIAL, FISHEYE or HOMOGRAPHY
+    model: np.ndarray  # (C,) RADIAL, FISHEYE, or UNKNOWN of a homography
     params: np.ndarray  # (C, 18), zero where the lens has fewer
     limit: np.ndarray  # (C,)
     rotation: np.ndarray  # (C, 3, 3)
@@ -156,9 +156,9 @@ class BodyArrays(NamedTuple):
 @lru_cache(maxsize=16)
 def body_arrays(site: Site) -> BodyArrays:
     """The cameras of a site; the tilt of a tilted sensor is left out."""
-    from geoloc.pipeline.kernels.bodies import FISHEYE, HOMOGRAPHY, RADIAL
+    from geoloc.pipeline.kernels.bodies import FISHEYE, RADIAL, UNKNOWN
 
-    numbers = {Homography: HOMOGRAPHY, Fisheye: FISHEYE}
+    numbers = {Homography: UNKNOWN, Fisheye: FISHEYE}
     rig, arrays = rig_of(site), camera_arrays(site)
     params = np.zeros((len(site.cameras), 18))
     for i, camera in enumerate(site.cameras):

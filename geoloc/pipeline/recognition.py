@@ -7,12 +7,12 @@ import numpy as np
 import shapely
 
 from geoloc.options import check_range
-from geoloc.pipeline.identity_book import Book
-from geoloc.scene.kinds import kind_column
+from geoloc.pipeline.identity_book import HIDDEN, Book
 from geoloc.scene.site import Site
 from geoloc.scene.ways import Ways
 
 KEPT = 500  # lost identities whose distances are kept
+NEVER = 14.0  # times the mean time of return, after which one in a million is still to come back
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 
 
@@ -55,18 +55,25 @@ class Recognition:
     def _ways(self) -> Ways:
         return Ways.of(self.site)
 
-    def odds(self, book: Book, new: np.ndarray, lost: np.ndarray, time: float) -> np.ndarray:
+    def odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
         """Log-likelihood ratios (n, m): the new track is the lost identity, against a new object."""
         odds = np.full((len(new), len(lost)), -np.inf)
-        newcomer = np.log(self._density(book.start_level[new], book.start[new]))
-        for column, row in enumerate(lost.tolist()):
-            same = (book.family[new] == book.family[row]) & (book.first_seen[new] > book.seen[row] - 1e-6)
-            mine = np.flatnonzero(same)
-            if not len(mine):
-                continue
+        newcomer = np.log(self._density(book["start_level"][new], book["start"][new]))
+        near = self._reachable(book, new, lost)
+        for column in np.flatnonzero(near.any(axis=0)).tolist():
+            mine, row = np.flatnonzero(near[:, column]), int(lost[column])
             where = self._place_odds(book, new[mine], row)
             odds[mine, column] = where - newcomer[mine] + self._looks(book, new[mine], row)
         return odds
+
+    def _reachable(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
+        """Whether (n, m) the new tracks are of the lost ones' family, began later, and no farther than they can be."""
+        away = book["first_seen"][new, None] - book["seen"][lost]
+        apart = np.linalg.norm(book["start"][new, None] - book["xy"][lost], axis=2)
+        most = self.options.top_speed * book.kinds(lost).speed * away + _slack(book, lost)
+        same = book.families(new)[:, None] == book.families(lost)
+        ways: np.ndarray = same & (away > 0.0) & (apart <= most) & (new[:, None] != lost)
+        return ways
 
     def is_exit(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """Whether objects leave the site at points xy (N, 2) on levels (N,)."""
@@ -75,16 +82,16 @@ class Recognition:
     def _place_odds(self, book: Book, new: np.ndarray, row: int) -> np.ndarray:
         """Log density (n,) 1/m² of the tracks' first points, each were it the lost identity `row`."""
         options = self.options
-        if book.life[row] != "hidden":
+        if book["life"][row] != HIDDEN:
             return self._spread(book, new, row)
-        step = book.start[new] - book.xy[row]
-        cov = book.cov[new][:, :2, :2] + book.cov[row, :2, :2] + book.bias_cov[new] + book.bias_cov[row]
-        cov = cov + (0.1 * kind_column(book.label[row : row + 1], "length")[0]) ** 2 * np.eye(2)
+        step = book["start"][new] - book["xy"][row]
+        cov = book["cov"][new][:, :2, :2] + book["cov"][row, :2, :2] + book["bias_cov"][new] + book["bias_cov"][row]
+        cov = cov + (0.1 * book.kinds(np.array([row])).length[0]) ** 2 * np.eye(2)
         inverse = np.linalg.inv(cov)
         distance2 = np.einsum("ni,nij,nj->n", step, inverse, step)
         stays = -0.5 * distance2 - 0.5 * np.log(np.linalg.det(cov)) - np.log(2 * np.pi)
-        stays = np.where(book.start_level[new] == book.level[row], stays, -np.inf)
-        away = book.first_seen[new] - book.seen[row]
+        stays = np.where(book["start_level"][new] == book["level"][row], stays, -np.inf)
+        away = book["first_seen"][new] - book["seen"][row]
         left = np.log(-np.expm1(-np.maximum(away, 1e-3) / options.leave_s))
         return np.logaddexp(stays, left + self._spread(book, new, row))
 
@@ -92,9 +99,9 @@ class Recognition:
         """Log density (n,) 1/m² of an object that has gone on, or waited, since it was lost from sight."""
         options = self.options
         way = self._way(book, new, row)
-        speed = kind_column(book.label[row : row + 1], "speed")[0]
-        away = np.maximum(book.first_seen[new] - book.seen[row], 1e-3)
-        slack = 3.0 + np.sqrt(np.trace(book.cov[row, :2, :2]))
+        speed = book.kinds(np.array([row])).speed[0]
+        away = np.maximum(book["first_seen"][new] - book["seen"][row], 1e-3)
+        slack = _slack(book, np.array([row]))[0]
         most = options.top_speed * speed * away + slack
         mean = options.pace * speed * away
         sigma = np.hypot(options.pace_spread * mean, slack)
@@ -108,16 +115,19 @@ class Recognition:
 
     def _way(self, book: Book, new: np.ndarray, row: int) -> np.ndarray:
         """Length (n,) m of the shortest way from where an object was lost to where each track began."""
-        straight = np.linalg.norm(book.start[new] - book.xy[row], axis=1)
+        straight = np.linalg.norm(book["start"][new] - book["xy"][row], axis=1)
         if self._is_open:
             return straight
-        number = int(book.number[row])
-        if self._fields.get(number, (np.nan,))[0] != book.seen[row]:
-            lost = book.seen[row], self._ways.distances(int(book.level[row]), book.xy[row])
-            self._fields = {**dict(list(self._fields.items())[-KEPT:]), number: lost}
-        cells = self._ways.rows(book.start_level[new], book.start[new])
+        number = int(book["number"][row])
+        if self._fields.get(number, (np.nan,))[0] != book["seen"][row]:
+            lost = book["seen"][row], self._ways.distances(int(book["level"][row]), book["xy"][row])
+            self._fields.pop(number, None)
+            self._fields[number] = lost
+            if len(self._fields) > KEPT:
+                del self._fields[next(iter(self._fields))]
+        cells = self._ways.rows(book["start_level"][new], book["start"][new])
         way = np.where(cells >= 0, self._fields[number][1][cells], np.inf)
-        same = book.start_level[new] == book.level[row]
+        same = book["start_level"][new] == book["level"][row]
         return np.where(same, np.where(cells >= 0, np.maximum(way, straight), straight), way)
 
     @cached_property
@@ -128,10 +138,10 @@ class Recognition:
 
     def _drives_on(self, book: Book, new: np.ndarray, row: int, away: np.ndarray) -> np.ndarray:
         """Density (n,) 1/m² of an object that kept its velocity."""
-        step = book.start[new] - book.xy[row] - away[:, None] * book.velocity[row]
-        acceleration = kind_column(book.label[row : row + 1], "acceleration")[0]
-        cov = book.cov[new][:, :2, :2] + book.bias_cov[new] + book.cov[row, :2, :2] + book.bias_cov[row]
-        cov = cov + book.cov[row, 2:, 2:] * away[:, None, None] ** 2
+        step = book["start"][new] - book["xy"][row] - away[:, None] * book["velocity"][row]
+        acceleration = book.kinds(np.array([row])).acceleration[0]
+        cov = book["cov"][new][:, :2, :2] + book["bias_cov"][new] + book["cov"][row, :2, :2] + book["bias_cov"][row]
+        cov = cov + book["cov"][row, 2:, 2:] * away[:, None, None] ** 2
         cov = cov + (acceleration**2 * away**3 / 3.0)[:, None, None] * np.eye(2)
         distance2 = np.einsum("ni,nij,nj->n", step, np.linalg.inv(cov), step)
         return np.exp(-0.5 * distance2) / (2.0 * np.pi * np.sqrt(np.linalg.det(cov)))
@@ -143,6 +153,11 @@ class Recognition:
             return np.full(len(away), options.returns)
         return options.open_returns * np.exp(-away / options.return_s)
 
+    @property
+    def forget_s(self) -> float:
+        """Time (s) after which a lost object does not come back at all."""
+        return np.inf if self._has("entrance") else NEVER * self.options.return_s
+
     @cached_property
     def _size(self) -> float:
         """Length (m) of all ways of the site, about."""
@@ -151,10 +166,10 @@ class Recognition:
         return float(max(self._ways.graph.shape[0] * self._ways.cell**2 / LANE, 10.0))
 
     def _looks(self, book: Book, new: np.ndarray, row: int) -> np.ndarray | float:
-        if not book.embedding.shape[1] or not book.embedding[row].any():
+        if not book.looks.shape[1] or not book.looks[row].any():
             return 0.0
-        known = book.embedding[new].any(axis=1)
-        cosine = book.embedding[new] @ book.embedding[row]
+        known = book.looks[new].any(axis=1)
+        cosine = book.looks[new] @ book.looks[row]
         return np.where(known, self.options.appearance_weight * (cosine - self.options.appearance_neutral), 0.0)
 
     def _density(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -176,3 +191,9 @@ class Recognition:
                 here = level == self.site.site_map.level_index[zone.level]
                 near |= here & (shapely.distance(zone.polygon, points) <= self.options.entrance_reach)
         return near
+
+
+def _slack(book: Book, rows: np.ndarray) -> np.ndarray:
+    """By how much (n,) m where an object was lost, and where its track begins, are off."""
+    slack: np.ndarray = 3.0 + np.sqrt(book["cov"][rows, 0, 0] + book["cov"][rows, 1, 1])
+    return slack

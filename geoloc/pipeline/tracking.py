@@ -18,7 +18,7 @@ from geoloc.options import check_range
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.lazily import filters, resting, sight
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
-from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, view_arrays
+from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, stall_arrays, view_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Objects, Tracks
 
@@ -29,7 +29,7 @@ STAND, STAND_SIGMA = 0.25, 3.0  # of its length, and sigmas: an object that is n
 PARKS = 1.0  # m; classes that are shorter never rest
 REST = 0.1  # of a class's acceleration: that of an object at rest
 CREEP = 0.2  # m/s, standard deviation of its velocity
-WAKE2 = 9.0  # squared sigmas off, from which on it moves again
+WAKE2 = 16.0  # squared sigmas off in the mean, from which on it moves again
 LEAST_SPEED = 1.0  # m/s, from which on a motion tells where an object heads
 TURN_RATE_SIGMA = 0.5  # rad/s, of a new track
 
@@ -48,7 +48,8 @@ class TrackingOptions:
     confirm_probability: float = 0.9  # a track is confirmed, and reported, from here on
     delete_probability: float = 0.05  # and forgotten below here
     lifetime_s: float = 60.0  # mean time after which an object leaves unseen
-    rest_s: float = 5.0  # a vehicle that stood for as long rests, until it is seen to move
+    rest_s: float = 5.0  # a vehicle that stood in a stall for as long rests, until it is seen to move
+    rest_elsewhere_s: float = 120.0  # and so does one that stood elsewhere for longer than any light is red
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
     max_sigma: float = 10.0  # m; a track without points whose position is known worse than this is forgotten
 
@@ -59,7 +60,7 @@ class TrackingOptions:
         check_range(self, reach_sigma=(0, 1e3), birth_probability=(1e-12, 1), birth_score=(0, 1))
         check_range(self, inside_birth_probability=(1e-12, 1), confirm_probability=(0, 1))
         check_range(self, delete_probability=(0, 1), lifetime_s=(1e-3, 1e9), max_coast_s=(0, 1e9))
-        check_range(self, rest_s=(0, 1e12))
+        check_range(self, rest_s=(0, 1e12), rest_elsewhere_s=(0, 1e12))
         check_range(self, max_sigma=(1e-6, 1e6))
 
 
@@ -78,7 +79,9 @@ def filter_dtype(size: int) -> np.dtype:
             ("z", np.float64),  # m
             ("anchor", np.float64, (2,)),  # m, where it stands
             ("still_since", np.float64),  # s, and since when
-            ("heading", np.float64),  # rad, of its last clear motion; NaN: none
+            ("heading", np.float64),  # rad, of its last clear motion or its stall; NaN: none
+            ("off", np.float64, (2,)),  # m, running mean of where its objects are while it rests
+            ("off_var", np.float64),  # m², of that mean
             ("label", np.int64),  # number among the labels that the tracker has met
             ("confirmed", np.int64),  # 0 or 1
             ("object", np.int64),  # of this window; -1: none
@@ -118,12 +121,15 @@ class Tracker:
         if len(held):
             noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
             noise[self._rested] *= REST
-            resting.rest(self._rested, CREEP, held["state"], held["cov"])
+            resting.rest(self._rested, CREEP, *(held[name] for name in ("state", "cov", "off", "off_var")))
             move = MOTIONS[self.options.motion]
             held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
             filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
             held["object"] = -1
-        return self._table()
+        table = self._table()
+        if self._rested.any():
+            table = self._doubted(table)
+        return table
 
     def update(self, objects: Objects, reporting: np.ndarray) -> Tracks:
         """The tracks after this window's `objects`, whose `track` says which one each belongs to.
@@ -148,24 +154,34 @@ class Tracker:
 
     def _rests(self) -> np.ndarray:
         """Which tracks (T,) have stood for long enough: of classes that park."""
-        held = self._filters
-        parks = kind_arrays(self._labels).length.take(held["label"]) >= PARKS
-        return parks & (self.time - held["still_since"] >= self.options.rest_s)
+        held, options = self._filters, self.options
+        where = self._parks(), stall_arrays(self.site.site_map), held["level"], held["state"], held["still_since"]
+        return np.asarray(resting.resting(self.time, options.rest_s, options.rest_elsewhere_s, *where))
+
+    def _parks(self) -> np.ndarray:
+        return np.asarray(kind_arrays(self._labels).length.take(self._filters["label"]) >= PARKS)
+
+    def _doubted(self, table: Tracks) -> Tracks:
+        """The association looks farther for what rests and seems to start."""
+        held, cov = self._filters, table.cov.copy()
+        resting.doubt(self._rested, 0.25 * kind_arrays(self._labels).length.take(held["label"]), held["off"], cov)
+        return table.revised(cov=cov)
 
     def _wake(self, rows: np.ndarray, seen: list[np.ndarray]) -> None:
         held = self._filters
         if self._rested.any():
             xyz, cov, bias_cov, _, camera_set, _ = seen
             speed = kind_arrays(self._labels).speed.take(held["label"])
-            known = [held[name] for name in ("state", "cov", "bias_cov", "camera_set")]
+            known = [held[name] for name in ("seen_time", "state", "cov", "bias_cov", "camera_set")]
             objects = rows, self._rested, WAKE2, xyz, cov, bias_cov, camera_set
-            resting.wake(*objects, *known, speed, self.time, held["still_since"])
+            resting.wake(*objects, *known, speed, self.time, held["off"], held["off_var"], held["still_since"])
 
     def _settle(self) -> None:
         held = self._filters
         allowed = STAND * kind_arrays(self._labels).length.take(held["label"])
-        known = [held[name] for name in ("state", "cov", "anchor", "still_since", "heading")]
-        resting.settle(self.time, allowed, STAND_SIGMA, LEAST_SPEED, *known)
+        known = [held[name] for name in ("level", "state", "cov", "anchor", "still_since", "heading")]
+        stalls = stall_arrays(self.site.site_map)
+        resting.settle(self.time, allowed, STAND_SIGMA, LEAST_SPEED, self._parks(), stalls, *known)
 
     def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
         if self._looks.shape[1] != embedding.shape[1]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled
 
-RADIAL, FISHEYE, HOMOGRAPHY = 0, 1, 2
+RADIAL, FISHEYE, UNKNOWN = 0, 1, 2  # an unknown camera's bodies are not looked for
 STEP = 0.05  # m, of the numerical derivative by the ground
 MAX_STEPS = 6
 CLOSE_PX = 0.05
@@ -24,11 +24,6 @@ TURNS = 6  # headings that stand for all, where none is known
 @compiled
 def project(model, params, limit, x, y, z):
     """Pixel u, v of a point (m) in the camera's frame; NaN behind it or out of its field."""
-    if model == HOMOGRAPHY:  # x and y are on the ground
-        w = params[6] * x + params[7] * y + params[8]
-        if not w > 0.0:
-            return np.nan, np.nan
-        return (params[0] * x + params[1] * y + params[2]) / w, (params[3] * x + params[4] * y + params[5]) / w
     if model == FISHEYE:
         across = math.sqrt(x * x + y * y)
         angle = math.atan2(across, z)
@@ -55,8 +50,6 @@ def project(model, params, limit, x, y, z):
 @compiled
 def _see(model, params, limit, rotation, centre, x, y, z):
     """Pixel u, v of a point (m) in the world."""
-    if model == HOMOGRAPHY:
-        return project(model, params, limit, x, y, z)
     dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
     cx = rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz
     cy = rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz
@@ -68,12 +61,11 @@ def _see(model, params, limit, rotation, centre, x, y, z):
 def _foot_of_body(model, params, limit, rotation, centre, width, height, x, y, z, cos, sin, half_l, half_w, tall):
     """Pixel u, v of the middle of the lower edge of the box around a body at x, y, z (m)."""
     left, right, low = np.inf, -np.inf, -np.inf
-    tops = 1 if model == HOMOGRAPHY else 2  # a homography shows the ground alone
     for a in (-1.0, 1.0):
         for b in (-1.0, 1.0):
             px = x + a * half_l * cos - b * half_w * sin
             py = y + a * half_l * sin + b * half_w * cos
-            for top in range(tops):
+            for top in range(2):
                 u, v = _see(model, params, limit, rotation, centre, px, py, z + top * tall)
                 if np.isnan(u):
                     return np.nan, np.nan
@@ -117,7 +109,6 @@ def headings(xy, away, level, size, track_xy, track_level, track_heading, stalls
 
     Both are looked for at about the body's middle; a track farther from it than half the body's length is another.
     """
-    first, shape, start, axis, cell = stalls
     for i in range(len(xy)):
         out[i] = np.nan
         reach = 0.5 * size[i, 0]
@@ -133,12 +124,13 @@ def headings(xy, away, level, size, track_xy, track_level, track_heading, stalls
             if distance2 < best2 and track_level[t] == level[i] and np.isfinite(track_heading[t]):
                 best2, out[i] = distance2, track_heading[t]
         if np.isnan(out[i]):
-            out[i] = stall_axis(x, y, level[i], first, shape, start, axis, cell)
+            out[i] = stall_axis(x, y, level[i], stalls)
 
 
 @compiled
-def stall_axis(x, y, level, first, shape, start, axis, cell):
+def stall_axis(x, y, level, stalls):
     """Direction (rad) of the long side of the stall at x, y (m); NaN where there is none."""
+    first, shape, start, axis, cell = stalls
     a, b = math.floor(x / cell) - first[level, 0], math.floor(y / cell) - first[level, 1]
     if a < 0 or b < 0 or a >= shape[level, 0] or b >= shape[level, 1]:
         return np.nan
@@ -157,9 +149,9 @@ def offsets(camera, foot, xy, z, heading, size, cameras, offset, spread):
         offset[i] = 0.0
         spread[i] = 0.0
         half_l, half_w, tall = 0.5 * size[i, 0], 0.5 * size[i, 1], size[i, 2]
-        if not half_l > 0.0 or np.isnan(foot[i, 0]):
-            continue
         c = camera[i]
+        if not half_l > 0.0 or np.isnan(foot[i, 0]) or models[c] == UNKNOWN:
+            continue
         one = models[c], params[c], limit[c], rotation[c], centre[c], image[0, c], image[1, c]
         n_turns = 1 if np.isfinite(heading[i]) else TURNS
         first = heading[i] if n_turns == 1 else 0.0
