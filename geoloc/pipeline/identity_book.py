@@ -49,6 +49,7 @@ class Book:
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, [(name, *of) for name, of in COLUMNS.items()]))
     looks: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     labels: tuple[str, ...] = ()
+    next_number: int = 1
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -83,9 +84,10 @@ class Book:
         return np.array([names.index(name) for name in names], dtype=np.int64).take(self["label"][rows])
 
     def enter(self, tracks: Tracks) -> np.ndarray:
-        """New rows for tracks that show no known identity, under the tracks' numbers."""
+        """New rows for tracks that show no known identity, under numbers that none ever had."""
         new: np.ndarray = np.zeros(len(tracks), self.rows.dtype)
-        new["number"] = new["track"] = tracks.track
+        new["track"], new["number"] = tracks.track, self.next_number + np.arange(len(tracks))
+        self.next_number += len(tracks)
         new["since"] = new["first_seen"] = tracks.time
         new["start"], new["start_level"] = tracks.xy, level_rows(self.site.site_map, tracks.coded("level"))
         new["found"], new["stood_until"] = 0.5, -np.inf
