@@ -47,7 +47,7 @@ class FootprintOptions:
 class _Window(NamedTuple):
     """What `correct` worked out for N points and `learn` needs again."""
 
-    noise: np.ndarray  # (N, 2, 2) m²
+    noise: np.ndarray  # (N, 2, 2) m², and the doubt about each body
     camera: np.ndarray  # (N,) row of each point's camera
     label: np.ndarray  # (N,) and of its label
 
@@ -72,8 +72,11 @@ class Footprint:
         self._noise_normal = np.zeros((len(site.cameras), 0, 2, 2, 2))
         self._noise_right = np.zeros((len(site.cameras), 0, 2, 2))
 
-    def correct(self, points: GroundPoints) -> GroundPoints:
-        """`points` moved to where their objects stand, their noise scaled, the doubt about both in `bias_cov`."""
+    def correct(self, points: GroundPoints, doubt: np.ndarray) -> GroundPoints:
+        """`points` moved to where their objects stand, their noise scaled, the doubt about both in `bias_cov`.
+
+        `doubt` (N, 2, 2) m² is that about each point's own body, which no camera's shift explains.
+        """
         if not len(points):
             return points
         camera, label = camera_rows(self._site, points.coded("camera")), self._label_rows(points.coded("label"))
@@ -84,8 +87,8 @@ class Footprint:
         known = self._floor, self._mean, self._cov, self._noise_normal, self._noise_right
         varies = 1.0 - self.options.constant_share
         xy, noise, bias_cov = offsets.correct(*where, *known, self.options.noise_strength, varies)
-        self._window = _Window(noise, camera, label)
-        return points.revised(xy=xy, bias_cov=bias_cov, cov=noise)
+        self._window = _Window(noise + doubt, camera, label)
+        return points.revised(xy=xy, bias_cov=bias_cov + doubt, cov=noise)
 
     def learn(self, points: GroundPoints, groups: Groups) -> None:
         """Take in the window that was corrected last: its `points` as projected, and the groups that they formed."""

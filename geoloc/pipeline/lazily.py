@@ -17,6 +17,7 @@ class Lazily:
 
 
 KERNELS = "geoloc.pipeline.kernels"
+bodies = Lazily(f"{KERNELS}.bodies")
 clock_evidence = Lazily(f"{KERNELS}.clock_evidence")
 clock_solving = Lazily(f"{KERNELS}.clock_solving")
 clock_votes = Lazily(f"{KERNELS}.clock_votes")
@@ -26,6 +27,7 @@ edges = Lazily(f"{KERNELS}.edges")
 filters = Lazily(f"{KERNELS}.filters")
 fusing = Lazily(f"{KERNELS}.fusing")
 hits = Lazily(f"{KERNELS}.hits")
+identities = Lazily(f"{KERNELS}.identities")
 learning = Lazily(f"{KERNELS}.learning")
 motion = Lazily(f"{KERNELS}.motion")
 nearest = Lazily(f"{KERNELS}.nearest")
@@ -34,6 +36,7 @@ odds = Lazily(f"{KERNELS}.odds")
 offsets = Lazily(f"{KERNELS}.offsets")
 overlaps = Lazily(f"{KERNELS}.overlaps")
 reporting = Lazily(f"{KERNELS}.reporting")
+resting = Lazily(f"{KERNELS}.resting")
 sight = Lazily(f"{KERNELS}.sight")
 small = Lazily(f"{KERNELS}.small")
 solving = Lazily(f"{KERNELS}.solving")

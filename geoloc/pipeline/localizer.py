@@ -12,11 +12,13 @@ from geoloc.errors import InputError
 from geoloc.options import check_range
 from geoloc.pipeline.alignment import align_times, with_bias
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
+from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
 from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
@@ -39,11 +41,13 @@ class LocalizerOptions:
     clocks: ClockOptions = field(default_factory=ClockOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
+    bodies: BodyOptions = field(default_factory=BodyOptions)
     footprint: FootprintOptions = field(default_factory=FootprintOptions)
     association: AssociationOptions = field(default_factory=AssociationOptions)
     fusion: FusionOptions = field(default_factory=FusionOptions)
     existence: ExistenceOptions = field(default_factory=ExistenceOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    identity: IdentityOptions = field(default_factory=IdentityOptions)
 
     def __post_init__(self) -> None:
         check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9))
@@ -61,6 +65,7 @@ class Localizer:
         self.options = options or LocalizerOptions()
         self.tracker = Tracker(site, self.options.tracking, self.options.existence)
         self.clocks = Clocks(site, self.options.clocks)
+        self.identities = Identities(site, self.options.identity, self.options.existence)
         self.footprint = Footprint(site, self.options.footprint)
         self.points = GroundPoints()  # of the last window, with the object that each went into
         self.objects = Objects()  # of the last window
@@ -81,15 +86,18 @@ class Localizer:
         speaking, follows = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
         predicted = self.tracker.predict(time)
-        aligned, late = align_times(projected, predicted, time, self.clocks.sigma(projected))
-        points = with_bias(self.footprint.correct(aligned), late)
+        found, doubt = find_bodies(projected, predicted, self.site, options.bodies)
+        aligned, late = align_times(found, predicted, time, self.clocks.sigma(found))
+        points = with_bias(self.footprint.correct(aligned, doubt), late)
         heard = self._reporting(detections, time, cameras)
         groups = associate(points, predicted, options.association)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
         self.footprint.learn(aligned, groups)
-        self.clocks.learn(projected, predicted, groups, time)
-        return self.tracker.update(self._remember(points, groups, objects, dropped, follows), heard)
+        self.clocks.learn(found, predicted, groups, time)
+        objects = self._remember(points, groups, objects, dropped, follows)
+        tracks = self.tracker.update(objects, heard)
+        return self.identities.update(tracks, self.points, objects, heard)
 
     def copy(self) -> "Localizer":
         """The engine as it is now, apart from this one; both know the same site."""

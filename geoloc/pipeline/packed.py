@@ -8,7 +8,7 @@ import shapely
 
 from geoloc.pipeline.lazily import surfaces
 from geoloc.scene.kinds import kind_of
-from geoloc.scene.lenses import Homography
+from geoloc.scene.lenses import Fisheye, Homography
 from geoloc.scene.rig import rig_of
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
@@ -140,6 +140,70 @@ def camera_arrays(site: Site) -> CameraArrays:
         level=rig.level.astype(np.int64),
         homography_var=rig.homography_var,
     )
+
+
+class BodyArrays(NamedTuple):
+    """Cameras as `kernels.bodies` projects through them."""
+
+    model: np.ndarray  # (C,) RADIAL, FISHEYE, or UNKNOWN of a homography
+    params: np.ndarray  # (C, 18), zero where the lens has fewer
+    limit: np.ndarray  # (C,)
+    rotation: np.ndarray  # (C, 3, 3)
+    centre: np.ndarray  # (C, 3) m
+    size: np.ndarray  # (2, C) px
+
+
+@lru_cache(maxsize=16)
+def body_arrays(site: Site) -> BodyArrays:
+    """The cameras of a site; the tilt of a tilted sensor is left out."""
+    from geoloc.pipeline.kernels.bodies import FISHEYE, RADIAL, UNKNOWN
+
+    numbers = {Homography: UNKNOWN, Fisheye: FISHEYE}
+    rig, arrays = rig_of(site), camera_arrays(site)
+    params = np.zeros((len(site.cameras), 18))
+    for i, camera in enumerate(site.cameras):
+        params[i, : len(camera.lens.params)] = camera.lens.params
+    model = np.array([numbers.get(rig.families[family], RADIAL) for family in rig.family], dtype=np.int64)
+    return BodyArrays(model, params, rig.limit.copy(), arrays.rotation, arrays.centre, arrays.size)
+
+
+class StallArrays(NamedTuple):
+    """The directions of stalls in cells of L levels."""
+
+    first: np.ndarray  # (L, 2) lowest cell, in cells from the origin
+    shape: np.ndarray  # (L, 2) cells along x and y
+    start: np.ndarray  # (L,) row of each level's lowest cell
+    axis: np.ndarray  # (R,) rad, of a stall's long side; NaN where there is none
+    cell: float  # m
+
+
+@lru_cache(maxsize=16)
+def stall_arrays(site_map: SiteMap, cell: float = 0.5) -> StallArrays:
+    """The stalls of a map."""
+    first, shape, axes = [], [], []
+    for level in site_map.levels:
+        stalls = [stall for stall in site_map.stalls if stall.level == level.name]
+        x0, y0, x1, y1 = shapely.total_bounds([stall.polygon for stall in stalls]) if stalls else (0, 0, 0, 0)
+        low = np.floor(np.array([x0, y0]) / cell).astype(np.int64)
+        size = (np.ceil(np.array([x1, y1]) / cell).astype(np.int64) - low) * bool(stalls)
+        x, y = (cell * (low[i] + 0.5 + np.arange(size[i])) for i in (0, 1))
+        grid_x, grid_y = np.meshgrid(x, y)
+        axis = np.full(grid_x.shape, np.nan)
+        for stall in stalls:
+            axis[shapely.contains_xy(stall.polygon, grid_x, grid_y)] = _long_side(stall.polygon)
+        first.append(low)
+        shape.append(size)
+        axes.append(axis.ravel())
+    start = np.cumsum([0, *(len(axis) for axis in axes[:-1])])
+    return StallArrays(np.array(first), np.array(shape), start, np.concatenate(axes), cell)
+
+
+def _long_side(polygon: shapely.Polygon) -> float:
+    """Direction (rad) of the long side of the smallest rectangle around a polygon."""
+    corners = shapely.get_coordinates(polygon.minimum_rotated_rectangle)
+    sides = np.diff(corners[:3], axis=0)
+    side = sides[np.argmax(np.linalg.norm(sides, axis=1))]
+    return float(np.arctan2(side[1], side[0]))
 
 
 def _cameras_first(matrices: np.ndarray) -> np.ndarray:

@@ -95,6 +95,7 @@ class _Found:
             cov=self.cov,
             bias_cov=self.bias_cov,
             away=self.away,
+            foot=np.where(np.isnan(detections.foot), self.pixel.T, np.nan),
             label=detections.coded("label"),
             score=detections.score,
             embedding=detections.embedding,

@@ -16,15 +16,21 @@ from geoloc.geometry.gaussian import worst_sigma
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
-from geoloc.pipeline.lazily import filters, sight
+from geoloc.pipeline.lazily import filters, resting, sight
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
-from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, view_arrays
+from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, stall_arrays, view_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Objects, Tracks
 
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
 APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
 STATES = ("tentative", "confirmed", "coasting")  # in the order of `kernels.filters`
+STAND, STAND_SIGMA = 0.25, 3.0  # of its length, and sigmas: an object that is nearer still stands where it stood
+PARKS = 1.0  # m; classes that are shorter never rest
+REST = 0.1  # of a class's acceleration: that of an object at rest
+CREEP = 0.2  # m/s, standard deviation of its velocity
+WAKE2 = 16.0  # squared sigmas off in the mean, from which on it moves again
+LEAST_SPEED = 1.0  # m/s, from which on a motion tells where an object heads
 TURN_RATE_SIGMA = 0.5  # rad/s, of a new track
 
 
@@ -42,6 +48,8 @@ class TrackingOptions:
     confirm_probability: float = 0.9  # a track is confirmed, and reported, from here on
     delete_probability: float = 0.05  # and forgotten below here
     lifetime_s: float = 60.0  # mean time after which an object leaves unseen
+    rest_s: float = 5.0  # a vehicle that stood in a stall for as long rests, until it is seen to move
+    rest_elsewhere_s: float = 120.0  # and so does one that stood elsewhere for longer than any light is red
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
     max_sigma: float = 10.0  # m; a track without points whose position is known worse than this is forgotten
 
@@ -52,6 +60,7 @@ class TrackingOptions:
         check_range(self, reach_sigma=(0, 1e3), birth_probability=(1e-12, 1), birth_score=(0, 1))
         check_range(self, inside_birth_probability=(1e-12, 1), confirm_probability=(0, 1))
         check_range(self, delete_probability=(0, 1), lifetime_s=(1e-3, 1e9), max_coast_s=(0, 1e9))
+        check_range(self, rest_s=(0, 1e12), rest_elsewhere_s=(0, 1e12))
         check_range(self, max_sigma=(1e-6, 1e6))
 
 
@@ -68,6 +77,11 @@ def filter_dtype(size: int) -> np.dtype:
             ("camera_set", np.int64),  # see Objects
             ("level", np.int64),  # index into the map's levels
             ("z", np.float64),  # m
+            ("anchor", np.float64, (2,)),  # m, where it stands
+            ("still_since", np.float64),  # s, and since when
+            ("heading", np.float64),  # rad, of its last clear motion or its stall; NaN: none
+            ("off", np.float64, (2,)),  # m, running mean of where its objects are while it rests
+            ("off_var", np.float64),  # m², of that mean
             ("label", np.int64),  # number among the labels that the tracker has met
             ("confirmed", np.int64),  # 0 or 1
             ("object", np.int64),  # of this window; -1: none
@@ -94,6 +108,7 @@ class Tracker:
         self._filters: np.ndarray = np.zeros(0, filter_dtype(STATE_SIZE[self.options.motion]))
         self._looks = np.zeros((0, 0), dtype=np.float32)  # (T, D) each track's embedding
         self._labels: tuple[str, ...] = ()  # that were met so far
+        self._rested = np.zeros(0, dtype=bool)  # (T,) which tracks rested until this window
 
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
@@ -101,14 +116,20 @@ class Tracker:
         dt = 0.0 if np.isnan(self.time) else time - self.time
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
+        self._rested = self._rests()
         held, self.time = self._filters, time
         if len(held):
             noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
+            noise[self._rested] *= REST
+            resting.rest(self._rested, CREEP, *(held[name] for name in ("state", "cov", "off", "off_var")))
             move = MOTIONS[self.options.motion]
             held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
             filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
             held["object"] = -1
-        return self._table()
+        table = self._table()
+        if self._rested.any():
+            table = self._doubted(table)
+        return table
 
     def update(self, objects: Objects, reporting: np.ndarray) -> Tracks:
         """The tracks after this window's `objects`, whose `track` says which one each belongs to.
@@ -121,13 +142,46 @@ class Tracker:
         rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
         names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
         seen = [np.ascontiguousarray(getattr(objects, name)) for name in names]
+        self._wake(rows, seen)
         filters.update(rows, self.time, MAX_LOG_ODDS, *seen, level, label, *(held[name] for name in FILTERED))
+        self._settle()
         self._learn_appearance(rows, objects.embedding)
         self._miss(objects, reporting)
         if len(rows) and rows.min() < 0:
             self._bear(objects, rows, label, level)
         self._forget()
         return self._table()
+
+    def _rests(self) -> np.ndarray:
+        """Which tracks (T,) have stood for long enough: of classes that park."""
+        held, options = self._filters, self.options
+        where = self._parks(), stall_arrays(self.site.site_map), held["level"], held["state"], held["still_since"]
+        return np.asarray(resting.resting(self.time, options.rest_s, options.rest_elsewhere_s, *where))
+
+    def _parks(self) -> np.ndarray:
+        return np.asarray(kind_arrays(self._labels).length.take(self._filters["label"]) >= PARKS)
+
+    def _doubted(self, table: Tracks) -> Tracks:
+        """The association looks farther for what rests and seems to start."""
+        held, cov = self._filters, table.cov.copy()
+        resting.doubt(self._rested, 0.25 * kind_arrays(self._labels).length.take(held["label"]), held["off"], cov)
+        return table.revised(cov=cov)
+
+    def _wake(self, rows: np.ndarray, seen: list[np.ndarray]) -> None:
+        held = self._filters
+        if self._rested.any():
+            xyz, cov, bias_cov, _, camera_set, _ = seen
+            speed = kind_arrays(self._labels).speed.take(held["label"])
+            known = [held[name] for name in ("seen_time", "state", "cov", "bias_cov", "camera_set")]
+            objects = rows, self._rested, WAKE2, xyz, cov, bias_cov, camera_set
+            resting.wake(*objects, *known, speed, self.time, held["off"], held["off_var"], held["still_since"])
+
+    def _settle(self) -> None:
+        held = self._filters
+        allowed = STAND * kind_arrays(self._labels).length.take(held["label"])
+        known = [held[name] for name in ("level", "state", "cov", "anchor", "still_since", "heading")]
+        stalls = stall_arrays(self.site.site_map)
+        resting.settle(self.time, allowed, STAND_SIGMA, LEAST_SPEED, self._parks(), stalls, *known)
 
     def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
         if self._looks.shape[1] != embedding.shape[1]:
@@ -166,6 +220,7 @@ class Tracker:
         born["cov"][:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
         born["bias_cov"], born["log_odds"] = objects.bias_cov[new, :2, :2], logit(prior) + logit(objects.score[new])
         born["seen_time"], born["camera_set"] = self.time, objects.camera_set[new]
+        born["heading"], born["anchor"], born["still_since"] = np.nan, xyz[:, :2], self.time
         born["level"], born["z"], born["label"], born["object"] = level, xyz[:, 2], label, objects.object[new]
         self._next_id += len(new)
         self._filters = np.concatenate([self._filters, born])
@@ -202,6 +257,8 @@ class Tracker:
             velocity=state[:, 2:4].copy(),
             cov=held["cov"][:, :4, :4].copy(),
             bias_cov=held["bias_cov"].copy(),
+            heading=held["heading"].copy(),
+            still_since=held["still_since"].copy(),
             label=Coded(self._labels, held["label"].copy()),
             score=score,
             state=Coded(STATES, said),

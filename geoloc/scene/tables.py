@@ -288,6 +288,7 @@ class GroundPoints(Table):
     cov: np.ndarray
     bias_cov: np.ndarray
     away: np.ndarray
+    foot: np.ndarray
     label: np.ndarray
     score: np.ndarray
     embedding: np.ndarray
@@ -302,6 +303,7 @@ class GroundPoints(Table):
         "cov": Column(float, (2, 2), "m2"),
         "bias_cov": Column(float, (2, 2), "m2"),
         "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
+        "foot": Column(float, (2,), "px"),  # middle of the box's lower edge; NaN where the foot was given
         "label": Column(str),
         "score": Column(float, missing=1.0),
         "embedding": Column(np.float32, (WIDTH,)),
@@ -355,7 +357,11 @@ class Tracks(Table):
     bias_cov: np.ndarray
     label: np.ndarray
     score: np.ndarray
+    heading: np.ndarray
+    still_since: np.ndarray
     state: np.ndarray
+    life: np.ndarray
+    revision: np.ndarray
     embedding: np.ndarray
     columns: ClassVar[dict[str, Column]] = {
         "time": Column(float, unit="s"),
@@ -369,7 +375,11 @@ class Tracks(Table):
         "bias_cov": Column(float, (2, 2), "m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists
+        "heading": Column(float, unit="rad"),  # it drives or last drove this way, from east; NaN: not known
+        "still_since": Column(float, unit="s"),  # it has stood where it stands since then; NaN: not known
         "state": Column(str),  # tentative, confirmed or coasting
+        "life": Column(str),  # of its object: tentative, confirmed, parked or hidden; empty: not followed so far
+        "revision": Column(int, missing=0),  # how often its object's past was corrected
         "embedding": Column(np.float32, (WIDTH,)),  # running mean, of unit length
     }
 

@@ -6,10 +6,10 @@
 """
 
 from geoloc.synthetic.detector import SensorOptions
-from geoloc.synthetic.garage import garage
+from geoloc.synthetic.garage import garage, long_garage
 from geoloc.synthetic.plaza import plaza
-from geoloc.synthetic.sensor import Observation, draw_true_site, observe
-from geoloc.synthetic.simulate import simulate
+from geoloc.synthetic.sensor import Observation, draw_true_site, observe, observe_parts
+from geoloc.synthetic.simulate import simulate, simulate_in_parts
 from geoloc.synthetic.streets import grid_site, intersection
 from geoloc.synthetic.truth import Glimpses, Truth
 from geoloc.synthetic.world import Light, TrafficOptions, Walk, World
@@ -27,7 +27,10 @@ __all__ = [
     "garage",
     "grid_site",
     "intersection",
+    "long_garage",
     "observe",
+    "observe_parts",
     "plaza",
     "simulate",
+    "simulate_in_parts",
 ]

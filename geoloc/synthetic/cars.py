@@ -1,6 +1,7 @@
 """Cars: they drive lanes, queue, wait at gates and lights, park, stay, reverse out and leave."""
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,6 @@ from geoloc.synthetic.speeds import Drive, plan_drives
 from geoloc.synthetic.truth import Truth
 from geoloc.synthetic.world import TrafficOptions, World
 
-HORIZON = 240  # steps within which a drive must end
 RETRY = 10  # steps until a car whose way is closed tries again
 TRIES = 3  # stalls or exits that an arriving car considers
 SIZES = ([3.9, 1.68, 1.4], [4.7, 1.86, 1.75])  # m, least and largest length, width, height
@@ -50,14 +50,33 @@ class _Car:
             here &= steps <= self.drives[-1].last
         return pose, level, here
 
+    def comes_by(self, step: float) -> bool:
+        """Whether it is in the world before `step`."""
+        return bool(np.isfinite(self.pose[0])) or bool(self.drives and self.drives[0].first <= step)
+
+    def is_gone(self, step: float) -> bool:
+        """Whether it has left the world by `step`."""
+        return self.leaves and self.drives[-1].last < step
+
 
 def simulate_cars(world: World, options: TrafficOptions, rng: np.random.Generator) -> Truth:
     """Truth of the cars; ids 0, 1, ... A car whose way is never free does not come."""
+    return next(simulate_cars_in_parts(world, options, rng, options.duration))
+
+
+def simulate_cars_in_parts(
+    world: World, options: TrafficOptions, rng: np.random.Generator, part: float
+) -> Iterator[Truth]:
+    """The truth of `simulate_cars` in parts of `part` s, so that a day of it need not be held."""
     traffic = _Traffic(world, options, rng)
     traffic.run()
     times = np.arange(max(1, round(options.duration * options.rate))) / options.rate
-    steps = (times + options.warmup) / STEP
-    return Truth.concat([_car_truth(world, car, options.start_time + times, steps) for car in traffic.cars])
+    size = max(1, round(part * options.rate))
+    for start in range(0, len(times), size):
+        now = times[start : start + size]
+        steps = (now + options.warmup) / STEP
+        cars = [car for car in traffic.cars if car.comes_by(steps[-1]) and not car.is_gone(steps[0])]
+        yield Truth.concat([_car_truth(world, car, options.start_time + now, steps) for car in cars])
 
 
 def _car_truth(world: World, car: _Car, times: np.ndarray, steps: np.ndarray) -> Truth:
@@ -101,14 +120,16 @@ class _Traffic:
             step, number = heapq.heappop(self.wishes)
             car = self.cars[number]
             planned = self._leave(car, step) if car.stall else self._arrive(car, step)
-            if not planned and step + RETRY < self.end:
-                heapq.heappush(self.wishes, (step + RETRY, number))
+            if not planned:
+                self._wish(car, step + RETRY)
+
+    def _wish(self, car: _Car, step: int) -> None:
+        """Let a car wish to come, or to leave, at `step`, if the recording still runs then."""
+        if step < self.end:
+            heapq.heappush(self.wishes, (step, car.number))
 
     def _populate(self) -> None:
-        stalls = [
-            str(name)
-            for name in self.rng.permutation(sorted(p.name for p in self.world.site.site_map.stalls))
-        ]
+        stalls = [str(name) for name in self.rng.permutation(sorted(p.name for p in self.world.site.site_map.stalls))]
         n_parked = min(round(self.options.parked_share * self.options.n_cars), len(stalls))
         for number in range(self.options.n_cars):
             car = _Car(number, np.round(self.rng.uniform(*SIZES), 2))
@@ -116,7 +137,7 @@ class _Traffic:
             if number < n_parked:
                 self._stand(car, stalls[number])
             else:
-                heapq.heappush(self.wishes, (int(self.rng.integers(0, self.end)), number))
+                self._wish(car, int(self.rng.integers(0, self.end)))
 
     def _stand(self, car: _Car, stall: str) -> None:
         """Put a car into its stall at the start; some wish to leave while the recording runs."""
@@ -125,7 +146,7 @@ class _Traffic:
         slip = np.clip(self.rng.normal(0.0, SLIP), -0.12, 0.12)
         if leaves:  # from the middle of the stall, where its path begins
             slip = np.zeros(3)
-            heapq.heappush(self.wishes, (when, car.number))
+            self._wish(car, when)
         xy, heading = stall_centre(self.world, stall) + slip[:2], stall_heading(self.world, stall) + slip[2]
         car.level = next(place.level for place in self.world.site.site_map.stalls if place.name == stall)
         z = _heights(self.world, np.array([car.level]), xy[None])
@@ -147,6 +168,9 @@ class _Traffic:
             if legs and self._drive(car, legs, step, enters=True, leaves=not parks):
                 car.stall = goal if parks else ""
                 self.taken.update({goal} if parks else ())
+                if parks and np.isfinite(self.options.stay):
+                    stay = self.rng.exponential(self.options.stay) / STEP
+                    self._wish(car, car.drives[-1].last + max(int(stay), 1))
                 return True
         return False
 
@@ -161,12 +185,12 @@ class _Traffic:
         return True
 
     def _drive(self, car: _Car, legs: list[Leg], step: int, enters: bool, leaves: bool) -> bool:
-        blocked = [self.occupancy.blocked(car.number, leg, car.size, step, HORIZON) for leg in legs]
+        blocked = [self.occupancy.blocked(car.number, leg, car.size, step, self.options.horizon) for leg in legs]
         entry = int(legs[0].cap[0] / DV) if enters else -1
         drives = plan_drives(legs, blocked, step, entry, leaves)
         if not drives:
             return False
-        car.drives, car.leaves = drives, leaves
+        car.drives, car.leaves = car.drives + drives, leaves
         self.occupancy.release(car.number, drives[0].first)
         steps = np.arange(drives[0].first, drives[-1].last + 1)
         pose, level, _ = car.place(steps.astype(float))

@@ -30,9 +30,7 @@ class SensorOptions:
     min_height_px: float = 24.0  # lower boxes are never detected; misses are more probable up to twice this
     false_alarms: float = 0.2  # mean number a frame
     clock_sigma: float = 0.01  # s, standard deviation of the cameras' clock offsets
-    calibration_error: float = (
-        1.0  # true cameras and floors deviate by this × what calib_cov and sigma_z state
-    )
+    calibration_error: float = 1.0  # true cameras and floors deviate by this × what calib_cov and sigma_z state
     embedding_size: int = 0  # appearance vector of each box; 0: none
     embedding_sigma: float = 0.5  # noise on it, relative to the vector's length
 
@@ -154,11 +152,11 @@ def detect(
     return Report(detections, np.append(seen.object[hits], np.full(len(false), -1)), glimpses)
 
 
-def appearance(truth: Truth, size: int, stream: np.random.Generator) -> dict[int, np.ndarray]:
-    """What each object looks like: a random unit vector of `size` for each id."""
-    objects = np.unique(truth.object)
-    vectors = stream.standard_normal((len(objects), size))
-    return dict(zip(objects.tolist(), unit_rows(vectors), strict=True))
+def appearance(truth: Truth, size: int, seed: int) -> dict[int, np.ndarray]:
+    """What each object looks like: a random unit vector of `size` for each id, whoever else is there."""
+    objects = np.unique(truth.object).tolist()
+    vectors = [np.random.default_rng([seed, number]).standard_normal(size) for number in objects]
+    return dict(zip(objects, unit_rows(np.array(vectors).reshape(len(objects), size)), strict=True))
 
 
 def _quality(view: View, options: SensorOptions) -> tuple[np.ndarray, np.ndarray]:
@@ -183,9 +181,7 @@ def _cut(camera: Camera, box: np.ndarray) -> np.ndarray:
     return np.clip(box, -0.5, np.tile(camera.size, 2) - 0.5)
 
 
-def _false_alarms(
-    camera: Camera, truth: Truth, options: SensorOptions, stream: np.random.Generator
-) -> Detections:
+def _false_alarms(camera: Camera, truth: Truth, options: SensorOptions, stream: np.random.Generator) -> Detections:
     """Boxes of nothing, anywhere on the image, mostly of low score."""
     times, labels = np.unique(truth.time), np.unique(truth.label)
     time = np.repeat(times, stream.poisson(options.false_alarms, len(times)))

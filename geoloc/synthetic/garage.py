@@ -1,13 +1,18 @@
-"""The garage: two levels above each other, a ramp, pillars, walls, 80 stalls, 14 cameras.
+"""The garage: two levels above each other, a ramp, pillars, walls, 80 stalls or more, 14 cameras or 60.
 
 Every level is a one-way loop, counter-clockwise, with two aisles; cars come in at the south-west, leave at
 the north-west, and change levels on a two-way ramp in the east. The upper level is open to the sky.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
-from shapely import LineString, union_all
+import shapely
+from shapely import Geometry, LineString, union_all
 
+from geoloc.errors import InputError
 from geoloc.geometry.geodesy import Datum
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
@@ -34,28 +39,74 @@ LANES = {  # the lane that the stalls of a level and aisle open to
     ("P2", "N"): ("P2_n1", "P2_nw"),
 }
 SIGMA_Z = 0.01  # m, of each piece of floor
+FIXED = 35.0  # m; in a longer garage everything east of here lies farther east
+LONG_ROW = 30  # stalls
 
 
 def garage() -> World:
-    """The two-level garage: 80 stalls, 60 cars and 6 people by default."""
-    levels = ("P1", "P2")
-    rows = [(level, row) for level in levels for row in ROWS]
-    stalls = [stall for level, row in rows for stall in _stalls(level, row)]
-    access = {stall.name: LANES[level, ROWS[row][0]] for level, row in rows for stall in _stalls(level, row)}
+    """The two-level garage: 80 stalls, 14 cameras, 60 cars and 6 people by default."""
+    traffic = TrafficOptions(duration=120.0, rate=5.0, n_cars=60, n_people=6)
+    return _garage("garage", _cameras(), 10, traffic)
+
+
+def long_garage() -> World:
+    """The garage for a working day: 240 stalls, 60 cameras with blind gaps, 800 cars in 8 hours by default.
+
+    No camera sees the ramp, its approaches, the cross aisles, or the aisles between the fields of two cameras.
+    """
+    traffic = TrafficOptions(duration=8 * 3600.0, rate=2.0, n_cars=800, parked_share=0.15, stay=2.0 * 3600.0)
+    traffic = replace(traffic, leaving_share=1.0, horizon=600)
+    return _garage("long garage", _many_cameras(), LONG_ROW, traffic)
+
+
+def _garage(name: str, cameras: Iterable[Camera], n_stalls: int, traffic: TrafficOptions) -> World:
+    if n_stalls < 10 or n_stalls % 4 != 2:
+        raise InputError(f"garage: rows of {n_stalls} stalls; they must be 10, 14, 18, ... stalls long")
+    rows = [(level, row) for level in ("P1", "P2") for row in ROWS]
+    stalls = {(level, row): _stalls(level, row, n_stalls) for level, row in rows}
+    access = {stall.name: LANES[level, ROWS[row][0]] for level, row in rows for stall in stalls[level, row]}
+    extra = _extra(n_stalls)
     site_map = SiteMap(
-        levels=_levels(),
+        levels=tuple(_longer_level(level, extra) for level in _levels()),
         datum=Datum(48.13715, 11.57612, 519.0),
-        stalls=tuple(stalls),
-        zones=tuple(_zones()),
-        occluders=tuple(_walls() + _pillars()),
-        control_points=tuple(_control_points()),
+        stalls=tuple(stall for row in stalls.values() for stall in row),
+        zones=tuple(replace(zone, polygon=_longer(zone.polygon, extra)) for zone in _zones()),
+        occluders=(
+            *(replace(wall, geometry=_longer(wall.geometry, extra)) for wall in _walls()),
+            *_pillars(n_stalls),
+        ),
+        control_points=tuple(
+            replace(point, xyz=(_east(point.xyz[0], extra), *point.xyz[1:])) for point in _control_points()
+        ),
     )
     walks = tuple(
-        Walk(level, rectangle(6.0, 32.6, 36.0, 34.4), np.array([[6.3, 33.5], [35.7, 33.5]]))
-        for level in levels
+        Walk(
+            level,
+            rectangle(6.0, 32.6, 36.0 + extra, 34.4),
+            np.array([[6.3, 33.5], [35.7 + extra, 33.5]]),
+        )
+        for level in ("P1", "P2")
     )
-    traffic = TrafficOptions(duration=120.0, rate=5.0, n_cars=60, n_people=6)
-    return World(Site("garage", tuple(_cameras()), site_map), _lanes(), access, walks, traffic)
+    return World(Site(name, tuple(cameras), site_map), _lanes(extra), access, walks, traffic)
+
+
+def _extra(n_stalls: int) -> float:
+    """How much longer (m) a garage is whose rows have so many stalls."""
+    return float(_offsets(n_stalls)[-1] - _offsets(10)[-1])
+
+
+def _east(x: float, extra: float) -> float:
+    return x + extra if x > FIXED else x
+
+
+def _longer(geometry: Geometry, extra: float) -> Geometry:
+    return shapely.transform(geometry, lambda xy: xy + np.outer(xy[:, 0] > FIXED, [extra, 0.0]))
+
+
+def _longer_level(level: Level, extra: float) -> Level:
+    """Its planes slope along y alone, so they stay as they are."""
+    surfaces = (replace(surface, polygon=_longer(surface.polygon, extra)) for surface in level.surfaces)
+    return replace(level, surfaces=tuple(surfaces))
 
 
 def _levels() -> tuple[Level, Level]:
@@ -77,23 +128,30 @@ def _levels() -> tuple[Level, Level]:
     return Level("P1", (Surface((0.0, 0.0, 0.0), p1, SIGMA_Z),)), Level("P2", (floor, ramp))
 
 
-def _offsets() -> np.ndarray:
-    """Where the ten stalls of a row stand: groups of 3, 4 and 3 with a gap of 0.8 m for a pillar."""
-    return STALL[0] * np.arange(10) + 0.8 * np.repeat([0, 1, 2], [3, 4, 3])
+def _offsets(n_stalls: int) -> np.ndarray:
+    """Where the stalls of a row stand: 3, then fours, then 3, with a gap of 0.8 m for a pillar between them."""
+    index = np.arange(n_stalls)
+    return STALL[0] * index + 0.8 * ((index + 1) // 4)
 
 
-def _stalls(level: str, row: str) -> list[Place]:
+def _row(row: str, n_stalls: int) -> tuple[str, int, float, int]:
+    """As ROWS, in a garage whose rows have so many stalls."""
     aisle, side, first, step = ROWS[row]
+    return aisle, side, first if step > 0 else first + _extra(n_stalls), step
+
+
+def _stalls(level: str, row: str, n_stalls: int) -> list[Place]:
+    aisle, side, first, step = _row(row, n_stalls)
     near = AISLES[aisle] + 3.0 * side
     low, high = sorted((near, near + STALL[1] * side))
     half = STALL[0] / 2
     return [
         zone(f"{level}-{row}{i + 1:02d}", level, (x - half, low, x + half, high), "stall")
-        for i, x in enumerate(first + step * _offsets())
+        for i, x in enumerate(first + step * _offsets(n_stalls))
     ]
 
 
-def _lanes() -> nx.DiGraph:
+def _lanes(extra: float) -> nx.DiGraph:
     lanes = nx.DiGraph()
     for level in ("P1", "P2"):
         corners = {"sw": (3, 8), "se": (42, 8), "e1": (42, 16), "ne": (42, 24), "nw": (3, 24)}
@@ -123,9 +181,9 @@ def _lanes() -> nx.DiGraph:
             "down_5": (42, 10),
         }.items()
     )
-    add_lane(
-        lanes, ["in", "in_gate", "P1_sw", "P1_s1", "P1_se", "P1_e1", "P1_ne", "P1_nw", "P1_sw"], "P1", SPEED
-    )
+    for data in lanes.nodes.values():
+        data["xy"] = (_east(data["xy"][0], extra), data["xy"][1])
+    add_lane(lanes, ["in", "in_gate", "P1_sw", "P1_s1", "P1_se", "P1_e1", "P1_ne", "P1_nw", "P1_sw"], "P1", SPEED)
     add_lane(lanes, ["P1_nw", "out_gate", "out"], "P1", SPEED)
     add_lane(lanes, ["P2_sw", "P2_se", "P2_e1", "P2_ne", "P2_n1", "P2_nw", "P2_sw"], "P2", SPEED)
     add_lane(lanes, ["P1_s1", "up_1", "up_2", "up_foot"], "P1", SPEED)
@@ -181,13 +239,14 @@ def _walls() -> list[Occluder]:
     return walls + [Occluder(f"{level} stairs", level, stairs, 2.9) for level in ("P1", "P2")]
 
 
-def _pillars() -> list[Occluder]:
-    offsets = _offsets()
-    gaps = np.array(
-        [offsets[0] - 1.7, (offsets[2] + offsets[3]) / 2, (offsets[6] + offsets[7]) / 2, offsets[9] + 1.7]
-    )
+def _pillars(n_stalls: int) -> list[Occluder]:
+    offsets = _offsets(n_stalls)
+    last_before = np.arange(2, n_stalls - 1, 4)
+    between = (offsets[last_before] + offsets[last_before + 1]) / 2
+    gaps = np.array([offsets[0] - 1.7, *between, offsets[-1] + 1.7])
     pillars = []
-    for row, (aisle, side, first, step) in ROWS.items():
+    for row in ROWS:
+        aisle, side, first, step = _row(row, n_stalls)
         y = AISLES[aisle] + 5.5 * side
         for i, x in enumerate(first + step * gaps):
             outline = rectangle(x - PILLAR / 2, y - PILLAR / 2, x + PILLAR / 2, y + PILLAR / 2)
@@ -227,3 +286,22 @@ def _cameras() -> list[Camera]:
         make_camera("p2-middle", (22.5, 16.0, high), (31, 20, STOREY), field_deg=105),
         make_camera("p2-ramp-head", (37.5, 44.5, high), (47, 34, STOREY - 0.5), field_deg=95),
     ]
+
+
+def _many_cameras() -> list[Camera]:
+    """Sixty: along each row of stalls, from across its aisle, at both gates, and at the ends of the aisles."""
+    extra = _extra(LONG_ROW)
+    cameras = [
+        make_camera("gate-in", (0.5, 11.5, STOREY - 0.2), (-8, 8, 0.3), field_deg=95),
+        make_camera("gate-out", (0.5, 20.5, STOREY - 0.2), (-8, 24, 0.3), field_deg=95),
+        make_camera("p1-south-east", (44.5 + extra, 0.5, STOREY - 0.2), (38 + extra, 9, 0.3), field_deg=95),
+        make_camera("p2-north-east", (37.5 + extra, 44.5, 2 * STOREY), (40 + extra, 34, STOREY), field_deg=95),
+    ]
+    for level, high in (("P1", STOREY - 0.2), ("P2", 2 * STOREY)):
+        for row, (aisle, side, _, _) in ROWS.items():
+            for i, x in enumerate(np.linspace(15.0, 30.0 + extra, 7)):
+                y, z = AISLES[aisle] - 2.8 * side, STOREY * (level == "P2")
+                target = (float(x), AISLES[aisle] + 3.5 * side, z)
+                name = f"{level.lower()}-row-{row.lower()}-{i + 1}"
+                cameras.append(make_camera(name, (float(x), y, high), target, field_deg=105))
+    return cameras

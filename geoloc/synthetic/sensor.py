@@ -1,5 +1,6 @@
 """Cameras and a detector over the truth of a world, with every error stated."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -30,9 +31,7 @@ class Observation:
     options: SensorOptions
 
 
-def observe(
-    world: World, truth: Truth, rng: np.random.Generator, options: SensorOptions | None = None
-) -> Observation:
+def observe(world: World, truth: Truth, rng: np.random.Generator, options: SensorOptions | None = None) -> Observation:
     """What a detector reports of `truth` in every camera of `world`, one frame at each time of the truth.
 
     The world's site is what was calibrated; the true cameras are drawn from it and `calib_cov`. Each camera
@@ -41,23 +40,35 @@ def observe(
     >>> seen = observe(world, truth, np.random.default_rng(2))         # doctest: +SKIP
     >>> tracks = localize(seen.detections, seen.site)                  # doctest: +SKIP
     """
+    return next(observe_parts(world, [truth], rng, options))
+
+
+def observe_parts(
+    world: World, parts: Iterable[Truth], rng: np.random.Generator, options: SensorOptions | None = None
+) -> Iterator[Observation]:
+    """As `observe`, of a long recording's truth in parts: the same cameras and clocks through all of them.
+
+    Detections are numbered from 0 in each part.
+    """
     options = options or SensorOptions()
     seed = int(rng.integers(2**62))
     true_site = draw_true_site(world.site, options.calibration_error, seed)
-    truth = _on_floors(truth, true_site)
-    poses, occlusion = Poses.of(truth), Occlusion(true_site.site_map)
-    looks = appearance(truth, options.embedding_size, _stream(seed, "appearance"))
-    reports, offsets = [], {}
-    n_cameras = np.zeros(len(truth), dtype=int)
-    for camera in true_site.cameras:
-        stream = _stream(seed, "detector " + camera.name)
-        offsets[camera.name] = float(options.clock_sigma * stream.standard_normal())
-        view = look(camera, truth, poses, occlusion, options.min_height_px)
-        reports.append(detect(camera, truth, view, looks, options, stream))
-        n_cameras[view.row] += reports[-1].glimpses.chance >= 0.5 * (1.0 - options.p_miss)
-    detections, objects, glimpses = _gather(reports, offsets)
-    truth = truth.replace(n_cameras=n_cameras)
-    return Observation(detections, world.site, objects, true_site, truth, glimpses, offsets, options)
+    occlusion = Occlusion(true_site.site_map)
+    streams = {camera.name: _stream(seed, "detector " + camera.name) for camera in true_site.cameras}
+    offsets = {name: float(options.clock_sigma * stream.standard_normal()) for name, stream in streams.items()}
+    for part in parts:
+        truth = _on_floors(part, true_site)
+        poses = Poses.of(truth)
+        looks = appearance(truth, options.embedding_size, seed)
+        reports = []
+        n_cameras = np.zeros(len(truth), dtype=int)
+        for camera in true_site.cameras:
+            view = look(camera, truth, poses, occlusion, options.min_height_px)
+            reports.append(detect(camera, truth, view, looks, options, streams[camera.name]))
+            n_cameras[view.row] += reports[-1].glimpses.chance >= 0.5 * (1.0 - options.p_miss)
+        detections, objects, glimpses = _gather(reports, offsets)
+        truth = truth.replace(n_cameras=n_cameras)
+        yield Observation(detections, world.site, objects, true_site, truth, glimpses, offsets, options)
 
 
 def draw_true_site(site: Site, scale: float, seed: int) -> Site:

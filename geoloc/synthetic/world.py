@@ -32,11 +32,14 @@ class TrafficOptions:
     n_people: int = 0  # present at any time
     parked_share: float = 0.6  # of the cars stand in a stall at the start
     leaving_share: float = 0.3  # of the cars that stand at the start leave during the recording
+    stay: float = np.inf  # s, mean time that a car which came stays; infinite: until the recording ends
+    horizon: int = 240  # steps of the speed planner within which a drive must end
     warmup: float = 40.0  # s of traffic before the first row
     start_time: float = 1_700_000_000.05  # Unix s of the first row
 
     def __post_init__(self) -> None:
         check_range(self, duration=(0.1, 86400), rate=(0.1, 1000), n_cars=(0, 100_000), n_people=(0, 100_000))
+        check_range(self, stay=(1, np.inf), horizon=(10, 100_000))
         check_range(self, parked_share=(0, 1), leaving_share=(0, 1), warmup=(0, 3600), start_time=(0, 1e11))
 
 
@@ -80,9 +83,7 @@ class World:
         known = {stall.name for stall in self.site.site_map.stalls}
         for stall, lane in self.access.items():
             if stall not in known or lane not in self.lanes.edges:
-                raise InputError(
-                    f"world {self.site.name!r}: stall {stall!r} or its lane {lane} does not exist"
-                )
+                raise InputError(f"world {self.site.name!r}: stall {stall!r} or its lane {lane} does not exist")
 
     def nodes_that_are(self, kind: str) -> list[str]:
         """Names of the lane nodes marked `entrance` or `exit`, in the order in which they were added."""

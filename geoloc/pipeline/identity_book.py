@@ -1,0 +1,164 @@
+"""What is known of each identity: a row of arrays, entered at its first track and struck when it is over."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from geoloc.pipeline.lazily import identities
+from geoloc.pipeline.packed import KindArrays, common_numbers, kind_arrays, level_names, level_rows
+from geoloc.pipeline.tracking import STATES
+from geoloc.scene.kinds import family_of
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Coded, Tracks
+
+LIVES = ("tentative", "confirmed", "parked", "hidden", "out_of_sight", "gone")
+TENTATIVE, CONFIRMED, PARKED, HIDDEN, OUT_OF_SIGHT, GONE = range(6)
+FOUND_RATE = 0.02  # of a window in the share of windows in which an object is found
+COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
+    "number": (np.int64, ()),
+    "track": (np.int64, ()),  # that shows it now; -1: none
+    "life": (np.int64, ()),  # of LIVES
+    "since": (np.float64, ()),  # s, first seen
+    "seen": (np.float64, ()),  # s, last window with a point of it
+    "first_seen": (np.float64, ()),  # s, of the track that shows it
+    "still_since": (np.float64, ()),  # s
+    "stood": (np.float64, (2,)),  # m, where it was parked before
+    "stood_until": (np.float64, ()),  # s; -inf: it was not
+    "xy": (np.float64, (2,)),
+    "start": (np.float64, (2,)),  # m, where its track began
+    "z": (np.float64, ()),
+    "level": (np.int64, ()),
+    "start_level": (np.int64, ()),
+    "velocity": (np.float64, (2,)),
+    "cov": (np.float64, (4, 4)),
+    "bias_cov": (np.float64, (2, 2)),
+    "label": (np.int64, ()),  # number among the labels that were met
+    "log_odds": (np.float64, ()),  # that it stands where it is remembered
+    "found": (np.float64, ()),  # share of windows with a point of it
+    "judged": (np.int64, ()),  # 1: new or known is decided
+    "revision": (np.int64, ()),  # how often its past was corrected
+}
+FOLLOWED = ("life", "found", "seen", "xy", "z", "velocity", "cov", "bias_cov", "level", "label", "still_since")
+
+
+@dataclass(eq=False)
+class Book:
+    """One row an identity: `rows` is a structured array of COLUMNS, `looks` (B, D) are the embeddings."""
+
+    site: Site
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, [(name, *of) for name, of in COLUMNS.items()]))
+    looks: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    labels: tuple[str, ...] = ()
+    next_number: int = 1
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """A column; what is written into it stays."""
+        column: np.ndarray = self.rows[name]
+        return column
+
+    def rows_of_tracks(self, track: np.ndarray) -> np.ndarray:
+        """The row that each track (N,) shows; -1: none."""
+        if not len(self):
+            return np.full(len(track), -1)
+        shown = self["track"]
+        order = np.argsort(shown, kind="stable")
+        rows: np.ndarray = order.take(np.minimum(np.searchsorted(shown, track, sorter=order), len(order) - 1))
+        return np.where(shown[rows] == track, rows, -1)
+
+    def row_of(self, number: int) -> int:
+        """The row of an identity; -1: it is over."""
+        found = np.flatnonzero(self["number"] == number)
+        return int(found[0]) if len(found) else -1
+
+    def kinds(self, rows: np.ndarray) -> KindArrays:
+        """What is known of the classes of the identities in `rows`."""
+        label = self["label"][rows]
+        return KindArrays(*(column.take(label) for column in kind_arrays(self.labels)))
+
+    def families(self, rows: np.ndarray) -> np.ndarray:
+        """Number of the family of each identity in `rows`."""
+        names = [family_of(label) for label in self.labels]
+        return np.array([names.index(name) for name in names], dtype=np.int64).take(self["label"][rows])
+
+    def enter(self, tracks: Tracks) -> np.ndarray:
+        """New rows for tracks that show no known identity, under numbers that none ever had."""
+        new: np.ndarray = np.zeros(len(tracks), self.rows.dtype)
+        new["track"], new["number"] = tracks.track, self.next_number + np.arange(len(tracks))
+        self.next_number += len(tracks)
+        new["since"] = new["first_seen"] = tracks.time
+        new["start"], new["start_level"] = tracks.xy, level_rows(self.site.site_map, tracks.coded("level"))
+        new["found"], new["stood_until"] = 0.5, -np.inf
+        rows = len(self) + np.arange(len(tracks))
+        if self.looks.shape[1] != tracks.embedding.shape[1]:
+            self.looks = np.zeros((len(self), tracks.embedding.shape[1]), dtype=np.float32)
+        self.rows, self.looks = np.concatenate([self.rows, new]), np.concatenate([self.looks, tracks.embedding])
+        return rows
+
+    def follow(self, rows: np.ndarray, tracks: Tracks, time: float, park_s: float) -> None:
+        """Take over what this window's `tracks` say of the identities in `rows`."""
+        states, labels = tracks.coded("state"), tracks.coded("label")
+        if not set(labels.names) <= set(self.labels):
+            self.labels = tuple(dict.fromkeys((*self.labels, *labels.names)))
+        label = common_numbers(self.labels, labels.names)[1].take(labels.code)
+        said = states.code != (states.names.index("tentative") if "tentative" in states.names else -1)
+        names = ("object", "xy", "z", "velocity", "cov", "bias_cov")
+        told = [np.ascontiguousarray(getattr(tracks, name)) for name in names]
+        how = (
+            time,
+            TENTATIVE,
+            PARKED,
+            park_s,
+            FOUND_RATE,
+            said,
+            *told,
+            level_rows(self.site.site_map, tracks.coded("level")),
+            label,
+        )
+        own = [self[name] for name in FOLLOWED]
+        identities.follow(rows, *how, tracks.still_since, *own, self["stood"], self["stood_until"])
+        if tracks.embedding.shape[1] and tracks.embedding.shape[1] == self.looks.shape[1]:
+            self.looks[rows] = tracks.embedding
+
+    def carry_on(self, known: int, new: int) -> None:
+        """The identity in row `known` is what the row `new` shows; that row is left without a number."""
+        old, stays = self.rows[known].copy(), self["life"][known] == HIDDEN
+        self.rows[known] = self.rows[new]
+        for name in ("number", "since", "revision"):
+            self[name][known] = old[name]
+        if stays:
+            self["still_since"][known] = old["still_since"]
+        self.looks[known] = self.looks[new]
+        self["revision"][known] += 1
+        self["judged"][known] = 1
+        self["number"][new] = self["track"][new] = -1
+
+    def strike(self, over: np.ndarray) -> None:
+        """Take out the rows of identities that are over (B,) bool."""
+        if over.any():
+            self.rows, self.looks = self.rows[~over], self.looks[~over]
+
+    def remembered(self, rows: np.ndarray, time: float, score: np.ndarray) -> Tracks:
+        """Rows of objects that stand where nobody sees them."""
+        n, cov = len(rows), self["cov"][rows]
+        cov[:, 2:, :] = cov[:, :, 2:] = 0.0
+        return Tracks.trusted(
+            time=np.full(n, time),
+            track=self["number"][rows],
+            object=np.full(n, -1),
+            level=Coded(level_names(self.site.site_map), self["level"][rows]),
+            xy=self["xy"][rows],
+            z=self["z"][rows],
+            velocity=np.zeros((n, 2)),
+            cov=cov,
+            bias_cov=self["bias_cov"][rows],
+            label=Coded(self.labels, self["label"][rows]),
+            score=score,
+            still_since=self["still_since"][rows],
+            state=Coded(STATES, np.full(n, STATES.index("coasting"))),
+            life=Coded(LIVES, self["life"][rows]),
+            revision=self["revision"][rows],
+            embedding=self.looks[rows],
+        )

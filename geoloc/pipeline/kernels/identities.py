@@ -1,0 +1,71 @@
+"""What a window's tracks say of the identities that they show, and which bodies lie in one another."""
+
+# mypy: allow-untyped-defs
+
+import numpy as np
+
+from geoloc.pipeline.kernels.compiled import compiled
+
+
+@compiled
+def follow(rows, time, tentative, parked, park_s, rate, said, seen_object, xy, z, velocity, cov, bias_cov, level, label,
+           still_since, life, found, own_seen, own_xy, own_z, own_velocity, own_cov, own_bias, own_level, own_label,
+           own_still, stood, stood_until):  # fmt: skip
+    """Take over what each track (N,) says of the identity in its row of the book (B,), in place.
+
+    `said` (N,) bool is whether a track is confirmed; `life` becomes `tentative`, `tentative` + 1 or `parked`. What
+    was parked and is so no more `stood` (B, 2) m where it was, until `stood_until` (B,) s. Where an object is remains
+    as it was seen last while its track coasts.
+    """
+    for i in range(len(rows)):
+        r = rows[i]
+        since = min(still_since[i], time)
+        stands = said[i] and time - since >= park_s
+        if life[r] == parked and not stands:
+            stood[r, 0], stood[r, 1], stood_until[r] = own_xy[r, 0], own_xy[r, 1], time
+        life[r] = parked if stands else (tentative + 1 if said[i] else tentative)
+        found[r] += rate * ((1.0 if seen_object[i] >= 0 else 0.0) - found[r])
+        own_still[r], own_label[r] = since, label[i]
+        if seen_object[i] < 0:
+            continue
+        own_seen[r], own_z[r], own_level[r] = time, z[i], level[i]
+        for a in range(2):
+            own_xy[r, a], own_velocity[r, a] = xy[i, a], velocity[i, a]
+            for b in range(2):
+                own_bias[r, a, b] = bias_cov[i, a, b]
+        for a in range(4):
+            for b in range(4):
+                own_cov[r, a, b] = cov[i, a, b]
+
+
+@compiled
+def close_pairs(xy, level, reach):
+    """Pairs (P, 2) of rows of xy (N, 2) m on one level that are closer than the `reach` (N,) m of both, in order."""
+    order = np.argsort(xy[:, 0])
+    most = 0.0
+    for i in range(len(reach)):
+        most = max(most, reach[i])
+    pairs, n = np.empty((max(4 * len(xy), 16), 2), np.int64), 0
+    for a in range(len(order)):
+        i = order[a]
+        for b in range(a + 1, len(order)):
+            j = order[b]
+            dx, dy, near = xy[j, 0] - xy[i, 0], xy[j, 1] - xy[i, 1], min(reach[i], reach[j])
+            if dx > most:
+                break
+            if level[i] == level[j] and dx * dx + dy * dy < near * near and n < len(pairs):
+                pairs[n, 0], pairs[n, 1] = min(i, j), max(i, j)
+                n += 1
+    return pairs[:n]
+
+
+@compiled
+def share_a_camera(camera, group, first, second):
+    """Whether one camera has points of both groups `first` and `second` among the points (N,)."""
+    for i in range(len(camera)):
+        if group[i] != first:
+            continue
+        for j in range(len(camera)):
+            if group[j] == second and camera[j] == camera[i]:
+                return True
+    return False

@@ -1,0 +1,80 @@
+"""Where identities come from and what became of them: events in a graph that can be asked and explained."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import networkx as nx
+
+SAID = {
+    "born": "{number} is new",
+    "recognised": "{others} is {number}, which was lost from sight",
+    "merged": "{others} and {number} are one object",
+    "split": "{others} is not {number}",
+    "undone": "{others} is not {number}: taken back",
+    "gone": "{number} left through an exit",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to the object `number` at `time` (UTC Unix s).
+
+    `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
+    in words, and `cameras` that saw it then.
+    """
+
+    time: float
+    kind: str
+    number: int
+    others: tuple[int, ...] = ()
+    probability: float = 1.0
+    why: str = ""
+    cameras: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """In words, such as "5 is 3, which was lost from sight: cameras a and b at 10:02:11, 0.4 sigma (p 0.98)"."""
+        what = SAID[self.kind].format(number=self.number, others=_listed(self.others))
+        at = datetime.fromtimestamp(self.time, UTC).strftime("%H:%M:%S")
+        where = f"camera{'s' * (len(self.cameras) > 1)} {_listed(self.cameras)} at {at}" if self.cameras else f"at {at}"
+        sure = f" (p {self.probability:.2f})" if self.probability < 1.0 else ""
+        return f"{what}: {where}{', ' * bool(self.why)}{self.why}{sure}"
+
+
+class Lineage:
+    """The latest events of a site's identities in the order in which they happened."""
+
+    def __init__(self, keep: int = 1000) -> None:
+        self.keep = keep
+        self.events: list[Event] = []  # the last `keep` ones at least
+        self.n_events = 0  # since the start
+
+    def add(self, event: Event) -> None:
+        """Take note of an event."""
+        self.events.append(event)
+        self.n_events += 1
+        if len(self.events) > 2 * self.keep:
+            del self.events[: -self.keep]
+
+    def since(self, n: int) -> list[Event]:
+        """The events after the first `n`."""
+        return self.events[max(len(self.events) - (self.n_events - n), 0) :] if self.n_events > n else []
+
+    def graph(self) -> nx.MultiDiGraph:
+        """Numbers as nodes; an edge from each to the one that it became part of or left, with its `event`."""
+        graph = nx.MultiDiGraph()
+        for event in self.events:
+            graph.add_node(event.number)
+            for other in event.others:
+                edge = (event.number, other) if event.kind in ("split", "undone") else (other, event.number)
+                graph.add_edge(*edge, event=event)
+        return graph
+
+    def explain(self, number: int) -> list[str]:
+        """What happened to an object, in words, one line an event."""
+        return [str(event) for event in self.events if number == event.number or number in event.others]
+
+
+def _listed(items: Iterable[object]) -> str:
+    names = [str(item) for item in items]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
