@@ -17,7 +17,7 @@ demo: $(call HAVE,core)
 	@$(BIN)/geoloc demo
 
 test: $(call HAVE,$(EXTRAS))
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(call HAVE,lint)
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
     python tools/accuracy.py --data ../shared/data             # every recording that is there
     python tools/accuracy.py wildtrack --data DIR --json       # a list of figures on stdout, for machines
+    python tools/accuracy.py drawn_calibration                 # on sites that it draws: without any recording
 
 Progress and what was skipped go to stderr. Exit status: 0, 1 if a recording failed, 2 for a wrong call.
 """
@@ -15,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from recordings import FOLDERS, RECORDINGS
+from recordings import DRAWN, FOLDERS, RECORDINGS
 
 from geoloc.errors import GeolocError
 from geoloc.evaluation.report import Figure
@@ -28,36 +29,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the recordings that are asked for; returns the exit status."""
     as_it_is = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
-    known = ", ".join(RECORDINGS)
+    everything = [*RECORDINGS, *DRAWN]
+    known = ", ".join(everything)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {known}; default: all")
     data = Path(os.environ.get("GEOLOC_DATA", DEFAULT_DATA))
     parser.add_argument("--data", type=Path, default=data, metavar="DIR", help="folder of the recordings")
     parser.add_argument("--json", action="store_true", help="print a list of figures as JSON")
     asked = parser.parse_args(arguments)
-    unknown = [name for name in asked.names if name not in RECORDINGS]
+    names = asked.names or everything
+    unknown = [name for name in names if name not in everything]
     if unknown:
         parser.error(f"unknown recording {unknown[0]!r}; known: {known}")
-    if not asked.data.is_dir():
+    if not asked.data.is_dir() and not set(names) <= set(DRAWN):
         parser.error(f"{asked.data} is no folder; give the one that holds the recordings as --data DIR")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    figures, failed = measure(asked.names or list(RECORDINGS), asked.data)
+    figures, failed = measure(names, asked.data)
     sys.stdout.write((to_json(figures) if asked.json else to_table(figures)) + "\n")
     return 1 if failed else 0
 
 
 def measure(names: Sequence[str], data: Path) -> tuple[list[Figure], list[str]]:
-    """Figures of the recordings that lie in `data`, and the names of those that failed."""
+    """Figures of what is drawn and of the recordings that lie in `data`, and the names of those that failed."""
     figures: list[Figure] = []
     failed: list[str] = []
     for name in names:
         folder = data / FOLDERS.get(name, name)
-        if not folder.is_dir():
+        if name in RECORDINGS and not folder.is_dir():
             say(f"{name}: skipped, {folder} is not there")
             continue
         say(f"{name}: running")
         start = time.perf_counter()
         try:
-            found = RECORDINGS[name](folder)
+            found = RECORDINGS[name](folder) if name in RECORDINGS else DRAWN[name]()
         except GeolocError as error:
             say(f"{name}: failed: {error}")
             failed.append(name)

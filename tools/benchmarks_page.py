@@ -16,7 +16,7 @@ import bench  # before NumPy is loaded: it holds everything to one thread
 from accuracy import DEFAULT_DATA
 from accuracy import measure as measure_accuracy
 from benchmarks import BENCHMARKS
-from recordings import RECORDINGS
+from recordings import DRAWN, RECORDINGS
 
 from geoloc.evaluation.report import Figure
 from geoloc.evaluation.report_text import format_interval, format_value
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=PAGE, help="file to write (default: BENCHMARKS.md)")
     asked = parser.parse_args(arguments)
     head = HEAD.format(machine=machine())
-    figures, failed = measure_accuracy(list(RECORDINGS), asked.data)
+    figures, failed = measure_accuracy([*RECORDINGS, *DRAWN], asked.data)
     bench.use_one_core()
     rows = bench.measure(list(BENCHMARKS))
     parts = [head, ACCURACY, accuracy_section(figures, failed), SPEED]

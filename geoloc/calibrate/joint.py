@@ -17,6 +17,7 @@ from geoloc.calibrate.outliers import Cleaned, clean
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.errors import GeometryError, unknown_name
 from geoloc.estimators.bundle import Bundle, UndeterminedError
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.estimators.seen_lines import seen_lines
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
@@ -84,6 +85,7 @@ class _Request:
     free: Mapping[str, Sequence[str]]
     held: tuple[str, ...]
     options: JointOptions
+    priors: Mapping[str, CameraPrior]
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -95,22 +97,24 @@ def calibrate_jointly(
     free: Mapping[str, Sequence[str]] | None = None,
     held: Sequence[str] = (),
     options: JointOptions = JointOptions(),
+    priors: Mapping[str, CameraPrior] | None = None,
 ) -> JointSolution:
     """Adjust all cameras that have a start on the map's control points.
 
     `free` names the lens parameters to free, camera by camera ("f" is fx and fy together); without it a camera
-    frees what its start's `freed` says. Cameras in `held` stay as they are. Cameras that the marks cannot place
+    frees what its start's `freed` says. `priors` say what is known of cameras' lenses before any mark, so that what
+    the marks do not carry may be free too. Cameras in `held` stay as they are. Cameras that the marks cannot place
     are in the solution's `refused`; GeometryError, saying what is missing, if that is all of them.
     """
     check_names(marks, site_map, starts, known)
-    request = _Request(marks, site_map, starts, known, free or {}, tuple(held), options)
+    request = _Request(marks, site_map, starts, known, free or {}, tuple(held), options, priors or {})
     names = _startable(request)
     while True:
         names, clusters = _linked(request, _countable(request, names))
         if not set(names) - set(held):
             reasons = "; ".join(f"{refused.camera}: {refused.reason}" for refused in request.refused)
             raise GeometryError(f"no camera could be calibrated: {reasons or 'there are no marks'}")
-        case = make_case(names, marks, site_map, starts, known, request.free, request.held)
+        case = make_case(names, marks, site_map, starts, known, request.free, request.held, request.priors)
         try:
             cleaned = _cleaned(case, options)
         except UndeterminedError as error:
@@ -146,6 +150,7 @@ def _countable(request: _Request, names: Sequence[str]) -> list[str]:
             n = int((counts & (marks.camera == name)).sum())
             alone = not any(name in group and len(group) > 1 for group in request.known.shared)
             lens = len(request.free.get(name, unknowns(request.starts[name]))) if alone else 0
+            lens = min(lens, 1) if name in request.priors else lens  # the focal length is known least
             own = request.known.lines.take(request.known.lines.camera == name)
             carried = min(seen_lines(own, {name: 0})[0].freedom, 2 + lens)
             need = (6 + lens - carried + 1) // 2

@@ -7,6 +7,7 @@ import numpy as np
 
 from geoloc.calibrate.tie_points import start_points
 from geoloc.errors import InputError, unknown_name
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.estimators.network import FOCAL, Heights, Network, Sights, Spans, Surveyed
 from geoloc.estimators.seen_lines import seen_lines
 from geoloc.scene.camera import Camera
@@ -57,7 +58,7 @@ def check_names(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], k
 
 def make_case(
     names: Sequence[str], marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera], known: Known,
-    free: Mapping[str, Sequence[str]], held: Sequence[str],
+    free: Mapping[str, Sequence[str]], held: Sequence[str], priors: Mapping[str, CameraPrior],
 ) -> Case:  # fmt: skip
     """The network of the cameras in `names`, its tie points started from their rays."""
     rows = np.flatnonzero(np.isin(marks.camera, list(names)))
@@ -67,7 +68,7 @@ def make_case(
     points = tuple(dict.fromkeys([*marks.point.tolist(), *ends]))
     number = {name: i for i, name in enumerate(points)}
     controls = tuple(point for point in site_map.control_points if point.name in number)
-    lens, freed, cameras = _lenses(names, marks, starts, known.shared, free)
+    lens, freed, lens_priors, cameras = _lenses(names, marks, starts, known.shared, free, priors)
     index = {name: i for i, name in enumerate(names)}
     camera = np.array([index[name] for name in marks.camera.tolist()], dtype=int)
     point = np.array([number[name] for name in marks.point.tolist()], dtype=int)
@@ -86,6 +87,7 @@ def make_case(
         lines,
         lens,
         freed,
+        lens_priors,
         np.isin(names, list(held)),
     )
     return Case(tuple(names), points, rows, controls, distances, directions, network)
@@ -117,23 +119,25 @@ def unknowns(camera: Camera) -> tuple[str, ...]:
 
 def _lenses(
     names: Sequence[str], marks: Marks, starts: Mapping[str, Camera], shared: Sequence[Sequence[str]],
-    free: Mapping[str, Sequence[str]],
-) -> tuple[np.ndarray, tuple[tuple[str, ...], ...], tuple[Camera, ...]]:  # fmt: skip
-    """The lens of each camera, what is free of each lens, and the cameras, those that share a lens with one start."""
+    free: Mapping[str, Sequence[str]], priors: Mapping[str, CameraPrior],
+) -> tuple[np.ndarray, tuple[tuple[str, ...], ...], tuple[CameraPrior | None, ...], tuple[Camera, ...]]:  # fmt: skip
+    """The lens of each camera; what is free and known of each lens; and the cameras, one start for a shared lens."""
     groups = [[name for name in group if name in names] for group in shared]
     groups = [group for group in groups if group]
     alone = [[name] for name in names if not any(name in group for group in groups)]
+    known: list[CameraPrior | None] = []
     lens, freed, cameras = np.zeros(len(names), dtype=int), [], {name: starts[name] for name in names}
     for i, group in enumerate([*groups, *alone]):
         # the camera with the most marks knows its lens best
         first = max(group, key=lambda name: int((marks.camera == name).sum()))
         freed.append(tuple(free.get(first, unknowns(starts[first]))))
+        known.append(priors.get(first))
         for name in group:
             lens[list(names).index(name)] = i
             cameras[name] = replace(starts[name], lens=starts[first].lens, freed=(), calib_cov=np.zeros((6, 6))) if (
                 len(group) > 1
             ) else starts[name]
-    return lens, tuple(freed), tuple(cameras[name] for name in names)
+    return lens, tuple(freed), tuple(known), tuple(cameras[name] for name in names)
 
 
 def _spans(distances: Distances, number: Mapping[str, int]) -> Spans:

@@ -9,6 +9,7 @@ from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointl
 from geoloc.calibrate.joint_case import ends_of
 from geoloc.calibrate.overlap import PLACE_SIGMA
 from geoloc.errors import unknown_name
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.scene.camera import Camera
 from geoloc.scene.known import Known
 from geoloc.scene.marks import Marks
@@ -24,11 +25,13 @@ def redo_camera(
     known: Known = Known(),  # noqa: B008 - frozen
     free: Sequence[str] | None = None,
     options: JointOptions = JointOptions(),  # noqa: B008 - frozen
+    prior: CameraPrior | None = None,
 ) -> JointSolution:
     """Calibrate camera `name` from `start`, with the cameras in `others` held at their poses.
 
     Of the others only marks of tie points that this camera sees count, for their poses have used up the rest;
-    their `calib_cov` is carried into this camera's. GeometryError if the marks cannot place it.
+    their `calib_cov` is carried into this camera's. `prior` is what is known of its lens before any mark.
+    GeometryError if the marks cannot place it.
     """
     if name not in marks.camera.tolist():
         raise unknown_name("camera", name, marks.camera.tolist(), "the marks")
@@ -43,4 +46,5 @@ def redo_camera(
     touching = [bool({a, b} & own_points) for a, b in ends_of(own.distances)]
     own = replace(own, distances=own.distances.take(np.array(touching, bool)))
     frees = {name: tuple(free)} if free is not None else {}
-    return calibrate_jointly(marks.take(rows), site_map, {**helping, name: start}, own, frees, tuple(helping), options)
+    starts, priors = {**helping, name: start}, {name: prior} if prior is not None else {}
+    return calibrate_jointly(marks.take(rows), site_map, starts, own, frees, tuple(helping), options, priors)

@@ -11,7 +11,7 @@ from geoloc.calibrate.single_decision import Pose, nothing_fits, one_pose, too_l
 from geoloc.calibrate.single_lines import disproved_height, line_chi2, words_on_height, words_on_lines
 from geoloc.calibrate.single_poses import impossible, minima
 from geoloc.calibrate.solution import Refused, Solution
-from geoloc.calibrate.usable_marks import usable_marks
+from geoloc.calibrate.usable_marks import on_a_line, usable_marks
 from geoloc.errors import InputError
 from geoloc.estimators.camera_choice import STRONG, Choice, choose, fit_choices, widened
 from geoloc.estimators.camera_fit import camera_of
@@ -146,12 +146,16 @@ def _solved(problem: Problem, marks: Marks, pose: Pose, directions: tuple[str, .
     camera = camera_of(wide.fit, 0, wide.cov, problem.name, problem.size)
     if impossible(problem, wide.fit):
         return nothing_fits(problem, [wide], [impossible(problem, wide.fit)])
+    good = wide.fit.weight[0] > 0
+    # what was left over of marks that contradict each other must place a camera by itself
+    fault = on_a_line(usable.marked.points[good], [usable.points[i] for i in np.flatnonzero(good)])
+    if fault:
+        return problem.refused(*fault)
     loose = too_loose(problem, wide)
     if loose is not None:
         return loose
     residual, used = np.full((len(marks), 2), np.nan), np.zeros(len(marks), bool)
     residual[usable.rows] = usable.marked.pixels - camera.project(usable.marked.points)
-    good = wide.fit.weight[0] > 0
     used[usable.rows] = good
     carried = tuple(np.array(UNKNOWNS)[wide.carried].tolist())
     top = max(choice.evidence for choice in choices)

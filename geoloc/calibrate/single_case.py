@@ -9,7 +9,8 @@ from geoloc.calibrate.solution import Refused
 from geoloc.calibrate.usable_marks import Usable, carried_besides
 from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.options import check_range
-from geoloc.scene.known import KnownCamera
+from geoloc.scene.camera import Camera
+from geoloc.scene.known import Known, KnownCamera
 from geoloc.scene.lenses import Fisheye, Lens, RadialTangential
 from geoloc.scene.sitemap import Level
 
@@ -94,6 +95,12 @@ def priors_of(size: tuple[int, int], lens: Lens | None, options: SingleOptions) 
         float(params[:2].mean()), 0.1, (params[2], params[3]), sigma, params[4], 0.1, False, params[5], 0.1
     )
     return {type(lens): given}
+
+
+def lens_prior(camera: Camera, known: Known, options: SingleOptions) -> CameraPrior:
+    """What is known before any mark of a lens of the kind that `camera` turned out to have."""
+    given = known.lens(camera.name)
+    return priors_of(camera.size, given.lens if given is not None else None, options)[type(camera.lens)]
 
 
 def standing(prior: CameraPrior, tall: KnownCamera, level: Level | None, xy: np.ndarray) -> CameraPrior:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoloc.calibrate.single_case import Problem
-from geoloc.calibrate.single_poses import fits_well, impossible, minima, without_outliers
+from geoloc.calibrate.single_poses import FOLDED, fits_well, impossible, minima, without_outliers
 from geoloc.calibrate.solution import Refused
 from geoloc.calibrate.usable_marks import empty_part
 from geoloc.estimators.camera_choice import Choice, fit_choices
@@ -98,10 +98,13 @@ def place_cov(choice: Choice) -> np.ndarray:
 def nothing_fits(problem: Problem, rivals: list[Choice], faults: list[str]) -> Refused:
     """Why no pose is right, and what mistake it looks like."""
     hint = _other_worlds(problem)
-    below = [rival for rival, fault in zip(rivals, faults, strict=True) if fault and fits_well(problem, rival)]
-    if below:
-        where = next(fault for rival, fault in zip(rivals, faults, strict=True) if rival is below[0])
-        reason = f"the marks fit only a camera that stands {where}"
+    told = [fault for rival, fault in zip(rivals, faults, strict=True) if fault and fits_well(problem, rival)]
+    if told and told[0] == FOLDED:
+        where = empty_part(problem.size, problem.usable.marked.pixels)
+        more = f"mark more points, first in {where}, or give its lens"
+        hint = f"{more}; it may be that {hint}" if hint else more
+    if told:
+        reason = f"the marks fit only {told[0]}"
     elif rivals:
         best = min(rivals, key=lambda rival: (1 - rival.fit.weight[0].mean(), rival.fit.scale[0]))
         wrong = int((best.fit.weight[0] == 0).sum())

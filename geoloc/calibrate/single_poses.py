@@ -25,6 +25,7 @@ OUTLIER = 30.0  # squared distance, at the scale of the marks' errors, from whic
 GROSS = 18.4  # the same at the stated sigmas, of which a good mark exceeds it once in 10,000
 SAME_PLACE = 0.02  # of the distance to the marks; nearer minima are one
 RIVALS = 3
+FOLDED = "a lens that folds the still over at its marks"
 SEED = 1
 
 
@@ -112,16 +113,17 @@ def fits_well(problem: Problem, rival: Choice) -> bool:
 
 
 def impossible(problem: Problem, fit: Fits) -> str:
-    """Why no camera can stand there, or nothing."""
+    """What no camera can be like: where it stands, or its lens; or nothing."""
     marked = problem.usable.marked
     believed = fit.weight[0] > 0
     camera = camera_of(fit, 0, np.zeros((11, 11)), problem.name, problem.size)
     seen = camera.project(marked.points[believed])
     if np.isnan(seen).any():
-        return "behind its marks"
+        shown = linearise_fits(fit, marked, problem.priors[fit.kind]).distance2[0, believed] < OUT_OF_VIEW
+        return FOLDED if shown.all() else "a camera that stands behind its marks"
     centre = camera.centre_world
     if problem.ground is not None:
         floor = float(problem.ground.z_extended(centre[None, :2])[0])
     else:
         floor = float(marked.points[believed, 2].min())
-    return "below the ground" if centre[2] < floor else ""
+    return "a camera that stands below the ground" if centre[2] < floor else ""

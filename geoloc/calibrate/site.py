@@ -11,7 +11,7 @@ from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointl
 from geoloc.calibrate.map_checks import check_control_points, refuse_hidden
 from geoloc.calibrate.redo import redo_camera
 from geoloc.calibrate.single import calibrate_each
-from geoloc.calibrate.single_case import SingleOptions
+from geoloc.calibrate.single_case import SingleOptions, lens_prior
 from geoloc.calibrate.solution import Refused, Solution
 from geoloc.calibrate.tied import tied
 from geoloc.calibrate.ties import Finder, TieOptions
@@ -82,17 +82,18 @@ def _together(
     options: CalibrationOptions,
     others: Sequence[Camera],
 ) -> JointSolution:
-    """All cameras in one adjustment, each free in what its marks carry; with `others`, one among them as they stand."""
+    """All cameras in one adjustment, each lens as `free` as it was alone; with `others`, one among them as they are."""
     points = {point.name for point in site_map.control_points} | set(marks.point.tolist())
     besides = known.about({camera.name for camera in cameras}, points)
+    priors = {camera.name: lens_prior(camera, known, options.single) for camera in cameras if camera.name in free}
     if others:
         start = next(camera for camera in cameras if camera.name in free)
         standing = {camera.name: camera for camera in others}
-        freed = free[start.name]
-        return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint)
+        freed, prior = free[start.name], priors[start.name]
+        return redo_camera(start.name, start, marks, site_map, standing, besides, freed, options.joint, prior)
     starts = {camera.name: camera for camera in cameras}
     own = marks.take(np.isin(marks.camera, list(starts)))
-    return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint)
+    return calibrate_jointly(own, site_map, starts, besides, free, options=options.joint, priors=priors)
 
 
 def _merged(alone: Solution, joint: JointSolution) -> Solution:

@@ -55,7 +55,7 @@ def usable_marks(
     fault = (
         _too_few(size, marks.pixel[rows], lens, strangers, carried_besides(lines, lens is not None, with_height))
         or _odd_extent(xyz)
-        or _on_a_line(xyz, points)
+        or on_a_line(xyz, points)
         or _in_a_corner(size, marks.pixel[rows])
     )
     if fault:
@@ -185,20 +185,31 @@ def _odd_extent(xyz: np.ndarray) -> Fault | None:
     return None
 
 
-def _on_a_line(xyz: np.ndarray, points: tuple[ControlPoint, ...]) -> Fault | None:
-    centred = xyz - xyz.mean(axis=0)
+def on_a_line(xyz: np.ndarray, points: Sequence[ControlPoint]) -> Fault | None:
+    """Why points (N, 3) m that lie on a line, but for one perhaps, place no camera, and what to do; or nothing."""
+    # one point off a line, perhaps by a typo, does not make a plane: nothing else would contradict it
+    rest = _without_the_lonely(xyz)
+    centred = rest - rest.mean(axis=0)
     axes = np.linalg.svd(centred)[2]
-    off = np.linalg.norm(centred - np.outer(centred @ axes[0], axes[0]), axis=1)
+    width = float(np.linalg.norm(centred - np.outer(centred @ axes[0], axes[0]), axis=1).max())
     length = float(np.ptp(centred @ axes[0]))
     unsure = 3 * float(np.median([max(point.sigma) for point in points]))
-    # the second largest: one point off a line, perhaps by a typo, does not make a plane
-    width = float(np.sort(off)[-2])
     if width >= max(THIN * length, unsure):
         return None
     return (
-        f"{len(xyz)} marked points lie within {width:.1f} m of one line of {length:.0f} m",
+        f"{len(rest)} of {len(xyz)} marked points lie within {width:.1f} m of one line of {length:.0f} m",
         f"mark two points at least {max(0.1 * length, unsure):.1f} m off it",
     )
+
+
+def _without_the_lonely(xyz: np.ndarray) -> np.ndarray:
+    """The points (N, 3) but for the one without which they lie nearest to one line; all of three."""
+    n = len(xyz)
+    if n <= 3:
+        return xyz
+    off = xyz - xyz.mean(axis=0)
+    scatters = off.T @ off - n / (n - 1) * off[:, :, None] * off[:, None]
+    return np.delete(xyz, np.argmin(np.linalg.eigvalsh(scatters)[:, 1]), axis=0)
 
 
 def _in_a_corner(size: tuple[int, int], pixels: np.ndarray) -> Fault | None:

@@ -13,6 +13,10 @@ def replay_with_progress(localizer: Localizer, detections: Detections, what: str
     """`replay(localizer, detections)` under a bar that counts seconds of the recording."""
     from tqdm import tqdm
 
+    from geoloc.pipeline.kernels.compiled import will_compile
+
+    if will_compile():
+        sys.stderr.write("the engine is compiled for this machine first, once: about a minute\n")
     steps = replay(localizer, detections)  # refuses what cannot be run before there is a bar
     finite = detections.time[np.isfinite(detections.time)]
     start, end = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)

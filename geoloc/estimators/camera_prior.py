@@ -37,9 +37,24 @@ def prior_residuals(
     For lenses `params` (B, P) with unknowns `free` (B, 5), `rotation` (B, 3, 3) and `centres` (B, 3) m of cameras.
     """
     n = len(params)
-    params = np.concatenate([params, np.zeros((n, 2))], axis=1)
-    focal, k1, k2 = params[:, :2].mean(axis=1), params[:, 4], params[:, 5]
     a, b, c = prior.plane
+    lens, by_lens = lens_residuals(prior, params, free)
+    off = (centres[:, 2] - centres[:, :2] @ [a, b] - c) / prior.plane_sigma
+    residual = np.concatenate([lens, off[:, None]], axis=1)
+    jacobian = np.zeros((n, 6, 11))
+    jacobian[:, :5, 6:] = by_lens
+    # centre = -R' t moves by -R' v under a translation v of exp(xi), and not at all under a rotation about it
+    jacobian[:, 5, 3:6] = -rotation @ np.array([-a, -b, 1.0]) / prior.plane_sigma
+    return residual, jacobian
+
+
+def lens_residuals(prior: CameraPrior, params: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals (B, 5) in sigmas of what is known of lenses `params` (B, P), and derivatives (B, 5, 5) by `UNKNOWNS`.
+
+    Both are zero for those that are not `free` (B, 5).
+    """
+    params = np.concatenate([params, np.zeros((len(params), 2))], axis=1)
+    focal, k1, k2 = params[:, :2].mean(axis=1), params[:, 4], params[:, 5]
     k2_mean = k1**2 if prior.k2_from_k1 else prior.k2
     residual = np.stack([
         np.log(focal / prior.focal) / prior.focal_log_sigma,
@@ -47,14 +62,10 @@ def prior_residuals(
         (params[:, 3] - prior.centre[1]) / prior.centre_sigma,
         (k1 - prior.k1) / prior.k1_sigma,
         (k2 - k2_mean) / prior.k2_sigma,
-        (centres[:, 2] - centres[:, :2] @ [a, b] - c) / prior.plane_sigma,
     ], axis=1)  # fmt: skip
-    jacobian = np.zeros((n, 6, 11))
-    jacobian[:, 0, 6] = 1.0 / (focal * prior.focal_log_sigma)
-    jacobian[:, 1, 7] = jacobian[:, 2, 8] = 1.0 / prior.centre_sigma
-    jacobian[:, 3, 9], jacobian[:, 4, 10] = 1.0 / prior.k1_sigma, 1.0 / prior.k2_sigma
-    jacobian[:, 4, 9] = np.where(prior.k2_from_k1, -2.0 * k1 / prior.k2_sigma, 0.0) * free[:, 3]
-    # centre = -R' t moves by -R' v under a translation v of exp(xi), and not at all under a rotation about it
-    jacobian[:, 5, 3:6] = -rotation @ np.array([-a, -b, 1.0]) / prior.plane_sigma
-    counts = np.hstack([free, np.ones((n, 1))])
-    return residual * counts, jacobian * counts[:, :, None]
+    jacobian = np.zeros((len(params), 5, 5))
+    jacobian[:, 0, 0] = 1.0 / (focal * prior.focal_log_sigma)
+    jacobian[:, 1, 1] = jacobian[:, 2, 2] = 1.0 / prior.centre_sigma
+    jacobian[:, 3, 3], jacobian[:, 4, 4] = 1.0 / prior.k1_sigma, 1.0 / prior.k2_sigma
+    jacobian[:, 4, 3] = np.where(prior.k2_from_k1, -2.0 * k1 / prior.k2_sigma, 0.0) * free[:, 3]
+    return residual * free, jacobian * free[:, :, None]

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from geoloc.errors import GeometryError, InputError
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.estimators.seen_lines import SeenLines
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye
@@ -67,7 +68,8 @@ class Network:
     """Cameras and points (P, 3) m where the adjustment starts, and what was measured.
 
     `lens` (C,) int says which lens a camera has: cameras of one number share its parameters. `freed` says, for
-    each lens, which of them are unknowns; "f" is fx and fy with their ratio kept. `held` (C,) bool are cameras
+    each lens, which of them are unknowns; "f" is fx and fy with their ratio kept. `priors` say what is known of each
+    lens before any measurement, None where nothing is; empty if nothing is known of any. `held` (C,) bool are cameras
     that stay as they are: their `calib_cov` is carried into what they support, and is not made smaller.
     """
 
@@ -80,6 +82,7 @@ class Network:
     lines: SeenLines = field(default_factory=SeenLines)
     lens: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     freed: tuple[tuple[str, ...], ...] = ()
+    priors: tuple[CameraPrior | None, ...] = ()
     held: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
@@ -89,8 +92,11 @@ class Network:
             object.__setattr__(self, "freed", self.freed or tuple(camera.freed for camera in self.cameras))
         if not len(self.held):
             object.__setattr__(self, "held", np.zeros(n, bool))
-        if len(self.lens) != n or len(self.held) != n or len(self.freed) != int(self.lens.max(initial=-1)) + 1:
+        n_lenses = int(self.lens.max(initial=-1)) + 1
+        if len(self.lens) != n or len(self.held) != n or len(self.freed) != n_lenses:
             raise InputError(f"bundle of {n} cameras: give a lens and `held` for each, and `freed` for each lens")
+        if len(self.priors) not in (0, n_lenses):
+            raise InputError(f"bundle of {n_lenses} lenses: {len(self.priors)} priors; give one or None for each lens")
         for camera in self.cameras:
             camera.require_pose("cannot be adjusted")
         _check_shared(self)

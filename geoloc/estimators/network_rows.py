@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import RigidTransform
 
-from geoloc.estimators.network import LEAST_SIGMA, Layout, Network
+from geoloc.estimators.camera_prior import UNKNOWNS, lens_residuals
+from geoloc.estimators.network import FOCAL, LEAST_SIGMA, Layout, Network
 from geoloc.estimators.seen_lines import Ends, LineRows, ends_through, line_rows
 from geoloc.geometry.se3 import perturb
 from geoloc.scene.distortion import radial_tangential_jacobians
@@ -125,7 +126,8 @@ def predict(layout: Layout, state: State) -> Sighted:
 def linearise(layout: Layout, state: State, loss: Loss) -> Linear:
     """All measurements of a network at `state`; sights, distances and heights are weighed by `loss`.
 
-    Surveys are not: points give way to marks before poses do, so under a loss a wrong start would bend the map.
+    Surveys are not: points give way to marks before poses do, so under a loss a wrong start would bend the map. Nor is
+    what is known of lenses beforehand.
     """
     sights, seen = layout.sights, predict(layout, state)
     residual = (sights.pixel - seen.pixel) / sights.sigma[:, None]
@@ -137,7 +139,7 @@ def linearise(layout: Layout, state: State, loss: Loss) -> Linear:
     survey_cost, pull, information = _surveys(layout.network, state)
     drawn, taken = _lines(layout, state, loss)
     parts = [_spans(layout, state, loss), _heights(layout, state, loss), drawn]
-    parts.append(_promoted_surveys(layout, pull, information))
+    parts += [_promoted_surveys(layout, pull, information), _priors(layout, state)]
     total += survey_cost + sum(part[0] for part in parts)
     promoted = ~layout.eliminated
     rows = [part[1:] for part in parts] + [_promoted_sights(layout, residual, by_point, by_camera, promoted)]
@@ -185,6 +187,31 @@ def _promoted_surveys(
     columns = (layout.point_column[points][:, None] + np.arange(3)).ravel()[known]
     jacobian[np.arange(len(known)), columns] = root[known]
     return 0.0, pull[points].ravel()[known] / root[known], jacobian
+
+
+def _priors(layout: Layout, state: State) -> tuple[float, np.ndarray, np.ndarray]:
+    """What is known of lenses beforehand, of the parameters that are free."""
+    network, cost = layout.network, 0.0
+    residuals, jacobians = [np.zeros(0)], [np.zeros((0, layout.size))]
+    for lens, prior in enumerate(network.priors):
+        names = network.freed[lens]
+        if prior is None or not names:
+            continue
+        params = state.params[int(np.argmax(network.lens == lens))]
+        free = np.isin(UNKNOWNS, [FOCAL if name in ("fx", "fy") else name for name in names])
+        off, by_unknown = lens_residuals(prior, params[None], free[None])
+        by_param = np.zeros((len(UNKNOWNS), len(params)))
+        by_param[0, :2] = 0.5  # the mean of fx and fy
+        for unknown, parameter in enumerate(range(2, min(6, len(params))), start=1):
+            by_param[unknown, parameter] = 1.0
+        jacobian = np.zeros((len(UNKNOWNS), layout.size))
+        jacobian[:, layout.lens_start[lens] : layout.lens_start[lens + 1]] = (
+            by_unknown[0] @ by_param @ layout.ties[lens]
+        )
+        cost += float(off[0] @ off[0])
+        residuals.append(-off[0][free])
+        jacobians.append(jacobian[free])
+    return cost, np.concatenate(residuals), np.concatenate(jacobians)
 
 
 def _spans(layout: Layout, state: State, loss: Loss) -> tuple[float, np.ndarray, np.ndarray]:

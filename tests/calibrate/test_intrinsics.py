@@ -12,7 +12,7 @@ from geoloc.calibrate.intrinsics import IntrinsicsOptions, calibrate_intrinsics,
 from geoloc.errors import GeometryError, InputError, UnknownNameError
 from geoloc.scene.lenses import LENSES, RadialTangential
 
-N_DRAWS = 15
+N_DRAWS = 8
 MIDDLE = ((SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2)
 
 

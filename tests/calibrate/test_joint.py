@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from consistency import assert_consistent
-from joint_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, calib_error, draw_site, untied
 
 from geoloc.calibrate.changes import compare
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
 from geoloc.calibrate.joint_case import unknowns
 from geoloc.calibrate.redo import redo_camera
 from geoloc.errors import GeometryError, InputError, UnknownNameError
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.geometry.se3 import perturb, pose_cov
 from geoloc.metrics.consistency import nees
 from geoloc.pipeline.projection import project_to_ground
@@ -19,8 +19,10 @@ from geoloc.scene.known import Distances, Known, KnownCamera
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Detections
+from geoloc.synthetic.drawn_cameras import calib_error, untied
+from geoloc.synthetic.drawn_sites import CONTROL_SIGMA, FREE, SIGMA_PX, DrawnSite, draw_site
 
-N_SITES = 100
+N_SITES = 40  # 200 in tools/recordings/drawn_calibration.py
 
 
 def solve(site: DrawnSite, **more) -> JointSolution:
@@ -47,7 +49,7 @@ def solved() -> list[tuple[DrawnSite, JointSolution]]:
 
 
 def test_poses_with_their_lenses_are_honest(solved) -> None:
-    # one camera a site, for those of one site err together; measured mean NEES 8.0 of 8
+    # one camera a site, for those of one site err together; measured mean NEES 7.9 of 8
     errors, covs = [], []
     for site, found in solved:
         assert not found.solution.refused
@@ -67,7 +69,7 @@ def test_points_are_honest(solved) -> None:
             point = next(point for point in found.solution.points if (point.name in controls) == surveyed)
             errors.append(site.xyz(point.name) - np.array(point.xyz))
             covs.append(found.point_cov(point.name))
-        assert_consistent(np.array(errors), np.array(covs), 0.99)  # measured 2.9 and 3.2 of 3
+        assert_consistent(np.array(errors), np.array(covs), 0.99)  # measured 3.1 and 2.9 of 3
 
 
 def test_ground_predictions_are_honest(solved) -> None:
@@ -96,19 +98,19 @@ def test_two_cameras_errors_hang_together_as_told(solved) -> None:
 
 
 def test_a_fifth_of_the_marks_may_be_anywhere() -> None:
-    # measured: of 90 cameras none is refused and none is far off; no wrong mark is used
-    far, n, refused, told = 0, 0, 0, []
-    for seed in range(18):
+    # measured: of 30 cameras none is refused and none is far off; no wrong mark is used
+    far, refused, told = 0, 0, []
+    for seed in range(6):
         site = draw_site(np.random.default_rng(seed), share=0.2)
         found = solve(site)
         refused += len(found.solution.refused)
         for camera in found.solution.cameras:
-            keep, n = untied(camera), n + 1
+            keep = untied(camera)
             error = calib_error(camera, site.true[camera.name])[keep]
             far += nees(error[None], camera.calib_cov[np.ix_(keep, keep)][None])[0] > 40.0
         told.append((found.solution.used & site.wrong).sum() / max(site.wrong.sum(), 1))
-    assert refused <= 2
-    assert far <= 0.02 * n
+    assert refused <= 1
+    assert far == 0
     assert np.mean(told) < 0.01
 
 
@@ -312,7 +314,7 @@ def test_redoing_one_camera_leaves_the_others_and_tells_what_changed(rng: np.ran
 
 def test_a_redone_camera_is_honest_though_the_held_ones_err() -> None:
     errors, covs = [], []
-    for seed in range(30):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         site = draw_site(rng, n_cameras=4, n_points=40, n_controls=5)
         cov = pose_cov(0.002, 0.05)
@@ -327,3 +329,32 @@ def test_a_redone_camera_is_honest_though_the_held_ones_err() -> None:
         errors.append(calib_error(camera, site.true["c1"])[keep])
         covs.append(camera.calib_cov[np.ix_(keep, keep)])
     assert_consistent(np.array(errors), np.array(covs))
+
+
+def test_a_lens_that_four_marks_do_not_carry_stays_as_known_and_honest() -> None:
+    # measured mean NEES 11.7 of 11; with nothing known beforehand such a camera is refused
+    lens = ("f", "cx", "cy", "k1", "k2")
+    errors, covs = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        site = draw_site(rng, n_cameras=4, n_points=30)
+        few = only(site, np.delete(np.arange(len(site.marks)), np.flatnonzero(site.marks.camera == "c3")[4:]))
+        free = {**site.free, "c3": lens}
+        true = site.true["c3"]
+        prior = drawn_prior(true.lens.params, rng)
+        found = calibrate_jointly(few.marks, site.site_map, site.starts, free=free, priors={"c3": prior})
+        if seed == 0:
+            without = calibrate_jointly(few.marks, site.site_map, site.starts, free=free).solution
+            assert [refused.camera for refused in without.refused] == ["c3"]
+        camera = next(camera for camera in found.solution.cameras if camera.name == "c3")
+        keep = untied(camera)
+        errors.append(calib_error(camera, true)[keep])
+        covs.append(camera.calib_cov[np.ix_(keep, keep)])
+    assert_consistent(np.array(errors), np.array(covs), 0.99)
+
+
+def drawn_prior(params: np.ndarray, rng: np.random.Generator) -> CameraPrior:
+    """What might be known of a lens, as wrong as it says."""
+    focal, _, cx, cy, k1, k2 = params[:6] + rng.normal(0, [0, 0, 5.0, 5.0, 0.05, 0.02])
+    focal *= np.exp(rng.normal(0, 0.05))
+    return CameraPrior(focal, 0.05, (cx, cy), 5.0, k1, 0.05, False, k2, 0.02)

@@ -34,9 +34,9 @@ def camera_error(truth, found) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("known", [False, True])
 def test_the_covariance_of_camera_and_predicted_distances_is_honest(rng, known):
-    """200 drawn roads: mean NEES of a predicted length 1.0, of the camera's 5 unknowns 5, within 99.9 %."""
+    """80 drawn roads: mean NEES of a predicted length 1.0, of the camera's 5 unknowns 5, within 99.9 %."""
     errors, covs, camera_errors, camera_covs = [], [], [], []
-    for _ in range(200):
+    for _ in range(80):
         camera = road_camera_of(rng)
         truth = road_truth(rng, camera)
         focal = camera.lens.params[0] * np.exp(rng.normal(0, 0.005))
@@ -54,7 +54,7 @@ def test_the_covariance_of_camera_and_predicted_distances_is_honest(rng, known):
 
 def test_lengths_of_new_pixels_are_honest(rng):
     errors, covs = [], []
-    for _ in range(100):
+    for _ in range(50):
         truth = road_truth(rng)
         found = calibrate_road("bridge", SIZE, half_told(truth.segments))
         points = truth.camera.centre_world[:2] + np.array([[35.0, 1.0], [50.0, -2.0]])
@@ -127,7 +127,7 @@ def test_a_typo_in_a_distance_widens_everything(rng):
 def test_marks_worse_than_stated_weigh_less_than_the_tape(rng):
     """Marks of 10 px called 2 px: predicted lengths stay near honest, and measured ones are kept."""
     errors, covs, kept = [], [], []
-    for _ in range(60):
+    for _ in range(40):
         truth = road_truth(rng)
         bad = truth.segments.ends + rng.normal(0, 10.0, truth.segments.ends.shape)
         is_lane = truth.segments.pixel_sigma == LANE_PIXEL_SIGMA

@@ -44,7 +44,7 @@ def test_no_tracks_give_no_motions(rng):
 
 def test_the_vanishing_point_of_traffic_is_the_roads(rng):
     errors = []
-    for _ in range(30):
+    for _ in range(12):
         camera = road_camera_of(rng)
         paths = straight_paths(traffic(rng, camera, 3.5, 22.0), SIZE)
         point, _, _ = vanishing_point(paths, rng)
@@ -59,7 +59,7 @@ def test_a_camera_from_traffic_is_as_uncertain_as_its_prior(rng):
     """Worlds drawn from the prior itself: NEES of a length in its interval."""
     prior = TrafficPrior()
     errors, covs = [], []
-    for _ in range(40):
+    for _ in range(20):
         camera = road_camera_of(rng, focal=prior.focal * SIZE[0] * np.exp(rng.normal(0, 0.3)))
         lane = prior.lane_width * np.exp(rng.normal(0, prior.lane_width_sigma))
         speed = prior.speed * np.exp(rng.normal(0, prior.speed_sigma))

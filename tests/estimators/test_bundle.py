@@ -8,6 +8,7 @@ from scipy.optimize import least_squares
 
 from geoloc.errors import GeometryError, InputError
 from geoloc.estimators.bundle import UndeterminedError, adjust, bundle
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.estimators.network import Heights, Layout, Network, Sights, Spans, Surveyed
 from geoloc.estimators.network_rows import State, geman_mcclure, huber, predict, start_of
 from geoloc.geometry.se3 import look_at, perturb, pose_cov
@@ -21,6 +22,11 @@ LENSES = (
     Pinhole(np.array([1000.0, 1000.0, 640.0, 360.0])),
 )
 CONTROL = np.arange(5)
+PRIORS = (
+    CameraPrior(890.0, 0.01, (640.0, 360.0), 5.0, -0.15, 0.02),
+    CameraPrior(605.0, 0.01, (642.0, 360.0), 2.0, k2_from_k1=False),
+    None,
+)
 
 
 def network(rng: np.random.Generator, off: float = 1.0) -> Network:
@@ -49,6 +55,7 @@ def network(rng: np.random.Generator, off: float = 1.0) -> Network:
         Heights(np.array([3]), np.array([[0.1, 0.0, 6.0 - 0.1 * 14 * np.cos(4.2)]]), np.array([0.05])),
         lens=np.array([0, 0, 1, 2]),
         freed=(("f", "k1"), ("fx", "cx"), ()),
+        priors=PRIORS,
     )
 
 
@@ -63,7 +70,15 @@ def residuals(layout: Layout, state: State, step: np.ndarray) -> np.ndarray:
     x, y, z = moved.poses[3].inv().translation
     a, b, c = given.heights.plane[0]
     height = (a * x + b * y + c - z) / given.heights.sigma
-    return np.concatenate([seen.ravel(), survey.ravel(), (given.spans.metres - apart) / given.spans.sigma, height])
+    (first, second), (one, other) = PRIORS[:2], (moved.params[0], moved.params[2])
+    known = [
+        np.log(one[:2].mean() / first.focal) / first.focal_log_sigma,
+        (one[4] - first.k1) / first.k1_sigma,
+        np.log(other[:2].mean() / second.focal) / second.focal_log_sigma,
+        (other[2] - second.centre[0]) / second.centre_sigma,
+    ]
+    spans = (given.spans.metres - apart) / given.spans.sigma
+    return np.concatenate([seen.ravel(), survey.ravel(), spans, height, known])
 
 
 def unknowns(layout: Layout) -> np.ndarray:
@@ -138,8 +153,8 @@ def test_what_is_held_does_not_move_and_lends_its_uncertainty(rng: np.random.Gen
     sure = tuple(replace(camera, calib_cov=np.zeros((6, 6))) for camera in given.cameras)
     loose = tuple(replace(camera, calib_cov=pose_cov(0.002, 0.05)) for camera in given.cameras)
     alone = replace(
-        given, lens=np.arange(4), freed=((),) * 4, held=np.array([True, True, True, False]), surveyed=Surveyed(),
-        heights=Heights(),
+        given, lens=np.arange(4), freed=((),) * 4, priors=(), held=np.array([True, True, True, False]),
+        surveyed=Surveyed(), heights=Heights(),
     )  # fmt: skip
     with_sure, with_loose = (bundle(replace(alone, cameras=cameras)) for cameras in (sure, loose))
     assert with_loose.cameras[0] is loose[0]

@@ -1,6 +1,7 @@
 """`tools/accuracy.py` runs what is there, says what it skips, and prints nothing else."""
 
 import gzip
+import importlib
 import json
 import os
 import subprocess
@@ -31,6 +32,14 @@ def test_broken_recording_is_named_and_fails(tmp_path: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)) == (1, [])
     assert "multiviewx: failed: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_drawn_needs_no_recording(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    tool = importlib.import_module("accuracy")
+    monkeypatch.setitem(tool.DRAWN, "drawn_calibration", list)
+    assert tool.main(["drawn_calibration", "--data", str(tmp_path / "none"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
 
 
 @pytest.mark.parametrize("arguments", [("nowhere",), ("wildtrack", "--data", "/no/such/folder")])

@@ -1,4 +1,7 @@
-"""The recordings that `tools/accuracy.py` can run: one module each, `run(folder)` makes its figures."""
+"""The recordings that `tools/accuracy.py` can run: one module each, `run(folder)` makes its figures.
+
+What is DRAWN needs no recording: its `run()` draws sites whose truth is known.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +12,7 @@ from recordings import (
     caliscope,
     cityflow,
     cmc,
+    drawn_calibration,
     meva,
     meva_calibration,
     meva_joint,
@@ -34,6 +38,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "wildtrack_ties": people_ties.run_wildtrack,
     "multiviewx_ties": people_ties.run_multiviewx,
 }
+DRAWN: dict[str, Callable[[], list[Figure]]] = {"drawn_calibration": drawn_calibration.run}
 FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
     "meva_joint": "meva",

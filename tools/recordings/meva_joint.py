@@ -1,10 +1,12 @@
 """MEVA's marks, all cameras in one adjustment: marks that are held out, against the pixels predicted for them.
 
-The landmarks came out of an adjustment with these very marks: what is measured is consistency.
+The landmarks came out of an adjustment with these very marks, the held-out ones among them: what is measured is
+consistency, and a landmark that gives way to the marks that are left can only lose what the others had put into it.
+What one adjustment of all cameras is worth shows where the landmarks are as uncertain as stated: with errors drawn.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +14,16 @@ from scipy.stats import chi2
 
 from geoloc.calibrate.datum import check_datum
 from geoloc.calibrate.joint import JointOptions, JointSolution, calibrate_jointly
+from geoloc.calibrate.single import SingleSolution, calibrate_camera
+from geoloc.calibrate.single_case import SingleOptions, lens_prior
 from geoloc.errors import GeometryError
+from geoloc.estimators.camera_fit import predict_pixels
 from geoloc.evaluation.measures import Blocks, of_mean, of_quantile
 from geoloc.evaluation.report import Figure
 from geoloc.files import read_columns, read_json
 from geoloc.geometry.geodesy import Datum
-from geoloc.geometry.se3 import from_rt
-from geoloc.scene.camera import Camera
-from geoloc.scene.lenses import RadialTangential
+from geoloc.metrics.consistency import nees
+from geoloc.scene.known import Known
 from geoloc.scene.marks import Marks
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from recordings.figures import Part
@@ -28,17 +32,25 @@ N_SPLITS = 20
 HELD_SHARE = 0.3
 KEPT_VIEWS = 2  # marks that a landmark keeps when one of its marks is held out
 LANDMARK_SIGMA = 0.01  # m; they agree with their marks to about a pixel
+DRAWN_SIGMA = 0.1  # m, of the errors that are drawn: points read off a good plan
 CONTROL_SIGMA = 1.0  # m; the control points are good to 0.3 to 1.4 m
 NEAR = 0.2  # m in plan; a control point this near to a landmark is that landmark
 FREE = ("fx", "fy", "k1")
-LEAST_MARKS = 6
 OPTIONS = JointOptions(gate_probability=0.999999)
+SINGLE = SingleOptions()
 # the heights of frames; the other cameras' are 1080
 LOW = ("G328", "G505", "G506", "G509", "G638", "G639")
-PROTOCOL = (
+SPLITS = (
     f"{N_SPLITS} splits, up to {100 * HELD_SHARE:.0f} % of each camera's marks held out where the landmark keeps "
-    f"{KEPT_VIEWS} others; landmarks free under {100 * LANDMARK_SIGMA:g} cm, marks under 1 px; {', '.join(FREE)} "
-    "freed; starts from marks alone; consistency, for the landmarks came out of these marks"
+    f"{KEPT_VIEWS} others"
+)
+PROTOCOL = (
+    f"{SPLITS}; landmarks free under {100 * LANDMARK_SIGMA:g} cm, marks under 1 px; {', '.join(FREE)} "
+    "freed; consistency, for the landmarks came out of these marks"
+)
+DRAWN = (
+    f"{SPLITS}; landmarks with drawn errors of {100 * DRAWN_SIGMA:g} cm, free under as much, marks under 1 px; "
+    f"{', '.join(FREE)} freed"
 )
 
 
@@ -50,28 +62,24 @@ class Predicted:
     error: np.ndarray
     distance2: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Predicted":
+        """The marks that a mask or index selects."""
+        return Predicted(self.row[rows], self.error[rows], self.distance2[rows])
+
 
 def run(folder: Path) -> list[Figure]:
-    """Held-out errors together and camera by camera alone, coverage of the ellipses, the origin's error."""
+    """Held-out errors together and camera by camera alone, coverage of the ellipses, the origin's error.
+
+    With the landmarks as they are, and with errors drawn.
+    """
     marks, site_map = read_marks_and_map(folder)
-    landmarks = {point.name: np.array(point.xyz) for point in site_map.control_points}
-    together, alone = [], []
-    for seed in range(N_SPLITS):
-        held = split(marks, landmarks, np.random.default_rng(seed))
-        starts = starts_of(marks.take(~held), landmarks)
-        together.append(predict(marks, held, _joint(marks.take(~held), site_map, starts)))
-        alone += [_alone(marks, held, landmarks, site_map, name, start) for name, start in starts.items()]
-    ours, single = _pooled(together), _pooled(alone)
-    n_cameras = len(np.unique(marks.camera[ours.row]))
-    part = Part("meva", f"calibration marks of {n_cameras} cameras", float("nan"))
-    apart = f"{PROTOCOL}; the same marks, each camera alone"
-    return [
-        _median(part, "joint_held_out_median_px", marks, ours, PROTOCOL),
-        _median(part, "joint_held_out_median_px_alone", marks, single, apart),
-        _coverage(part, marks, ours),
-        *(_camera_figure(part, name, marks, ours) for name in np.unique(marks.camera[ours.row]).tolist()),
-        _origin_figure(folder, part),
-    ]
+    together, alone = _over_splits(marks, site_map, 0.0)
+    part = Part("meva", f"calibration marks of {len(np.unique(marks.camera[together.row]))} cameras", float("nan"))
+    names = np.unique(marks.camera[together.row]).tolist()
+    figures = _figures(part, "joint", marks, together, alone, PROTOCOL)
+    figures += [_camera_figure(part, name, marks, together) for name in names]
+    figures += _figures(part, "joint_drawn", marks, *_over_splits(marks, site_map, DRAWN_SIGMA), DRAWN)
+    return [*figures, _origin_figure(folder, part)]
 
 
 def read_marks_and_map(folder: Path) -> tuple[Marks, SiteMap]:
@@ -114,14 +122,15 @@ def split(marks: Marks, landmarks: Mapping[str, np.ndarray], rng: np.random.Gene
     return held
 
 
-def starts_of(marks: Marks, landmarks: Mapping[str, np.ndarray]) -> dict[str, Camera]:
-    """A rough start of each camera with marks enough, from its marks alone: the best of a grid of lenses."""
-    starts = {}
-    for name in np.unique(marks.camera).tolist():
-        mine = marks.take((marks.camera == name) & np.isin(marks.point, list(landmarks)))
-        if len(mine) >= LEAST_MARKS:
-            starts[name] = _start(name, mine.pixel, np.array([landmarks[point] for point in mine.point.tolist()]))
-    return starts
+def drawn(site_map: SiteMap, sigma: float, rng: np.random.Generator) -> SiteMap:
+    """The map with errors of `sigma` m drawn for its control points and stated; 0: as it is."""
+    if not sigma:
+        return site_map
+    points = tuple(
+        replace(point, xyz=tuple((np.array(point.xyz) + rng.normal(0, sigma, 3)).tolist()), sigma=(sigma,) * 3)
+        for point in site_map.control_points
+    )
+    return replace(site_map, control_points=points)
 
 
 def predict(marks: Marks, held: np.ndarray, found: JointSolution | None) -> Predicted:
@@ -142,49 +151,64 @@ def predict(marks: Marks, held: np.ndarray, found: JointSolution | None) -> Pred
     return Predicted(np.array(rows, dtype=int), np.concatenate(errors), np.concatenate(distances))
 
 
-def _joint(marks: Marks, site_map: SiteMap, starts: Mapping[str, Camera]) -> JointSolution | None:
+def _over_splits(marks: Marks, site_map: SiteMap, sigma: float) -> tuple[Predicted, Predicted]:
+    """All splits' predictions, together and alone, of the marks that both predict."""
+    together, alone = [], []
+    for seed in range(N_SPLITS):
+        rng = np.random.default_rng(seed)
+        held = split(marks, {point.name: np.array(point.xyz) for point in site_map.control_points}, rng)
+        own_map = drawn(site_map, sigma, rng)
+        solved = _alone(marks.take(~held), own_map)
+        both = (
+            predict(marks, held, _joint(marks.take(~held), own_map, solved)),
+            _predict_alone(marks, held, own_map, solved),
+        )
+        common = np.intersect1d(both[0].row, both[1].row)
+        together.append(both[0].take(np.isin(both[0].row, common)))
+        alone.append(both[1].take(np.isin(both[1].row, common)))
+    return _pooled(together), _pooled(alone)
+
+
+def _alone(marks: Marks, site_map: SiteMap) -> dict[str, SingleSolution]:
+    known = [point.name for point in site_map.control_points]
+    solved = {}
+    for name in np.unique(marks.camera).tolist():
+        mine = marks.take((marks.camera == name) & np.isin(marks.point, known))
+        size = (1920, 1072 if name in LOW else 1080)
+        found = calibrate_camera(name, size, mine, site_map.control_points, SINGLE) if len(mine) else None
+        if isinstance(found, SingleSolution):
+            solved[name] = found
+    return solved
+
+
+def _joint(marks: Marks, site_map: SiteMap, alone: Mapping[str, SingleSolution]) -> JointSolution | None:
+    starts = {name: found.camera for name, found in alone.items()}
+    free = dict.fromkeys(starts, FREE)
+    priors = {name: lens_prior(camera, Known(), SINGLE) for name, camera in starts.items()}
     try:
-        return calibrate_jointly(marks, site_map, starts, free=dict.fromkeys(starts, FREE), options=OPTIONS)
+        return calibrate_jointly(marks, site_map, starts, free=free, options=OPTIONS, priors=priors)
     except GeometryError:
         return None
 
 
-def _alone(
-    marks: Marks, held: np.ndarray, landmarks: Mapping[str, np.ndarray], site_map: SiteMap, name: str, start: Camera
-) -> Predicted:
-    """Held-out marks of one camera that was solved from its own marks, beside the landmarks as the map has them."""
-    mine = np.flatnonzero(held & (marks.camera == name))
-    found = _joint(marks.take(~held & (marks.camera == name)), site_map, {name: start})
-    if found is None or not len(mine):
-        return Predicted(np.zeros(0, int), np.zeros(0), np.zeros(0))
-    pixel = found.solution.cameras[0].project(np.array([landmarks[point] for point in marks.point[mine].tolist()]))
-    return Predicted(mine, np.linalg.norm(marks.pixel[mine] - pixel, axis=1), np.zeros(len(mine)))
+def _predict_alone(marks: Marks, held: np.ndarray, site_map: SiteMap, alone: Mapping[str, SingleSolution]) -> Predicted:
+    """Held-out marks of cameras from their own marks, beside the landmarks as the map has them."""
+    place = {point.name: point for point in site_map.control_points}
+    parts = []
+    for name, found in alone.items():
+        mine = np.flatnonzero(held & (marks.camera == name))
+        points = [place[point] for point in marks.point[mine].tolist()]
+        xyz = np.array([point.xyz for point in points]).reshape(-1, 3)
+        cov = np.array([np.diag(np.square(point.sigma)) for point in points]).reshape(-1, 3, 3)
+        pixel, spread = predict_pixels(found.camera, xyz, cov, float(found.mark_sigma[0]))
+        error = marks.pixel[mine] - pixel
+        parts.append(Predicted(mine, np.linalg.norm(error, axis=1), nees(error, spread)))
+    return _pooled(parts)
 
 
 def _pooled(parts: list[Predicted]) -> Predicted:
     names = ("row", "error", "distance2")
     return Predicted(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def _start(name: str, pixel: np.ndarray, xyz: np.ndarray) -> Camera:
-    import cv2
-
-    width, height = 1920, 1072 if name in LOW else 1080
-    best: tuple[float, Camera] | None = None
-    for focal in np.geomspace(700, 5000, 25).tolist():
-        for k1 in (0.0, -0.2, -0.35):
-            lens = RadialTangential(np.array([focal, focal, (width - 1) / 2, (height - 1) / 2, k1, 0, 0, 0]))
-            matrix = np.array([[focal, 0, lens.params[2]], [0, focal, lens.params[3]], [0, 0, 1]])
-            solved, turn, shift = cv2.solvePnP(xyz, pixel, matrix, lens.params[4:], flags=cv2.SOLVEPNP_SQPNP)
-            if not solved:
-                continue
-            camera = Camera(name, lens, (width, height), from_rt(turn.ravel(), shift.ravel()))
-            size = np.linalg.norm(np.nan_to_num(camera.project(xyz) - pixel, nan=1e4), axis=1)
-            if best is None or np.median(size) < best[0]:
-                best = float(np.median(size)), camera
-    if best is None:
-        raise GeometryError(f"MEVA: camera {name} has no pose from its {len(pixel)} marks")
-    return best[1]
 
 
 def _blocks(marks: Marks, rows: np.ndarray) -> Blocks:
@@ -197,15 +221,24 @@ def _median(part: Part, name: str, marks: Marks, found: Predicted, protocol: str
     return part.measured(of_quantile(name, "px", said, found.error, _blocks(marks, found.row)), "landmarks")
 
 
-def _coverage(part: Part, marks: Marks, found: Predicted) -> Figure:
+def _figures(part: Part, name: str, marks: Marks, together: Predicted, alone: Predicted, protocol: str) -> list[Figure]:
+    apart = f"{protocol}; the same marks, each camera alone"
+    return [
+        _median(part, f"{name}_held_out_median_px", marks, together, protocol),
+        _median(part, f"{name}_held_out_median_px_alone", marks, alone, apart),
+        _coverage(part, f"{name}_coverage_95", marks, together, protocol),
+        _coverage(part, f"{name}_coverage_95_alone", marks, alone, apart),
+    ]
+
+
+def _coverage(part: Part, name: str, marks: Marks, found: Predicted, protocol: str) -> Figure:
     inside = (found.distance2 <= chi2.ppf(0.95, 2)).astype(float)
-    said = f"{PROTOCOL}; share in the predicted 95 % ellipses, a mark's own noise as wide as all scatter"
-    return part.measured(of_mean("joint_coverage_95", "%", said, inside, _blocks(marks, found.row), 100), "landmarks")
+    said = f"{protocol}; share in the predicted 95 % ellipses, a mark's own noise as wide as all scatter"
+    return part.measured(of_mean(name, "%", said, inside, _blocks(marks, found.row), 100), "landmarks")
 
 
 def _camera_figure(part: Part, name: str, marks: Marks, found: Predicted) -> Figure:
-    rows = np.flatnonzero(marks.camera[found.row] == name)
-    mine = Predicted(found.row[rows], found.error[rows], found.distance2[rows])
+    mine = found.take(marks.camera[found.row] == name)
     return _median(part, f"joint_held_out_median_px_{name}", marks, mine, PROTOCOL)
 
 

@@ -66,6 +66,15 @@ def is_compiled() -> bool:
     return not numba.config.DISABLE_JIT
 
 
+def will_compile() -> bool:
+    """Whether loops are still to be compiled for this machine, which takes the better part of a minute, once."""
+    if not is_compiled():
+        return False
+    import numba
+
+    return not any(_folder(numba.config.CACHE_DIR).rglob("*.nbc"))
+
+
 def _folder(asked: str) -> Path:
     """The folder of these sources' machine code, under what numba was `asked` to use, or the user's cache."""
     base = os.environ.get(CACHE) or asked
