@@ -3,6 +3,7 @@
 import json
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from geoloc.errors import InputError
 from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
-from geoloc.pipeline.localizer import Localizer, LocalizerOptions
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
@@ -35,6 +36,9 @@ examples:
       MOTChallenge files, which name no camera and count frames
   geoloc localize garage boxes.jsonl -o out --set tracking.acceleration=2 --options busy.toml
       other options than the defaults; the effective ones are written to out/run.json
+  geoloc localize garage monday.csv -o out/monday --state state/garage
+      then tuesday.csv with the same --state: cars that stayed overnight keep their numbers; after a crash the same
+      command again does what is left
   geoloc localize garage boxes.csv -o out --json | jq .report.tracks
       the report for machines"""
 
@@ -57,6 +61,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--calibrated-at", type=float, metavar="UTC_S", help="take the cameras that were true then (default: now's)"
     )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the engine's state here, and go on from it: numbers last over restarts; see geoloc ask",
+    )
     parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
     add_json(parser)
 
@@ -72,7 +82,11 @@ def run(args: Namespace) -> None:
     detections, reports = read_all(args, site)
     report = RunReport(site.name)
     report.add_reading(reports)
-    tracks = localize_with_report(detections, site, options, report)
+    if args.state is None:
+        tracks = localize_with_report(detections, site, options, report)
+    else:
+        given = options if args.options or args.set else None
+        tracks, options = localize_on(args.state, detections, site, given, report)
     tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
@@ -120,11 +134,32 @@ def split_camera(text: str, site: Site) -> tuple[str, Path]:
 def localize_with_report(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
     """As `geoloc.localize`, under a progress bar; fills in the report."""
     localizer = Localizer(site, options)
+    return _run_with_report(localizer, detections, replay(localizer, detections), report)
+
+
+def localize_on(
+    folder: Path, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
+) -> tuple[Tracks, LocalizerOptions]:
+    """As `localize_with_report`, going on from the state in `folder`; the tracks, and the options that it has."""
+    from geoloc.pipeline.journal import JournaledLocalizer
+
+    with JournaledLocalizer.open(site, folder, options) as journaled:
+        held, localizer = journaled.number, journaled.localizer
+        if held:
+            report.notes.append(f"{folder}: goes on after {held:,} windows, {journaled.replayed:,} of them replayed")
+        tracks = _run_with_report(localizer, detections, journaled.replay(detections), report)
+        return tracks, journaled.folder.options
+
+
+def _run_with_report(
+    localizer: Localizer, detections: Detections, steps: Iterator[Tracks], report: RunReport
+) -> Tracks:
+    before = localizer.dropped.copy()
     start = time.perf_counter()
-    _ = site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
+    _ = localizer.site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
     report.prepare_s = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    steps = list(replay_with_progress(localizer, detections, "localize"))
+    tables = list(replay_with_progress(localizer, detections, "localize", steps))
     report.add_frames(detections)
-    report.add_run(len(steps), localizer.dropped, time.perf_counter() - start)
-    return Tracks.concat(steps)
+    report.add_run(len(tables), localizer.dropped - before, time.perf_counter() - start)
+    return Tracks.concat(tables)

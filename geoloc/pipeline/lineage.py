@@ -24,12 +24,21 @@ class Event:
 class Lineage:
     """The events of a site's identities in the order in which they happened."""
 
-    def __init__(self) -> None:
-        self.events: list[Event] = []
+    def __init__(self, keep: int = 1000) -> None:
+        self.keep = keep
+        self.events: list[Event] = []  # the last `keep` ones at least; a site's `State` has older ones
+        self.n_events = 0  # since the start
 
     def add(self, event: Event) -> None:
         """Take note of an event."""
         self.events.append(event)
+        self.n_events += 1
+        if len(self.events) > 2 * self.keep:
+            del self.events[: -self.keep]
+
+    def since(self, n: int) -> list[Event]:
+        """The events after the first `n`."""
+        return self.events[max(len(self.events) - (self.n_events - n), 0) :] if self.n_events > n else []
 
     def graph(self) -> nx.DiGraph:
         """Numbers as nodes; an edge from each to the one that it became part of, with `event`."""
