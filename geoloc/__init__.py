@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from geoloc.pipeline.existence import ExistenceOptions
     from geoloc.pipeline.footprint import Footprint, FootprintOptions
     from geoloc.pipeline.fusion import FusionOptions, covariance_intersection, fuse
+    from geoloc.pipeline.history import HistoryOptions
+    from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
     from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
     from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
+    from geoloc.pipeline.queries import State
     from geoloc.pipeline.smoothing import smooth
     from geoloc.pipeline.tracking import Tracker, TrackingOptions
     from geoloc.scene.camera import Camera
@@ -59,8 +62,11 @@ _HOMES = {
     "geoloc.pipeline.existence": ("ExistenceOptions",),
     "geoloc.pipeline.footprint": ("Footprint", "FootprintOptions"),
     "geoloc.pipeline.fusion": ("FusionOptions", "covariance_intersection", "fuse"),
+    "geoloc.pipeline.history": ("HistoryOptions",),
+    "geoloc.pipeline.journal": ("JournaledLocalizer", "JournalOptions", "load_state"),
     "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
     "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),
+    "geoloc.pipeline.queries": ("State",),
     "geoloc.pipeline.smoothing": ("smooth",),
     "geoloc.pipeline.tracking": ("Tracker", "TrackingOptions"),
     "geoloc.scene.camera": ("Camera",),

@@ -118,8 +118,11 @@ def find_files(folder: Path | str, pattern: str, what: str) -> list[Path]:
     return files
 
 
-def write_whole(path: Path | str, content: str | bytes) -> None:
-    """Write a file (text as UTF-8), whole or not at all; folders are made, InputError where that fails."""
+def write_whole(path: Path | str, content: str | bytes, sync: bool = False) -> None:
+    """Write a file (text as UTF-8), whole or not at all; folders are made, InputError where that fails.
+
+    With `sync` that holds for the loss of power too: it waits for the disk.
+    """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
@@ -127,8 +130,21 @@ def write_whole(path: Path | str, content: str | bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(data)
+            if sync:
+                _wait_for_disk(temporary)
             os.replace(temporary, path)
+            if sync and os.name == "posix":
+                _wait_for_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _wait_for_disk(path: Path) -> None:
+    """Wait until the disk has a file's content, or a folder's list of files."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -3,6 +3,7 @@
 import json
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from geoloc.errors import InputError
 from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
-from geoloc.pipeline.localizer import Localizer, LocalizerOptions
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
@@ -39,6 +40,9 @@ examples:
       cameras whose clocks are off by seconds or minutes: found from what several of them saw, then corrected
   geoloc localize garage log.csv --packets -o out
       a log of what arrived, late, twice or out of order: the answer is that of the sorted frames, the rest is counted
+  geoloc localize garage monday.csv -o out/monday --state state/garage
+      then tuesday.csv with the same --state: cars that stayed overnight keep their numbers; after a crash the same
+      command again does what is left
   geoloc localize garage boxes.csv -o out --json | jq .report.tracks
       the report for machines"""
 
@@ -61,6 +65,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--calibrated-at", type=float, metavar="UTC_S", help="take the cameras that were true then (default: now's)"
     )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the engine's state here, and go on from it: numbers last over restarts; see geoloc ask",
+    )
     parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
     parser.add_argument("--clocks", action="store_true", help="find the cameras' clocks first, unknown by minutes")
     parser.add_argument(
@@ -82,8 +92,12 @@ def run(args: Namespace) -> None:
     report.add_reading(reports)
     if args.clocks:
         detections = on_one_clock(detections, site, options, report)
-    work = localize_packets if args.packets else localize_with_report
-    tracks = work(detections, site, options, report)
+    if args.state is not None:
+        given = options if args.options or args.set else None
+        tracks, options = localize_on(args.state, detections, site, given, report)
+    else:
+        work = localize_packets if args.packets else localize_with_report
+        tracks = work(detections, site, options, report)
     tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
@@ -142,15 +156,36 @@ def on_one_clock(detections: Detections, site: Site, options: LocalizerOptions, 
 def localize_with_report(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
     """As `geoloc.localize`, under a progress bar; fills in the report."""
     localizer = Localizer(site, options)
+    return _run_with_report(localizer, detections, replay(localizer, detections), report)
+
+
+def localize_on(
+    folder: Path, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
+) -> tuple[Tracks, LocalizerOptions]:
+    """As `localize_with_report`, going on from the state in `folder`; the tracks, and the options that it has."""
+    from geoloc.pipeline.journal import JournaledLocalizer
+
+    with JournaledLocalizer.open(site, folder, options) as journaled:
+        held, localizer = journaled.number, journaled.localizer
+        if held:
+            report.notes.append(f"{folder}: goes on after {held:,} windows, {journaled.replayed:,} of them replayed")
+        tracks = _run_with_report(localizer, detections, journaled.replay(detections), report)
+        return tracks, journaled.folder.options
+
+
+def _run_with_report(
+    localizer: Localizer, detections: Detections, steps: Iterator[Tracks], report: RunReport
+) -> Tracks:
+    before = localizer.dropped.copy()
     start = time.perf_counter()
-    _ = site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
+    _ = localizer.site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
     report.prepare_s = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    steps = list(replay_with_progress(localizer, detections, "localize"))
+    tables = list(replay_with_progress(localizer, detections, "localize", steps))
     report.add_frames(detections)
-    report.add_run(len(steps), localizer.dropped, time.perf_counter() - start)
+    report.add_run(len(tables), localizer.dropped - before, time.perf_counter() - start)
     report.add_clocks(localizer.clocks)
-    return Tracks.concat(steps)
+    return Tracks.concat(tables)
 
 
 def localize_packets(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:

@@ -14,6 +14,7 @@ from geoloc.errors import GeolocError
 COMMANDS = {
     "demo": "a synthetic garage, end to end: boxes to tracks, figures, map",
     "localize": "boxes of a site's cameras to tracks on its map",
+    "ask": "where objects of a site are and were, out of a state that localize kept",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, and how sharply",
     "calibrate": "cameras from marks, how good they are, and what to mark next",

@@ -46,7 +46,7 @@ class Lineage:
 
     def __init__(self, keep: int = 1000) -> None:
         self.keep = keep
-        self.events: list[Event] = []  # the last `keep` ones at least
+        self.events: list[Event] = []  # the last `keep` ones at least; a site's `State` has older ones
         self.n_events = 0  # since the start
 
     def add(self, event: Event) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -18,10 +18,12 @@ from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, w
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.history import History, HistoryOptions
 from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
+from geoloc.pipeline.queries import State
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import LATEST_TIME, Detections, Dropped, GroundPoints, Objects, Tracks
@@ -48,6 +50,7 @@ class LocalizerOptions:
     existence: ExistenceOptions = field(default_factory=ExistenceOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     identity: IdentityOptions = field(default_factory=IdentityOptions)
+    history: HistoryOptions = field(default_factory=HistoryOptions)
 
     def __post_init__(self) -> None:
         check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9))
@@ -67,6 +70,7 @@ class Localizer:
         self.clocks = Clocks(site, self.options.clocks)
         self.identities = Identities(site, self.options.identity, self.options.existence)
         self.footprint = Footprint(site, self.options.footprint)
+        self.history = History(site, self.options.history)
         self.points = GroundPoints()  # of the last window, with the object that each went into
         self.objects = Objects()  # of the last window
         self.dropped: Counter[str] = Counter()  # rows that could not be used, by reason, since the start
@@ -97,7 +101,14 @@ class Localizer:
         self.clocks.learn(found, predicted, groups, time)
         objects = self._remember(points, groups, objects, dropped, follows)
         tracks = self.tracker.update(objects, heard)
-        return self.identities.update(tracks, self.points, objects, heard)
+        tracks = self.identities.update(tracks, self.points, objects, heard)
+        self.history.note(time, tracks, self.points, self.identities.lineage)
+        return tracks
+
+    @property
+    def state(self) -> State:
+        """Answers about now and before."""
+        return State(self.history)
 
     def copy(self) -> "Localizer":
         """The engine as it is now, apart from this one; both know the same site."""
@@ -161,23 +172,31 @@ def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
 
     UnknownNameError where none of its cameras is the site's; other rows that cannot be used are dropped.
     """
+    return step_windows(localizer, windows_of_site(detections, localizer), localizer.step)
+
+
+def windows_of_site(detections: Detections, localizer: Localizer) -> Iterator[Detections]:
+    """As `windows` of the localizer's length; UnknownNameError where no camera is its site's."""
     site = localizer.site
     if len(detections) and (camera_rows(site, detections.coded("camera")) < 0).all():
         site.camera(str(detections.camera[0]))
-    return step_through(localizer, detections)
+    return windows(detections, localizer.options.window_s)
 
 
 def step_through(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
     """As `replay`, whatever the cameras are called."""
-    return _steps(localizer, windows(detections, localizer.options.window_s))
+    return step_windows(localizer, windows(detections, localizer.options.window_s), localizer.step)
 
 
-def _steps(localizer: Localizer, parts: Iterator[Detections]) -> Iterator[Tracks]:
+def step_windows(
+    localizer: Localizer, parts: Iterator[Detections], step: Callable[[Detections, float], Tracks]
+) -> Iterator[Tracks]:
+    """The tracks of each of a recording's windows, by a `step` that moves the `localizer` on."""
     for window in parts:
         # parts of one window may overlap in time; a step never goes back
         now = localizer.tracker.time
         time = mean_time(window, require_seconds(window))
-        yield localizer.step(window, time if np.isnan(now) else max(time, now))
+        yield step(window, time if np.isnan(now) else max(time, now))
 
 
 def windows(detections: Detections, window_s: float) -> Iterator[Detections]:

@@ -18,6 +18,7 @@ from geoloc.errors import InputError
 from geoloc.files import read_bytes, write_whole
 from geoloc.scene import jsonfile
 from geoloc.scene.camera import Camera
+from geoloc.scene.fingerprint import calibration_fingerprint
 from geoloc.scene.site import Site
 from geoloc.scene.storage import (
     calibration_folder,
@@ -114,6 +115,15 @@ def roll_back(name: str, number: int, root: str | Path = ".", author: str = "", 
     if number not in found:
         raise InputError(f"site {name!r}: no version {number}; there are {', '.join(map(str, found)) or 'none'}")
     return save_version(name, found[number].cameras, root, author, note or f"back to version {number}")
+
+
+def calibration_name(site: Site, root: str | Path = ".") -> str:
+    """The fingerprint of a site's calibration, and which version it is where the site has that on record."""
+    mine = calibration_fingerprint(site)
+    for version in reversed(list_versions(site.name, root)):
+        if calibration_fingerprint(Site(site.name, version.cameras, site.site_map)) == mine:
+            return f"{mine} (version {version.number})"
+    return mine
 
 
 def _folder(name: str, root: str | Path) -> Path:

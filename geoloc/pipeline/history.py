@@ -1,0 +1,305 @@
+"""Where objects were: every object's way as few keys between which it went straight, in memory that is bounded.
+
+A key is what was known of an object at a time. A new one is kept where the way from the last one to now no longer
+passes all positions between within a tolerance in each axis (the swinging door; Bristol, 1990), and where something
+else changes: its life, its level, whether it is in sight. So a parked car is two keys, however long it stands. Keys lie
+in chunks; each begins and ends with a key of every object that is there, so that one chunk answers for its time.
+"""
+
+from collections import deque
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoloc.options import check_range
+from geoloc.pipeline.lineage import Event, Lineage
+from geoloc.pipeline.packed import camera_rows, level_names, level_rows
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Coded, GroundPoints, Tracks
+
+OVER = ("out_of_sight", "gone", "became")  # lives at the end of a way: lost, left, goes on under another number
+BIRTH_S = 60.0  # after which a new number that is not confirmed is none
+STANDING = ("parked", "hidden")
+
+
+@dataclass(frozen=True)
+class HistoryOptions:
+    """How finely objects' ways are kept, and for how long."""
+
+    every_s: float = 0.5  # windows closer than this to the last one noted are passed over
+    tolerance: float = 0.2  # m, in each axis, by which a kept way may be off
+    blur: float = 0.5  # or by as much of the position's own sigma, where that is more
+    parked_blur: float = 2.0  # the same of an object that is parked or hidden: it stands, its position only trembles
+    sight_s: float = 5.0  # an object without a point for longer is out of sight of all cameras
+    score_step: float = 0.1  # of the score of an object that nobody sees: a change worth a key
+    chunk: int = 4096  # keys of a chunk, or four times as many as there are objects
+    keep_s: float = 86400.0  # older chunks are forgotten
+    keep_keys: int = 500_000  # and so are the oldest of more keys than this, about 100 bytes each
+
+    def __post_init__(self) -> None:
+        check_range(self, every_s=(0, 3600), tolerance=(1e-3, 100), blur=(0, 3), parked_blur=(0, 3))
+        check_range(self, sight_s=(0, 1e6), score_step=(1e-3, 1))
+        check_range(self, chunk=(16, 1_000_000), keep_s=(1, 1e12), keep_keys=(1000, 1_000_000_000))
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Keys in order of time; `names` are those that its columns of names count through."""
+
+    number: int  # of the chunk, from 0
+    start: float  # s
+    end: float  # s
+    keys: np.ndarray  # see `key_dtype`
+    names: tuple[str, ...]  # of lives and labels
+    events: tuple[Event, ...]  # what became of objects meanwhile
+
+
+def key_dtype(n_cameras: int) -> np.dtype:
+    """What was known of an object at a time."""
+    return np.dtype(
+        [
+            ("number", np.int64),
+            ("time", np.float64),  # s
+            ("xy", np.float64, (2,)),  # m
+            ("z", np.float32),  # m
+            ("cov", np.float32, (3,)),  # m²: xx, xy, yy, noise and bias together
+            ("seen", np.float64),  # s, of its last point
+            ("score", np.float32),  # probability that it is there
+            ("revision", np.int32),
+            ("level", np.int16),
+            ("label", np.int16),  # among the names
+            ("life", np.int16),  # among the names
+            ("in_sight", np.bool_),
+            ("cameras", np.uint8, ((n_cameras + 7) // 8,)),  # bits: those with a point of it since the last key
+        ]
+    )
+
+
+class History:
+    """The ways of a site's objects. `note` each window, ask through `queries.State`."""
+
+    def __init__(self, site: Site, options: HistoryOptions | None = None) -> None:
+        self.options = options or HistoryOptions()
+        self.site = site
+        self.chunks: deque[Chunk] = deque()  # closed, none of which ever changes
+        self.time = np.nan  # s, of the last window noted
+        self.tracks = Tracks()  # of the last window
+        self.points = GroundPoints()
+        self._n_chunks = 0
+        self._names: tuple[str, ...] = ()
+        self._start = np.nan  # s, of the chunk that is open
+        self._open: list[np.ndarray] = []  # its keys
+        self._n_open = 0
+        none: np.ndarray = np.zeros(0, key_dtype(len(site.cameras)))
+        self._key, self._last = none, none  # of each object there is: its last key, and what was noted last
+        self._low, self._high = np.zeros((0, 2)), np.zeros((0, 2))  # m/s, ways from the key that pass all since
+        self._events: list[Event] = []  # of the chunk that is open
+        self._births: dict[int, Event] = {}  # of numbers that have no key yet
+        self._fresh: list[Event] = []  # since the last window that was noted
+        self._n_events = 0  # of the lineage's
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "History":
+        """Chunks are shared, arrays are replaced, never changed in place."""
+        other = copy(self)
+        other.chunks, other._open = self.chunks.copy(), self._open.copy()
+        other._events, other._fresh, other._births = self._events.copy(), self._fresh.copy(), self._births.copy()
+        return other
+
+    def note(self, time: float, tracks: Tracks, points: GroundPoints, lineage: Lineage) -> None:
+        """Take in the window at `time` (s), in order of time: its tracks, its points, and what became of whom."""
+        self.tracks, self.points = tracks, points
+        self._learn_of(lineage)
+        if time - self.time < self.options.every_s - 1e-6:
+            return
+        self.time = time
+        now, before = self.rows(tracks, points)
+        self._end(before, time)
+        self._go_on(now, before)
+        self._close()
+
+    def _learn_of(self, lineage: Lineage) -> None:
+        """Take in what became of whom; most births are false alarms, and wait until there is a key."""
+        for event in lineage.since(self._n_events):
+            if event.kind == "born":
+                self._births[event.number] = event
+            else:
+                self._events.append(event)
+                self._fresh.append(event)
+        self._n_events = lineage.n_events
+
+    def rows(self, tracks: Tracks, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
+        """What a window knows of its objects, by number, and the row (N,) of each among those noted before; -1: new."""
+        order = np.argsort(tracks.track, kind="stable")
+        number, last = tracks.track.take(order), self._last
+        before = np.full(len(number), -1)
+        if len(last):
+            place = np.minimum(np.searchsorted(last["number"], number), len(last) - 1)
+            before = np.where(last["number"].take(place) == number, place, -1)
+        known = _are_confirmed(tracks).take(order) | (before >= 0)
+        before, order = before[known], order[known]
+        return self._say(tracks, order, points, before), before
+
+    def _say(self, tracks: Tracks, rows: np.ndarray, points: GroundPoints, before: np.ndarray) -> np.ndarray:
+        """Some `rows` (N,) of a window's tracks as keys."""
+        now: np.ndarray = np.zeros(len(rows), self._last.dtype)
+        time, cov = tracks.time.take(rows), tracks.position_cov.take(rows, axis=0)
+        now["number"], now["time"], now["z"] = tracks.track.take(rows), time, tracks.z.take(rows)
+        now["xy"] = tracks.xy.take(rows, axis=0)
+        now["cov"] = cov.reshape(-1, 4)[:, [0, 1, 3]]
+        now["score"], now["revision"] = tracks.score.take(rows), tracks.revision.take(rows)
+        now["level"] = level_rows(self.site.site_map, tracks.coded("level")).take(rows)
+        now["label"] = self._name_rows(tracks.coded("label")).take(rows)
+        now["life"] = self._name_rows(tracks.coded("life")).take(rows)
+        object = tracks.object.take(rows)
+        seen = np.where((object >= 0) | (before < 0), time, 0.0)
+        if len(self._last):
+            seen = np.maximum(seen, np.where(before >= 0, self._last["seen"].take(before), 0.0))
+        now["seen"], now["in_sight"] = seen, time - seen <= self.options.sight_s
+        self._mark_cameras(now["cameras"], object, points)
+        return now
+
+    def _mark_cameras(self, bits: np.ndarray, object: np.ndarray, points: GroundPoints) -> None:
+        """Set the bit of each camera with a point of each object (N,)."""
+        if not len(points) or not len(object):
+            return
+        order = np.argsort(object, kind="stable")
+        place = np.minimum(np.searchsorted(object, points.object, sorter=order), len(order) - 1)
+        row = order[place]
+        camera = camera_rows(self.site, points.coded("camera"))
+        mine = np.flatnonzero((object[row] == points.object) & (points.object >= 0) & (camera >= 0))
+        row, camera = row[mine], camera[mine]
+        np.bitwise_or.at(bits, (row, camera >> 3), (128 >> (camera & 7)).astype(np.uint8))
+
+    def _name_rows(self, names: Coded) -> np.ndarray:
+        known = self._names
+        if not set(names.names) <= set(known):
+            self._names = known = tuple(dict.fromkeys((*known, *OVER, *names.names)))
+        return np.array([known.index(name) for name in names.names], dtype=np.int16).take(names.code)
+
+    def _end(self, before: np.ndarray, time: float) -> None:
+        """Objects that are not there any more: a last key of where they were, and one of what is with them."""
+        new, self._fresh = self._fresh, []
+        over = np.ones(len(self._last), dtype=bool)
+        over[before[before >= 0]] = False
+        if not over.any():
+            return
+        gone = {event.number for event in new if event.kind == "gone"}
+        became = {other for event in new if event.kind in ("recognised", "merged") for other in event.others}
+        self._emit(self._last[over & (self._last["time"] > self._key["time"])])
+        ends = self._last[over]
+        said = [2 if n in became else 1 if n in gone else 0 for n in ends["number"].tolist()]
+        ends["time"], ends["in_sight"], ends["cameras"] = time, False, 0
+        ends["life"] = np.array([self._names.index(name) for name in OVER], dtype=np.int16)[said]
+        self._emit(ends)
+
+    def _go_on(self, now: np.ndarray, before: np.ndarray) -> None:
+        """Keys of new objects, and of those whose way bends or of which something else changes."""
+        known = np.flatnonzero(before >= 0)
+        old = before.take(known)
+        was, key, low, high = self._last[old], self._key[old], self._low[old], self._high[old]
+        here = now[known]
+        way = (here["xy"] - key["xy"]) / np.maximum(here["time"] - key["time"], 1e-9)[:, None]
+        changes = self._changes(here, was, key)
+        bends = ((way < low) | (way > high)).any(axis=1) | changes
+        self._emit(was[bends & (was["time"] > key["time"])])
+        key[bends], low[bends], high[bends] = was[bends], -np.inf, np.inf
+        here["cameras"] |= np.where(bends[:, None], 0, was["cameras"])
+        now[known] = here
+        begins = before < 0
+        begins[known] = changes
+        self._emit(now[begins])
+        self._bear(now["number"][before < 0].tolist())
+        self._key, self._last = now.copy(), now
+        self._low, self._high = np.full((len(now), 2), -np.inf), np.full((len(now), 2), np.inf)
+        goes_on = np.flatnonzero(~changes)
+        rows = known[goes_on]
+        self._key[rows] = key[goes_on]
+        self._narrow(rows, here[goes_on], key[goes_on], low[goes_on], high[goes_on])
+        if np.isnan(self._start):
+            self._start = self.time
+
+    def _bear(self, numbers: list[int]) -> None:
+        """The births of objects that have their first key are events, and old ones without any none."""
+        if not self._births:
+            return
+        self._events += (self._births[number] for number in numbers if number in self._births)
+        waited = self.time - BIRTH_S
+        self._births = {n: event for n, event in self._births.items() if event.time > waited and n not in numbers}
+
+    def _narrow(self, rows: np.ndarray, now: np.ndarray, key: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Leave the ways from each `key` that pass `now` within the tolerance, too."""
+        dt = np.maximum(now["time"] - key["time"], 1e-9)[:, None]
+        step = now["xy"] - key["xy"]
+        stands = np.array([name in STANDING for name in self._names], dtype=bool)[now["life"]]
+        blur = np.where(stands, self.options.parked_blur, self.options.blur)
+        sigma = np.sqrt(0.5 * (now["cov"][:, 0] + now["cov"][:, 2]))
+        tolerance = np.maximum(self.options.tolerance, blur * sigma)[:, None]
+        self._low[rows] = np.maximum(low, (step - tolerance) / dt)
+        self._high[rows] = np.minimum(high, (step + tolerance) / dt)
+
+    def _changes(self, now: np.ndarray, last: np.ndarray, key: np.ndarray) -> np.ndarray:
+        """Whether anything but the position differs from before."""
+        differs = np.zeros(len(now), dtype=bool)
+        for name in ("life", "level", "label", "revision", "in_sight"):
+            differs |= now[name] != last[name]
+        faded = np.abs(now["score"] - key["score"]) > self.options.score_step
+        return differs | (faded & ~now["in_sight"])
+
+    def _emit(self, keys: np.ndarray) -> None:
+        if not len(keys):
+            return
+        self._open.append(keys)
+        self._n_open += len(keys)
+        if len(self._open) > 64:
+            self._open = [np.concatenate(self._open)]
+
+    def _close(self) -> None:
+        """Close the chunk that is open once it is full, and forget the oldest ones."""
+        options = self.options
+        if self._n_open < max(options.chunk, 4 * len(self._last)):
+            return
+        self._emit(self._last[self._last["time"] > self._key["time"]])
+        self.chunks.append(self._chunk(self.time, np.concatenate(self._open)))
+        self._n_chunks += 1
+        self._events = []
+        self._start, self._open, self._n_open = self.time, [self._last], len(self._last)
+        self._key = self._last
+        self._low, self._high = np.full((len(self._last), 2), -np.inf), np.full((len(self._last), 2), np.inf)
+        while self.chunks and (
+            self.chunks[0].end < self.time - options.keep_s
+            or sum(len(chunk.keys) for chunk in self.chunks) > options.keep_keys
+        ):
+            self.chunks.popleft()
+
+    def _chunk(self, end: float, keys: np.ndarray) -> Chunk:
+        return Chunk(self._n_chunks, self._start, end, keys, self._names, tuple(self._events))
+
+    def open_chunk(self) -> Chunk:
+        """The chunk that is open, up to the last window, whether it was noted or passed over."""
+        other = copy(self)  # asking leaves no trace
+        now, before = other.rows(self.tracks, self.points)
+        if len(self._last):
+            now["cameras"] |= np.where((before >= 0)[:, None], self._last["cameras"][before], 0)
+        now = now[now["time"] > self.time]
+        keys = np.concatenate([*self._open, self._last[self._last["time"] > self._key["time"]], now])
+        end = max(self.time, float(now["time"].max(initial=-np.inf)))
+        return other._chunk(end, keys)
+
+    @property
+    def start(self) -> float:
+        """Time (s) from which on ways are kept; NaN: none are."""
+        return self.chunks[0].start if self.chunks else self._start
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Names that keys' levels count through."""
+        return level_names(self.site.site_map)
+
+
+def _are_confirmed(tracks: Tracks) -> np.ndarray:
+    """Which rows (N,) are objects for sure: where their lives do not say, by their tracks' states."""
+    lives, states = tracks.coded("life"), tracks.coded("state")
+    sure = np.array([name not in ("", "tentative") for name in lives.names], dtype=bool).take(lives.code)
+    unsaid = np.array([not name for name in lives.names], dtype=bool).take(lives.code)
+    return sure | (unsaid & np.array([name != "tentative" for name in states.names], dtype=bool).take(states.code))

@@ -1,0 +1,298 @@
+"""State that survives: an engine whose every window is in a log before it is answered, and which starts again there.
+
+After kill -9 at any moment the newest snapshot is read and the log behind it replayed: the same windows, by the same
+steps, to the same bytes. The log has a window before its tracks are returned, so nothing that was answered is lost; a
+window that was written but not answered any more is there too, and `replay` of the recording passes it over.
+"""
+
+import logging
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from geoloc.errors import GeolocError, InputError
+from geoloc.options import check_range
+from geoloc.pipeline.codec import decode, encode
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, window_numbers, windows_of_site
+from geoloc.pipeline.queries import State
+from geoloc.pipeline.record_log import PartWriter, part_paths, read_head
+from geoloc.pipeline.state_folder import HEAD, StateFolder, chunk_name
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Detections, Tracks
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JournalOptions:
+    """How much work a restart is, what the loss of power may cost, and how much of the past is kept on disk.
+
+    All times are those of the windows. Being killed loses nothing, whatever the options are.
+    """
+
+    snapshot_s: float = 60.0  # between snapshots: what a restart has to replay at most
+    sync_s: float = 1.0  # between waits for the disk: what the loss of power may cost; 0: nothing
+    keep_snapshots: int = 2  # should the newest be damaged
+    keep_log_s: float = 3600.0  # log that no kept snapshot needs is removed after this time
+    keep_history_s: float = 30 * 86400.0  # and so are objects' ways
+    compression: int = 0  # of records, as zlib's: 0 none, 1 takes a third off the log for 0.3 ms a window, 9 most
+
+    def __post_init__(self) -> None:
+        check_range(self, snapshot_s=(0, 1e9), sync_s=(0, 1e9), keep_snapshots=(1, 1000), keep_log_s=(0, 1e12))
+        check_range(self, keep_history_s=(0, 1e12), compression=(0, 9))
+
+
+@dataclass
+class _Reached:
+    """Which of a recording's windows came last: its number, and how many parts of it came."""
+
+    number: float = -np.inf
+    parts: int = 0
+
+    def note(self, detections: Detections, window_s: float) -> None:
+        """Take note of a window."""
+        finite = detections.time[np.isfinite(detections.time)]
+        if not len(finite):
+            return
+        number = float(window_numbers(finite, window_s).min())
+        self.parts = self.parts + 1 if number == self.number else 1
+        self.number = number
+
+
+class JournaledLocalizer:
+    """A `Localizer` whose state survives in a folder.
+
+    >>> with JournaledLocalizer.open(site, "state") as journaled:       # doctest: +SKIP
+    ...     tracks = journaled.step(detections)
+    ...     journaled.state.where(17)
+    """
+
+    def __init__(self, folder: StateFolder, options: JournalOptions) -> None:
+        self.folder = folder
+        self.options = options
+        self.localizer = Localizer(folder.site, folder.options)
+        self.number = 0  # of records so far: windows since the folder was begun
+        self.replayed = 0  # of them, at the start
+        self._reached = _Reached()
+        self._writer: PartWriter | None = None
+        self._saved = self._synced = -np.inf  # s, of the last snapshot and the last wait for the disk
+        self._times: dict[int, float] = {}  # s, when each of the log's files began, by its first record
+
+    @classmethod
+    def open(
+        cls,
+        site: Site,
+        folder: str | Path,
+        options: LocalizerOptions | None = None,
+        journal: JournalOptions | None = None,
+    ) -> "JournaledLocalizer":
+        """The engine as the folder has it, or a new one; without `options` a folder's own are taken.
+
+        InputError where the folder is of another site, calibration, or options, or damaged; nothing is changed then.
+        """
+        path = Path(folder)
+        if not (path / HEAD).exists():
+            if path.is_dir() and any(path.iterdir()):
+                raise InputError(f"{path}: is not empty, and holds no state; give a new folder")
+            found = StateFolder.create(path, site, options or LocalizerOptions())
+        else:
+            found = StateFolder.find(path, site)
+            if options is not None:
+                found.require_options(options)
+        found.lock()
+        try:
+            journaled = cls(found, journal or JournalOptions())
+            journaled._restore(write=True)
+        except BaseException:
+            found.unlock()
+            raise
+        return journaled
+
+    @property
+    def state(self) -> State:
+        """Answers about now and before."""
+        return self.localizer.state
+
+    def step(self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None) -> Tracks:
+        """As `Localizer.step`; the window is in the log before its tracks are returned."""
+        given = None if cameras is None else sorted(cameras)
+        time = None if time is None else float(time)
+        self._append({"call": "step", "detections": detections, "time": time, "cameras": given})
+        tracks = self._take(detections, time, given)
+        now = self.localizer.tracker.time
+        if now >= self._synced + self.options.sync_s and self._writer is not None:
+            self._writer.sync()
+            self._synced = now
+        if np.isinf(self._saved):
+            self._saved = now
+        if now >= self._saved + self.options.snapshot_s:
+            self._save_if_possible(now)
+        return tracks
+
+    def replay(self, detections: Detections) -> Iterator[Tracks]:
+        """Feed a recording, but for the windows that the folder has already: the tracks of each."""
+        parts = self._not_held(windows_of_site(detections, self.localizer))
+        return step_windows(self.localizer, parts, self.step)
+
+    def save(self) -> None:
+        """Write a snapshot now, begin a new file of the log, and remove what is not kept any longer."""
+        history = self.localizer.history
+        chunks = {chunk_name(chunk): chunk for chunk in history.chunks}
+        self.folder.save_snapshot(self.number, {"engine": self.localizer, "reached": self._reached}, chunks)
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._saved = self.localizer.tracker.time
+        self._forget()
+
+    def close(self) -> None:
+        """Write a snapshot and let go of the folder. Not closing it loses nothing; the next start takes longer."""
+        if self._writer is not None:
+            self.save()
+        self.folder.unlock()
+
+    def __enter__(self) -> "JournaledLocalizer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        # what led to an error is in the log; a snapshot of what it left behind might not be
+        if self._writer is not None:
+            self._writer.close()
+        self.folder.unlock()
+
+    def _save_if_possible(self, now: float) -> None:
+        try:
+            self.save()
+        except InputError as error:  # the log has everything still
+            logger.warning("%s; no snapshot was written, a restart will take longer", error)
+            self._saved = now
+
+    # ---- log
+
+    def _append(self, entry: dict[str, object]) -> None:
+        if self._writer is None:
+            time = self.localizer.tracker.time
+            head = {"schema": 1, "time": None if np.isnan(time) else time}
+            self._writer = PartWriter.begin(self.folder.path, self.number + 1, encode(head, {}))
+            self._times[self.number + 1] = time
+        press = zlib.compressobj(self.options.compression, zdict=self.folder.names)
+        self._writer.append(press.compress(encode(entry, {})) + press.flush())
+        self.number += 1
+
+    def _take(self, detections: Detections, time: float | None, cameras: list[str] | None) -> Tracks:
+        self._reached.note(detections, self.folder.options.window_s)
+        return self.localizer.step(detections, time, cameras)
+
+    def _not_held(self, parts: Iterator[Detections]) -> Iterator[Detections]:
+        held, asked = _Reached(self._reached.number, self._reached.parts), _Reached()
+        for window in parts:
+            asked.note(window, self.folder.options.window_s)
+            if (asked.number, asked.parts) > (held.number, held.parts):
+                yield window
+
+    # ---- restart
+
+    def _restore(self, write: bool) -> None:
+        """Become what the folder holds; `write`: and go on there."""
+        self._load_newest()
+        for path in part_paths(self.folder.path):
+            time = decode(read_head(path), {})["time"]
+            self._times[int(path.name[4:])] = np.nan if time is None else time
+        last = None
+        for part in self.folder.parts(self.number):
+            last = part
+            for record in part.records[max(self.number + 1 - part.first, 0) :]:
+                self._step_again(record)
+        if write and last is not None:
+            if last.torn:
+                logger.warning("%s: %d bytes of a torn record were cut off; it had no answer yet", last.path, last.torn)
+            if last.first + len(last.records) == self.number + 1:
+                self._writer = PartWriter(last.path, self.number + 1, last.end)
+
+    def _load_newest(self) -> None:
+        """The newest snapshot that is whole; none: the engine stays new."""
+        wrong = ""
+        for number in self.folder.snapshots():
+            try:
+                state = self.folder.load_snapshot(number)
+            except InputError as error:
+                wrong = wrong or f"{error}; "
+                logger.warning("%s: what was before it is taken", error)
+                continue
+            require_same_attributes(self.localizer, state["engine"], "engine")
+            self.localizer, self._reached, self.number = state["engine"], state["reached"], number
+            self._saved = self.localizer.tracker.time
+            return
+        first = int(part_paths(self.folder.path)[0].name[4:]) if part_paths(self.folder.path) else 1
+        if first > 1:
+            raise InputError(f"{wrong}no snapshot can be read and the log begins at record {first}: restore a copy")
+
+    def _step_again(self, record: bytes) -> None:
+        try:
+            press = zlib.decompressobj(zdict=self.folder.names)
+            entry: dict[str, Any] = decode(press.decompress(record), {})
+        except zlib.error as error:
+            raise InputError(f"{self.folder.path}: record {self.number + 1} cannot be unpacked ({error})") from error
+        if entry["call"] != "step":
+            raise InputError(f"{self.folder.path}: record {self.number + 1} is a {entry['call']!r}, unknown here")
+        self.number += 1
+        self.replayed += 1
+        try:
+            self._take(entry["detections"], entry["time"], entry["cameras"])
+        except GeolocError as error:
+            logger.info("record %d was refused, as it was before: %s", self.number, error)
+
+    def _forget(self) -> None:
+        """Remove snapshots, log and history that are not kept any longer."""
+        folder, options, now = self.folder, self.options, self.localizer.tracker.time
+        snapshots = folder.snapshots()
+        for number in snapshots[options.keep_snapshots :]:
+            folder.remove(f"snapshot-{number:012d}")
+        needed = snapshots[: options.keep_snapshots][-1]
+        firsts = [int(path.name[4:]) for path in part_paths(folder.path)]
+        for first, following in pairwise(firsts):
+            ended = self._times.get(following, -np.inf)
+            if following <= needed + 1 and not ended > now - options.keep_log_s:
+                folder.remove(f"log-{first:012d}")
+                self._times.pop(first, None)
+        held = {chunk_name(chunk) for chunk in self.localizer.history.chunks}
+        for name in folder.chunk_names():
+            if name in held or folder.load_chunk(name).end > now - options.keep_history_s:
+                break
+            folder.remove(name)
+
+
+def require_same_attributes(fresh: object, loaded: object, where: str) -> None:
+    """Raise InputError where a loaded object of the engine lacks what a new one has, as one of another version may."""
+    for name, value in vars(fresh).items():
+        if name not in vars(loaded):
+            made = "was written by another version of geoloc"
+            raise InputError(f"snapshot: its {where} has no {name!r}: it {made}; use that one, or begin a new folder")
+        if type(value).__module__.startswith("geoloc.pipeline") and hasattr(value, "__dict__"):
+            require_same_attributes(value, getattr(loaded, name), f"{where}.{name}")
+
+
+def load_state(site: Site, folder: str | Path) -> State:
+    """Answers from a state's folder after the fact, as far back as it reaches; nothing in it is changed.
+
+    InputError where it is of another site or calibration, or damaged.
+    """
+    journaled = JournaledLocalizer(StateFolder.find(Path(folder), site), JournalOptions())
+    journaled._restore(write=False)
+    history = journaled.localizer.history
+    known = {chunk_name(chunk) for chunk in history.chunks}
+    first = min(known, default="history-" + "9" * 12)
+    older = [name for name in journaled.folder.chunk_names() if name < first]
+    history.chunks.extendleft(journaled.folder.load_chunk(name) for name in reversed(older))
+    return journaled.state

@@ -1,0 +1,267 @@
+"""State that survives: kill -9 at any moment, torn and damaged files, other sites and options."""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from parking import OPTIONS, STEP, lot, seen_windows
+
+from geoloc.errors import InputError
+from geoloc.geometry.se3 import perturb
+from geoloc.options import merge_options
+from geoloc.pipeline.codec import encode
+from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
+from geoloc.pipeline.localizer import Localizer
+from geoloc.pipeline.record_log import part_paths, read_part
+from geoloc.pipeline.state_folder import given_of
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Detections, Tracks
+
+SECONDS = 24.0
+OFTEN = JournalOptions(snapshot_s=2.0, sync_s=0.5, keep_log_s=0.0, keep_history_s=1e9)
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return lot()
+
+
+@pytest.fixture(scope="module")
+def windows() -> list[Detections]:
+    return list(seen_windows(SECONDS))
+
+
+@pytest.fixture(scope="module")
+def straight(site: Site, windows: list[Detections]) -> tuple[list[str], bytes]:
+    """What an engine that nothing happens to says of each window, and its state at the end."""
+    localizer = Localizer(site, OPTIONS)
+    said = [digest(localizer.step(window)) for window in windows]
+    return said, state_of(localizer)
+
+
+def digest(tracks: Tracks) -> str:
+    content = hashlib.sha256()
+    for name, column in tracks:
+        content.update(name.encode() + column.tobytes())
+    return content.hexdigest()
+
+
+def state_of(localizer: Localizer) -> bytes:
+    return encode(localizer, given_of(localizer.site, localizer.options))
+
+
+def run_until_killed(
+    site: Site, folder: Path, windows: list[Detections], after: float, starting: bool
+) -> Iterator[tuple[int, str]]:
+    """A process that goes on with the state in `folder`, and what it answered before it was killed.
+
+    That happens `after` s from its first answer on, or while it is `starting`.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.close(reading)
+            with JournaledLocalizer.open(site, folder, OPTIONS, OFTEN) as journaled:
+                while journaled.number < len(windows):
+                    number = journaled.number
+                    tracks = journaled.step(windows[number])
+                    os.write(writing, f"{number} {digest(tracks)}\n".encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        first = "" if starting else lines.readline()
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        for line in filter(None, (first, *lines)):
+            number, said = line.split()
+            yield int(number), said
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    site: Site, windows: list[Detections], straight: tuple[list[str], bytes], tmp_path: Path
+) -> None:
+    said, state = straight
+    rng, answered, kills = np.random.default_rng(5), -1, 0
+    while answered < len(windows) - 1 and kills < 60:
+        moment = float(rng.uniform(0.0, 0.3)), kills % 4 == 3
+        for number, told in run_until_killed(site, tmp_path / "state", windows, *moment):
+            assert told == said[number]
+            assert number > answered, "what was answered is never answered again"
+            answered = number
+        kills += 1
+    assert kills >= 3
+    with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS, OFTEN) as journaled:
+        assert journaled.number == len(windows)
+        assert state_of(journaled.localizer) == state
+
+
+def test_nothing_answered_is_lost_however_a_record_is_torn(
+    site: Site, windows: list[Detections], straight: tuple[list[str], bytes], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS) as journaled:
+        for window in windows[:6]:
+            journaled.step(window)
+        journaled.folder.unlock()
+        path = part_paths(tmp_path / "state")[0]
+        whole, ends = path.read_bytes(), [len(path.read_bytes())]
+        part = read_part(path)
+        for record in reversed(part.records):
+            ends.append(ends[-1] - len(record) - 8)
+        for cut in sorted({*rng.integers(ends[-1], len(whole), 12).tolist(), *ends}):
+            path.write_bytes(whole[:cut])
+            kept = sum(end <= cut for end in ends[:-1])
+            again = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+            assert again.number == kept
+            assert digest(again.step(windows[kept])) == straight[0][kept]
+            again.folder.unlock()
+        path.write_bytes(whole)
+
+
+def test_a_damaged_record_before_good_ones_is_refused_and_nothing_is_cut(
+    site: Site, windows: list[Detections], tmp_path: Path
+) -> None:
+    journaled = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+    for window in windows[:5]:
+        journaled.step(window)
+    journaled.folder.unlock()
+    path = part_paths(tmp_path / "state")[0]
+    data = bytearray(path.read_bytes())
+    for place in (len(data) // 2, read_part(path).end - len(read_part(path).records[-1]) - 300):
+        spoilt = data.copy()
+        spoilt[place] ^= 0xFF
+        path.write_bytes(spoilt)
+        with pytest.raises(InputError, match=r"record \d at byte \d+ is damaged, and record \d behind it is not"):
+            JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+        assert path.read_bytes() == spoilt
+
+
+def test_a_damaged_length_is_no_torn_record(site: Site, windows: list[Detections], tmp_path: Path) -> None:
+    journaled = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+    for window in windows[:5]:
+        journaled.step(window)
+    journaled.folder.unlock()
+    path = part_paths(tmp_path / "state")[0]
+    part = read_part(path)
+    data = bytearray(path.read_bytes())
+    second = part.end - sum(len(record) + 8 for record in part.records[1:])
+    data[second : second + 4] = (1 << 24).to_bytes(4, "little")  # beyond the end, as a torn one's would be
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"record 2 at byte .* is damaged, and record 3 behind it is not"):
+        JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+
+
+def test_a_damaged_snapshot_is_passed_over_for_the_one_before(
+    site: Site, windows: list[Detections], straight: tuple[list[str], bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "state"
+    with JournaledLocalizer.open(site, folder, OPTIONS, OFTEN) as journaled:
+        for window in windows:
+            journaled.step(window)
+    snapshots = sorted(folder.glob("snapshot-*"))
+    assert len(snapshots) == 2
+    snapshots[-1].write_bytes(snapshots[-1].read_bytes()[:-100])
+    again = JournaledLocalizer.open(site, folder, OPTIONS, OFTEN)
+    assert again.replayed > 0
+    assert state_of(again.localizer) == straight[1]
+    again.folder.unlock()
+    snapshots[0].write_bytes(b"not a snapshot")
+    with pytest.raises(InputError, match="no snapshot can be read and the log begins at record"):
+        JournaledLocalizer.open(site, folder, OPTIONS, OFTEN)
+
+
+def test_another_site_calibration_or_option_is_refused_by_name(
+    site: Site, windows: list[Detections], tmp_path: Path
+) -> None:
+    with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS) as journaled:
+        journaled.step(windows[0])
+    moved = site.cameras[0]
+    moved = type(moved)(
+        moved.name, moved.lens, moved.size, perturb(moved.cam_from_world, np.full(6, 1e-3)), moved.calib_cov
+    )
+    with pytest.raises(InputError, match="was made with calibration"):
+        JournaledLocalizer.open(site.with_cameras([moved]), tmp_path / "state")
+    with pytest.raises(InputError, match="is the state of site 'lot', not of 'other'"):
+        JournaledLocalizer.open(Site("other", site.cameras, site.site_map), tmp_path / "state")
+    other = merge_options(OPTIONS, {"tracking": {"birth_score": 0.25}})
+    with pytest.raises(InputError, match=r"option tracking.birth_score is 0.25, and 0.5 in this state"):
+        JournaledLocalizer.open(site, tmp_path / "state", other)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.txt").write_text("a cat")
+    with pytest.raises(InputError, match="is not empty, and holds no state"):
+        JournaledLocalizer.open(site, tmp_path / "photos")
+    with JournaledLocalizer.open(site, tmp_path / "state") as again:
+        assert again.folder.options == OPTIONS
+
+
+def test_two_processes_do_not_write_one_state(site: Site, tmp_path: Path) -> None:
+    first = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+    with pytest.raises(InputError, match="another process is at work"):
+        JournaledLocalizer.open(site, tmp_path / "state")
+    first.folder.unlock()
+
+
+def test_a_clock_that_runs_backwards_is_refused_then_and_after_a_restart(
+    site: Site, windows: list[Detections], straight: tuple[list[str], bytes], tmp_path: Path
+) -> None:
+    journaled = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+    for window in windows[:10]:
+        journaled.step(window)
+    with pytest.raises(InputError, match="sort the windows by time"):
+        journaled.step(windows[3])
+    journaled.folder.unlock()
+    again = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+    assert [digest(again.step(window)) for window in windows[10:14]] == straight[0][10:14]
+    again.folder.unlock()
+
+
+def test_disk_and_memory_do_not_grow_with_the_hours(site: Site, tmp_path: Path) -> None:
+    short = merge_options(OPTIONS, {"history": {"keep_s": 8.0}})
+    keep = JournalOptions(snapshot_s=2.0, sync_s=1e9, keep_log_s=4.0, keep_history_s=12.0)
+    sizes = []
+    with JournaledLocalizer.open(site, tmp_path / "state", short, keep) as journaled:
+        for k, window in enumerate(seen_windows(80.0)):
+            journaled.step(window)
+            if k * STEP in (40.0, 79.0):
+                files = [path.name.partition("-")[0] for path in (tmp_path / "state").iterdir()]
+                snapshot = max((tmp_path / "state").glob("snapshot-*")).stat().st_size
+                rows = sum(len(chunk.keys) for chunk in journaled.localizer.history.chunks)
+                sizes.append((files.count("log"), files.count("snapshot"), files.count("history"), rows, snapshot))
+    early, late = sizes
+    assert late[0] <= 5
+    assert late[1] == 2
+    assert late[2] <= early[2] + 1
+    assert late[3] <= early[3] + 64
+    assert late[4] <= 1.3 * early[4]  # the lineage grows: 20 cars passed in between
+
+
+def test_a_recording_run_again_does_only_what_is_left(site: Site, windows: list[Detections], tmp_path: Path) -> None:
+    recording = Detections.concat(windows[:30])
+    straight = list(JournaledLocalizer.open(site, tmp_path / "one", OPTIONS).replay(recording))
+    first = JournaledLocalizer.open(site, tmp_path / "two", OPTIONS)
+    before = [tracks for _, tracks in zip(range(12), first.replay(recording), strict=False)]
+    first.folder.unlock()
+    after = list(JournaledLocalizer.open(site, tmp_path / "two", OPTIONS).replay(recording))
+    assert len(before) + len(after) == len(straight)
+    assert [digest(tracks) for tracks in (*before, *after)] == [digest(tracks) for tracks in straight]
+
+
+def test_answers_after_the_fact_reach_behind_what_the_engine_keeps(site: Site, tmp_path: Path) -> None:
+    short = merge_options(OPTIONS, {"history": {"keep_s": 5.0}})
+    with JournaledLocalizer.open(site, tmp_path / "state", short, OFTEN) as journaled:
+        for window in seen_windows(40.0):
+            journaled.step(window)
+        kept = journaled.state.start
+        now = journaled.state.where(1)
+    stored = load_state(site, tmp_path / "state")
+    assert stored.start < kept - 10.0
+    assert stored.where(1) == now
+    assert stored.where(1, stored.start + 3.0).life == "confirmed"
