@@ -40,15 +40,20 @@ def _apart(boxes: np.ndarray) -> bool:
     return bool((shapely.area(shapely.intersection(a, b)) < ONE_THING * shapely.area(shapely.union(a, b))).any())
 
 
-def ids_of_parked(
+def kept_by_parked(
     folder: Path, slot: str, detections: Detections, known_object: np.ndarray, track: np.ndarray
 ) -> np.ndarray:
-    """How many ids each parked vehicle of a slot had while it stood: (P,) int; 0: it was never in a track."""
+    """In which share of its windows each parked vehicle of a slot had its commonest id: (P,) 0 to 1; 0: never any.
+
+    A vehicle that several annotations show has several boxes in a window; one of them under that id is enough.
+    """
     columns = read_columns(folder / "tracks" / "parked.csv")
-    counts = []
+    shares = []
     for row in np.flatnonzero(np.array(columns["slot"]) == slot).tolist():
         begin, end = float(columns["t0"][row]), float(columns["t1"][row])
         own = (detections.camera == columns["camera"][row]) & (known_object == int(columns["object_id"][row]))
-        own &= (detections.time >= begin) & (detections.time <= end) & (track >= 0)
-        counts.append(len(np.unique(track[own])))
-    return np.array(counts, dtype=int)
+        own &= (detections.time >= begin) & (detections.time <= end)
+        seen = np.unique(np.column_stack([detections.time[own], track[own]]), axis=0)
+        _, counts = np.unique(seen[seen[:, 1] >= 0, 1], return_counts=True)
+        shares.append(counts.max(initial=0) / max(len(np.unique(seen[:, 0])), 1))
+    return np.array(shares, dtype=float)
