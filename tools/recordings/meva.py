@@ -73,11 +73,11 @@ def _lasting_figures(part: Part, slots: list[Slot]) -> list[Figure]:
     kept = np.concatenate([slot.kept for slot in slots])
     twice = f"{PROTOCOL}; ids of a camera and window that are on two annotated objects there, of {all_ids}; objects"
     twice += f" whose boxes overlap by {ONE_THING:g} count as one"
-    each = ", ".join(f"{100 * share:.0f}" for share in kept)
+    each = ", ".join(f"{100 * one:.0f}" for one in kept)
     said = f"{PROTOCOL}; of {len(kept)} vehicles that stand for 24 s and more, those with one id in {100 * KEPT:g} %"
     figures = [part.figure("id_on_two_objects", shared, "", twice)]
     if len(kept):
-        share = 100 * np.mean(kept >= KEPT)
+        share = 100 * float(np.mean(kept >= KEPT))
         figures.append(part.figure("parked_keep_id", share, "%", f"{said} of the windows that show them; each: {each}"))
     return figures
 
