@@ -15,10 +15,11 @@ from geoloc.errors import InputError
 from geoloc.geometry.se3 import perturb
 from geoloc.options import merge_options
 from geoloc.pipeline.codec import encode
+from geoloc.pipeline.epochs import given_of
 from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
 from geoloc.pipeline.localizer import Localizer
+from geoloc.pipeline.packets import Answer, PacketLocalizer, packets_of
 from geoloc.pipeline.record_log import part_paths, read_part
-from geoloc.pipeline.state_folder import given_of
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, Tracks
 
@@ -44,19 +45,30 @@ def straight(site: Site, windows: list[Detections]) -> tuple[list[str], bytes]:
     return said, state_of(localizer)
 
 
-def digest(tracks: Tracks) -> str:
+@pytest.fixture(scope="module")
+def packets(windows: list[Detections]) -> list[Detections]:
+    """The frames of the cameras as they come: one camera is late, all are a little out of order."""
+    frames = [frame for window in windows for frame in packets_of(window)]
+    rng = np.random.default_rng(7)
+    arrival = [frame.time[0] + rng.uniform(0, 1.0) + 2.0 * (frame.camera[0] == "C") for frame in frames]
+    return [frames[i] for i in np.argsort(arrival)]
+
+
+def digest(answer: Tracks | list[Answer]) -> str:
     content = hashlib.sha256()
-    for name, column in tracks:
-        content.update(name.encode() + column.tobytes())
+    for tracks in [answer] if isinstance(answer, Tracks) else [tracks for one in answer for tracks in one.tracks]:
+        for name, column in tracks:
+            content.update(name.encode() + column.tobytes())
     return content.hexdigest()
 
 
-def state_of(localizer: Localizer) -> bytes:
-    return encode(localizer, given_of(localizer.site, localizer.options))
+def state_of(engine: Localizer | PacketLocalizer) -> bytes:
+    localizer = engine if isinstance(engine, Localizer) else engine.localizer
+    return encode(engine, given_of(localizer.site, localizer.options))
 
 
 def run_until_killed(
-    site: Site, folder: Path, windows: list[Detections], after: float, starting: bool
+    site: Site, folder: Path, inputs: list[Detections], call: str, after: float, starting: bool
 ) -> Iterator[tuple[int, str]]:
     """A process that goes on with the state in `folder`, and what it answered before it was killed.
 
@@ -68,10 +80,10 @@ def run_until_killed(
         try:
             os.close(reading)
             with JournaledLocalizer.open(site, folder, OPTIONS, OFTEN) as journaled:
-                while journaled.number < len(windows):
+                while journaled.number < len(inputs):
                     number = journaled.number
-                    tracks = journaled.step(windows[number])
-                    os.write(writing, f"{number} {digest(tracks)}\n".encode())
+                    answer = getattr(journaled, call)(inputs[number])
+                    os.write(writing, f"{number} {digest(answer)}\n".encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -86,22 +98,25 @@ def run_until_killed(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
+@pytest.mark.parametrize("call", ["step", "push"])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
-    site: Site, windows: list[Detections], straight: tuple[list[str], bytes], tmp_path: Path
+    site: Site, windows: list[Detections], packets: list[Detections], call: str, tmp_path: Path
 ) -> None:
-    said, state = straight
+    inputs = windows if call == "step" else packets
+    straight = PacketLocalizer(Localizer(site, OPTIONS))
+    said = [digest(getattr(straight, call)(one)) for one in inputs]
     rng, answered, kills = np.random.default_rng(5), -1, 0
-    while answered < len(windows) - 1 and kills < 60:
-        moment = float(rng.uniform(0.0, 0.3)), kills % 4 == 3
-        for number, told in run_until_killed(site, tmp_path / "state", windows, *moment):
+    while answered < len(inputs) - 1 and kills < 100:
+        moment = float(rng.uniform(0.0, 0.05)), kills % 4 == 3
+        for number, told in run_until_killed(site, tmp_path / "state", inputs, call, *moment):
             assert told == said[number]
             assert number > answered, "what was answered is never answered again"
             answered = number
         kills += 1
     assert kills >= 3
     with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS, OFTEN) as journaled:
-        assert journaled.number == len(windows)
-        assert state_of(journaled.localizer) == state
+        assert journaled.number == len(inputs)
+        assert state_of(journaled.packets) == state_of(straight)
 
 
 def test_nothing_answered_is_lost_however_a_record_is_torn(
