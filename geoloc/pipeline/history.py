@@ -243,9 +243,10 @@ class History:
         """The births of objects that have their first key are events, and old ones without any none."""
         if not self._births:
             return
-        self._events += (self._births[number] for number in numbers if number in self._births)
+        self._events += [self._births.pop(number) for number in numbers if number in self._births]
         waited = self.time - BIRTH_S
-        self._births = {n: event for n, event in self._births.items() if event.time > waited and n not in numbers}
+        if next(iter(self._births.values()), Event(np.inf, "born", 0)).time <= waited:  # they are in order of time
+            self._births = {n: event for n, event in self._births.items() if event.time > waited}
 
     def _narrow(self, rows: np.ndarray, now: np.ndarray, key: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """Leave the ways from each `key` that pass `now` within the tolerance, too."""

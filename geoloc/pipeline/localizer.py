@@ -42,7 +42,7 @@ class LocalizerOptions:
 
     window_s: float = 0.1  # frames of different cameras that fall into one window are taken as simultaneous
     heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
-    max_boxes: int = 1000  # of a camera in a window; of more, those of the highest scores are kept
+    max_boxes: int = 500  # of a camera in a window; of more, those of the highest scores are kept
     packets: PacketOptions = field(default_factory=PacketOptions)
     clocks: ClockOptions = field(default_factory=ClockOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
