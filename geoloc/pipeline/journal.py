@@ -21,12 +21,13 @@ from geoloc.errors import GeolocError, InputError, unknown_name
 from geoloc.options import check_range
 from geoloc.pipeline.codec import decode, encode
 from geoloc.pipeline.epochs import CHANGES, Epoch, moved
+from geoloc.pipeline.fed import Fed, Reached
 from geoloc.pipeline.lineage import Event
-from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, window_numbers, windows_of_site
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, windows_of_site
 from geoloc.pipeline.packets import Answer, PacketLocalizer, last_said, packets_of
 from geoloc.pipeline.queries import State
 from geoloc.pipeline.record_log import PartWriter, part_paths, read_head
-from geoloc.pipeline.state_folder import HEAD, StateFolder, chunk_name
+from geoloc.pipeline.state_folder import HEAD, StateFolder, chunk_name, require_same_attributes
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, Tracks
 
@@ -55,36 +56,6 @@ class JournalOptions:
         check_range(self, keep_history_s=(0, 1e12), compression=(0, 9))
 
 
-@dataclass
-class _Reached:
-    """Which of a recording's windows came last: its number, and how many parts of it came."""
-
-    number: float = -np.inf
-    parts: int = 0
-
-    def note(self, detections: Detections, window_s: float) -> None:
-        """Take note of a window."""
-        finite = detections.time[np.isfinite(detections.time)]
-        if not len(finite):
-            return
-        number = float(window_numbers(finite, window_s).min())
-        self.parts = self.parts + 1 if number == self.number else 1
-        self.number = number
-
-
-@dataclass
-class _Fed:
-    """Which of a log of packets came: how many, and what they were."""
-
-    packets: int = 0
-    checksum: int = 0
-
-    def note(self, packet: Detections) -> None:
-        """Take note of a packet."""
-        self.packets += 1
-        self.checksum = zlib.crc32(packet.box.tobytes(), zlib.crc32(packet.time.tobytes(), self.checksum))
-
-
 class JournaledLocalizer:
     """A `Localizer` whose state survives in a folder, fed with windows (`step`) or packets as they come (`push`).
 
@@ -99,8 +70,8 @@ class JournaledLocalizer:
         self.packets = PacketLocalizer(Localizer(folder.site, folder.options))
         self.number = 0  # of records so far: calls since the folder was begun
         self.replayed = 0  # of them, at the start
-        self._reached = _Reached()
-        self._fed = _Fed()
+        self._reached = Reached()
+        self._fed = Fed()
         self._epoch = -1  # of the folder's epochs
         self._writer: PartWriter | None = None
         self._saved = self._synced = -np.inf  # s, of the last snapshot and the last wait for the disk
@@ -178,7 +149,7 @@ class JournaledLocalizer:
 
     def replay(self, detections: Detections) -> Iterator[Tracks]:
         """Feed a recording, but for the windows that the folder has already: the tracks of each."""
-        parts = self._not_held(windows_of_site(detections, self.localizer))
+        parts = self._reached.behind(windows_of_site(detections, self.localizer), self.folder.options.window_s)
         return step_windows(self.localizer, parts, self.step)
 
     def replay_packets(self, detections: Detections) -> list[Tracks]:
@@ -186,7 +157,7 @@ class JournaledLocalizer:
 
         What was said last of each step. A log that does not begin with all that came of the last one is another one.
         """
-        held = self._held_packets(detections)
+        held = self._fed.of(packets_of(detections))
         packets = (packet for k, packet in enumerate(packets_of(detections)) if k >= held)
         first = iter([held == 0])
         return last_said(lambda packet: self._push(packet, next(first, False)), self.finish, packets)
@@ -267,25 +238,9 @@ class JournaledLocalizer:
     def _feed(self, packet: Detections, first: bool) -> list[Answer]:
         """Push a packet; the `first` one of another recording begins another count."""
         if first:
-            self._fed = _Fed()
+            self._fed = Fed()
         self._fed.note(packet)
         return self.packets.push(packet)
-
-    def _held_packets(self, detections: Detections) -> int:
-        """How many of a log's first packets came already: all that came since its first one, or none."""
-        asked = _Fed()
-        for packet in packets_of(detections):
-            if asked.packets == self._fed.packets:
-                break
-            asked.note(packet)
-        return asked.packets if asked == self._fed else 0
-
-    def _not_held(self, parts: Iterator[Detections]) -> Iterator[Detections]:
-        held, asked = _Reached(self._reached.number, self._reached.parts), _Reached()
-        for window in parts:
-            asked.note(window, self.folder.options.window_s)
-            if (asked.number, asked.parts) > (held.number, held.parts):
-                yield window
 
     # ---- restart
 
@@ -389,16 +344,6 @@ class JournaledLocalizer:
             if name in held or folder.load_chunk(name).end > now - options.keep_history_s:
                 break
             folder.remove(name)
-
-
-def require_same_attributes(fresh: object, loaded: object, where: str) -> None:
-    """Raise InputError where a loaded object of the engine lacks what a new one has, as one of another version may."""
-    for name, value in vars(fresh).items():
-        if name not in vars(loaded):
-            made = "was written by another version of geoloc"
-            raise InputError(f"snapshot: its {where} has no {name!r}: it {made}; use that one, or begin a new folder")
-        if type(value).__module__.startswith("geoloc.pipeline") and hasattr(value, "__dict__"):
-            require_same_attributes(value, getattr(loaded, name), f"{where}.{name}")
 
 
 def load_state(site: Site, folder: str | Path) -> State:

@@ -224,6 +224,16 @@ def chunk_number(name: str) -> int:
     return int(name[8:20])
 
 
+def require_same_attributes(fresh: object, loaded: object, where: str) -> None:
+    """Raise InputError where a loaded object of the engine lacks what a new one has, as one of another version may."""
+    for name, value in vars(fresh).items():
+        if name not in vars(loaded):
+            made = "was written by another version of geoloc"
+            raise InputError(f"snapshot: its {where} has no {name!r}: it {made}; use that one, or begin a new folder")
+        if type(value).__module__.startswith("geoloc.pipeline") and hasattr(value, "__dict__"):
+            require_same_attributes(value, getattr(loaded, name), f"{where}.{name}")
+
+
 class _Given(dict[str, object]):
     """What snapshots leave out: site, options, and chunks, which are loaded when they are asked for."""
 
