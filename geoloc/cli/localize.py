@@ -3,9 +3,10 @@
 import json
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geoloc.cli.arguments import add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
@@ -21,6 +22,9 @@ from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
 from geoloc.scene.tables import Detections, Tracks
 from geoloc.scene.versions import load_site_at
+
+if TYPE_CHECKING:
+    from geoloc.pipeline.packets import PacketLocalizer
 
 DESCRIPTION = """\
 Boxes of a site's cameras become tracks on its map. DETECTIONS are files of any known form (CSV with columns
@@ -43,6 +47,8 @@ examples:
   geoloc localize garage monday.csv -o out/monday --state state/garage
       then tuesday.csv with the same --state: cars that stayed overnight keep their numbers; after a crash the same
       command again does what is left
+  geoloc localize garage wednesday.csv -o out/wednesday --state state/garage --changed calibration
+      the cameras were calibrated again meanwhile: go on, and keep for each position which calibration it came from
   geoloc localize garage boxes.csv -o out --json | jq .report.tracks
       the report for machines"""
 
@@ -71,6 +77,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep the engine's state here, and go on from it: numbers last over restarts; see geoloc ask",
     )
+    parser.add_argument(
+        "--changed",
+        action="append",
+        default=[],
+        choices=("calibration", "map", "options"),
+        help="go on from a state that was made with another one; may be repeated",
+    )
     parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
     parser.add_argument("--clocks", action="store_true", help="find the cameras' clocks first, unknown by minutes")
     parser.add_argument(
@@ -94,7 +107,7 @@ def run(args: Namespace) -> None:
         detections = on_one_clock(detections, site, options, report)
     if args.state is not None:
         given = options if args.options or args.set else None
-        tracks, options = localize_on(args.state, detections, site, given, report)
+        tracks, options = localize_on(args, detections, site, given, report)
     else:
         work = localize_packets if args.packets else localize_with_report
         tracks = work(detections, site, options, report)
@@ -160,16 +173,20 @@ def localize_with_report(detections: Detections, site: Site, options: LocalizerO
 
 
 def localize_on(
-    folder: Path, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
+    args: Namespace, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
 ) -> tuple[Tracks, LocalizerOptions]:
-    """As `localize_with_report`, going on from the state in `folder`; the tracks, and the options that it has."""
+    """As `localize_with_report`, going on from the state in a folder; the tracks, and the options that it has."""
     from geoloc.pipeline.journal import JournaledLocalizer
 
-    with JournaledLocalizer.open(site, folder, options) as journaled:
-        held, localizer = journaled.number, journaled.localizer
-        if held:
-            report.notes.append(f"{folder}: goes on after {held:,} windows, {journaled.replayed:,} of them replayed")
-        tracks = _run_with_report(localizer, detections, journaled.replay(detections), report)
+    folder: Path = args.state
+    with JournaledLocalizer.open(site, folder, options, changed=args.changed) as journaled:
+        if journaled.number:
+            held = f"{journaled.number:,} {'packets' if args.packets else 'windows'}"
+            report.notes.append(f"{folder}: goes on after {held}, {journaled.replayed:,} of them replayed")
+        if args.packets:
+            tracks = _run_packets(journaled.packets, detections, journaled.replay_packets, report)
+        else:
+            tracks = _run_with_report(journaled.localizer, detections, journaled.replay(detections), report)
         return tracks, journaled.folder.options
 
 
@@ -193,11 +210,21 @@ def localize_packets(detections: Detections, site: Site, options: LocalizerOptio
     from geoloc.pipeline.packets import PacketLocalizer, replay_packets
 
     live = PacketLocalizer(Localizer(site, options))
-    _ = site.visibility
+    return _run_packets(live, detections, lambda log: replay_packets(live, log), report)
+
+
+def _run_packets(
+    live: "PacketLocalizer",
+    detections: Detections,
+    work: Callable[[Detections], list[Tracks]],
+    report: RunReport,
+) -> Tracks:
+    dropped, counts = live.localizer.dropped.copy(), live.counts.copy()
+    _ = live.localizer.site.visibility
     start = time.perf_counter()
-    steps = replay_packets(live, detections)
+    steps = work(detections)
     report.add_frames(detections)
-    report.add_run(len(steps), live.localizer.dropped, time.perf_counter() - start)
-    report.packets = dict(live.counts.most_common())
+    report.add_run(len(steps), live.localizer.dropped - dropped, time.perf_counter() - start)
+    report.packets = dict((live.counts - counts).most_common())
     report.add_clocks(live.localizer.clocks)
     return Tracks.concat(steps)

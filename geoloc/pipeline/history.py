@@ -6,9 +6,11 @@ else changes: its life, its level, whether it is in sight. So a parked car is tw
 in chunks; each begins and ends with a key of every object that is there, so that one chunk answers for its time.
 """
 
+import zlib
 from collections import deque
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,6 +56,11 @@ class Chunk:
     names: tuple[str, ...]  # of lives and labels
     events: tuple[Event, ...]  # what became of objects meanwhile
 
+    @cached_property
+    def checksum(self) -> int:
+        """Tells it from another chunk of the same number, as a replay with late packets may make."""
+        return zlib.crc32(self.keys.tobytes(), zlib.crc32(repr(self.events).encode()))
+
 
 def key_dtype(n_cameras: int) -> np.dtype:
     """What was known of an object at a time."""
@@ -83,10 +90,11 @@ class History:
         self.options = options or HistoryOptions()
         self.site = site
         self.chunks: deque[Chunk] = deque()  # closed, none of which ever changes
+        self.earlier: tuple[tuple[float, str], ...] = ()  # calibrations before the site's, and until when (s) each held
         self.time = np.nan  # s, of the last window noted
         self.tracks = Tracks()  # of the last window
         self.points = GroundPoints()
-        self._n_chunks = 0
+        self.n_chunks = 0  # closed so far
         self._names: tuple[str, ...] = ()
         self._start = np.nan  # s, of the chunk that is open
         self._open: list[np.ndarray] = []  # its keys
@@ -109,7 +117,7 @@ class History:
     def note(self, time: float, tracks: Tracks, points: GroundPoints, lineage: Lineage) -> None:
         """Take in the window at `time` (s), in order of time: its tracks, its points, and what became of whom."""
         self.tracks, self.points = tracks, points
-        self._learn_of(lineage)
+        self.learn_of(lineage)
         if time - self.time < self.options.every_s - 1e-6:
             return
         self.time = time
@@ -118,7 +126,7 @@ class History:
         self._go_on(now, before)
         self._close()
 
-    def _learn_of(self, lineage: Lineage) -> None:
+    def learn_of(self, lineage: Lineage) -> None:
         """Take in what became of whom; most births are false alarms, and wait until there is a key."""
         for event in lineage.since(self._n_events):
             if event.kind == "born":
@@ -126,7 +134,19 @@ class History:
             else:
                 self._events.append(event)
                 self._fresh.append(event)
+            if np.isfinite(event.since):
+                self._rename(event.number, event.others[0])
         self._n_events = lineage.n_events
+
+    def _rename(self, number: int, other: int) -> None:
+        """What went by `number` is another object and goes on as that; keys that were kept are read so, see `Keys`."""
+        if number not in self._last["number"] or other in self._last["number"]:
+            return
+        last, key = self._last.copy(), self._key.copy()
+        last["number"][last["number"] == number] = key["number"][key["number"] == number] = other
+        order = np.argsort(last["number"])
+        self._last, self._key = last[order], key[order]
+        self._low, self._high = self._low[order], self._high[order]
 
     def rows(self, tracks: Tracks, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
         """What a window knows of its objects, by number, and the row (N,) of each among those noted before; -1: new."""
@@ -223,9 +243,10 @@ class History:
         """The births of objects that have their first key are events, and old ones without any none."""
         if not self._births:
             return
-        self._events += (self._births[number] for number in numbers if number in self._births)
+        self._events += [self._births.pop(number) for number in numbers if number in self._births]
         waited = self.time - BIRTH_S
-        self._births = {n: event for n, event in self._births.items() if event.time > waited and n not in numbers}
+        if next(iter(self._births.values()), Event(np.inf, "born", 0)).time <= waited:  # they are in order of time
+            self._births = {n: event for n, event in self._births.items() if event.time > waited}
 
     def _narrow(self, rows: np.ndarray, now: np.ndarray, key: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """Leave the ways from each `key` that pass `now` within the tolerance, too."""
@@ -261,7 +282,7 @@ class History:
             return
         self._emit(self._last[self._last["time"] > self._key["time"]])
         self.chunks.append(self._chunk(self.time, np.concatenate(self._open)))
-        self._n_chunks += 1
+        self.n_chunks += 1
         self._events = []
         self._start, self._open, self._n_open = self.time, [self._last], len(self._last)
         self._key = self._last
@@ -273,7 +294,7 @@ class History:
             self.chunks.popleft()
 
     def _chunk(self, end: float, keys: np.ndarray) -> Chunk:
-        return Chunk(self._n_chunks, self._start, end, keys, self._names, tuple(self._events))
+        return Chunk(self.n_chunks, self._start, end, keys, self._names, tuple(self._events))
 
     def open_chunk(self) -> Chunk:
         """The chunk that is open, up to the last window, whether it was noted or passed over."""

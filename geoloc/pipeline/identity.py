@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from geoloc.options import check_range
+from geoloc.pipeline.corrections import take_back
 from geoloc.pipeline.echoes import Echoes, EchoOptions
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.identity_book import CONFIRMED, GONE, HIDDEN, LIVES, OUT_OF_SIGHT, PARKED, TENTATIVE, Book
@@ -81,6 +82,14 @@ class Identities:
         self.echoes.join(tracks, points, time, passed)
         return self._table(tracks)
 
+    def undo(self, object: int, other: int, why: str = "") -> Event:
+        """Take back that `other` was recognised as `object`, or merged into it; see `take_back`.
+
+        What is shown is `other` from the next window on, and `object` is again where it was. They are not taken for
+        one again. InputError where that was not decided lately, or other things came of it.
+        """
+        return take_back(self.book, self.echoes, self.lineage, (object, other), why, self._time)
+
     # ---- the tracks that are there
 
     def _follow(self, tracks: Tracks) -> np.ndarray:
@@ -141,6 +150,7 @@ class Identities:
         """Another object stands where the hidden one should: it is the same one, or that one has left."""
         book = self.book
         others = np.flatnonzero((book["track"] >= 0) & (book["life"] == PARKED) & self._over(hidden))
+        others = others[~book.are_apart(np.array([hidden]), others)[0]]
         if not len(others):
             return
         other = int(others[0])
@@ -179,6 +189,7 @@ class Identities:
 
     def _assign(self, new: np.ndarray, lost: np.ndarray, tracks: Tracks, points: GroundPoints) -> None:
         odds = self.recognition.odds(self.book, new, lost)
+        odds[self.book.are_apart(new, lost)] = -np.inf
         for i, j in np.column_stack(linear_sum_assignment(np.maximum(odds, 0.0), maximize=True)).tolist():
             rivals = np.concatenate([np.delete(odds[i], j), np.delete(odds[:, j], i)])
             sure = float(probability(odds[i, j] - max(0.0, rivals.max(initial=0.0))))
@@ -204,7 +215,8 @@ class Identities:
         left = book["first_seen"][new] - book["stood_until"]
         there = np.linalg.norm(book["stood"] - book["start"][new], axis=1) < self.options.echoes.overlap * width
         away = np.linalg.norm(book["stood"] - book["xy"], axis=1) > width
-        carried = (left >= -1e-6) & (left <= self.options.carried_s) & there & away & (book["number"] >= 0)
+        carried = ~book.are_apart(np.array([new]), np.arange(len(book)))[0]
+        carried &= (left >= -1e-6) & (left <= self.options.carried_s) & there & away & (book["number"] >= 0)
         for row in np.flatnonzero(carried & (book["level"] == book["start_level"][new])).tolist()[:1]:
             number, other = int(book["number"][row]), int(book["number"][new])
             book["number"][row], book["number"][new] = other, number
@@ -220,7 +232,9 @@ class Identities:
     def _take_over(self, known: int, new: int, sure: float, why: str, cameras: tuple[str, ...] = ()) -> None:
         """The new row's track is the known identity's: its number goes on, the new one's ends."""
         number, other = int(self.book["number"][known]), int(self.book["number"][new])
-        self.lineage.add(Event(self._time, "recognised", number, (other,), sure, why, cameras))
+        event = Event(self._time, "recognised", number, (other,), sure, why, cameras)
+        self.lineage.add(event)
+        self.book.note_joined(event, known)
         if self.book["track"][known] >= 0:  # coasts to where it is not
             self.echoes.owner[int(self.book["track"][known])] = number
         self.book.carry_on(known, new)

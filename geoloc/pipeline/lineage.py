@@ -1,10 +1,12 @@
 """Where identities come from and what became of them: events in a graph that can be asked and explained."""
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import networkx as nx
+import numpy as np
 
 SAID = {
     "born": "{number} is new",
@@ -21,7 +23,8 @@ class Event:
     """What happened to the object `number` at `time` (UTC Unix s).
 
     `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
-    in words, and `cameras` that saw it then.
+    in words, and `cameras` that saw it then. What the operator took back was wrong `since` (s): from then until `time`
+    it was the other object that went by this number.
     """
 
     time: float
@@ -31,6 +34,7 @@ class Event:
     probability: float = 1.0
     why: str = ""
     cameras: tuple[str, ...] = ()
+    since: float = np.inf
 
     def __str__(self) -> str:
         """In words, such as "5 is 3, which was lost from sight: cameras a and b at 10:02:11, 0.4 sigma (p 0.98)"."""
@@ -49,30 +53,38 @@ class Lineage:
         self.events: list[Event] = []  # the last `keep` ones at least; a site's `State` has older ones
         self.n_events = 0  # since the start
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Lineage":
+        """The list of events is replaced, never changed in place."""
+        return copy(self)
+
     def add(self, event: Event) -> None:
         """Take note of an event."""
-        self.events.append(event)
+        room = len(self.events) < 2 * self.keep
+        self.events = [*(self.events if room else self.events[1 - self.keep :]), event]
         self.n_events += 1
-        if len(self.events) > 2 * self.keep:
-            del self.events[: -self.keep]
 
     def since(self, n: int) -> list[Event]:
         """The events after the first `n`."""
         return self.events[max(len(self.events) - (self.n_events - n), 0) :] if self.n_events > n else []
 
     def graph(self) -> nx.MultiDiGraph:
-        """Numbers as nodes; an edge from each to the one that it became part of or left, with its `event`."""
-        graph = nx.MultiDiGraph()
-        for event in self.events:
-            graph.add_node(event.number)
-            for other in event.others:
-                edge = (event.number, other) if event.kind in ("split", "undone") else (other, event.number)
-                graph.add_edge(*edge, event=event)
-        return graph
+        """As `lineage_graph`, of the latest events."""
+        return lineage_graph(self.events)
 
     def explain(self, number: int) -> list[str]:
         """What happened to an object, in words, one line an event."""
         return [str(event) for event in self.events if number == event.number or number in event.others]
+
+
+def lineage_graph(events: Iterable[Event]) -> nx.MultiDiGraph:
+    """Numbers as nodes; an edge from each to the one that it became part of or left, with its `event`."""
+    graph = nx.MultiDiGraph()
+    for event in events:
+        graph.add_node(event.number)
+        for other in event.others:
+            edge = (event.number, other) if event.kind in ("split", "undone") else (other, event.number)
+            graph.add_edge(*edge, event=event)
+    return graph
 
 
 def _listed(items: Iterable[object]) -> str:

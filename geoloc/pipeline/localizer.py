@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.options import check_range
+from geoloc.options import check_range, option_groups
 from geoloc.pipeline.alignment import align_times, with_bias
+from geoloc.pipeline.arrivals import PacketOptions, bounded
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
@@ -21,6 +22,7 @@ from geoloc.pipeline.fusion import FusionOptions, fuse
 from geoloc.pipeline.history import History, HistoryOptions
 from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
+from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.queries import State
@@ -40,6 +42,8 @@ class LocalizerOptions:
 
     window_s: float = 0.1  # frames of different cameras that fall into one window are taken as simultaneous
     heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
+    max_boxes: int = 500  # of a camera in a window; of more, those of the highest scores are kept
+    packets: PacketOptions = field(default_factory=PacketOptions)
     clocks: ClockOptions = field(default_factory=ClockOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
@@ -53,7 +57,7 @@ class LocalizerOptions:
     history: HistoryOptions = field(default_factory=HistoryOptions)
 
     def __post_init__(self) -> None:
-        check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9))
+        check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9), max_boxes=(1, 1_000_000))
 
 
 class Localizer:
@@ -87,6 +91,7 @@ class Localizer:
         """
         options = self.options
         time = self._time(detections, time)
+        detections = bounded(detections, options.max_boxes, self.dropped)
         speaking, follows, doubtful = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
         predicted = self.tracker.predict(time)
@@ -111,9 +116,15 @@ class Localizer:
         """Answers about now and before."""
         return State(self.history)
 
+    def undo(self, object: int, other: int, why: str = "") -> Event:
+        """The operator says that `other` is not `object`, as was thought; see `Identities.undo`."""
+        event = self.identities.undo(object, other, why)
+        self.history.learn_of(self.identities.lineage)
+        return event
+
     def copy(self) -> "Localizer":
         """The engine as it is now, apart from this one; both know the same site."""
-        shared = (self.site, self.options, *vars(self.options).values())
+        shared = (self.site, *option_groups(self.options).values())
         return deepcopy(self, {id(one): one for one in shared})
 
     def resume_from(self, other: "Localizer") -> None:

@@ -1,5 +1,6 @@
 """Is this new track an object that was lost from sight? Log-likelihood ratios from place, time, class and looks."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,11 +50,22 @@ class Recognition:
     def __init__(self, site: Site, options: RecognitionOptions | None = None) -> None:
         self.site = site
         self.options = options or RecognitionOptions()
-        self._fields: dict[int, tuple[float, np.ndarray]] = {}  # of lost identities: when lost, distances (m)
+        self._lost: dict[int, tuple[float, int, float, float]] = {}  # of identities: when (s), level and where (m)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Recognition":
+        """What is worked out of the site is shared."""
+        other = copy(self)
+        other._lost = self._lost.copy()
+        return other
 
     @cached_property
     def _ways(self) -> Ways:
         return Ways.of(self.site)
+
+    @cached_property
+    def _fields(self) -> dict[tuple[int, float, float], np.ndarray]:
+        """Distances (m) from places where objects were lost; the oldest are forgotten."""
+        return {}
 
     def odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
         """Log-likelihood ratios (n, m): the new track is the lost identity, against a new object."""
@@ -118,17 +130,24 @@ class Recognition:
         straight = np.linalg.norm(book["start"][new] - book["xy"][row], axis=1)
         if self._is_open:
             return straight
-        number = int(book["number"][row])
-        if self._fields.get(number, (np.nan,))[0] != book["seen"][row]:
-            lost = book["seen"][row], self._ways.distances(int(book["level"][row]), book["xy"][row])
-            self._fields.pop(number, None)
-            self._fields[number] = lost
-            if len(self._fields) > KEPT:
-                del self._fields[next(iter(self._fields))]
+        number, seen = int(book["number"][row]), float(book["seen"][row])
+        if self._lost.get(number, (np.nan,))[0] != seen:
+            self._lost.pop(number, None)
+            self._lost[number] = seen, int(book["level"][row]), *book["xy"][row].tolist()
+            if len(self._lost) > KEPT:
+                del self._lost[next(iter(self._lost))]
+        field = self._field(self._lost[number][1:])
         cells = self._ways.rows(book["start_level"][new], book["start"][new])
-        way = np.where(cells >= 0, self._fields[number][1][cells], np.inf)
+        way = np.where(cells >= 0, field[cells], np.inf)
         same = book["start_level"][new] == book["level"][row]
         return np.where(same, np.where(cells >= 0, np.maximum(way, straight), straight), way)
+
+    def _field(self, place: tuple[int, float, float]) -> np.ndarray:
+        if place not in self._fields:
+            self._fields[place] = self._ways.distances(place[0], np.array(place[1:]))
+            if len(self._fields) > KEPT:
+                del self._fields[next(iter(self._fields))]
+        return self._fields[place]
 
     @cached_property
     def _is_open(self) -> bool:

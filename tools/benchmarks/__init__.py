@@ -5,6 +5,7 @@ from collections.abc import Callable
 from benchmarks.bundle import bench_bundle
 from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
+from benchmarks.hours import bench_hours
 from benchmarks.journal import bench_journal
 from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
@@ -16,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "projection": bench_projection,
     "engine": bench_engine,
     "journal": bench_journal,
+    "hours": bench_hours,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,
     "gospa": bench_gospa,
