@@ -61,12 +61,7 @@ class Book:
 
     def rows_of_tracks(self, track: np.ndarray) -> np.ndarray:
         """The row that each track (N,) shows; -1: none."""
-        if not len(self):
-            return np.full(len(track), -1)
-        shown = self["track"]
-        order = np.argsort(shown, kind="stable")
-        rows: np.ndarray = order.take(np.minimum(np.searchsorted(shown, track, sorter=order), len(order) - 1))
-        return np.where(shown[rows] == track, rows, -1)
+        return np.asarray(identities.rows_showing(self["track"], np.ascontiguousarray(track)))
 
     def row_of(self, number: int) -> int:
         """The row of an identity; -1: it is over."""
@@ -94,7 +89,8 @@ class Book:
         rows = len(self) + np.arange(len(tracks))
         if self.looks.shape[1] != tracks.embedding.shape[1]:
             self.looks = np.zeros((len(self), tracks.embedding.shape[1]), dtype=np.float32)
-        self.rows, self.looks = np.concatenate([self.rows, new]), np.concatenate([self.looks, tracks.embedding])
+        self.rows = np.asarray(identities.joined(self.rows, new, np.empty(len(self) + len(new), new.dtype)))
+        self.looks = np.concatenate([self.looks, tracks.embedding])
         return rows
 
     def follow(self, rows: np.ndarray, tracks: Tracks, time: float, park_s: float) -> None:
@@ -138,7 +134,8 @@ class Book:
     def strike(self, over: np.ndarray) -> None:
         """Take out the rows of identities that are over (B,) bool."""
         if over.any():
-            self.rows, self.looks = self.rows[~over], self.looks[~over]
+            stay = np.flatnonzero(~over)
+            self.rows, self.looks = self.rows.take(stay), self.looks.take(stay, axis=0)
 
     def remembered(self, rows: np.ndarray, time: float, score: np.ndarray) -> Tracks:
         """Rows of objects that stand where nobody sees them."""

@@ -83,12 +83,3 @@ def is_hidden(centre, foot, others, radius, height):
             if 0.0 < above < height[m]:
                 return True
     return False
-
-
-@compiled
-def depth_of(level, xyz, view):
-    """Distance (K,) m from places to the nearest one on their level that no camera sees; 0 there."""
-    out = np.empty(len(level))
-    for k in range(len(level)):
-        out[k] = view[5][cell_of(view, level[k], xyz[k, 0], xyz[k, 1])]
-    return out
