@@ -53,6 +53,8 @@ class Echoes:
 
     def part(self, tracks: Tracks, time: float) -> None:
         """Echoes that have left the body that they were taken for, or whose track or object is over, are none."""
+        if not self.owner:
+            return
         rows = {track: row for row, track in enumerate(tracks.track.tolist())}
         for track, number in list(self.owner.items()):
             known = self._book.row_of(number)

@@ -166,12 +166,15 @@ class Identities:
         if not len(fresh):
             return
         settled = book["life"][fresh] != TENTATIVE
+        if not settled.any() and not (book["life"] == HIDDEN).any():
+            return
         coasts = (book["life"] == CONFIRMED) & (book["track"] >= 0) & (book["seen"] < self._time)
         lost = np.flatnonzero((book["life"] == HIDDEN) | (book["life"] == OUT_OF_SIGHT) | coasts)
         new = fresh[settled | self._began_over(fresh, lost[book["life"][lost] == HIDDEN])]
         book["judged"][fresh[settled]] = 1
-        for row in fresh[settled].tolist():
-            self._put_back(row)
+        if (book["stood_until"] >= book["first_seen"][fresh].min() - self.options.carried_s).any():
+            for row in fresh[settled].tolist():
+                self._put_back(row)
         if len(new) and len(lost):
             self._assign(new, lost, tracks, points)
         self._announce(fresh[settled])
