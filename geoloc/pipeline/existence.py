@@ -41,13 +41,12 @@ def weigh_existence(
     options: ExistenceOptions,
 ) -> Objects:
     """`objects` with `score` the probability that each exists, even odds before, given this window alone."""
-    n, camera = len(objects), camera_rows(site, points.coded("camera"))
+    camera, score = camera_rows(site, points.coded("camera")), np.ascontiguousarray(points.score)
     group = np.ascontiguousarray(groups.group, dtype=np.int64)
-    detected = sight.mark_detected(camera, group, n, len(site.cameras))
-    level = level_rows(site.site_map, objects.coded("level"))
-    against = missed_evidence(site, level, objects.xyz, detected, reporting, objects, options)
-    score = np.ascontiguousarray(points.score)
-    return objects.revised(score=sight.weigh(score, group, against, options.score_floor, options.window_limit))
+    level, out = level_rows(site.site_map, objects.coded("level")), np.empty(len(objects))
+    scene = scene_arrays(site, reporting, objects, options)
+    sight.weigh_groups(camera, score, group, level, options.score_floor, *scene, out)
+    return objects.revised(score=out)
 
 
 def missed_evidence(

@@ -24,6 +24,19 @@ def cell_of(view, level, x, y):
 
 
 @compiled
+def weigh_groups(camera, score, group, level, floor, reporting, centre, view, xyz, radius, height, log_miss, limit, out):
+    """Probability `out` (G,) that each group of points (N,) is there: see `weigh`, and `missed` if `log_miss` is any."""
+    n_groups = len(out)
+    against = np.zeros(n_groups)
+    if log_miss < 0.0:
+        detected = np.zeros((n_groups, len(reporting)), np.bool_)
+        for i in range(len(group)):
+            detected[group[i], camera[i]] = True
+        against = missed(xyz, level, detected, reporting, centre, view, xyz, radius, height, log_miss, limit)
+    out[:] = weigh(score, group, against, floor, limit)
+
+
+@compiled
 def weigh(score, group, against, floor, limit):
     """Probability (G,) of each group: its boxes' scores, and log-odds `against` (G,) it, held within `limit`.
 
@@ -35,15 +48,6 @@ def weigh(score, group, against, floor, limit):
         out[group[i]] += math.log(p / (1.0 - p))
     for g in range(len(out)):
         out[g] = 1.0 / (1.0 + math.exp(-min(max(out[g] + against[g], -limit), limit)))
-    return out
-
-
-@compiled
-def mark_detected(camera, group, n_groups, n_cameras):
-    """Which cameras have a box of each group: (G, C) bool."""
-    out = np.zeros((n_groups, n_cameras), np.bool_)
-    for i in range(len(group)):
-        out[group[i], camera[i]] = True
     return out
 
 
