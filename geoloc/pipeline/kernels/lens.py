@@ -37,7 +37,7 @@ def undo(camera, pixel, params, limit, rays, by_cam, left):
     return count
 
 
-@compiled
+@inlined
 def _newton(xd, yd, k, limit):
     """Undistorted x, y, the four derivatives of the distortion there, and whether that is settled."""
     r2 = xd * xd + yd * yd
@@ -66,7 +66,7 @@ def _factor(r2, k):
     return factor, (slope - factor * bottom_slope) / bottom
 
 
-@compiled
+@inlined
 def _distort(x, y, k):
     """Distorted xd, yd and the derivatives xd by x, xd by y, yd by x, yd by y; see `scene.distortion.distort`."""
     p1, p2, r2 = k[2], k[3], x * x + y * y

@@ -54,7 +54,7 @@ def odds_of(a, i, b, j, n_families, model):
     return odds
 
 
-@compiled
+@inlined
 def _label_odds(a, b, n_families, model):
     """What the families of labels say."""
     of_a, of_b, same = 0.0, 0.0, 0.0
@@ -67,7 +67,7 @@ def _label_odds(a, b, n_families, model):
     return math.log(model[CONFUSION] + (1.0 - model[CONFUSION]) * same / (of_a * of_b))
 
 
-@compiled
+@inlined
 def _look_odds(a, b, n_families, model):
     """What appearance says."""
     aa, bb, ab = 0.0, 0.0, 0.0

@@ -72,7 +72,7 @@ def missed(xyz, level, detected, reporting, centre, view, others, radius, height
     return out
 
 
-@compiled
+@inlined
 def is_hidden(centre, foot, others, radius, height):
     """Whether one of `others` stands between a camera's centre (3,) and a foot (3,) m; a camera without one: no."""
     x, y = foot[0] - centre[0], foot[1] - centre[1]

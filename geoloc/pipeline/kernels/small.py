@@ -79,7 +79,7 @@ def order_of(keys):
     return order
 
 
-@compiled
+@inlined
 def _merge(keys, order, out, low, middle, high):
     i, j = low, middle
     for k in range(low, high):

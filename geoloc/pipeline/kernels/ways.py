@@ -7,7 +7,7 @@ Rows of `key_dtype` are records.
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 LEAST_S = 1e-9  # s between two keys
 
@@ -40,7 +40,7 @@ def say(number, sure, last, sight_s, time, seen_object, xy, z, cov, bias_cov, sc
     return count
 
 
-@compiled
+@inlined
 def _place(numbers, wanted):
     """Row of a number among ascending ones, or -1."""
     low, high = 0, len(numbers)
@@ -98,7 +98,7 @@ def go_on(now, before, last, key, low, high, tolerance, blur, score_step, new_ke
         _narrow(here, new_key[i], tolerance, blur, new_low[i], new_high[i])
 
 
-@compiled
+@inlined
 def _changes(now, last, key, score_step):
     """Whether anything but the position differs from before."""
     for_sure = now["life"] != last["life"] or now["level"] != last["level"] or now["label"] != last["label"]
@@ -106,7 +106,7 @@ def _changes(now, last, key, score_step):
     return for_sure or (abs(now["score"] - key["score"]) > score_step and not now["in_sight"])
 
 
-@compiled
+@inlined
 def _narrow(now, key, tolerance, blur, low, high):
     """Leave the ways from `key` that pass `now` within the tolerance, too."""
     dt = max(now["time"] - key["time"], LEAST_S)
