@@ -58,7 +58,8 @@ def associate(points: GroundPoints, tracks: Tracks | None = None, options: Assoc
     """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter."""
     options, tracks = options or AssociationOptions(), tracks if tracks is not None else Tracks()
     labels, levels = ([t.coded(name) for t in (points, tracks)] for name in ("label", "level"))
-    families, level_numbers = _families(labels[0].names, labels[1].names), common_numbers(levels[0].names, levels[1].names)
+    families = _families(labels[0].names, labels[1].names)
+    level_numbers = common_numbers(levels[0].names, levels[1].names)
     looks, cameras = _unit_rows(points.embedding, tracks.embedding), points.coded("camera")
     given = [
         (

@@ -9,7 +9,6 @@ so by its `revision`.
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from geoloc.options import check_range
 from geoloc.pipeline.echoes import Echoes, EchoOptions
@@ -88,7 +87,7 @@ class Identities:
         rows = self.book.rows_of_tracks(tracks.track)
         new = np.flatnonzero(rows < 0)
         if len(new):
-            rows[new] = self.book.enter(tracks.take(new))
+            rows[new] = self.book.enter(tracks, new)
         self.book.follow(rows, tracks, self._time, self.options.park_s)
         return rows
 
@@ -181,6 +180,8 @@ class Identities:
         book.strike(book["number"] < 0)
 
     def _assign(self, new: np.ndarray, lost: np.ndarray, tracks: Tracks, points: GroundPoints) -> None:
+        from scipy.optimize import linear_sum_assignment
+
         odds = self.recognition.odds(self.book, new, lost)
         for i, j in np.column_stack(linear_sum_assignment(np.maximum(odds, 0.0), maximize=True)).tolist():
             rivals = np.concatenate([np.delete(odds[i], j), np.delete(odds[:, j], i)])

@@ -78,19 +78,22 @@ class Book:
         names = [family_of(label) for label in self.labels]
         return np.array([names.index(name) for name in names], dtype=np.int64).take(self["label"][rows])
 
-    def enter(self, tracks: Tracks) -> np.ndarray:
-        """New rows for tracks that show no known identity, under numbers that none ever had."""
-        new: np.ndarray = np.zeros(len(tracks), self.rows.dtype)
-        new["track"], new["number"] = tracks.track, self.next_number + np.arange(len(tracks))
-        self.next_number += len(tracks)
-        new["since"] = new["first_seen"] = tracks.time
-        new["start"], new["start_level"] = tracks.xy, level_rows(self.site.site_map, tracks.coded("level"))
+    def enter(self, tracks: Tracks, shown: np.ndarray) -> np.ndarray:
+        """New rows for the tracks in rows `shown` (n,), which show no known identity, under numbers none ever had."""
+        n = len(shown)
+        new: np.ndarray = np.zeros(n, self.rows.dtype)
+        new["track"], new["number"] = tracks.track[shown], self.next_number + np.arange(n)
+        self.next_number += n
+        new["since"] = new["first_seen"] = tracks.time[shown]
+        new["start"] = tracks.xy[shown]
+        new["start_level"] = level_rows(self.site.site_map, tracks.coded("level"))[shown]
         new["found"], new["stood_until"] = 0.5, -np.inf
-        rows = len(self) + np.arange(len(tracks))
-        if self.looks.shape[1] != tracks.embedding.shape[1]:
-            self.looks = np.zeros((len(self), tracks.embedding.shape[1]), dtype=np.float32)
-        self.rows = np.asarray(identities.joined(self.rows, new, np.empty(len(self) + len(new), new.dtype)))
-        self.looks = np.concatenate([self.looks, tracks.embedding])
+        rows = len(self) + np.arange(n)
+        looks = tracks.embedding[shown]
+        if self.looks.shape[1] != looks.shape[1]:
+            self.looks = np.zeros((len(self), looks.shape[1]), dtype=np.float32)
+        self.rows = np.asarray(identities.joined(self.rows, new, np.empty(len(self) + n, new.dtype)))
+        self.looks = np.concatenate([self.looks, looks])
         return rows
 
     def follow(self, rows: np.ndarray, tracks: Tracks, time: float, park_s: float) -> None:

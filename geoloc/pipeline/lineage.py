@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import networkx as nx
+if TYPE_CHECKING:
+    import networkx as nx
 
 SAID = {
     "born": "{number} is new",
@@ -60,8 +62,10 @@ class Lineage:
         """The events after the first `n`."""
         return self.events[max(len(self.events) - (self.n_events - n), 0) :] if self.n_events > n else []
 
-    def graph(self) -> nx.MultiDiGraph:
+    def graph(self) -> "nx.MultiDiGraph":
         """Numbers as nodes; an edge from each to the one that it became part of or left, with its `event`."""
+        import networkx as nx
+
         graph = nx.MultiDiGraph()
         for event in self.events:
             graph.add_node(event.number)

@@ -83,13 +83,13 @@ class Table:
         for key, column in self.columns.items():
             if key in data:
                 array = column.cast(name, key, data[key], n).view()
-                array.flags.writeable = False
+                array.setflags(write=False)
                 self.__dict__[key] = array
                 n = len(array)
         for key, column in self.columns.items():
             if key not in data:
                 array = column.filled(n or 0)
-                array.flags.writeable = False
+                array.setflags(write=False)
                 self.__dict__[key] = array
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -100,7 +100,7 @@ class Table:
         if name not in codes:
             raise AttributeError(f"{type(self).__name__} has no column {name!r}")
         array = codes[name].spelt()
-        array.flags.writeable = False
+        array.setflags(write=False)
         self.__dict__[name] = array
         return array
 
@@ -165,7 +165,7 @@ class Table:
                 columns.pop(name, None)
             else:
                 codes.pop(name, None)
-                array.flags.writeable = False  # type: ignore[union-attr]
+                array.setflags(write=False)  # type: ignore[union-attr]
                 columns[name] = array
         columns["_codes"] = codes
         table.__dict__.update(columns)
@@ -196,8 +196,8 @@ class Table:
         For the engine's own stages, at every window; columns that are not given are missing.
         """
         n = len(arrays[next(iter(cls.columns))])  # in no table a column of names
-        missing = {name: cls.columns[name].filled(n) for name in cls.columns if name not in arrays}
-        return cls._wrap(arrays | missing)
+        arrays.update({name: cls.columns[name].filled(n) for name in cls.columns if name not in arrays})
+        return cls._wrap(arrays)
 
     @classmethod
     def _wrap(cls, arrays: "dict[str, np.ndarray | Coded]") -> Self:
@@ -210,7 +210,7 @@ class Table:
             if type(array) is Coded:
                 codes[name] = array
             else:
-                array.flags.writeable = False  # type: ignore[union-attr]
+                array.setflags(write=False)  # type: ignore[union-attr]
                 columns[name] = array
         return table
 

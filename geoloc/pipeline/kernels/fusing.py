@@ -12,9 +12,9 @@ from geoloc.pipeline.kernels.surfaces import surface_under
 
 
 @compiled
-def fuse_groups(time, xy, cov, bias_cov, score, label, level, camera, group, camera_number, body, surface_level, surfaces,
-                shared_bias, spread, out_time, xyz, out_cov, out_bias, out_label, out_level, best_score, count,
-                camera_set):  # fmt: skip
+def fuse_groups(time, xy, cov, bias_cov, score, label, level, camera, group, camera_number, body, surface_level,
+                surfaces, shared_bias, spread, out_time, xyz, out_cov, out_bias, out_label, out_level, best_score,
+                count, camera_set):  # fmt: skip
     """Fill the columns (G, ...) of a table of objects from points (N, ...) and the `group` (N,) of each.
 
     Time (s) is the mean of a group's points, the label that of its best scored one, the last of equal ones; the level

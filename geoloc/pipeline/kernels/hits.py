@@ -24,8 +24,9 @@ SCORE, SINGULAR, NO_COV, HALF, OUTSIDE, NEGATIVE, NOTHING, NO_TIME, LOST, VAGUE,
 
 @compiled
 def feet(camera, image, box, foot, foot_cov, score, time, floor, across, along, cut, pixel, cov, why, edge):
-    """Each row's foot: `pixel` (2, N) px, `cov` (3, N) px² of uu, uv, vv, and `why` (N,) it has none, else 0; those of a box's
-    lower edge are in `edge` (N, 2) px too.
+    """Each row's foot: `pixel` (2, N) px, `cov` (3, N) px² of uu, uv, vv, and `why` (N,) it has none, else 0.
+
+    Those of a box's lower edge are in `edge` (N, 2) px too.
 
     As given by foot (N, 2) and foot_cov (N, 2, 2), or else the middle of the lower edge of box (N, 4), with
     standard deviations of `floor` px and shares of the box's sides, `cut` where the edge of the image (2, C) is.

@@ -2,7 +2,6 @@
 
 # mypy: allow-untyped-defs
 
-import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.compiled import inlined
 
 INFORMATION, COUNT, DENSITY, CONTENT = 5, 10, 11, 12  # columns of stats
 # what `model` holds: gate²; share and scale² of outliers; log-odds of a missed detection; of labels that differ;

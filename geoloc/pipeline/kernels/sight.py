@@ -24,8 +24,9 @@ def cell_of(view, level, x, y):
 
 
 @compiled
-def weigh_groups(camera, score, group, level, floor, reporting, centre, view, xyz, radius, height, log_miss, limit, out):
-    """Probability `out` (G,) that each group of points (N,) is there: see `weigh`, and `missed` if `log_miss` is any."""
+def weigh_groups(camera, score, group, level, floor, reporting, centre, view, xyz, radius, height, log_miss, limit,
+                 out):  # fmt: skip
+    """Probability `out` (G,) that each group of points (N,) is there; see `weigh`, and `missed` if `log_miss` < 0."""
     n_groups = len(out)
     against = np.zeros(n_groups)
     if log_miss < 0.0:

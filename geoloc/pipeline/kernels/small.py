@@ -60,7 +60,7 @@ def comes_before(keys, i, j):
 
 @compiled
 def order_of(keys):
-    """Rows of `keys` (N, K) in ascending order, equal ones as they come: (N,). Merge sort, of runs of RUN sorted rows."""
+    """Rows of `keys` (N, K) in ascending order, equal ones as they come: (N,). Merge sort, from sorted runs up."""
     n = len(keys)
     order, other = np.arange(n), np.empty(n, np.int64)
     for low in range(0, n, RUN):
