@@ -53,6 +53,8 @@ class Echoes:
 
     def part(self, tracks: Tracks, time: float) -> None:
         """Echoes that have left the body that they were taken for, or whose track or object is over, are none."""
+        if not self.owner:
+            return
         rows = {track: row for row, track in enumerate(tracks.track.tolist())}
         for track, number in list(self.owner.items()):
             known = self._book.row_of(number)
@@ -75,7 +77,7 @@ class Echoes:
                 book.joined = [one for one in book.joined if one is not joined]
                 book.revive(joined.row, joined.look)
                 return joined.event.others[0]
-        book.enter(tracks)
+        book.enter(tracks, np.zeros(1, dtype=np.int64))
         return int(book["number"][-1])
 
     def join(self, tracks: Tracks, points: GroundPoints, time: float, passed: float) -> None:

@@ -9,7 +9,6 @@ so by its `revision`.
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from geoloc.options import check_range
 from geoloc.pipeline.corrections import take_back
@@ -97,7 +96,7 @@ class Identities:
         rows = self.book.rows_of_tracks(tracks.track)
         new = np.flatnonzero(rows < 0)
         if len(new):
-            rows[new] = self.book.enter(tracks.take(new))
+            rows[new] = self.book.enter(tracks, new)
         self.book.follow(rows, tracks, self._time, self.options.park_s)
         return rows
 
@@ -176,18 +175,23 @@ class Identities:
         if not len(fresh):
             return
         settled = book["life"][fresh] != TENTATIVE
+        if not settled.any() and not (book["life"] == HIDDEN).any():
+            return
         coasts = (book["life"] == CONFIRMED) & (book["track"] >= 0) & (book["seen"] < self._time)
         lost = np.flatnonzero((book["life"] == HIDDEN) | (book["life"] == OUT_OF_SIGHT) | coasts)
         new = fresh[settled | self._began_over(fresh, lost[book["life"][lost] == HIDDEN])]
         book["judged"][fresh[settled]] = 1
-        for row in fresh[settled].tolist():
-            self._put_back(row)
+        if (book["stood_until"] >= book["first_seen"][fresh].min() - self.options.carried_s).any():
+            for row in fresh[settled].tolist():
+                self._put_back(row)
         if len(new) and len(lost):
             self._assign(new, lost, tracks, points)
         self._announce(fresh[settled])
         book.strike(book["number"] < 0)
 
     def _assign(self, new: np.ndarray, lost: np.ndarray, tracks: Tracks, points: GroundPoints) -> None:
+        from scipy.optimize import linear_sum_assignment
+
         odds = self.recognition.odds(self.book, new, lost)
         odds[self.book.are_apart(new, lost)] = -np.inf
         for i, j in np.column_stack(linear_sum_assignment(np.maximum(odds, 0.0), maximize=True)).tolist():

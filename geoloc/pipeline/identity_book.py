@@ -81,12 +81,7 @@ class Book:
 
     def rows_of_tracks(self, track: np.ndarray) -> np.ndarray:
         """The row that each track (N,) shows; -1: none."""
-        if not len(self):
-            return np.full(len(track), -1)
-        shown = self["track"]
-        order = np.argsort(shown, kind="stable")
-        rows: np.ndarray = order.take(np.minimum(np.searchsorted(shown, track, sorter=order), len(order) - 1))
-        return np.where(shown[rows] == track, rows, -1)
+        return np.asarray(identities.rows_showing(self["track"], np.ascontiguousarray(track)))
 
     def row_of(self, number: int) -> int:
         """The row of an identity; -1: it is over."""
@@ -103,18 +98,22 @@ class Book:
         names = [family_of(label) for label in self.labels]
         return np.array([names.index(name) for name in names], dtype=np.int64).take(self["label"][rows])
 
-    def enter(self, tracks: Tracks) -> np.ndarray:
-        """New rows for tracks that show no known identity, under numbers that none ever had."""
-        new: np.ndarray = np.zeros(len(tracks), self.rows.dtype)
-        new["track"], new["number"] = tracks.track, self.next_number + np.arange(len(tracks))
-        self.next_number += len(tracks)
-        new["since"] = new["first_seen"] = tracks.time
-        new["start"], new["start_level"] = tracks.xy, level_rows(self.site.site_map, tracks.coded("level"))
+    def enter(self, tracks: Tracks, shown: np.ndarray) -> np.ndarray:
+        """New rows for the tracks in rows `shown` (n,), which show no known identity, under numbers none ever had."""
+        n = len(shown)
+        new: np.ndarray = np.zeros(n, self.rows.dtype)
+        new["track"], new["number"] = tracks.track[shown], self.next_number + np.arange(n)
+        self.next_number += n
+        new["since"] = new["first_seen"] = tracks.time[shown]
+        new["start"] = tracks.xy[shown]
+        new["start_level"] = level_rows(self.site.site_map, tracks.coded("level"))[shown]
         new["found"], new["stood_until"] = 0.5, -np.inf
-        rows = len(self) + np.arange(len(tracks))
-        if self.looks.shape[1] != tracks.embedding.shape[1]:
-            self.looks = np.zeros((len(self), tracks.embedding.shape[1]), dtype=np.float32)
-        self.rows, self.looks = np.concatenate([self.rows, new]), np.concatenate([self.looks, tracks.embedding])
+        rows = len(self) + np.arange(n)
+        looks = tracks.embedding[shown]
+        if self.looks.shape[1] != looks.shape[1]:
+            self.looks = np.zeros((len(self), looks.shape[1]), dtype=np.float32)
+        self.rows = np.asarray(identities.joined(self.rows, new, np.empty(len(self) + n, new.dtype)))
+        self.looks = np.concatenate([self.looks, looks])
         return rows
 
     def follow(self, rows: np.ndarray, tracks: Tracks, time: float, park_s: float) -> None:
@@ -158,7 +157,8 @@ class Book:
     def strike(self, over: np.ndarray) -> None:
         """Take out the rows of identities that are over (B,) bool."""
         if over.any():
-            self.rows, self.looks = self.rows[~over], self.looks[~over]
+            stay = np.flatnonzero(~over)
+            self.rows, self.looks = self.rows.take(stay), self.looks.take(stay, axis=0)
 
     def note_joined(self, event: Event, row: int) -> None:
         """Keep what is known in a `row` that `event` is about to change or strike."""

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 SAID = {
     "born": "{number} is new",
@@ -67,7 +70,7 @@ class Lineage:
         """The events after the first `n`."""
         return self.events[max(len(self.events) - (self.n_events - n), 0) :] if self.n_events > n else []
 
-    def graph(self) -> nx.MultiDiGraph:
+    def graph(self) -> "nx.MultiDiGraph":
         """As `lineage_graph`, of the latest events."""
         return lineage_graph(self.events)
 
@@ -76,8 +79,10 @@ class Lineage:
         return [str(event) for event in self.events if number == event.number or number in event.others]
 
 
-def lineage_graph(events: Iterable[Event]) -> nx.MultiDiGraph:
+def lineage_graph(events: Iterable[Event]) -> "nx.MultiDiGraph":
     """Numbers as nodes; an edge from each to the one that it became part of or left, with its `event`."""
+    import networkx as nx
+
     graph = nx.MultiDiGraph()
     for event in events:
         graph.add_node(event.number)

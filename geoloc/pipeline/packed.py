@@ -34,23 +34,25 @@ def kind_arrays(labels: tuple[str, ...]) -> KindArrays:
 
 
 @lru_cache(maxsize=64)
-def _rows_of_cameras(site: Site, names: tuple[str, ...]) -> np.ndarray:
+def rows_of_cameras(site: Site, names: tuple[str, ...]) -> np.ndarray:
+    """Index among the site's cameras of each name (K,); -1 where it has no such camera."""
     return np.array([site.camera_index.get(name, -1) for name in names], dtype=np.int64)
 
 
 def camera_rows(site: Site, cameras: Coded) -> np.ndarray:
     """Index among the site's cameras of each row (N,); -1 where it has no such camera."""
-    return _rows_of_cameras(site, cameras.names).take(cameras.code)
+    return rows_of_cameras(site, cameras.names).take(cameras.code)
 
 
 @lru_cache(maxsize=64)
-def _rows_of_levels(site_map: SiteMap, names: tuple[str, ...]) -> np.ndarray:
+def rows_of_levels(site_map: SiteMap, names: tuple[str, ...]) -> np.ndarray:
+    """Index among the map's levels of each name (K,); UnknownNameError if there is none."""
     return site_map.level_rows(np.array(names, dtype=np.str_)).astype(np.int64)
 
 
 def level_rows(site_map: SiteMap, levels: Coded) -> np.ndarray:
     """Index among the map's levels of each row (N,); UnknownNameError if there is none."""
-    return _rows_of_levels(site_map, levels.names).take(levels.code)
+    return rows_of_levels(site_map, levels.names).take(levels.code)
 
 
 @lru_cache(maxsize=64)

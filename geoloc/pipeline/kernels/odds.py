@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.compiled import inlined
 
 INFORMATION, COUNT, DENSITY, PLAIN, CAMERA, CONTENT = 5, 10, 11, 12, 15, 16  # columns of stats
 # what `model` holds: gate²; share and scale² of outliers; log-odds of a missed detection; of labels that differ;
@@ -66,7 +66,7 @@ def _density(distance2, determinant, model):
     return likely / math.sqrt(determinant)
 
 
-@compiled
+@inlined
 def _plain_density(a, b, dx, dy, model):
     """The same of a track and a point whose bias is one and the same."""
     xx, xy, yy = a[PLAIN] + b[PLAIN], a[PLAIN + 1] + b[PLAIN + 1], a[PLAIN + 2] + b[PLAIN + 2]
@@ -76,7 +76,7 @@ def _plain_density(a, b, dx, dy, model):
     return _density((yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant, determinant, model)
 
 
-@compiled
+@inlined
 def _label_odds(a, b, n_families, model):
     """What the families of labels say."""
     of_a, of_b, same = 0.0, 0.0, 0.0
@@ -89,7 +89,7 @@ def _label_odds(a, b, n_families, model):
     return math.log(model[CONFUSION] + (1.0 - model[CONFUSION]) * same / (of_a * of_b))
 
 
-@compiled
+@inlined
 def _look_odds(a, b, n_families, model):
     """What appearance says."""
     aa, bb, ab = 0.0, 0.0, 0.0
