@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from geoloc.pipeline.existence import ExistenceOptions
     from geoloc.pipeline.footprint import Footprint, FootprintOptions
     from geoloc.pipeline.fusion import FusionOptions, covariance_intersection, fuse
+    from geoloc.pipeline.linking import Linked, LinkingOptions, link
     from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
     from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
     from geoloc.pipeline.smoothing import smooth
@@ -59,6 +60,7 @@ _HOMES = {
     "geoloc.pipeline.existence": ("ExistenceOptions",),
     "geoloc.pipeline.footprint": ("Footprint", "FootprintOptions"),
     "geoloc.pipeline.fusion": ("FusionOptions", "covariance_intersection", "fuse"),
+    "geoloc.pipeline.linking": ("Linked", "LinkingOptions", "link"),
     "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
     "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),
     "geoloc.pipeline.smoothing": ("smooth",),

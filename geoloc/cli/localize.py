@@ -14,11 +14,12 @@ from geoloc.errors import InputError
 from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
+from geoloc.pipeline.linking import link
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
-from geoloc.scene.tables import Detections, Tracks
+from geoloc.scene.tables import Detections, GroundPoints, Tracks
 from geoloc.scene.versions import load_site_at
 
 DESCRIPTION = """\
@@ -30,7 +31,7 @@ examples:
   geoloc localize garage boxes.csv -o out/garage
       writes tracks.geojson, tracks.csv, plan.png, map.html and run.json into out/garage/
   geoloc localize garage boxes.csv -o tracks.geojson --smooth
-      a recording, looked at again with what came after; options and report go to tracks.run.json
+      a recording, linked and smoothed with what came after; options and report go to tracks.run.json
   geoloc localize plaza C1=gate.txt C2=hall.txt --fps 25 -o out/plaza
       MOTChallenge files, which name no camera and count frames
   geoloc localize garage boxes.jsonl -o out --set tracking.acceleration=2 --options busy.toml
@@ -57,7 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--calibrated-at", type=float, metavar="UTC_S", help="take the cameras that were true then (default: now's)"
     )
-    parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
+    parser.add_argument("--smooth", action="store_true", help="link and smooth the recording with what came after")
     add_json(parser)
 
 
@@ -72,8 +73,9 @@ def run(args: Namespace) -> None:
     detections, reports = read_all(args, site)
     report = RunReport(site.name)
     report.add_reading(reports)
-    tracks = localize_with_report(detections, site, options, report)
-    tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
+    tracks, points = localize_with_report(detections, site, options, report)
+    if args.smooth:
+        tracks = smooth(link(tracks, site, options.linking, points).tracks, site, options.tracking)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     write_results(files, site, tracks)
@@ -117,14 +119,19 @@ def split_camera(text: str, site: Site) -> tuple[str, Path]:
     return "", Path(text)
 
 
-def localize_with_report(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
-    """As `geoloc.localize`, under a progress bar; fills in the report."""
+def localize_with_report(
+    detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
+) -> tuple[Tracks, GroundPoints]:
+    """As `geoloc.localize`, under a progress bar, with the points behind the tracks; fills in the report."""
     localizer = Localizer(site, options)
     start = time.perf_counter()
     _ = site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
     report.prepare_s = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    steps = list(replay_with_progress(localizer, detections, "localize"))
+    steps, points = [], []
+    for tracks in replay_with_progress(localizer, detections, "localize"):
+        steps.append(tracks)
+        points.append(localizer.points)
     report.add_frames(detections)
     report.add_run(len(steps), localizer.dropped, time.perf_counter() - start)
-    return Tracks.concat(steps)
+    return Tracks.concat(steps), GroundPoints.concat(points)
