@@ -17,7 +17,7 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.localizer import Localizer, step_through, window_numbers
-from geoloc.scene.tables import LATEST_TIME, Detections, Tracks
+from geoloc.scene.tables import LATEST_TIME, Detections, GroundPoints, Tracks
 
 MOST_HELD = 1000  # frames of a camera far ahead of all others
 SAID_OF_A_BOX = ("box", "foot", "foot_cov", "label", "score", "embedding")
@@ -46,6 +46,7 @@ class Answer:
 
     window: int  # its number; the same number again replaces what was said before
     tracks: tuple[Tracks, ...]  # one a step, see `windows`
+    points: tuple[GroundPoints, ...]  # of each step, with the object that each went into
     revised: bool
 
 
@@ -211,7 +212,7 @@ class PacketLocalizer:
         elif until == self._closed:
             return []
         numbers = sorted(number for number in self._windows if first <= number <= until)
-        answers = [Answer(number, tuple(self._run(number)), number <= replayed_to) for number in numbers]
+        answers = [self._run(number, number <= replayed_to) for number in numbers]
         self._closed = until
         self._forget()
         return answers
@@ -230,13 +231,15 @@ class PacketLocalizer:
         self._stale, self._replayed, self._copied = np.inf, self._lead, -np.inf
         return first
 
-    def _run(self, number: int) -> Iterator[Tracks]:
+    def _run(self, number: int, revised: bool) -> Answer:
         """Step through one window."""
         window, length = self._windows[number], self.localizer.options.window_s
         if number * length >= self._copied + self.options.replay_every_s:
             window.before = self.localizer.copy()
             self._copied = number * length
-        yield from step_through(self.localizer, Detections.concat(list(window.frames.values())))
+        steps = step_through(self.localizer, Detections.concat(list(window.frames.values())))
+        said = [(tracks, self.localizer.points) for tracks in steps]
+        return Answer(number, tuple(tracks for tracks, _ in said), tuple(points for _, points in said), revised)
 
     def _forget(self) -> None:
         """Let go of what no replay can need any more: nothing grows with the hours."""
@@ -252,13 +255,13 @@ class PacketLocalizer:
             del self._rows[key]
 
 
-def replay_packets(live: PacketLocalizer, detections: Detections) -> list[Tracks]:
+def replay_packets(live: PacketLocalizer, detections: Detections) -> list[tuple[Tracks, GroundPoints]]:
     """What was said last of each step of a recording whose rows come in the order in which they arrived."""
-    said: dict[int, tuple[Tracks, ...]] = {}
+    said: dict[int, Answer] = {}
     for packet in packets_of(detections):
-        said |= {answer.window: answer.tracks for answer in live.push(packet)}
-    said |= {answer.window: answer.tracks for answer in live.finish()}
-    return [tracks for number in sorted(said) for tracks in said[number]]
+        said |= {answer.window: answer for answer in live.push(packet)}
+    said |= {answer.window: answer for answer in live.finish()}
+    return [step for number in sorted(said) for step in zip(said[number].tracks, said[number].points, strict=True)]
 
 
 def packets_of(detections: Detections) -> Iterator[Detections]:

@@ -6,6 +6,7 @@ from benchmarks.bundle import bench_bundle
 from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
 from benchmarks.journal import bench_journal
+from benchmarks.linking import bench_linking
 from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
@@ -18,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "journal": bench_journal,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,
+    "linking": bench_linking,
     "gospa": bench_gospa,
     "metrics": bench_metrics,
     "startup": bench_startup,

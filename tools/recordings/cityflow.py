@@ -18,7 +18,7 @@ from geoloc.pipeline.existence import ExistenceOptions
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, GroundPoints
-from recordings.engine import run_online
+from recordings.engine import linked, run_online
 from recordings.figures import Part
 from recordings.identity import IOU, multi_camera_figure, track_of_detections
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 BLOCK_S = 10.0
 TRUE_BOXES = "true boxes without identities as detections, online engine, absence no evidence"
+LINKED = "true boxes without identities as detections, the whole recording linked, absence no evidence"
 PUBLISHED = "boxes of a published system without identities as detections, online engine, absence no evidence"
 MAX_GAP_S = 0.25
 CROSS = f"ground points of one true car in two cameras, as corrected online, interpolated within {MAX_GAP_S} s"
@@ -47,6 +48,9 @@ def run(folder: Path) -> list[Figure]:
     online = run_online(detections, site, options)
     track = track_of_detections(detections, online.points, online.tracks)
     figures = [multi_camera_figure(part, "mc_idf1_true_boxes", truth, detections, track, TRUE_BOXES)]
+    whole = linked(online, site, options)
+    track = track_of_detections(detections, whole.points, whole.tracks)
+    figures.append(multi_camera_figure(part, "mc_idf1_true_boxes_linked", truth, detections, track, LINKED))
     figures += _cross_camera_figures(part, truth, detections, online.points)
     figures += _clock_figures(part, site, detections)
     if any((folder / "tracks").glob("c*_*")):
@@ -102,9 +106,7 @@ def _cross_camera_figures(part: Part, truth: BoxTracks, detections: Detections, 
         return []
     blocks, said = part.blocks(time), f"{CROSS}; n {len(distance)}"
     shares = {"cross_camera_median_m": 0.5, "cross_camera_p90_m": 0.9}
-    return [
-        part.measured(of_quantile(name, "m", said, distance, blocks, share)) for name, share in shares.items()
-    ]
+    return [part.measured(of_quantile(name, "m", said, distance, blocks, share)) for name, share in shares.items()]
 
 
 def cross_camera_distances(identity: np.ndarray, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
