@@ -8,6 +8,7 @@ from test_clocks import traffic
 
 from geoloc.errors import GeometryError
 from geoloc.io.cityflow import read_cityflow
+from geoloc.pipeline.clock_courses import Course
 from geoloc.pipeline.clock_paths import Passages, Paths
 from geoloc.pipeline.clock_start import ClockLink, ClockStartOptions, _consistent, _refine, _search, estimate_clocks
 from geoloc.scene.tables import Detections
@@ -26,7 +27,7 @@ def passages(rng: np.random.Generator, a: int, b: int, world: dict[str, np.ndarr
     ahead += lever @ (world["shift"][b] - world["shift"][a]) + world["away"][b] * away[1] - world["away"][a] * away[0]
     ahead += rng.normal(0, np.sqrt(2) * OPTIONS.object_sigma * scale)
     rows = np.arange(n)
-    return Passages(rows, rows + 1000, np.full(n, 20), ahead, np.zeros(n), lever, away[0], away[1], scale)
+    return Passages(rows, rows + 1000, np.full(n, 20), ahead, np.zeros(n), lever, away[0], away[1], scale, rows, rows)
 
 
 def angle_row(angle: np.ndarray) -> np.ndarray:
@@ -50,7 +51,9 @@ def test_offsets_are_honest_about_what_is_left(rng):
             ClockLink(CAMERAS[a], CAMERAS[b], 0.0, 20.0, 5.0, passages(rng, a, b, world))
             for a, b in ((0, 1), (0, 2), (1, 2))
         ]
-        offset, cov = _refine(CAMERAS, world["offset"] + rng.normal(0, 0.2, 3), links, OPTIONS)
+        start = world["offset"] + rng.normal(0, 0.2, 3)
+        courses = {name: Course(offset=start[i : i + 1]) for i, name in enumerate(CAMERAS)}
+        offset, cov = _refine(courses, links, OPTIONS)
         errors.append(contrast @ (offset - world["offset"]))
         covs.append(contrast @ cov @ contrast.T)
     assert_consistent(np.array(errors), np.array(covs))
