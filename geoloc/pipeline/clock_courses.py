@@ -103,15 +103,13 @@ def _votes(
     """Each passage of the camera: its track there, when, the offset that it speaks for, and the other camera."""
     found = []
     for number, ((a, b), passages) in enumerate(sorted(met.items())):
+        pair = np.full(len(passages), number)
         if a == name:
             of_b = courses[b].at(passages.time_b)
-            found.append((passages.track_a, passages.time_a, passages.ahead + of_b))
+            found.append((passages.track_a, passages.time_a, passages.ahead + of_b, pair))
         elif b == name:
             of_a = courses[a].at(passages.time_a)
-            found.append((passages.track_b, passages.time_b, of_a - passages.ahead))
-        else:
-            continue
-        found[-1] = *found[-1], np.full(len(passages), number)
+            found.append((passages.track_b, passages.time_b, of_a - passages.ahead, pair))
     track, time, offset, other = (np.concatenate(column) for column in zip(*found, strict=True))
     return track, time, offset, other
 
@@ -126,7 +124,7 @@ def _likelihood(
     np.add.at(density, row, peaks)
     # so many agree by chance in a second of offset: a track's own, or as many as one has on average
     count = np.bincount(row, minlength=n)
-    chance = np.maximum(count, len(row) / max(np.count_nonzero(count), 1)) / (2.0 * options.reach_s)
+    chance = np.maximum(count, count[count > 0].mean()) / (2.0 * options.reach_s)
     log_odds = np.log(1.0 - options.seen_share + options.seen_share * density / chance[:, None])
     return np.where(count[:, None] > 0, log_odds, 0.0)
 

@@ -117,5 +117,12 @@ def test_clocks_of_a_real_junction_are_found_within_the_stamps(recording):
     added = np.array([shift[name] for name in detections.camera.tolist()])
     moved = detections.replace(time=detections.time + added)
     found = estimate_clocks(moved, site)
-    error = found.offset - np.array([shift[name] for name in found.cameras])
+    first = np.isinf(found.since)
+    cameras = np.array(found.cameras)
+    error = found.offset[first] - np.array([shift[name] for name in cameras[first].tolist()])
     assert 0.5 * np.ptp(error) < 0.2  # s; measured 0.16, of which the stamps' own error is the most
+    # c003 has 114 frames less than the others, which go on for 11.4 s longer: they are lost from 120 s on
+    assert set(cameras[~first].tolist()) == {"c003"}
+    lost = np.diff(found.offset[cameras == "c003"])
+    assert (lost < -0.5).all()
+    assert -11.4 < lost.sum() < -9.0  # s; measured -10.0
