@@ -90,8 +90,9 @@ def _course(
     begin, likelihood = begin[order], likelihood[order]
     course, gain = _likeliest(begin, likelihood, tried, options.jump_every_s, options)
     for _ in range(LEARNED):  # a clock that has jumped does so again
-        every = max(np.ptp(begin), STEP_S) / len(course.since)
-        if every >= options.jump_every_s:
+        n_jumps = len(course.since) - 1
+        every = max(float(np.ptp(begin)), STEP_S) / max(n_jumps, 1)
+        if not n_jumps or every >= options.jump_every_s:
             break
         course = _likeliest(begin, likelihood, tried, every, options)[0]
     return course, gain

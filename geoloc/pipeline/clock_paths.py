@@ -113,7 +113,7 @@ def _agreeing(
     a: Paths, b: Paths, max_offset_s: float
 ) -> Iterator[tuple[Paths, Paths, np.ndarray, np.ndarray, np.ndarray]]:
     """For each track of a: rows of a and b that are close, the times between them and the direction over speed."""
-    if not len(b):
+    if not len(a) or not len(b):
         return
     tree = cKDTree(b.xy)
     starts = np.flatnonzero(np.diff(a.track, prepend=-1))

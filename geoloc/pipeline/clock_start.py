@@ -180,7 +180,7 @@ def _over_jumps(
     a, b = courses[link.a], courses[link.b]
     use = np.abs(met.ahead - a.at(met.time_a) + b.at(met.time_b)) <= 3.0 * options.tolerance_s
     for course, time in ((a, met.time_a), (b, met.time_b)):
-        begin = np.append(time.min(initial=0.0), course.since[1:])
+        begin = np.append(time.min(initial=np.inf), course.since[1:])
         use &= time <= begin[course.part(time)] + options.stretch_s
     met = met.take(use)
     of_a, of_b = known[link.a], known[link.b]

@@ -9,7 +9,7 @@ from test_clocks import traffic
 from geoloc.errors import GeometryError
 from geoloc.io.cityflow import read_cityflow
 from geoloc.pipeline.clock_courses import Course
-from geoloc.pipeline.clock_paths import Passages, Paths
+from geoloc.pipeline.clock_paths import Passages, Paths, meet
 from geoloc.pipeline.clock_start import ClockLink, ClockStartOptions, _consistent, _refine, _search, estimate_clocks
 from geoloc.scene.tables import Detections
 
@@ -67,6 +67,24 @@ def test_unknown_clocks_of_a_square_are_found(rng):
     assert found.cameras == ("A", "B", "C", "D")
     assert np.abs(error).max() < 0.05  # s
     assert np.abs(error / found.sigma).max() < 4.0
+
+
+def test_a_stream_that_loses_frames_is_found_in_the_recording(rng):
+    """C loses 9 s, and from then on shows every car before the others see it, so that nothing is compared."""
+    steady = traffic(rng, dict.fromkeys("ABCD", 0.0))
+    lost = (steady.camera == "C") & (steady.time > 1018.0) & (steady.time < 1027.0)
+    time = np.where((steady.camera == "C") & (steady.time >= 1027.0), steady.time - 9.0, steady.time)
+    found = estimate_clocks(steady.replace(time=time).take(~lost), square())
+    assert found.cameras == ("A", "B", "C", "C", "D")
+    assert np.abs(found.offset - [0.0, 0.0, 0.0, -9.0, 0.0]).max() < 0.05  # s
+    assert abs(found.since[3] - 1018.0) < 3.0
+    corrected = found.correct(steady.replace(time=time)).time
+    assert np.median(np.abs(corrected - steady.time)[~lost]) < 0.05
+
+
+def test_a_camera_without_paths_meets_none():
+    none, one = (Paths(*(np.zeros(shape) for shape in ((n,), (n,), (n, 2), (n, 2), (n, 2), (n,)))) for n in (0, 9))
+    assert len(meet(none, one, 10.0, 1)) == len(meet(one, none, 10.0, 1)) == 0
 
 
 def link(a: str, b: str, ahead: float, score: float) -> ClockLink:
