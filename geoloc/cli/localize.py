@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from geoloc.cli.arguments import add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
 from geoloc.cli.progress import replay_with_progress
@@ -73,7 +75,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="keep the engine's state here, and go on from it: numbers last over restarts; see geoloc ask",
     )
     parser.add_argument("--smooth", action="store_true", help="link and smooth the recording with what came after")
-    parser.add_argument("--clocks", action="store_true", help="find the cameras' clocks first, unknown by minutes")
+    parser.add_argument("--clocks", action="store_true", help="find the clocks first, unknown by minutes, and jumps")
     parser.add_argument(
         "--packets", action="store_true", help="take the rows in the files' order, as they came: late ones are put back"
     )
@@ -149,8 +151,11 @@ def on_one_clock(detections: Detections, site: Site, options: LocalizerOptions, 
     from geoloc.pipeline.clock_start import estimate_clocks
 
     found = estimate_clocks(detections, site, engine=options)
-    for name, offset, sigma in zip(found.cameras, found.offset.tolist(), found.sigma.tolist(), strict=True):
-        report.clocks[name] = f"stamps {offset:+.3f} s against the site's time, sigma {sigma:.3f} s, taken off"
+    rows = zip(found.cameras, found.since.tolist(), found.offset.tolist(), found.sigma.tolist(), strict=True)
+    for name, since, offset, sigma in rows:
+        said = f"stamps {offset:+.3f} s against the site's time, sigma {sigma:.3f} s, taken off"
+        jumped = f"{report.clocks.get(name, '')}; from stamp {since:.1f} on "
+        report.clocks[name] = said if np.isinf(since) else jumped + said
     report.clocks |= {name: f"not found, left as it is: {why}" for name, why in found.refused.items()}
     return found.correct(detections)
 
