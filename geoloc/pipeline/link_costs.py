@@ -206,6 +206,8 @@ class LinkCosts:
 def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
     """Length (K,) m of the way from cell to cell of each pair; infinite where it is longer than `most` (K,) m."""
     out = np.full(len(start), np.inf)
+    if len(np.unique(goal)) < len(np.unique(start)):  # ways go both ways: search from the side that has fewer cells
+        start, goal = goal, start
     rows = np.flatnonzero((start >= 0) & (goal >= 0))
     # the longest first, so that each batch's search goes no farther than its own pairs need
     sources, source = np.unique(start[rows], return_inverse=True)
