@@ -17,7 +17,7 @@ from geoloc.geometry.gaussian import require_covariances
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import clusters, edges, nodes, odds, small
-from geoloc.pipeline.packed import common_numbers, kind_arrays
+from geoloc.pipeline.packed import camera_sets, common_numbers, kind_arrays
 from geoloc.scene.kinds import family_of
 from geoloc.scene.tables import GroundPoints, Tracks
 
@@ -55,10 +55,18 @@ class Groups:
         return len(self.track)
 
 
-def associate(points: GroundPoints, tracks: Tracks | None = None, options: AssociationOptions | None = None) -> Groups:
-    """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter."""
+def associate(
+    points: GroundPoints,
+    tracks: Tracks | None = None,
+    options: AssociationOptions | None = None,
+    camera_set: np.ndarray | None = None,
+) -> Groups:
+    """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter.
+
+    `camera_set` (T,) tells which cameras saw each track last, as of `Objects`: a point of the same one has its bias.
+    """
     options, tracks = options or AssociationOptions(), tracks if tracks is not None else Tracks()
-    given = _nodes(points, tracks, options)
+    given = _nodes(points, tracks, options, np.zeros(len(tracks), np.int64) if camera_set is None else camera_set)
     where = given.xy, given.reach, options.gate_sigma, given.source, given.level, given.z, options.level_gap
     pairs = edges.candidate_edges(*where, edges.FEW)
     graph = given.stats, given.source, pairs, given.n_families, _odds_model(options)
@@ -79,7 +87,7 @@ class _Nodes(NamedTuple):
     n_families: int
 
 
-def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions) -> _Nodes:
+def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions, camera_set: np.ndarray) -> _Nodes:
     tables = points, tracks
     xy = [np.ascontiguousarray(table.xy) for table in tables]
     cov = [np.ascontiguousarray(table.cov[:, :2, :2]) for table in tables]
@@ -89,6 +97,7 @@ def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions) ->
         require_covariances(both, "cov + bias_cov of points, then tracks")
     cameras = points.coded("camera")
     order, source = nodes.order_nodes(_ranks(cameras.names).take(cameras.code), xy[0], xy[1], len(cameras.names))
+    camera = cameras.code + 1.0, nodes.last_camera(camera_set, camera_sets(cameras.names))
     labels, levels = [t.coded("label") for t in tables], [t.coded("level") for t in tables]
     families = _families(labels[0].names, labels[1].names)
     level_numbers = common_numbers(levels[0].names, levels[1].names)
@@ -100,7 +109,7 @@ def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions) ->
         first = 0 if k == 0 else len(points)
         level = level_numbers[k].take(levels[k].code)
         kinds = kind_arrays(labels[k].names).length, families[k]
-        place = xy[k], cov[k], bias_cov[k], labels[k].code, level, np.ascontiguousarray(table.z)
+        place = xy[k], cov[k], bias_cov[k], camera[k], labels[k].code, level, np.ascontiguousarray(table.z)
         nodes.fill_nodes(order, first, *place, *kinds, looks[k], options.density, *columns, stats)
     return _Nodes(order, source, *columns, stats, n_families)
 

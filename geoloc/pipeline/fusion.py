@@ -1,7 +1,6 @@
 """Points of one object, fused: information fusion on the ground, both covariances carried through."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from geoloc.geometry.gaussian import inverse_2x2, require_covariances
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.pipeline.lazily import fusing, small
-from geoloc.pipeline.packed import kind_arrays, level_rows, surface_arrays
+from geoloc.pipeline.packed import camera_numbers, kind_arrays, level_rows, surface_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
 
@@ -54,7 +53,7 @@ def fuse(
     level, xyz = Coded(levels.names, levels.code.take(first)), np.empty((n, 3))
     fusing.lift(xy, level_rows(site.site_map, level), surface_arrays(site.site_map), xyz, fused_cov, fused_bias)
     time, camera_set = fusing.sum_up(
-        np.ascontiguousarray(points.time), cameras.code, _camera_numbers(cameras.names), group, count
+        np.ascontiguousarray(points.time), cameras.code, camera_numbers(cameras.names), group, count
     )
     track = np.asarray(groups.track, dtype=np.int64)
     return Objects.trusted(
@@ -98,20 +97,6 @@ def _require(cov: np.ndarray, bias_cov: np.ndarray, times: np.ndarray | None) ->
         bias_cov = bias_cov * times[:, None, None]
     if small.first_bad(cov, bias_cov) >= 0:
         require_covariances(cov + bias_cov, "cov + bias_cov of points")
-
-
-@lru_cache(maxsize=256)
-def _camera_numbers(names: tuple[str, ...]) -> np.ndarray:
-    """A number (K,) for each camera, whose sum tells sets of cameras apart, the same in every window and run."""
-    # FNV-1a over the name's code points: Python's own hash differs from run to run
-    return np.array([_fnv(name) for name in names], dtype=np.uint64)
-
-
-def _fnv(text: str) -> int:
-    value = 0xCBF29CE484222325
-    for byte in text.encode():
-        value = ((value ^ byte) * 0x100000001B3) % (1 << 64)
-    return value
 
 
 def _mean_embedding(embedding: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:

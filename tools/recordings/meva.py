@@ -20,10 +20,13 @@ from geoloc.scene.tables import Detections, Tracks
 from recordings.engine import Online, linked, run_online
 from recordings.figures import Part
 from recordings.identity import recall_figure, shift_ratio_figure, sighted_objects, track_of_detections
+from recordings.meva_identity import ONE_THING, id_conflicts, kept_by_parked
 
 EVERY_S = 0.2  # boxes are 30 a second
 SHIFT_S = 30.0  # camera i of a slot is shifted by i times this in the control
 LEAST_PATH = 4.0  # m; objects that moved less do not count in the control
+KEPT = 0.99  # share of its windows in which a vehicle that keeps its id has it
+GPS_ERROR = 5.0  # m, what the fixes are good to
 MAX_GAP_S = 15.0  # between two GPS fixes, which come every 10 s
 # boxes exist only while an activity lasts: absence is no evidence
 OPTIONS = LocalizerOptions(window_s=EVERY_S, existence=ExistenceOptions(detection_probability=0.0))
@@ -41,6 +44,8 @@ class Slot:
     n_pairs: dict[str, int]  # of moving objects, at the true clocks
     n_shifted: dict[str, int]  # and under shifted ones
     gps_m: np.ndarray  # (M,) median distance of each isolated match; NaN where it has no point near a fix
+    conflicts: tuple[int, int]  # ids of a camera and time that are on two objects there, and of how many
+    kept: np.ndarray  # (K,) share of its windows in which each parked vehicle had its commonest id
 
 
 def run(folder: Path) -> list[Figure]:
@@ -51,7 +56,8 @@ def run(folder: Path) -> list[Figure]:
     slots = [_slot(folder, name) for name in names]
     part = Part("meva", f"{len(names)} slots from {names[0]} to {names[-1]}", float("nan"))
     figures = [figure for suffix in PAIRS for figure in _pair_figures(part, slots, suffix)]
-    return figures + _gps_figures(part, np.concatenate([slot.gps_m for slot in slots]))
+    figures += _gps_figures(part, np.concatenate([slot.gps_m for slot in slots]))
+    return figures + _lasting_figures(part, slots)
 
 
 def _pair_figures(part: Part, slots: list[Slot], suffix: str) -> list[Figure]:
@@ -69,6 +75,21 @@ def _pair_figures(part: Part, slots: list[Slot], suffix: str) -> list[Figure]:
     return [*figures, replace(figure, figure=figure.figure + suffix)]
 
 
+def _lasting_figures(part: Part, slots: list[Slot]) -> list[Figure]:
+    """Ids that are on two objects at one time, and parked vehicles that keep theirs."""
+    shared, all_ids = np.array([slot.conflicts for slot in slots]).sum(axis=0).tolist()
+    kept = np.concatenate([slot.kept for slot in slots])
+    twice = f"{PROTOCOL}; ids of a camera and window that are on two annotated objects there, of {all_ids}; objects"
+    twice += f" whose boxes overlap by {ONE_THING:g} count as one"
+    each = ", ".join(f"{100 * one:.0f}" for one in kept)
+    said = f"{PROTOCOL}; of {len(kept)} vehicles that stand for 24 s and more, those with one id in {100 * KEPT:g} %"
+    figures = [part.figure("id_on_two_objects", shared, "", twice)]
+    if len(kept):
+        share = 100 * float(np.mean(kept >= KEPT))
+        figures.append(part.figure("parked_keep_id", share, "%", f"{said} of the windows that show them; each: {each}"))
+    return figures
+
+
 def _slot(folder: Path, name: str) -> Slot:
     site, detections = read_meva(folder, name, every_s=EVERY_S)
     known_object = read_meva_truth(folder, name).object[detections.id]
@@ -78,6 +99,7 @@ def _slot(folder: Path, name: str) -> Slot:
     runs = {"": online, "_linked": linked(online, site, OPTIONS)}
     made = {suffix: _pairs(run, site, detections, known_object) for suffix, run in runs.items()}
     by_chance = {"": late, "_linked": linked(late, site, OPTIONS)}
+    track = track_of_detections(detections, online.points, online.tracks)
     known = read_meva_pairs(folder, name)
     asked = known.camera_a, known.object_a, known.camera_b, known.object_b
     return Slot(
@@ -86,6 +108,8 @@ def _slot(folder: Path, name: str) -> Slot:
         n_pairs={suffix: count for suffix, (_, count) in made.items()},
         n_shifted={suffix: _pairs(run, site, shifted, known_object)[1] for suffix, run in by_chance.items()},
         gps_m=_gps(folder, name, detections, known_object, online),
+        conflicts=id_conflicts(detections, known_object, track, EVERY_S),
+        kept=kept_by_parked(folder, name, detections, known_object, track),
     )
 
 
@@ -133,8 +157,13 @@ def _gps_figures(part: Part, median: np.ndarray) -> list[Figure]:
         return []
     said = f"{PROTOCOL}; median over isolated matches of an object's median distance, clocks of the match"
     said += f"; {len(near)} of {len(median)} matches have a point between two fixes"
-    blocks = Blocks(np.arange(len(near)), len(near))
-    return [part.measured(of_quantile("gps_median_m", "m", said, near, blocks), "matches")]
+    blocks, share = Blocks(np.arange(len(near)), len(near)), np.mean(near <= GPS_ERROR)
+    worst = said.replace("median over", "90th percentile over")
+    return [
+        part.measured(of_quantile("gps_median_m", "m", said, near, blocks), "matches"),
+        part.measured(of_quantile("gps_p90_m", "m", worst, near, blocks, 0.9), "matches"),
+        part.figure("gps_within_5_m", 100 * share, "%", f"{said}; share within what the fixes are good to"),
+    ]
 
 
 def _rows(detections: Detections, ids: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled
-from geoloc.pipeline.kernels.odds import CONTENT, COUNT, DENSITY, INFORMATION, settle
+from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, INFORMATION, PLAIN, settle
 from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
 
 
@@ -31,12 +31,12 @@ def order_nodes(source, xy, track_xy, n_sources):
 
 
 @compiled
-def fill_nodes(order, first, xy, cov, bias_cov, label, level, z, length, family, looks, density,
+def fill_nodes(order, first, xy, cov, bias_cov, camera, label, level, z, length, family, looks, density,
                out_xy, out_reach, out_level, out_z, stats):  # fmt: skip
     """Put points, or tracks, into their places of the nodes' arrays; of `order` (n,) they are the numbers from `first`.
 
     `length` (K,) m and `family` (K,) are those of the labels' codes, `family` -1 for none; `looks` (N, D) has unit
-    length. See `odds` for `stats`; a node's reach is its worst standard deviation.
+    length. See `odds` for `stats` and for `camera` (N,); a node's reach is its worst standard deviation.
     """
     n_families = stats.shape[1] - CONTENT - looks.shape[1]
     for k in range(len(order)):
@@ -53,12 +53,25 @@ def fill_nodes(order, first, xy, cov, bias_cov, label, level, z, length, family,
         row[INFORMATION], row[INFORMATION + 1], row[INFORMATION + 2] = a, b, d
         row[INFORMATION + 3] = a * xy[i, 0] + b * xy[i, 1]
         row[INFORMATION + 4] = b * xy[i, 0] + d * xy[i, 1]
+        row[PLAIN], row[PLAIN + 1], row[PLAIN + 2] = cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1]
+        row[CAMERA] = camera[i]
         row[COUNT], row[DENSITY] = 1.0, math.log(density) - 2.0 * math.log(length[label[i]])
         if n_families > 0 and family[label[i]] >= 0:
             row[CONTENT + family[label[i]]] = 1.0
         for j in range(looks.shape[1]):
             row[CONTENT + n_families + j] = looks[i, j]
         settle(stats, k)
+
+
+@compiled
+def last_camera(camera_set, numbers):
+    """Less the place, from 1, of the one camera among `numbers` (K,) that makes each set (T,); 0 where none does."""
+    out = np.zeros(len(camera_set))
+    for t in range(len(camera_set)):
+        for k in range(len(numbers)):
+            if numbers[k] == camera_set[t]:
+                out[t] = -1.0 - k
+    return out
 
 
 @compiled
