@@ -13,6 +13,7 @@ from geoloc.scene.tables import Tracks
 HIDDEN = "hidden"  # life of rows that remember an object that nobody sees
 ENTRY_S = 1.0  # from a tracklet's first row on, after which its filter knows its velocity
 JUMP_SIGMA = 5.0
+MISSED_FRAMES = 3.5  # usual gaps between a track's rows; over so few nobody doubts its identity
 STAND_SIGMA = 3.0  # an object within so many sigmas of where it was seen last,
 STAND_DISTANCE = 0.25  # or within so much of its class's length, stood there
 LEAST_STAND_S = 2.0
@@ -45,7 +46,7 @@ class Tracklets:
 def cut_into_tracklets(tracks: Tracks, site: Site, cut_s: float, top_speed: float) -> Tracklets:
     """The tracklets of `tracks`, the tracks of all windows of a recording.
 
-    A track is cut where it had no point for longer than `cut_s`, where it jumps farther than `top_speed` times
+    A track is cut where it had no point for longer than `cut_s`, and than some frames take, where it jumps farther than `top_speed` times
     its class's speed allows, and where its class changes.
     """
     tracks = tracks.take(is_seen(tracks) & np.isin(tracks.track, np.unique(tracks.track[tracks.state != "tentative"])))
@@ -59,7 +60,9 @@ def cut_into_tracklets(tracks: Tracks, site: Site, cut_s: float, top_speed: floa
     family = _families(tracks)
     cut = np.ones(len(tracks), dtype=bool)
     if len(tracks) > 1:
-        cut[1:] = (np.diff(track) != 0) | (np.diff(time) > cut_s) | (family[1:] != family[:-1])
+        gap, goes_on = np.diff(time), np.diff(track) == 0
+        usual = float(np.median(gap[goes_on])) if goes_on.any() else 0.0
+        cut[1:] = ~goes_on | (gap > max(cut_s, MISSED_FRAMES * usual)) | (family[1:] != family[:-1])
         cut[1:] |= _jumps(tracks, top_speed)
     start = np.flatnonzero(cut)
     stop = np.append(start[1:], len(tracks)) if len(start) else start
