@@ -5,7 +5,7 @@ that show one body at the same time become one, and ends and beginnings are link
 explains the recording best, with the costs that serve live. `smooth` may follow.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -40,6 +40,7 @@ class LinkingOptions:
     """How a recording's tracks are linked."""
 
     cut_s: float = 0.5  # a track that had no point for longer may have become another object's
+    goes_on: float = 0.95  # probability that a track which went on after that is the same object's, all else equal
     same_probability: float = 0.5  # tracklets are linked from here on
     forget_s: float = 86400.0  # nothing is linked over a longer time
     fill_s: float = 5.0  # shorter gaps are filled with rows
@@ -47,7 +48,7 @@ class LinkingOptions:
     costs: LinkCostOptions = field(default_factory=LinkCostOptions)
 
     def __post_init__(self) -> None:
-        check_range(self, cut_s=(0, 1e9), same_probability=(0, 1))
+        check_range(self, cut_s=(0, 1e9), same_probability=(0, 1), goes_on=(1e-9, 1 - 1e-9))
         check_range(self, forget_s=(0, 1e12), fill_s=(0, 1e9))
 
 
@@ -71,10 +72,11 @@ class Links:
     end: np.ndarray  # (E,) body
     begin: np.ndarray  # (E,) body
     density: np.ndarray  # (E,) log density, 1/m², of the beginning's place, were it the end's object
+    own: np.ndarray  # (E,) bool, the track itself went on
 
     def take(self, rows: np.ndarray) -> "Links":
         """The links that a mask or an index selects."""
-        return Links(self.end[rows], self.begin[rows], self.density[rows])
+        return Links(self.end[rows], self.begin[rows], self.density[rows], self.own[rows])
 
 
 def link(
@@ -93,23 +95,25 @@ def link(
     costs = LinkCosts(site, options.costs)
     tracklets = cut_into_tracklets(tracks, site, options.cut_s, options.costs.top_speed)
     body = same_bodies(tracklets, cameras, options.same_body)
-    firsts, lasts = _ends_of_bodies(tracklets, body)
+    first, last = _ends_of_bodies(tracklets, body)
+    firsts, lasts, number = tracklets.firsts.take(first), tracklets.lasts.take(last), tracklets.number
     duration = float(np.ptp(tracklets.tracks.time)) if len(tracklets) else 0.0
     links = _possible_links(lasts, firsts, costs, min(options.forget_s, duration))
-    links, odds, sure = _weigh(links, lasts, firsts, costs, duration)
+    links = replace(links, own=number[last[links.end]] == number[first[links.begin]])
+    links, odds, sure = _weigh(links, lasts, firsts, costs, duration, float(logit(options.goes_on)))
     chosen = best_matching(links.end, links.begin, odds, len(firsts)) & (sure >= options.same_probability)
-    number, lineage = _numbers(tracklets, body, links.take(chosen), sure[chosen], lasts, firsts)
-    linked, alias = linked_rows(tracks, tracklets, number, cameras, options.fill_s)
+    numbers, lineage = _numbers(tracklets, body, links.take(chosen), sure[chosen], lasts, firsts)
+    linked, alias = linked_rows(tracks, tracklets, numbers, cameras, options.fill_s)
     return Linked(linked, linked_points(points, alias), lineage)
 
 
-def _ends_of_bodies(tracklets: Tracklets, body: np.ndarray) -> tuple[Sights, Sights]:
-    """Where each body was first and last seen, by the tracklets that show it."""
+def _ends_of_bodies(tracklets: Tracklets, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tracklets that show each body first, and last."""
     by_start = np.lexsort((tracklets.firsts.time, body))
     by_end = np.lexsort((-tracklets.lasts.time, body))
     first = by_start[np.unique(body[by_start], return_index=True)[1]]
     last = by_end[np.unique(body[by_end], return_index=True)[1]]
-    return tracklets.firsts.take(first), tracklets.lasts.take(last)
+    return first, last
 
 
 # ---- possible links
@@ -121,8 +125,9 @@ def _possible_links(lasts: Sights, firsts: Sights, costs: LinkCosts, forget_s: f
     parts = [
         _weighed(lasts, firsts, end[k : k + PAIRS], begin[k : k + PAIRS], costs) for k in range(0, len(end), PAIRS)
     ]
-    links = [Links(np.zeros(0, int), np.zeros(0, int), np.zeros(0)), *parts]
-    return Links(*(np.concatenate([getattr(part, name) for part in links]) for name in ("end", "begin", "density")))
+    links = [Links(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0, bool)), *parts]
+    names = [item.name for item in fields(Links)]
+    return Links(*(np.concatenate([getattr(part, name) for part in links]) for name in names))
 
 
 def _candidates(lasts: Sights, firsts: Sights, forget_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -154,14 +159,14 @@ def _weighed(lasts: Sights, firsts: Sights, end: np.ndarray, begin: np.ndarray, 
     new = replace(new, time=new.time + overlap, xy=new.xy + overlap[:, None] * new.velocity)
     density = costs.density(lost, new)
     possible = np.isfinite(density)
-    return Links(end[possible], begin[possible], density[possible])
+    return Links(end[possible], begin[possible], density[possible], np.zeros(possible.sum(), bool))
 
 
 # ---- what they weigh
 
 
 def _weigh(
-    links: Links, lasts: Sights, firsts: Sights, costs: LinkCosts, duration: float
+    links: Links, lasts: Sights, firsts: Sights, costs: LinkCosts, duration: float, goes_on: float
 ) -> tuple[Links, np.ndarray, np.ndarray]:
     """Links worth keeping, and their log-odds and probability (E,), against a final end and a birth.
 
@@ -182,6 +187,7 @@ def _weigh(
         rate = came.rates(1.0 - linked[1], ground, size**2 * max(duration, 1.0))
         back = went.shares(linked[0])
         odds = links.density + waits.densities(sure) - np.log(rate)[links.begin] + logit(back)[links.end]
+        odds += np.where(links.own, goes_on, 0.0)
         sure = link_probabilities(links.end, links.begin, odds, n)
         # what belief propagation says of all links of one end adds up to 1 but for rounding
         linked = np.minimum(np.bincount(links.end, sure, n), 1.0), np.minimum(np.bincount(links.begin, sure, n), 1.0)

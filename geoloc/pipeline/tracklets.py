@@ -46,8 +46,8 @@ class Tracklets:
 def cut_into_tracklets(tracks: Tracks, site: Site, cut_s: float, top_speed: float) -> Tracklets:
     """The tracklets of `tracks`, the tracks of all windows of a recording.
 
-    A track is cut where it had no point for longer than `cut_s`, and than some frames take, where it jumps farther than `top_speed` times
-    its class's speed allows, and where its class changes.
+    A track is cut where it had no point for longer than `cut_s` and than some frames take, where it jumps farther
+    than `top_speed` times its class's speed allows, and where its class changes.
     """
     tracks = tracks.take(is_seen(tracks) & np.isin(tracks.track, np.unique(tracks.track[tracks.state != "tentative"])))
     order = np.lexsort((tracks.time, tracks.track))

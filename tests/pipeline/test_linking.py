@@ -272,3 +272,11 @@ def test_nothing_turns_on_the_spot_at_speed(site: Site, rng: np.random.Generator
     costs = LinkCosts(site)
     back = costs.density(ends.lasts.take(np.array([0])), ends.firsts.take(np.array([1])))
     assert back[0] == -np.inf
+
+
+def test_the_tracks_of_slow_cameras_are_not_cut_between_their_frames(site: Site, rng: np.random.Generator) -> None:
+    tracks = track(3, 0.0, 40.0, (-6.0, 0.0), (0.3, 0.0), rng)
+    slow = tracks.take(np.arange(0, len(tracks), 10))  # a frame a second
+    assert len(cut_into_tracklets(slow, site, 0.5, 2.0)) == 1
+    missing = slow.take((slow.time < 10.0) | (slow.time > 16.0))
+    assert len(cut_into_tracklets(missing, site, 0.5, 2.0)) == 2
