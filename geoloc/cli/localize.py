@@ -8,6 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from geoloc.cli.arguments import add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
 from geoloc.cli.progress import replay_with_progress
@@ -16,11 +18,12 @@ from geoloc.errors import InputError
 from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
+from geoloc.pipeline.linking import link
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
-from geoloc.scene.tables import Detections, Tracks
+from geoloc.scene.tables import Detections, GroundPoints, Tracks
 from geoloc.scene.versions import load_site_at
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ examples:
   geoloc localize garage boxes.csv -o out/garage
       writes tracks.geojson, tracks.csv, plan.png, map.html and run.json into out/garage/
   geoloc localize garage boxes.csv -o tracks.geojson --smooth
-      a recording, looked at again with what came after; options and report go to tracks.run.json
+      a recording, linked and smoothed with what came after; options and report go to tracks.run.json
   geoloc localize plaza C1=gate.txt C2=hall.txt --fps 25 -o out/plaza
       MOTChallenge files, which name no camera and count frames
   geoloc localize garage boxes.jsonl -o out --set tracking.acceleration=2 --options busy.toml
@@ -84,8 +87,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=("calibration", "map", "options"),
         help="go on from a state that was made with another one; may be repeated",
     )
-    parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
-    parser.add_argument("--clocks", action="store_true", help="find the cameras' clocks first, unknown by minutes")
+    parser.add_argument("--smooth", action="store_true", help="link and smooth the recording with what came after")
+    parser.add_argument("--clocks", action="store_true", help="find the clocks first, unknown by minutes, and jumps")
     parser.add_argument(
         "--packets", action="store_true", help="take the rows in the files' order, as they came: late ones are put back"
     )
@@ -107,11 +110,12 @@ def run(args: Namespace) -> None:
         detections = on_one_clock(detections, site, options, report)
     if args.state is not None:
         given = options if args.options or args.set else None
-        tracks, options = localize_on(args, detections, site, given, report)
+        tracks, points, options = localize_on(args, detections, site, given, report)
     else:
         work = localize_packets if args.packets else localize_with_report
-        tracks = work(detections, site, options, report)
-    tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
+        tracks, points = work(detections, site, options, report)
+    if args.smooth:
+        tracks = smooth(link(tracks, site, options.linking, points).tracks, site, options.tracking)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     write_results(files, site, tracks)
@@ -160,22 +164,27 @@ def on_one_clock(detections: Detections, site: Site, options: LocalizerOptions, 
     from geoloc.pipeline.clock_start import estimate_clocks
 
     found = estimate_clocks(detections, site, engine=options)
-    for name, offset, sigma in zip(found.cameras, found.offset.tolist(), found.sigma.tolist(), strict=True):
-        report.clocks[name] = f"stamps {offset:+.3f} s against the site's time, sigma {sigma:.3f} s, taken off"
+    rows = zip(found.cameras, found.since.tolist(), found.offset.tolist(), found.sigma.tolist(), strict=True)
+    for name, since, offset, sigma in rows:
+        said = f"stamps {offset:+.3f} s against the site's time, sigma {sigma:.3f} s, taken off"
+        jumped = f"{report.clocks.get(name, '')}; from stamp {since:.1f} on "
+        report.clocks[name] = said if np.isinf(since) else jumped + said
     report.clocks |= {name: f"not found, left as it is: {why}" for name, why in found.refused.items()}
     return found.correct(detections)
 
 
-def localize_with_report(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
-    """As `geoloc.localize`, under a progress bar; fills in the report."""
+def localize_with_report(
+    detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
+) -> tuple[Tracks, GroundPoints]:
+    """As `geoloc.localize`, under a progress bar, with the points behind the tracks; fills in the report."""
     localizer = Localizer(site, options)
     return _run_with_report(localizer, detections, replay(localizer, detections), report)
 
 
 def localize_on(
     args: Namespace, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
-) -> tuple[Tracks, LocalizerOptions]:
-    """As `localize_with_report`, going on from the state in a folder; the tracks, and the options that it has."""
+) -> tuple[Tracks, GroundPoints, LocalizerOptions]:
+    """As `localize_with_report`, going on from the state in a folder, with the options that it has."""
     from geoloc.pipeline.journal import JournaledLocalizer
 
     folder: Path = args.state
@@ -184,28 +193,33 @@ def localize_on(
             held = f"{journaled.number:,} {'packets' if args.packets else 'windows'}"
             report.notes.append(f"{folder}: goes on after {held}, {journaled.replayed:,} of them replayed")
         if args.packets:
-            tracks = _run_packets(journaled.packets, detections, journaled.replay_packets, report)
+            found = _run_packets(journaled.packets, detections, journaled.replay_packets, report)
         else:
-            tracks = _run_with_report(journaled.localizer, detections, journaled.replay(detections), report)
-        return tracks, journaled.folder.options
+            found = _run_with_report(journaled.localizer, detections, journaled.replay(detections), report)
+        return *found, journaled.folder.options
 
 
 def _run_with_report(
     localizer: Localizer, detections: Detections, steps: Iterator[Tracks], report: RunReport
-) -> Tracks:
+) -> tuple[Tracks, GroundPoints]:
     before = localizer.dropped.copy()
     start = time.perf_counter()
     _ = localizer.site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
     report.prepare_s = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    tables = list(replay_with_progress(localizer, detections, "localize", steps))
+    tables, points = [], []
+    for tracks in replay_with_progress(localizer, detections, "localize", steps):
+        tables.append(tracks)
+        points.append(localizer.points)
     report.add_frames(detections)
     report.add_run(len(tables), localizer.dropped - before, time.perf_counter() - start)
     report.add_clocks(localizer.clocks)
-    return Tracks.concat(tables)
+    return Tracks.concat(tables), GroundPoints.concat(points)
 
 
-def localize_packets(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
+def localize_packets(
+    detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
+) -> tuple[Tracks, GroundPoints]:
     """As `localize_with_report`, of rows in the order in which they came."""
     from geoloc.pipeline.packets import PacketLocalizer, replay_packets
 
@@ -216,9 +230,9 @@ def localize_packets(detections: Detections, site: Site, options: LocalizerOptio
 def _run_packets(
     live: "PacketLocalizer",
     detections: Detections,
-    work: Callable[[Detections], list[Tracks]],
+    work: Callable[[Detections], list[tuple[Tracks, GroundPoints]]],
     report: RunReport,
-) -> Tracks:
+) -> tuple[Tracks, GroundPoints]:
     dropped, counts = live.localizer.dropped.copy(), live.counts.copy()
     _ = live.localizer.site.visibility
     start = time.perf_counter()
@@ -227,4 +241,4 @@ def _run_packets(
     report.add_run(len(steps), live.localizer.dropped - dropped, time.perf_counter() - start)
     report.packets = dict((live.counts - counts).most_common())
     report.add_clocks(live.localizer.clocks)
-    return Tracks.concat(steps)
+    return Tracks.concat([tracks for tracks, _ in steps]), GroundPoints.concat([points for _, points in steps])

@@ -29,7 +29,7 @@ from geoloc.pipeline.queries import State
 from geoloc.pipeline.record_log import PartWriter, part_paths, read_head
 from geoloc.pipeline.state_folder import HEAD, StateFolder, chunk_name, require_same_attributes
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Detections, Tracks
+from geoloc.scene.tables import Detections, GroundPoints, Tracks
 
 Said = TypeVar("Said")
 TRIES = 5  # of reading a folder in which another process is at work
@@ -152,7 +152,7 @@ class JournaledLocalizer:
         parts = self._reached.behind(windows_of_site(detections, self.localizer), self.folder.options.window_s)
         return step_windows(self.localizer, parts, self.step)
 
-    def replay_packets(self, detections: Detections) -> list[Tracks]:
+    def replay_packets(self, detections: Detections) -> list[tuple[Tracks, GroundPoints]]:
         """Feed a log of packets, in the order of the rows, but for those that the folder has already.
 
         What was said last of each step. A log that does not begin with all that came of the last one is another one.

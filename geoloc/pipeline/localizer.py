@@ -23,6 +23,7 @@ from geoloc.pipeline.history import History, HistoryOptions
 from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
 from geoloc.pipeline.lineage import Event
+from geoloc.pipeline.linking import LinkingOptions
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.queries import State
@@ -55,6 +56,7 @@ class LocalizerOptions:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     identity: IdentityOptions = field(default_factory=IdentityOptions)
     history: HistoryOptions = field(default_factory=HistoryOptions)
+    linking: LinkingOptions = field(default_factory=LinkingOptions)  # of recordings, see `link`
 
     def __post_init__(self) -> None:
         check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9), max_boxes=(1, 1_000_000))

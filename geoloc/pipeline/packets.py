@@ -19,7 +19,7 @@ from geoloc.errors import InputError
 from geoloc.pipeline.arrivals import Reach
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.localizer import Localizer, step_through, window_numbers
-from geoloc.scene.tables import LATEST_TIME, Detections, Tracks
+from geoloc.scene.tables import LATEST_TIME, Detections, GroundPoints, Tracks
 
 MOST_HELD = 1000  # frames of a camera far ahead of all others
 SAID_OF_A_BOX = ("box", "foot", "foot_cov", "label", "score", "embedding")
@@ -31,6 +31,7 @@ class Answer:
 
     window: int  # its number; the same number again replaces what was said before
     tracks: tuple[Tracks, ...]  # one a step, see `windows`
+    points: tuple[GroundPoints, ...]  # of each step, with the object that each went into
     revised: bool
 
 
@@ -208,7 +209,7 @@ class PacketLocalizer:
         answers = []
         for number in numbers:
             orders = self._obey(orders, number)
-            answers.append(Answer(number, tuple(self._run(number)), number <= replayed_to))
+            answers.append(self._run(number, number <= replayed_to))
         self._obey(orders, np.inf)
         self._closed = until
         self._forget()
@@ -238,13 +239,15 @@ class PacketLocalizer:
         self._stale, self._replayed, self._copied = np.inf, self._lead, -np.inf
         return first
 
-    def _run(self, number: int) -> Iterator[Tracks]:
+    def _run(self, number: int, revised: bool) -> Answer:
         """Step through one window."""
         window, length = self._windows[number], self.localizer.options.window_s
         if number * length >= self._copied + self.options.replay_every_s:
             window.before = self.localizer.copy()
             self._copied = number * length
-        yield from step_through(self.localizer, Detections.concat(list(window.frames.values())))
+        steps = step_through(self.localizer, Detections.concat(list(window.frames.values())))
+        said = [(tracks, self.localizer.points) for tracks in steps]
+        return Answer(number, tuple(tracks for tracks, _ in said), tuple(points for _, points in said), revised)
 
     def _forget(self) -> None:
         """Let go of what no replay can need any more: nothing grows with the hours."""
@@ -261,20 +264,20 @@ class PacketLocalizer:
             del self._rows[key]
 
 
-def replay_packets(live: PacketLocalizer, detections: Detections) -> list[Tracks]:
+def replay_packets(live: PacketLocalizer, detections: Detections) -> list[tuple[Tracks, GroundPoints]]:
     """What was said last of each step of a recording whose rows come in the order in which they arrived."""
     return last_said(live.push, live.finish, packets_of(detections))
 
 
 def last_said(
     push: Callable[[Detections], list[Answer]], finish: Callable[[], list[Answer]], packets: Iterable[Detections]
-) -> list[Tracks]:
+) -> list[tuple[Tracks, GroundPoints]]:
     """What was said last of each step, in order, when packets are pushed and then finished."""
-    said: dict[int, tuple[Tracks, ...]] = {}
+    said: dict[int, Answer] = {}
     for packet in packets:
-        said |= {answer.window: answer.tracks for answer in push(packet)}
-    said |= {answer.window: answer.tracks for answer in finish()}
-    return [tracks for number in sorted(said) for tracks in said[number]]
+        said |= {answer.window: answer for answer in push(packet)}
+    said |= {answer.window: answer for answer in finish()}
+    return [step for number in sorted(said) for step in zip(said[number].tracks, said[number].points, strict=True)]
 
 
 def packets_of(detections: Detections) -> Iterator[Detections]:

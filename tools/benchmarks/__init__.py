@@ -7,6 +7,7 @@ from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
 from benchmarks.hours import bench_hours
 from benchmarks.journal import bench_journal
+from benchmarks.linking import bench_linking
 from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "hours": bench_hours,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,
+    "linking": bench_linking,
     "gospa": bench_gospa,
     "metrics": bench_metrics,
     "startup": bench_startup,

@@ -1,6 +1,6 @@
 """MEVA: boxes of 7 to 13 fixed cameras of one facility, against pairs of objects known to be one, and GPS."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from geoloc.pipeline.existence import ExistenceOptions
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, Tracks
-from recordings.engine import Online, run_online
+from recordings.engine import Online, linked, run_online
 from recordings.figures import Part
 from recordings.identity import recall_figure, shift_ratio_figure, sighted_objects, track_of_detections
 from recordings.meva_identity import ONE_THING, id_conflicts, kept_by_parked
@@ -31,17 +31,18 @@ MAX_GAP_S = 15.0  # between two GPS fixes, which come every 10 s
 # boxes exist only while an activity lasts: absence is no evidence
 OPTIONS = LocalizerOptions(window_s=EVERY_S, existence=ExistenceOptions(detection_probability=0.0))
 PROTOCOL = f"online engine, every {EVERY_S:g} s, absence no evidence, clocks as stated, none searched for"
-PAIRS = f"{PROTOCOL}; a pair is under one id for more than half of the windows that see both"
+UNDER_ONE = "a pair is under one id for more than half of the windows that see both"
+PAIRS = {"": f"{PROTOCOL}; {UNDER_ONE}", "_linked": f"{PROTOCOL}, then the whole slot linked; {UNDER_ONE}"}
 
 
 @dataclass(frozen=True, eq=False)
 class Slot:
     """What one slot gave: which known pairs were found, how many pairs were made, distances to GPS."""
 
-    found: np.ndarray  # (P,) bool
+    found: dict[str, np.ndarray]  # (P,) bool, online and linked, as in PAIRS
     level: np.ndarray  # (P,) of the known pairs
-    n_pairs: int  # of moving objects, at the true clocks
-    n_shifted: int  # and under shifted ones
+    n_pairs: dict[str, int]  # of moving objects, at the true clocks
+    n_shifted: dict[str, int]  # and under shifted ones
     gps_m: np.ndarray  # (M,) median distance of each isolated match; NaN where it has no point near a fix
     conflicts: tuple[int, int]  # ids of a camera and time that are on two objects there, and of how many
     kept: np.ndarray  # (K,) share of its windows in which each parked vehicle had its commonest id
@@ -54,17 +55,24 @@ def run(folder: Path) -> list[Figure]:
         raise InputError(f"{folder}: no slot in its folder tracks; there is nothing to run")
     slots = [_slot(folder, name) for name in names]
     part = Part("meva", f"{len(names)} slots from {names[0]} to {names[-1]}", float("nan"))
-    found, level = (np.concatenate([getattr(slot, name) for slot in slots]) for name in ("found", "level"))
-    figures = []
+    figures = [figure for suffix in PAIRS for figure in _pair_figures(part, slots, suffix)]
+    figures += _gps_figures(part, np.concatenate([slot.gps_m for slot in slots]))
+    return figures + _lasting_figures(part, slots)
+
+
+def _pair_figures(part: Part, slots: list[Slot], suffix: str) -> list[Figure]:
+    """Recall of the known pairs, and pairs made by chance, online or linked."""
+    said, figures = PAIRS[suffix], []
+    level = np.concatenate([slot.level for slot in slots])
+    found = np.concatenate([slot.found[suffix] for slot in slots])
     for name, kinds in (("identity_recall_ab", ("A", "B")), ("identity_recall_g", ("G",))):
         known = np.isin(level, kinds)
         if known.any():
-            figures.append(recall_figure(part, name, found[known], PAIRS))
-    shifted, true = (np.array([getattr(slot, name) for slot in slots]) for name in ("n_shifted", "n_pairs"))
-    control = f"{PAIRS}; objects of a path of {LEAST_PATH:g} m and more; camera i shifted by i x {SHIFT_S:g} s"
-    figures.append(shift_ratio_figure(part, shifted, true, control))
-    figures += _gps_figures(part, np.concatenate([slot.gps_m for slot in slots]))
-    return figures + _lasting_figures(part, slots)
+            figures.append(recall_figure(part, name + suffix, found[known], said))
+    shifted, true = (np.array([getattr(slot, name)[suffix] for slot in slots]) for name in ("n_shifted", "n_pairs"))
+    control = f"{said}; objects of a path of {LEAST_PATH:g} m and more; camera i shifted by i x {SHIFT_S:g} s"
+    figure = shift_ratio_figure(part, shifted, true, control)
+    return [*figures, replace(figure, figure=figure.figure + suffix)]
 
 
 def _lasting_figures(part: Part, slots: list[Slot]) -> list[Figure]:
@@ -85,27 +93,28 @@ def _lasting_figures(part: Part, slots: list[Slot]) -> list[Figure]:
 def _slot(folder: Path, name: str) -> Slot:
     site, detections = read_meva(folder, name, every_s=EVERY_S)
     known_object = read_meva_truth(folder, name).object[detections.id]
-    online, track, pairs, n_pairs = _pairs(site, detections, known_object)
     steps = {camera.name: SHIFT_S * i for i, camera in enumerate(site.cameras) if camera.name in detections.camera}
-    *_, n_shifted = _pairs(site, shift_clocks(detections, steps), known_object)
+    shifted = shift_clocks(detections, steps)
+    online, late = run_online(detections, site, OPTIONS), run_online(shifted, site, OPTIONS)
+    runs = {"": online, "_linked": linked(online, site, OPTIONS)}
+    made = {suffix: _pairs(run, site, detections, known_object) for suffix, run in runs.items()}
+    by_chance = {"": late, "_linked": linked(late, site, OPTIONS)}
+    track = track_of_detections(detections, online.points, online.tracks)
     known = read_meva_pairs(folder, name)
-    found = pairs.contains(known.camera_a, known.object_a, known.camera_b, known.object_b)
+    asked = known.camera_a, known.object_a, known.camera_b, known.object_b
     return Slot(
-        found=found,
+        found={suffix: pairs.contains(*asked) for suffix, (pairs, _) in made.items()},
         level=known.level,
-        n_pairs=n_pairs,
-        n_shifted=n_shifted,
+        n_pairs={suffix: count for suffix, (_, count) in made.items()},
+        n_shifted={suffix: _pairs(run, site, shifted, known_object)[1] for suffix, run in by_chance.items()},
         gps_m=_gps(folder, name, detections, known_object, online),
         conflicts=id_conflicts(detections, known_object, track, EVERY_S),
         kept=kept_by_parked(folder, name, detections, known_object, track),
     )
 
 
-def _pairs(
-    site: Site, detections: Detections, known_object: np.ndarray
-) -> tuple[Online, np.ndarray, ObjectPairs, int]:
-    """The engine's run, each detection's track, the pairs that the tracks make of the known objects, how many move."""
-    online = run_online(detections, site, OPTIONS)
+def _pairs(online: Online, site: Site, detections: Detections, known_object: np.ndarray) -> tuple[ObjectPairs, int]:
+    """The pairs that a run's tracks make of the known objects, and how many are of moving ones."""
     track = track_of_detections(detections, online.points, online.tracks)
     pairs = pairs_of_tracks(sighted_objects(detections, known_object, track, EVERY_S))
     rows = _rows(detections, online.points.detection)
@@ -115,12 +124,10 @@ def _pairs(
     path[rows] = path_lengths(online.points.time, thing, online.points.xy)
     moving = (path >= LEAST_PATH) & (known_object >= 0)
     of_moving = sighted_objects(detections.take(moving), known_object[moving], track[moving], EVERY_S)
-    return online, track, pairs, len(pairs_of_tracks(of_moving))
+    return pairs, len(pairs_of_tracks(of_moving))
 
 
-def _gps(
-    folder: Path, name: str, detections: Detections, known_object: np.ndarray, online: Online
-) -> np.ndarray:
+def _gps(folder: Path, name: str, detections: Detections, known_object: np.ndarray, online: Online) -> np.ndarray:
     """Median distance (M,) m from the tracks of each isolated match's object to its logger's fixes."""
     matches, fixes = read_meva_gps_matches(folder, name), read_meva_gps(folder, name)
     rows = _rows(detections, online.points.detection)
