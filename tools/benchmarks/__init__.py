@@ -10,12 +10,14 @@ from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
 from benchmarks.startup import bench_startup
+from benchmarks.trackers import bench_trackers
 from benchmarks.triangulation import bench_triangulation
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "projection": bench_projection,
     "engine": bench_engine,
     "journal": bench_journal,
+    "trackers": bench_trackers,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,
     "gospa": bench_gospa,

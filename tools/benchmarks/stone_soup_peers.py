@@ -16,6 +16,7 @@ from geoloc.metrics.matching import Sightings
 from geoloc.scene.kinds import Kind
 
 if TYPE_CHECKING:
+    from stonesoup.dataassociator.base import DataAssociator
     from stonesoup.types.detection import Detection
     from stonesoup.types.hypothesis import Hypothesis
     from stonesoup.types.track import Track
@@ -42,25 +43,26 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """What a tracker said: sightings of the tracks that had a point in a step, and those of all that lived."""
+    """What a tracker said: the confirmed tracks that lived in each step (its frame)."""
 
-    seen: Sightings
-    alive: Sightings
+    tracks: Sightings
     cpu_s: list[float]  # of each step
 
 
 PEERS = ("GNN, 2D assignment", "GNN, 2D assignment, KD-tree", "JPDA by EHM")
 
 
-def run_peer(name: str, setting: Setting, steps: Sequence[tuple[float, list[Scan]]], budget_s: float) -> Tracked:
-    """Feed a tracker the scans of each step (time in s): begun steps end, but none begins beyond the budget.
+def run_peer(name: str, setting: Setting, steps: Sequence[tuple[float, list[Scan]]], budget_s: float) -> Tracked | None:
+    """Feed a tracker the scans of each step (time in s); none begins beyond the budget. None: it is not installed.
 
     What is timed begins with Stone Soup's own detections.
     """
+    try:
+        import stonesoup  # noqa: F401
+    except ImportError:
+        return None
     peer = _Peer(name, setting)
-    rows: dict[str, list[tuple[int, int, float, float]]] = {"seen": [], "alive": []}
-    numbers: dict[str, int] = {}
-    seconds = list[float]()
+    rows, numbers, seconds = list[tuple[int, int, float, float]](), dict[str, int](), list[float]()
     for step, (now, scans) in enumerate(steps):
         if sum(seconds) > budget_s:
             break
@@ -73,11 +75,9 @@ def run_peer(name: str, setting: Setting, steps: Sequence[tuple[float, list[Scan
         seconds.append(time.process_time() - start)
         for track in peer.tracks:
             number = numbers.setdefault(track.id, len(numbers))
-            x, y = (float(value) for value in peer.place(track, at))
-            rows["alive"].append((step, number, x, y))
-            if peer.last_seen[track.id] == at:
-                rows["seen"].append((step, number, x, y))
-    return Tracked(_sightings(rows["seen"]), _sightings(rows["alive"]), seconds)
+            rows.append((step, number, *peer.place(track, at).tolist()))
+    table = np.array(rows, dtype=float).reshape(-1, 4)
+    return Tracked(Sightings(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:]), seconds)
 
 
 class _Peer:
@@ -101,7 +101,7 @@ class _Peer:
         self.tracks: set[Track] = set()
         self.last_seen: dict[str, datetime] = {}
 
-    def _associator(self, name: str) -> object:
+    def _associator(self, name: str) -> "DataAssociator":
         from stonesoup.dataassociator.neighbour import GNNWith2DAssignment
         from stonesoup.dataassociator.probability import JPDAwithEHM
         from stonesoup.dataassociator.tree import DetectionKDTreeGNN2D
@@ -164,13 +164,9 @@ def _detections(scan: Scan, at: datetime, one_model: bool) -> set["Detection"]:
 
     xy, cov = scan
     covs = np.broadcast_to(cov.mean(axis=0), cov.shape) if one_model else cov
-    models = [LinearGaussian(ndim_state=4, mapping=(0, 2), noise_covar=each) for each in (covs[:1] if one_model else covs)]
+    models = [LinearGaussian(ndim_state=4, mapping=(0, 2), noise_covar=each) for each in covs]
     return {
         Detection(point[:, None], timestamp=at, measurement_model=models[0 if one_model else row])
         for row, point in enumerate(xy)
     }
 
-
-def _sightings(rows: list[tuple[int, int, float, float]]) -> Sightings:
-    table = np.array(rows, dtype=float).reshape(-1, 4)
-    return Sightings(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:])
