@@ -23,7 +23,9 @@ NOISE_M = 0.15  # standard deviation of a point in x and in y
 DETECTS = 0.9
 CLUTTER = 0.1  # false points for each walker, anywhere
 SPEED, TURN = 1.3, 0.6  # m/s; rad/s^0.5, how fast headings wander
+EDGE_M, TURN_BACK = 3.0, 1.0  # m from the edge; rad/s
 PX_PER_M = 50.0
+MARGIN_M = 5.0  # of the ground and of the image around the square
 HEIGHT = 100.0  # m, of the camera: people look flat
 SCORE = 0.8
 START = 1_700_000_000.0  # s
@@ -31,12 +33,11 @@ START = 1_700_000_000.0  # s
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A site, what its camera delivers, and where everybody is in each step (its frame)."""
+    """A site, what its cameras deliver, and where everybody is in each step (its frame)."""
 
     site: Site
     steps: list[Detections]
     truth: Sightings
-    side: float  # m
 
 
 def draw_scene(n: int, n_steps: int, seed: int) -> Scene:
@@ -49,14 +50,20 @@ def draw_scene(n: int, n_steps: int, seed: int) -> Scene:
     steps, places = [], []
     for step in range(n_steps):
         heading = heading + rng.normal(0, TURN / np.sqrt(RATE), n)
-        move = speed[:, None] / RATE * np.column_stack([np.cos(heading), np.sin(heading)])
-        out = (xy + move < 0) | (xy + move > side)
-        move = np.where(out, -move, move)
-        heading, xy = np.arctan2(move[:, 1], move[:, 0]), xy + move
+        heading = heading + _turn_back(xy, heading, side)
+        xy = xy + speed[:, None] / RATE * np.column_stack([np.cos(heading), np.sin(heading)])
         places.append(xy)
         steps.append(_boxes(site.cameras[0], _seen(xy, side, rng), START + step / RATE))
     frame, walker = np.divmod(np.arange(n * n_steps), n)
-    return Scene(site, steps, Sightings(frame, walker, np.concatenate(places)), side)
+    return Scene(site, steps, Sightings(frame, walker, np.concatenate(places)))
+
+
+def _turn_back(xy: np.ndarray, heading: np.ndarray, side: float) -> np.ndarray:
+    """By how much (n,) rad those near an edge turn towards the middle in a step."""
+    near = ((xy < EDGE_M) | (xy > side - EDGE_M)).any(axis=1)
+    away = side / 2 - xy
+    turn = np.mod(np.arctan2(away[:, 1], away[:, 0]) - heading + np.pi, 2 * np.pi) - np.pi
+    return np.where(near, np.clip(turn, -TURN_BACK / RATE, TURN_BACK / RATE), 0.0)
 
 
 def _seen(xy: np.ndarray, side: float, rng: np.random.Generator) -> np.ndarray:
@@ -84,11 +91,11 @@ def _boxes(camera: Camera, xy: np.ndarray, time: float) -> Detections:
 
 
 def _site(side: float) -> Site:
-    size = round(1.1 * side * PX_PER_M)
+    size = round((side + 2 * MARGIN_M) * PX_PER_M)
     focal, centre = PX_PER_M * HEIGHT, (size - 1) / 2
     lens = RadialTangential(np.array([focal, focal, centre, centre, 0.0, 0.0, 0.0, 0.0]))
     down = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
     world_from_cam = RigidTransform.from_components([side / 2, side / 2, HEIGHT], down)
     camera = Camera("above", lens, (size, size), world_from_cam.inv())
-    ground = Surface((0.0, 0.0, 0.0), rectangle(-2, -2, side + 2, side + 2), 0.0)
+    ground = Surface((0.0, 0.0, 0.0), rectangle(-MARGIN_M, -MARGIN_M, side + MARGIN_M, side + MARGIN_M), 0.0)
     return Site("square", (camera,), SiteMap((Level("ground", (ground,)),)))

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.row import Row, absent
-from benchmarks.seeded_scene import CLUTTER, DENSITY, DETECTS, RATE, draw_scene
+from benchmarks.seeded_scene import CLUTTER, DENSITY, DETECTS, RATE, Scene, draw_scene
 from benchmarks.stone_soup_peers import PEERS, Scan, Setting, Tracked, run_peer
 from geoloc.metrics.gospa import score_gospa
 from geoloc.metrics.matching import Sightings, pair_positions
 from geoloc.metrics.tracking import score_clear, score_identity
 from geoloc.metrics.trajectory_gospa import score_trajectories
 from geoloc.pipeline.existence import ExistenceOptions
+from geoloc.pipeline.footprint import FootprintOptions
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, windows
 from geoloc.scene.kinds import CAR, PERSON
 from geoloc.scene.site import Site
@@ -25,9 +26,11 @@ N_STEPS = {50: 100, 200: 40}
 AISLE = ("p1-row-a-", "p1-row-b-")  # cameras of the garage's southern aisle
 AISLE_STEPS, WINDOW_S = 60, 0.5
 AROUND_S = 2.0  # a car counts while a camera of the aisle boxes it at most so long before or after
+KNOWING = LocalizerOptions(existence=ExistenceOptions(detection_probability=DETECTS))  # as the peers are told
+EXACT_FEET = FootprintOptions(offset_sigma=0.0, camera_offset_sigma=0.0, shift_sigma=0.0, point_sigma=1e-3)
 CUTOFF_M, SWITCH_M = 1.0, 1.0
 BUDGET_S = 240.0  # of a peer on a scene
-CARS = Setting(CAR, 0.9, 0.002, confirm=3, coast_s=5.0)
+CARS = Setting(CAR, DETECTS, 0.002, confirm=3, coast_s=2.0)
 WALKERS = Setting(PERSON, DETECTS, CLUTTER * DENSITY, confirm=3, coast_s=0.5)
 
 
@@ -37,18 +40,18 @@ def bench_trackers() -> list[Row]:
     for n, n_steps in N_STEPS.items():
         scene = draw_scene(n, n_steps, SEED)
         name = f"{n} walkers under one camera, {n_steps} steps of {1 / RATE:g} s"
-        rows += compare(name, scene.site, scene.steps, scene.truth, WALKERS)
+        rows += compare(name, scene, WALKERS, replace(KNOWING, footprint=EXACT_FEET))
     return rows
 
 
 def _aisle_rows() -> list[Row]:
     """Half a minute of the garage whose whole day `tools/accuracy.py long_garage` measures."""
-    site, steps, truth = draw_aisle()
-    name = f"garage, {len(site.cameras)} cameras of an aisle, {len(steps)} steps of {WINDOW_S:g} s"
-    return compare(name, site, steps, truth, CARS)
+    scene = draw_aisle()
+    name = f"garage, {len(scene.site.cameras)} cameras of an aisle, {len(scene.steps)} steps of {WINDOW_S:g} s"
+    return compare(name, scene, CARS, replace(KNOWING, window_s=WINDOW_S))
 
 
-def draw_aisle() -> tuple[Site, list[Detections], Sightings]:
+def draw_aisle() -> Scene:
     """The aisle's cameras, their windows, and the cars that they see in each (its frame)."""
     world, rng = long_garage(), np.random.default_rng(SEED)
     options = replace(world.traffic, duration=AISLE_STEPS * WINDOW_S, n_cars=150, parked_share=0.8, leaving_share=0.3)
@@ -63,15 +66,13 @@ def draw_aisle() -> tuple[Site, list[Detections], Sightings]:
     frame = np.searchsorted(times, truth.time)
     rows = counts[truth.object, frame]
     sightings = Sightings(frame[rows], truth.object[rows], truth.xyz[rows, :2])
-    return replace(world.site, cameras=cameras), list(windows(detections, WINDOW_S)), sightings
+    return Scene(replace(world.site, cameras=cameras), list(windows(detections, WINDOW_S)), sightings)
 
 
-def compare(
-    name: str, site: Site, steps: Sequence[Detections], truth: Sightings, setting: Setting
-) -> list[Row]:
+def compare(name: str, scene: Scene, setting: Setting, options: LocalizerOptions) -> list[Row]:
     """Rows of every tracker; where a peer did not finish, its figures are of the steps that it did."""
-    options = LocalizerOptions(existence=ExistenceOptions(detection_probability=setting.detects))
-    ours, scans = run_geoloc(site, steps, options)
+    steps, truth = scene.steps, scene.truth
+    ours, scans = run_geoloc(scene.site, steps, options)
     rows = _rows(name, "geoloc", ours, truth, len(steps), None)
     for peer in PEERS:
         found = run_peer(peer, setting, scans, BUDGET_S)

@@ -87,6 +87,8 @@ class _Timed(JournaledLocalizer):
 
 def _serve(pipe: Connection, folder: str, options: LocalizerOptions, every: int) -> None:
     with _Timed.open(long_garage().site, folder, options) as journaled:
+        if not isinstance(journaled, _Timed):
+            raise TypeError(f"{type(journaled).__name__} in place of an engine that is timed")
         lineage = journaled.localizer.identities.lineage
         told = lineage.n_events
         while (detections := _received(pipe)) is not None:
