@@ -12,6 +12,7 @@ from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
 from benchmarks.startup import bench_startup
+from benchmarks.trackers import bench_trackers
 from benchmarks.triangulation import bench_triangulation
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "engine": bench_engine,
     "journal": bench_journal,
     "hours": bench_hours,
+    "trackers": bench_trackers,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,
     "linking": bench_linking,

@@ -1,6 +1,6 @@
 """The recordings that `tools/accuracy.py` can run: one module each, `run(folder)` makes its figures.
 
-What is DRAWN needs no recording: its `run()` draws sites whose truth is known.
+What is DRAWN or runs ON_REQUEST needs no recording: its `run()` draws sites whose truth is known.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from recordings import (
     cityflow,
     cmc,
     drawn_calibration,
+    long_garage,
     meva,
     meva_calibration,
     meva_joint,
@@ -40,7 +41,12 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "wildtrack_ties": people_ties.run_wildtrack,
     "multiviewx_ties": people_ties.run_multiviewx,
 }
-DRAWN: dict[str, Callable[[], list[Figure]]] = {"drawn_calibration": drawn_calibration.run}
+DRAWN: dict[str, Callable[[], list[Figure]]] = {
+    "drawn_calibration": drawn_calibration.run,
+    "garage_hour": long_garage.run_hour,
+}
+# half an hour and more of computing: only when it is asked for
+ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {"long_garage": long_garage.run_day}
 FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
     "meva_joint": "meva",
