@@ -182,8 +182,8 @@ class Identities:
         new = fresh[settled | self._began_over(fresh, lost[book["life"][lost] == HIDDEN])]
         book["judged"][fresh[settled]] = 1
         if (book["stood_until"] >= book["first_seen"][fresh].min() - self.options.carried_s).any():
-            for row in fresh[settled].tolist():
-                self._put_back(row)
+            back = [row for row in fresh[settled].tolist() if self._put_back(row)]
+            new = np.setdiff1d(new, back)
         if len(new) and len(lost):
             self._assign(new, lost, tracks, points)
         self._announce(fresh[settled])
@@ -212,8 +212,8 @@ class Identities:
         near = apart < self.options.echoes.overlap * book.kinds(fresh).width[:, None]
         return (near & (book["level"][fresh, None] == book["level"][hidden])).any(axis=1)
 
-    def _put_back(self, new: int) -> None:
-        """A new track where a parked object left a moment ago is that object: what left was another one's."""
+    def _put_back(self, new: int) -> bool:
+        """Whether a new track is a parked object, which seemed to leave a moment ago: what left was another one."""
         book = self.book
         width = book.kinds(np.array([new])).width[0]
         left = book["first_seen"][new] - book["stood_until"]
@@ -221,7 +221,8 @@ class Identities:
         away = np.linalg.norm(book["stood"] - book["xy"], axis=1) > width
         carried = ~book.are_apart(np.array([new]), np.arange(len(book)))[0]
         carried &= (left >= -1e-6) & (left <= self.options.carried_s) & there & away & (book["number"] >= 0)
-        for row in np.flatnonzero(carried & (book["level"] == book["start_level"][new])).tolist()[:1]:
+        rows = np.flatnonzero(carried & (book["level"] == book["start_level"][new]))
+        for row in rows.tolist()[:1]:
             number, other = int(book["number"][row]), int(book["number"][new])
             book["number"][row], book["number"][new] = other, number
             for name in ("since", "revision"):
@@ -232,6 +233,7 @@ class Identities:
             book["first_seen"][row], book["start"][row] = self._time, book["xy"][row]
             book["start_level"][row] = book["level"][row]
             self.lineage.add(Event(self._time, "undone", number, (other,), why="it still stands where it was parked"))
+        return bool(len(rows))
 
     def _take_over(self, known: int, new: int, sure: float, why: str, cameras: tuple[str, ...] = ()) -> None:
         """The new row's track is the known identity's: its number goes on, the new one's ends."""

@@ -4,6 +4,7 @@ from consistency import assert_consistent
 from sites import drawn, square, walk
 
 from geoloc.errors import InputError, UnknownNameError
+from geoloc.pipeline.identity import IdentityOptions
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.tables import Detections, Objects
@@ -72,9 +73,10 @@ def test_what_no_camera_could_see_is_not_missed(rng):
     times = np.arange(0.0, 6.0, 0.1)
     rows = walk(square(), np.array([[-4.0, 0.0]]), np.array([[1.0, 0.0]]), times, rng)
     rows = rows.take((rows.time < 2.0) | (rows.time > 4.0))
+    tracker_alone = LocalizerOptions(identity=IdentityOptions(same_probability=1.0))
     ids = {}
     for cameras in ((), ("A", "B", "C", "D")):
-        localizer, seen = Localizer(square()), set()
+        localizer, seen = Localizer(square(), tracker_alone), set()
         for time in times:
             tracks = localizer.step(rows.take(rows.time == time), float(time), cameras)
             seen |= set(confirmed(tracks).track.tolist())
