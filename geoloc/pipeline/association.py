@@ -16,7 +16,7 @@ from geoloc.geometry.gaussian import require_covariances
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import edges, nodes
-from geoloc.pipeline.packed import common_numbers, kind_arrays
+from geoloc.pipeline.packed import camera_sets, common_numbers, kind_arrays
 from geoloc.scene.kinds import family_of
 from geoloc.scene.tables import GroundPoints, Tracks
 
@@ -54,8 +54,16 @@ class Groups:
         return len(self.track)
 
 
-def associate(points: GroundPoints, tracks: Tracks | None = None, options: AssociationOptions | None = None) -> Groups:
-    """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter."""
+def associate(
+    points: GroundPoints,
+    tracks: Tracks | None = None,
+    options: AssociationOptions | None = None,
+    camera_set: np.ndarray | None = None,
+) -> Groups:
+    """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter.
+
+    `camera_set` (T,) tells which cameras saw each track last, as of `Objects`: a point of the same one has its bias.
+    """
     options, tracks = options or AssociationOptions(), tracks if tracks is not None else Tracks()
     labels, levels = ([t.coded(name) for t in (points, tracks)] for name in ("label", "level"))
     families = _families(labels[0].names, labels[1].names)
@@ -75,7 +83,8 @@ def associate(points: GroundPoints, tracks: Tracks | None = None, options: Assoc
         )
         for k, table in enumerate((points, tracks))
     ]
-    sources = _ranks(cameras.names).take(cameras.code), len(cameras.names)
+    seen = np.zeros(len(tracks), dtype=np.int64) if camera_set is None else camera_set
+    sources = _ranks(cameras.names).take(cameras.code), cameras.code, camera_sets(cameras.names), seen
     how = options.density, options.gate_sigma, options.level_gap, edges.FEW, _odds_model(options), options.max_moves
     group, track, good = nodes.group_nodes(*given, *sources, families[2], *how)
     if not good:

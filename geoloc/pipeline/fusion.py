@@ -1,7 +1,6 @@
 """Points of one object, fused: information fusion on the ground, both covariances carried through."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from geoloc.geometry.gaussian import inverse_2x2, require_covariances
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.pipeline.lazily import fusing, small
-from geoloc.pipeline.packed import kind_arrays, rows_of_levels, surface_arrays
+from geoloc.pipeline.packed import camera_numbers, kind_arrays, rows_of_levels, surface_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
 
@@ -57,7 +56,7 @@ def fuse(
         levels.code,
         cameras.code,
         group,
-        _camera_numbers(cameras.names),
+        camera_numbers(cameras.names),
         options.body_sigma * kind_arrays(labels.names).length,
         rows_of_levels(site.site_map, levels.names),
         surface_arrays(site.site_map),
@@ -115,20 +114,6 @@ def _require(cov: np.ndarray, bias_cov: np.ndarray, group: np.ndarray | None) ->
         bias_cov = bias_cov * np.bincount(group)[group][:, None, None]
     if small.first_bad(cov, bias_cov) >= 0:
         require_covariances(cov + bias_cov, "cov + bias_cov of points")
-
-
-@lru_cache(maxsize=256)
-def _camera_numbers(names: tuple[str, ...]) -> np.ndarray:
-    """A number (K,) for each camera, whose sum tells sets of cameras apart, the same in every window and run."""
-    # FNV-1a over the name's code points: Python's own hash differs from run to run
-    return np.array([_fnv(name) for name in names], dtype=np.uint64)
-
-
-def _fnv(text: str) -> int:
-    value = 0xCBF29CE484222325
-    for byte in text.encode():
-        value = ((value ^ byte) * 0x100000001B3) % (1 << 64)
-    return value
 
 
 def _mean_embedding(embedding: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:

@@ -31,7 +31,7 @@ class IdentityOptions:
     empty_probability: float = 0.02  # a place is seen empty when what hid there is less likely than this
     stay_s: float = 7200.0  # mean time that a parked object which nobody sees stays: its score falls with it
     view_s: float = 1.0  # views of one place closer in time than this err alike
-    same_probability: float = 0.5  # a new track takes a lost identity's number from here on
+    same_probability: float = 0.8  # a new track takes a lost identity's number from here on
     carried_s: float = 10.0  # a track that leaves a place, where another appears within this time, was carried off
     forget_s: float = 14400.0  # an object out of sight for longer is archived
     most_lost: int = 1000  # and so is the one that was lost first, of more than so many

@@ -14,7 +14,7 @@ from geoloc.pipeline.alignment import align_times, with_bias
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
-from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates
+from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates, without_room
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
@@ -87,19 +87,20 @@ class Localizer:
         """
         options = self.options
         time = self._time(detections, time)
-        speaking, follows = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
+        speaking, follows, doubtful = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
         predicted = self.tracker.predict(time)
+        projected, more = without_room(projected, doubtful, options.duplicates)
         found, doubt = find_bodies(projected, predicted, self.site, options.bodies)
         aligned, late = align_times(found, predicted, time, self.clocks.sigma(found))
         points = with_bias(self.footprint.correct(aligned, doubt), late)
         heard = self._reporting(detections, time, cameras)
-        groups = associate(points, predicted, options.association)
+        groups = associate(points, predicted, options.association, self.tracker.camera_set)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
         self.footprint.learn(aligned, groups)
         self.clocks.learn(found, predicted, groups, time)
-        objects = self._remember(points, groups, objects, dropped, follows)
+        objects = self._remember(points, groups, objects, dropped, np.concatenate([follows, more]))
         tracks = self.tracker.update(objects, heard)
         tracks = self.identities.update(tracks, self.points, objects, heard)
         self.history.note(time, tracks, self.points, self.identities.lineage)

@@ -144,6 +144,26 @@ def camera_arrays(site: Site) -> CameraArrays:
     )
 
 
+@lru_cache(maxsize=256)
+def camera_numbers(names: tuple[str, ...]) -> np.ndarray:
+    """A number (K,) for each camera, whose sum tells sets of cameras apart, the same in every window and run."""
+    # FNV-1a over the name's code points: Python's own hash differs from run to run
+    return np.array([_fnv(name) for name in names], dtype=np.uint64)
+
+
+@lru_cache(maxsize=256)
+def camera_sets(names: tuple[str, ...]) -> np.ndarray:
+    """The camera set (K,) of an object that one camera sees; see `Objects`."""
+    return (camera_numbers(names) >> np.uint64(1)).astype(np.int64)
+
+
+def _fnv(text: str) -> int:
+    value = 0xCBF29CE484222325
+    for byte in text.encode():
+        value = ((value ^ byte) * 0x100000001B3) % (1 << 64)
+    return value
+
+
 class BodyArrays(NamedTuple):
     """Cameras as `kernels.bodies` projects through them."""
 

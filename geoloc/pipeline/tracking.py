@@ -107,6 +107,11 @@ class Tracker:
         self._labels: tuple[str, ...] = ()  # that were met so far
         self._rested = np.zeros(0, dtype=bool)  # (T,) which tracks rested until this window
 
+    @property
+    def camera_set(self) -> np.ndarray:
+        """Which cameras saw each track (T,) last, as of `Objects`."""
+        return np.ascontiguousarray(self._filters["camera_set"])
+
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
         self._last_step = np.inf if np.isnan(self.time) else time - self.time

@@ -20,10 +20,13 @@ from geoloc.scene.tables import Detections, Tracks
 from recordings.engine import Online, run_online
 from recordings.figures import Part
 from recordings.identity import recall_figure, shift_ratio_figure, sighted_objects, track_of_detections
+from recordings.meva_identity import ONE_THING, id_conflicts, kept_by_parked
 
 EVERY_S = 0.2  # boxes are 30 a second
 SHIFT_S = 30.0  # camera i of a slot is shifted by i times this in the control
 LEAST_PATH = 4.0  # m; objects that moved less do not count in the control
+KEPT = 0.99  # share of its windows in which a vehicle that keeps its id has it
+GPS_ERROR = 5.0  # m, what the fixes are good to
 MAX_GAP_S = 15.0  # between two GPS fixes, which come every 10 s
 # boxes exist only while an activity lasts: absence is no evidence
 OPTIONS = LocalizerOptions(window_s=EVERY_S, existence=ExistenceOptions(detection_probability=0.0))
@@ -40,6 +43,8 @@ class Slot:
     n_pairs: int  # of moving objects, at the true clocks
     n_shifted: int  # and under shifted ones
     gps_m: np.ndarray  # (M,) median distance of each isolated match; NaN where it has no point near a fix
+    conflicts: tuple[int, int]  # ids of a camera and time that are on two objects there, and of how many
+    kept: np.ndarray  # (K,) share of its windows in which each parked vehicle had its commonest id
 
 
 def run(folder: Path) -> list[Figure]:
@@ -58,22 +63,48 @@ def run(folder: Path) -> list[Figure]:
     shifted, true = (np.array([getattr(slot, name) for slot in slots]) for name in ("n_shifted", "n_pairs"))
     control = f"{PAIRS}; objects of a path of {LEAST_PATH:g} m and more; camera i shifted by i x {SHIFT_S:g} s"
     figures.append(shift_ratio_figure(part, shifted, true, control))
-    return figures + _gps_figures(part, np.concatenate([slot.gps_m for slot in slots]))
+    figures += _gps_figures(part, np.concatenate([slot.gps_m for slot in slots]))
+    return figures + _lasting_figures(part, slots)
+
+
+def _lasting_figures(part: Part, slots: list[Slot]) -> list[Figure]:
+    """Ids that are on two objects at one time, and parked vehicles that keep theirs."""
+    shared, all_ids = np.array([slot.conflicts for slot in slots]).sum(axis=0).tolist()
+    kept = np.concatenate([slot.kept for slot in slots])
+    twice = f"{PROTOCOL}; ids of a camera and window that are on two annotated objects there, of {all_ids}; objects"
+    twice += f" whose boxes overlap by {ONE_THING:g} count as one"
+    each = ", ".join(f"{100 * one:.0f}" for one in kept)
+    said = f"{PROTOCOL}; of {len(kept)} vehicles that stand for 24 s and more, those with one id in {100 * KEPT:g} %"
+    figures = [part.figure("id_on_two_objects", shared, "", twice)]
+    if len(kept):
+        share = 100 * float(np.mean(kept >= KEPT))
+        figures.append(part.figure("parked_keep_id", share, "%", f"{said} of the windows that show them; each: {each}"))
+    return figures
 
 
 def _slot(folder: Path, name: str) -> Slot:
     site, detections = read_meva(folder, name, every_s=EVERY_S)
     known_object = read_meva_truth(folder, name).object[detections.id]
-    online, pairs, n_pairs = _pairs(site, detections, known_object)
+    online, track, pairs, n_pairs = _pairs(site, detections, known_object)
     steps = {camera.name: SHIFT_S * i for i, camera in enumerate(site.cameras) if camera.name in detections.camera}
-    _, _, n_shifted = _pairs(site, shift_clocks(detections, steps), known_object)
+    *_, n_shifted = _pairs(site, shift_clocks(detections, steps), known_object)
     known = read_meva_pairs(folder, name)
     found = pairs.contains(known.camera_a, known.object_a, known.camera_b, known.object_b)
-    return Slot(found, known.level, n_pairs, n_shifted, _gps(folder, name, detections, known_object, online))
+    return Slot(
+        found=found,
+        level=known.level,
+        n_pairs=n_pairs,
+        n_shifted=n_shifted,
+        gps_m=_gps(folder, name, detections, known_object, online),
+        conflicts=id_conflicts(detections, known_object, track, EVERY_S),
+        kept=kept_by_parked(folder, name, detections, known_object, track),
+    )
 
 
-def _pairs(site: Site, detections: Detections, known_object: np.ndarray) -> tuple[Online, ObjectPairs, int]:
-    """The engine's run, the pairs that its tracks make of the known objects, and how many are of moving ones."""
+def _pairs(
+    site: Site, detections: Detections, known_object: np.ndarray
+) -> tuple[Online, np.ndarray, ObjectPairs, int]:
+    """The engine's run, each detection's track, the pairs that the tracks make of the known objects, how many move."""
     online = run_online(detections, site, OPTIONS)
     track = track_of_detections(detections, online.points, online.tracks)
     pairs = pairs_of_tracks(sighted_objects(detections, known_object, track, EVERY_S))
@@ -84,7 +115,7 @@ def _pairs(site: Site, detections: Detections, known_object: np.ndarray) -> tupl
     path[rows] = path_lengths(online.points.time, thing, online.points.xy)
     moving = (path >= LEAST_PATH) & (known_object >= 0)
     of_moving = sighted_objects(detections.take(moving), known_object[moving], track[moving], EVERY_S)
-    return online, pairs, len(pairs_of_tracks(of_moving))
+    return online, track, pairs, len(pairs_of_tracks(of_moving))
 
 
 def _gps(
@@ -119,8 +150,13 @@ def _gps_figures(part: Part, median: np.ndarray) -> list[Figure]:
         return []
     said = f"{PROTOCOL}; median over isolated matches of an object's median distance, clocks of the match"
     said += f"; {len(near)} of {len(median)} matches have a point between two fixes"
-    blocks = Blocks(np.arange(len(near)), len(near))
-    return [part.measured(of_quantile("gps_median_m", "m", said, near, blocks), "matches")]
+    blocks, share = Blocks(np.arange(len(near)), len(near)), np.mean(near <= GPS_ERROR)
+    worst = said.replace("median over", "90th percentile over")
+    return [
+        part.measured(of_quantile("gps_median_m", "m", said, near, blocks), "matches"),
+        part.measured(of_quantile("gps_p90_m", "m", worst, near, blocks, 0.9), "matches"),
+        part.figure("gps_within_5_m", 100 * share, "%", f"{said}; share within what the fixes are good to"),
+    ]
 
 
 def _rows(detections: Detections, ids: np.ndarray) -> np.ndarray:
