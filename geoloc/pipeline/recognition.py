@@ -1,7 +1,7 @@
 """Is this new track an object that was lost from sight? Log-likelihood ratios from place, time, class and looks."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import shapely
@@ -53,7 +53,7 @@ class Recognition:
 
     @cached_property
     def _ways(self) -> Ways:
-        return Ways.of(self.site)
+        return _ways_of(self.site)
 
     def odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
         """Log-likelihood ratios (n, m): the new track is the lost identity, against a new object."""
@@ -191,6 +191,11 @@ class Recognition:
                 here = level == self.site.site_map.level_index[zone.level]
                 near |= here & (shapely.distance(zone.polygon, points) <= self.options.entrance_reach)
         return near
+
+
+@lru_cache(maxsize=16)
+def _ways_of(site: Site) -> Ways:
+    return Ways.of(site)
 
 
 def _slack(book: Book, rows: np.ndarray) -> np.ndarray:
