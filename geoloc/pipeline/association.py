@@ -69,15 +69,11 @@ def associate(
     families = _families(labels[0].names, labels[1].names)
     level_numbers = common_numbers(levels[0].names, levels[1].names)
     looks, cameras = _unit_rows(points.embedding, tracks.embedding), points.coded("camera")
-    if camera_set is None:
-        camera_set = np.zeros(len(tracks), dtype=np.int64)
-    camera = cameras.code + 1.0, nodes.last_camera(camera_set, camera_sets(cameras.names))
     given = [
         (
             np.ascontiguousarray(table.xy),
             np.ascontiguousarray(table.cov),
             np.ascontiguousarray(table.bias_cov),
-            camera[k],
             labels[k].code,
             level_numbers[k].take(levels[k].code),
             np.ascontiguousarray(table.z),
@@ -87,7 +83,8 @@ def associate(
         )
         for k, table in enumerate((points, tracks))
     ]
-    sources = _ranks(cameras.names).take(cameras.code), len(cameras.names)
+    seen = np.zeros(len(tracks), dtype=np.int64) if camera_set is None else camera_set
+    sources = _ranks(cameras.names).take(cameras.code), cameras.code, camera_sets(cameras.names), seen
     how = options.density, options.gate_sigma, options.level_gap, edges.FEW, _odds_model(options), options.max_moves
     group, track, good = nodes.group_nodes(*given, *sources, families[2], *how)
     if not good:

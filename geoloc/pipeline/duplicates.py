@@ -38,14 +38,16 @@ def set_duplicates_apart(
     may be duplicates: see `without_room`. The box of the higher score speaks, of equal ones that of the lower id;
     duplicates of a duplicate are none.
     """
-    least = min(options.doubtful_overlap, options.overlap)
+    # only vehicles can have no room
+    doubts = bool((kind_arrays(detections.coded("label").names).length >= VEHICLE).any())
+    least = min(options.doubtful_overlap, options.overlap) if doubts else options.overlap
     if not len(_leaders(detections, least)):
         return detections, NOBODY, NOBODY
     follows = _leaders(detections, options.overlap)
     speaks = np.ones(len(detections), dtype=bool)
     speaks[follows[:, 0]] = False
-    speaking = detections.take(speaks)
-    return speaking, detections.id[follows], speaking.id[_leaders(speaking, least)]
+    speaking = detections.take(speaks) if len(follows) else detections
+    return speaking, detections.id[follows], speaking.id[_leaders(speaking, least)] if doubts else NOBODY
 
 
 def _leaders(detections: Detections, overlap: float) -> np.ndarray:

@@ -275,7 +275,8 @@ class History:
 @lru_cache(maxsize=64)
 def _are_sure(lives: tuple[str, ...], states: tuple[str, ...]) -> np.ndarray:
     """Which lives are those of objects for sure; where a life does not say, the state of the track does: (K, L)."""
-    return np.array([[(life or state) != "tentative" for state in states] for life in lives], dtype=bool)
+    sure = [(life or state) != "tentative" for life in lives for state in states]
+    return np.array(sure, dtype=bool).reshape(len(lives), len(states))
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,7 @@
 """Is what begins here what ended there? Likelihoods of pairs of sights, from place, velocity, time, class and looks."""
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 import numpy as np
@@ -187,7 +187,7 @@ class LinkCosts:
 
     @cached_property
     def _ways(self) -> Ways:
-        return Ways.of(self.site)
+        return ways_of(self.site)
 
     @cached_property
     def _size(self) -> float:
@@ -205,6 +205,12 @@ class LinkCosts:
         known &= lost.embedding.any(axis=1) & new.embedding.any(axis=1)
         cosine = np.einsum("kd,kd->k", lost.embedding, new.embedding)
         return np.where(known, self.options.appearance_weight * (cosine - self.options.appearance_neutral), 0.0)
+
+
+@lru_cache(maxsize=16)
+def ways_of(site: Site) -> Ways:
+    """The ways of a site, which all engines of it share."""
+    return Ways.of(site)
 
 
 def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ and its nodes form a chain in ascending order: `head[cluster]`, then `following[
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.exact import improve_small
 from geoloc.pipeline.kernels.odds import INFORMATION, odds_of, settle
 from geoloc.pipeline.kernels.small import order_of
 
@@ -21,23 +22,28 @@ def cluster_nodes(node_stats, source, edges, n_families, model, max_moves):
     n = len(source)
     stats, cluster = node_stats.copy(), np.arange(n)
     head, following = np.arange(n), np.full(n, -1, np.int64)
-    contract(stats, source, edges, n_families, model, cluster, head, following)
-    # small components could be solved exactly here: all that is known of them lies in these arrays
+    component = contract(stats, source, edges, n_families, model, cluster, head, following)
     move(node_stats, stats, source, edges, n_families, model, cluster, head, following, max_moves)
+    improve_small(node_stats, source, component, n_families, model, cluster)
     return cluster
 
 
 @compiled
 def contract(stats, source, edges, n_families, model, cluster, head, following):
-    """Join mutually best pairs of clusters, round by round, until no pair gains."""
+    """Join mutually best pairs of clusters, round by round, until no pair gains.
+
+    Returns the component (n,) of each node, a node of its: those of one are tied by pairs that gain.
+    """
     n, live, n_live = len(source), edges.copy(), len(edges)
     odds, fresh, best = np.zeros(n_live), np.ones(n, np.bool_), np.empty(n, np.int64)
     size = 16
     while size < 2 * n_live:
         size *= 2
-    table = np.empty(size, np.int64)
+    table, component = np.empty(size, np.int64), np.arange(n)
     while n_live:
         n_live = _weigh(live, n_live, odds, fresh, stats, source, n_families, model, head, following)
+        if fresh.all():  # the first round
+            _tie(live, n_live, component)
         best[:] = -1
         for e in range(n_live):  # of equal odds the first edge is the best
             for end in range(2):
@@ -51,6 +57,25 @@ def contract(stats, source, edges, n_families, model, cluster, head, following):
                 _join(kept, gone, stats, cluster, head, following)
                 fresh[kept] = True
         n_live = _rename(live, n_live, odds, cluster, table)
+    for i in range(n):
+        component[i] = _root(component, i)
+    return component
+
+
+@inlined
+def _tie(live, n_live, component):
+    """Make one component of the ends of each edge."""
+    for e in range(n_live):
+        a, b = _root(component, live[e, 0]), _root(component, live[e, 1])
+        component[max(a, b)] = min(a, b)
+
+
+@inlined
+def _root(component, i):
+    while component[i] != i:
+        component[i] = component[component[i]]
+        i = component[i]
+    return i
 
 
 @inlined

@@ -14,18 +14,22 @@ from geoloc.pipeline.kernels.small import inverse_symmetric, is_covariance, orde
 
 
 @compiled
-def group_nodes(points, tracks, source, n_sources, n_families, density, gate, level_gap, few, model, max_moves):
+def group_nodes(points, tracks, source, camera, camera_sets, camera_set, n_families, density, gate, level_gap, few,
+                model, max_moves):  # fmt: skip
     """The group (N,) of each point, the track (G,) of each group or -1, and whether all covariances are some.
 
-    `points` and `tracks` are what `fill_nodes` takes of either, `source` (N,) the points' cameras.
+    `points` and `tracks` are what `fill_nodes` takes of either, `source` (N,) the places of the points' cameras in
+    order. `camera` (N,) counts through `camera_sets` (K,), those of one camera each, and `camera_set` (T,) tells who
+    saw a track last.
     """
     xy, looks = points[0], points[-1]
-    order, sources = order_nodes(source, xy, tracks[0], n_sources)
+    order, sources = order_nodes(source, xy, tracks[0], len(camera_sets))
     n = len(order)
     columns = np.empty((n, 2)), np.empty(n), np.empty(n, np.int64), np.empty(n)
     stats = np.zeros((n, CONTENT + n_families + looks.shape[1]))
-    good = fill_nodes(order, 0, points, n_families, density, columns, stats)
-    good = fill_nodes(order, len(xy), tracks, n_families, density, columns, stats) and good
+    good = fill_nodes(order, 0, points, camera + 1, n_families, density, columns, stats)
+    last = last_camera(camera_set, camera_sets)
+    good = fill_nodes(order, len(xy), tracks, last, n_families, density, columns, stats) and good
     place, reach, level, z = columns
     pairs = candidate_edges(place, reach, gate, sources, level, z, level_gap, few)
     cluster = cluster_nodes(stats, sources, pairs, n_families, model, max_moves)
@@ -53,14 +57,14 @@ def order_nodes(source, xy, track_xy, n_sources):
 
 
 @compiled
-def fill_nodes(order, first, given, n_families, density, columns, stats):
+def fill_nodes(order, first, given, camera, n_families, density, columns, stats):
     """Put points, or tracks, into their places of the nodes' arrays; of `order` (n,) they are the numbers from `first`.
 
-    `given` are xy, cov, bias_cov, camera as of `odds`, the labels' codes, level, z, length (K,) m and family (K,) of
-    the codes, -1 for none, and looks (N, D) of unit length. `columns` are xy, reach, level and z of nodes; a node's
-    reach is its worst standard deviation. See `odds` for `stats`. False where some cov + bias_cov is no covariance.
+    `given` are xy, cov, bias_cov, the labels' codes, level, z, length (K,) m and family (K,) of the codes, -1 for
+    none, and looks (N, D) of unit length. `columns` are xy, reach, level and z of nodes; a node's reach is its worst
+    standard deviation. See `odds` for `stats` and for `camera` (N,). False where some cov + bias_cov is no covariance.
     """
-    xy, cov, bias_cov, camera, label, level, z, length, family, looks = given
+    xy, cov, bias_cov, label, level, z, length, family, looks = given
     out_xy, out_reach, out_level, out_z = columns
     log_density, good = math.log(density), True
     for k in range(len(order)):
@@ -92,11 +96,11 @@ def fill_nodes(order, first, given, n_families, density, columns, stats):
 @compiled
 def last_camera(camera_set, numbers):
     """Less the place, from 1, of the one camera among `numbers` (K,) that makes each set (T,); 0 where none does."""
-    out = np.zeros(len(camera_set))
+    out = np.zeros(len(camera_set), np.int64)
     for t in range(len(camera_set)):
         for k in range(len(numbers)):
             if numbers[k] == camera_set[t]:
-                out[t] = -1.0 - k
+                out[t] = -1 - k
     return out
 
 
