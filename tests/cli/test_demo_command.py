@@ -40,7 +40,8 @@ def test_what_the_demo_wrote_can_be_localized_again(call: Callable[..., Done], f
     done = call("localize", "garage", folder / "boxes.csv", "--root", folder, "-o", folder / "again.csv")
     assert done.code == 0
     first, again = read_tracks(folder / "tracks.csv"), read_tracks(folder / "again.csv")
-    assert (again.track == first.track).all() and (again.time == first.time).all()
+    np.testing.assert_array_equal(again.track, first.track)
+    np.testing.assert_array_equal(again.time, first.time)
     np.testing.assert_allclose(again.xy, first.xy, atol=1e-6)  # m; poses were rounded on their way through a file
 
 
