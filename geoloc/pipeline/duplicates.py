@@ -101,6 +101,17 @@ def with_duplicates(points: GroundPoints, follows: np.ndarray) -> GroundPoints:
     return GroundPoints.concat([points, points.take(row[known]).replace(detection=follows[known, 0])])
 
 
+def with_echoes(points: GroundPoints, echoed: np.ndarray) -> GroundPoints:
+    """`points` of echoes' objects in those of their objects, `echoed` (K, 2), but for cameras that see both."""
+    if not len(echoed):
+        return points
+    object, camera = points.object.copy(), points.coded("camera").code
+    for echo, owner in echoed.tolist():
+        mine = np.flatnonzero(object == echo)
+        object[mine[~np.isin(camera[mine], camera[object == owner])]] = owner
+    return points.revised(object=object)
+
+
 def _rows_of(points: GroundPoints, detection: np.ndarray) -> np.ndarray:
     """The point (M,) of each detection, -1 where it has none."""
     if not len(points):

@@ -51,6 +51,23 @@ class Echoes:
                 return track
         return -1
 
+    def shown(self, tracks: Tracks, number: np.ndarray, echoes: Tracks) -> tuple[Tracks, np.ndarray]:
+        """`tracks` (N,) of the identities `number` (N,), which have their echoes' objects where they have none.
+
+        And (K, 2) the objects of other echoes, and those of the tracks that they are echoes of.
+        """
+        place = {one: row for row, one in enumerate(number.tolist())}
+        object, both = tracks.object.copy(), []
+        for track, own in zip(echoes.track.tolist(), echoes.object.tolist(), strict=True):
+            row = place.get(self.owner.get(track, -1), -1)
+            if own < 0 or row < 0:
+                continue
+            if object[row] < 0:
+                object[row] = own
+            else:
+                both.append((own, int(object[row])))
+        return tracks.revised(object=object), np.array(both, dtype=int).reshape(-1, 2)
+
     def part(self, tracks: Tracks, time: float) -> None:
         """Echoes that have left the body that they were taken for, or whose track or object is over, are none."""
         if not self.owner:

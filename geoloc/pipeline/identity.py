@@ -21,6 +21,7 @@ from geoloc.pipeline.tracking import logit, probability
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
 
+NO_ECHO: np.ndarray = np.zeros((0, 2), dtype=int)
 SURE = 4.6  # log-odds that what stood there a moment ago still does
 
 
@@ -58,6 +59,7 @@ class Identities:
         self.lineage = Lineage()
         self.recognition = Recognition(site, self.options.recognition)
         self.echoes = Echoes(self.book, self.lineage, self.options.echoes)
+        self.echoed = NO_ECHO  # (K, 2) objects of this window: an echo's, and that of the row that it is an echo of
         self._time = np.nan
 
     def update(self, tracks: Tracks, points: GroundPoints, objects: Objects, reporting: np.ndarray) -> Tracks:
@@ -257,8 +259,11 @@ class Identities:
         """This window's rows under their lasting numbers, and a row for each hidden object."""
         book = self.book
         rows = book.rows_of_tracks(tracks.track)
+        self.echoed = NO_ECHO
         if len(rows) and rows.min() < 0:
+            echoes = tracks.take(rows < 0)
             tracks, rows = tracks.take(rows >= 0), rows[rows >= 0]
+            tracks, self.echoed = self.echoes.shown(tracks, book["number"][rows], echoes)
         life = Coded(LIVES, book["life"][rows])
         known = tracks.revised(track=book["number"][rows], life=life, revision=book["revision"][rows])
         hidden = np.flatnonzero((book["life"] == HIDDEN) & (book["track"] < 0))

@@ -15,7 +15,13 @@ from geoloc.pipeline.arrivals import PacketOptions, bounded
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
-from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates, without_room
+from geoloc.pipeline.duplicates import (
+    DuplicateOptions,
+    set_duplicates_apart,
+    with_duplicates,
+    with_echoes,
+    without_room,
+)
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
@@ -110,6 +116,7 @@ class Localizer:
         objects = self._remember(points, groups, objects, dropped, np.concatenate([follows, more]))
         tracks = self.tracker.update(objects, heard)
         tracks = self.identities.update(tracks, self.points, objects, heard)
+        self.points = with_echoes(self.points, self.identities.echoed)
         self.history.note(time, tracks, self.points, self.identities.lineage)
         return tracks
 
