@@ -15,6 +15,7 @@ from geoloc.errors import InputError
 from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
+from geoloc.pipeline.hindsight import with_hindsight
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
@@ -181,7 +182,8 @@ def _run_with_report(
     _ = localizer.site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
     report.prepare_s = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    tables = list(replay_with_progress(localizer, detections, "localize", steps))
+    watched = replay_with_progress(localizer, detections, "localize", steps)
+    tables = with_hindsight(watched, localizer.identities.lineage)
     report.add_frames(detections)
     report.add_run(len(tables), localizer.dropped - before, time.perf_counter() - start)
     report.add_clocks(localizer.clocks)

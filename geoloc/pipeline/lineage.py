@@ -12,6 +12,7 @@ SAID = {
     "merged": "{others} and {number} are one object",
     "split": "{others} is not {number}",
     "undone": "{others} is not {number}: taken back",
+    "exchanged": "{others} and {number} were taken for each other",
     "gone": "{number} left through an exit",
 }
 
@@ -21,7 +22,7 @@ class Event:
     """What happened to the object `number` at `time` (UTC Unix s).
 
     `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
-    in words, and `cameras` that saw it then.
+    in words, and `cameras` that saw it then. What was said between `since` and `until` (s), if any, was wrong.
     """
 
     time: float
@@ -31,6 +32,8 @@ class Event:
     probability: float = 1.0
     why: str = ""
     cameras: tuple[str, ...] = ()
+    since: float = 0.0
+    until: float = 0.0
 
     def __str__(self) -> str:
         """In words, such as "5 is 3, which was lost from sight: cameras a and b at 10:02:11, 0.4 sigma (p 0.98)"."""

@@ -14,10 +14,12 @@ from geoloc.pipeline.alignment import align_times, with_bias
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
+from geoloc.pipeline.decisions import DecisionOptions
 from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.hindsight import with_hindsight
 from geoloc.pipeline.history import History, HistoryOptions
 from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
@@ -49,6 +51,7 @@ class LocalizerOptions:
     fusion: FusionOptions = field(default_factory=FusionOptions)
     existence: ExistenceOptions = field(default_factory=ExistenceOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    decisions: DecisionOptions = field(default_factory=DecisionOptions)
     identity: IdentityOptions = field(default_factory=IdentityOptions)
     history: HistoryOptions = field(default_factory=HistoryOptions)
 
@@ -66,7 +69,7 @@ class Localizer:
     def __init__(self, site: Site, options: LocalizerOptions | None = None) -> None:
         self.site = site
         self.options = options or LocalizerOptions()
-        self.tracker = Tracker(site, self.options.tracking, self.options.existence)
+        self.tracker = Tracker(site, self.options.tracking, self.options.existence, self.options.decisions)
         self.clocks = Clocks(site, self.options.clocks)
         self.identities = Identities(site, self.options.identity, self.options.existence)
         self.footprint = Footprint(site, self.options.footprint)
@@ -101,9 +104,13 @@ class Localizer:
         self.clocks.learn(found, predicted, groups, time)
         objects = self._remember(points, groups, objects, dropped, follows)
         tracks = self.tracker.update(objects, heard)
-        tracks = self.identities.update(tracks, self.points, objects, heard)
+        tracks = self.identities.update(tracks, self.points, objects, heard, self.tracker.exchanges)
         self.history.note(time, tracks, self.points, self.identities.lineage)
         return tracks
+
+    def finish(self) -> None:
+        """No more windows come: decide what is open by what is known."""
+        self.identities.correct(self.tracker.finish())
 
     @property
     def state(self) -> State:
@@ -156,11 +163,13 @@ class Localizer:
 def localize(detections: Detections, site: Site, options: LocalizerOptions | None = None) -> Tracks:
     """Tracks of a whole recording, by the same steps as live: every window's confirmed and tentative tracks.
 
+    Objects that were taken for each other have the numbers that proved right within `options.decisions.lag_s`.
     The order of the rows does not matter. Rows that cannot be used are dropped, and counted by their reason in
     a warning of the log; InputError where no camera is the site's, or times are milliseconds.
     """
     localizer = Localizer(site, options)
-    tracks = Tracks.concat(list(replay(localizer, detections)))
+    steps = to_the_end(localizer, replay(localizer, detections))
+    tracks = Tracks.concat(with_hindsight(steps, localizer.identities.lineage))
     if localizer.dropped:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in localizer.dropped.most_common())
         logger.warning("%d of %d detections could not be used: %s", localizer.dropped.total(), len(detections), reasons)
@@ -173,6 +182,12 @@ def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
     UnknownNameError where none of its cameras is the site's; other rows that cannot be used are dropped.
     """
     return step_windows(localizer, windows_of_site(detections, localizer), localizer.step)
+
+
+def to_the_end(localizer: Localizer, steps: Iterator[Tracks]) -> Iterator[Tracks]:
+    """The `steps` of a `localizer`, after which nothing is left open."""
+    yield from steps
+    localizer.finish()
 
 
 def windows_of_site(detections: Detections, localizer: Localizer) -> Iterator[Detections]:

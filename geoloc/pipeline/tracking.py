@@ -15,6 +15,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
+from geoloc.pipeline.decisions import DecisionOptions, Decisions, Exchange, Window
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.lazily import filters, resting, sight
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
@@ -97,11 +98,16 @@ class Tracker:
     """The tracks of one site. `predict` them to a window's time, associate, then `update` with its objects."""
 
     def __init__(
-        self, site: Site, options: TrackingOptions | None = None, existence: ExistenceOptions | None = None
+        self,
+        site: Site,
+        options: TrackingOptions | None = None,
+        existence: ExistenceOptions | None = None,
+        decisions: DecisionOptions | None = None,
     ) -> None:
         self.site = site
         self.options = options or TrackingOptions()
         self.existence = existence or ExistenceOptions()
+        self.exchanges: list[Exchange] = []  # of tracks, found in the last window
         self.time = np.nan
         self._next_id = 1
         self._last_step = np.inf  # s since the window before; infinite at the first
@@ -109,6 +115,8 @@ class Tracker:
         self._looks = np.zeros((0, 0), dtype=np.float32)  # (T, D) each track's embedding
         self._labels: tuple[str, ...] = ()  # that were met so far
         self._rested = np.zeros(0, dtype=bool)  # (T,) which tracks rested until this window
+        self._noise = np.zeros(0)  # (T,) density of their accelerations until this window
+        self._decisions = Decisions(self._filters.dtype, decisions)
 
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
@@ -117,15 +125,16 @@ class Tracker:
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
         self._rested = self._rests()
-        held, self.time = self._filters, time
+        held, self.time, self._noise = self._filters, time, np.zeros(0)
         if len(held):
-            noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
+            self._noise = noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
             noise[self._rested] *= REST
             resting.rest(self._rested, CREEP, *(held[name] for name in ("state", "cov", "off", "off_var")))
             move = MOTIONS[self.options.motion]
             held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
             filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
             held["object"] = -1
+            self._decisions.predict(dt, move, self.options.turn_acceleration)
         table = self._table()
         if self._rested.any():
             table = self._doubted(table)
@@ -141,7 +150,11 @@ class Tracker:
         held = self._filters
         rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
         names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
-        seen = [np.ascontiguousarray(getattr(objects, name)) for name in names]
+        seen = tuple(np.ascontiguousarray(getattr(objects, name)) for name in names)
+        window = Window(self.time, rows, (*seen, level, label), np.ascontiguousarray(objects.embedding))
+        self.exchanges = self._decisions.weigh(held, self._looks, self._noise, self._labels, window)
+        if self.exchanges:
+            self._rested = self._rests()
         self._wake(rows, seen)
         filters.update(rows, self.time, MAX_LOG_ODDS, *seen, level, label, *(held[name] for name in FILTERED))
         self._settle()
@@ -151,6 +164,10 @@ class Tracker:
             self._bear(objects, rows, label, level)
         self._forget()
         return self._table()
+
+    def finish(self) -> list[Exchange]:
+        """The exchanges of tracks that are likely by now, as if all lags were over."""
+        return self._decisions.finish()
 
     def _rests(self) -> np.ndarray:
         """Which tracks (T,) have stood for long enough: of classes that park."""
@@ -167,7 +184,7 @@ class Tracker:
         resting.doubt(self._rested, 0.25 * kind_arrays(self._labels).length.take(held["label"]), held["off"], cov)
         return table.revised(cov=cov)
 
-    def _wake(self, rows: np.ndarray, seen: list[np.ndarray]) -> None:
+    def _wake(self, rows: np.ndarray, seen: tuple[np.ndarray, ...]) -> None:
         held = self._filters
         if self._rested.any():
             xyz, cov, bias_cov, _, camera_set, _ = seen
