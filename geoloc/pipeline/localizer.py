@@ -26,6 +26,7 @@ from geoloc.pipeline.lazily import overlaps, reporting
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.queries import State
+from geoloc.pipeline.sizes import SizeOptions, weigh_boxes
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import LATEST_TIME, Detections, Dropped, GroundPoints, Objects, Tracks
@@ -45,6 +46,7 @@ class LocalizerOptions:
     clocks: ClockOptions = field(default_factory=ClockOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
+    sizes: SizeOptions = field(default_factory=SizeOptions)
     bodies: BodyOptions = field(default_factory=BodyOptions)
     footprint: FootprintOptions = field(default_factory=FootprintOptions)
     association: AssociationOptions = field(default_factory=AssociationOptions)
@@ -92,6 +94,7 @@ class Localizer:
         time = self._time(detections, time)
         speaking, follows = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
+        projected = weigh_boxes(projected, self.site, options.sizes, options.projection)
         predicted = self.tracker.predict(time)
         found, doubt = find_bodies(projected, predicted, self.site, options.bodies)
         aligned, late = align_times(found, predicted, time, self.clocks.sigma(found))

@@ -1,0 +1,160 @@
+"""What the size of a box tells: that its body is not all in it, and of which class it is, without any network.
+
+A box that the image's edge, a nearer box or a wall cuts off below does not end where its body stands. One that is too
+low for its class there is recognised. A person then stands under his head; of what has no such point it is only known
+how far nearer it may be, and it weighs accordingly. Boxes of generic labels ("object", "") are named after the class
+whose body looks like them, where one is by far the likeliest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoloc.options import check_range
+from geoloc.pipeline.lazily import sizes
+from geoloc.pipeline.packed import body_arrays, camera_arrays, camera_rows, kind_arrays, level_rows, view_arrays
+from geoloc.pipeline.projection import ProjectionOptions, stand_under
+from geoloc.scene.kinds import BICYCLE, CAR, GENERIC, PERSON, TRUCK
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Coded, GroundPoints
+
+BELOW, BESIDE, ABOVE = 1, 2, 4  # as in `kernels.sizes`
+NAMES = {"person": PERSON, "bicycle": BICYCLE, "car": CAR, "truck": TRUCK}  # that a size can tell
+USUAL = np.array([0.4, 0.1, 0.4, 0.1])  # share of each among what moves
+SURER = 4.0  # times the variance: a foot that is as vague as this against the head is not trusted
+LEAST_FIT = float(np.exp(-0.5 * 3.0**2)) / 6  # of a body that is 3 sigmas off, seen from one of 6 sides
+
+
+@dataclass(frozen=True)
+class SizeOptions:
+    """When a box hides part of its body, and when its size tells its class."""
+
+    low: float = 0.75  # of its class's height: a box that is lower, and hidden below, does not show the foot
+    height_sigma: float = 0.08  # of its class's height: how much one person differs from another
+    upright_length: float = 1.0  # m; bodies that are shorter stand under their tops
+    class_probability: float = 0.95  # a generic label is replaced by the class that is as likely as this; 1: never
+    size_sigma: float = 0.15  # of the logarithm of a box's width and height within a class
+
+    def __post_init__(self) -> None:
+        check_range(self, low=(0, 1), height_sigma=(0, 1), upright_length=(0, 1e6), class_probability=(0.5, 1))
+        check_range(self, size_sigma=(1e-3, 10))
+
+
+def weigh_boxes(points: GroundPoints, site: Site, options: SizeOptions, projection: ProjectionOptions) -> GroundPoints:
+    """`points` with those mended whose boxes do not show where their bodies stand, and generic labels named.
+
+    Cameras that are known by a homography tell no sizes.
+    """
+    if not len(points):
+        return points
+    camera, arrays = camera_rows(site, points.coded("camera")), camera_arrays(site)
+    level = level_rows(site.site_map, points.coded("level"))
+    foot, box, xy, _ = _of_boxes(points)
+    time, view = np.ascontiguousarray(points.time), view_arrays(site.visibility)
+    flags = sizes.flags(camera, time, arrays.size, box, foot, level, xy, view)
+    points = _named(points, camera, flags, site, options)
+    return _mended(points, camera, flags, site, options, projection) if flags.any() else points
+
+
+def _named(
+    points: GroundPoints, camera: np.ndarray, flags: np.ndarray, site: Site, options: SizeOptions
+) -> GroundPoints:
+    labels = points.coded("label")
+    generic = np.array([name.strip().lower() in GENERIC for name in labels.names], dtype=bool)
+    if options.class_probability >= 1.0 or not generic.any():
+        return points
+    rows = np.flatnonzero(generic.take(labels.code) & (flags == 0) & np.isfinite(points.foot[:, 0]))
+    known = np.array([(kind.length, kind.width, kind.height) for kind in NAMES.values()])
+    foot, box, *where = _of_boxes(points)
+    said = sizes.classes(rows, camera, box, foot, *where, known, options.size_sigma, body_arrays(site))
+    fits = said.max(axis=1, initial=0.0) >= LEAST_FIT
+    said *= USUAL
+    best = said.argmax(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sure = fits & (said.max(axis=1) / said.sum(axis=1) >= options.class_probability)
+    names = tuple(dict.fromkeys((*labels.names, *NAMES)))
+    code = labels.code.copy()
+    code[rows[sure]] = np.array([names.index(name) for name in NAMES])[best[sure]]
+    return points.revised(label=Coded(names, code))
+
+
+def _mended(
+    points: GroundPoints,
+    camera: np.ndarray,
+    flags: np.ndarray,
+    site: Site,
+    options: SizeOptions,
+    projection: ProjectionOptions,
+) -> GroundPoints:
+    labels = points.coded("label")
+    kinds = kind_arrays(labels.names)
+    size = np.column_stack([kinds.length, kinds.width, kinds.height]).take(labels.code, axis=0)
+    rows = np.flatnonzero(flags & ~(BESIDE | ABOVE))
+    _, box, *where = _of_boxes(points)
+    share = sizes.heights(rows, camera, box, *where, size, body_arrays(site))
+    cut = (flags[rows] & BELOW) > 0
+    low = share < np.where(cut, 1.0, options.low)
+    rows, share, cut = rows[low], share[low], cut[low]
+    if not len(rows):
+        return points
+    tall, upright = size[rows, 2], (size[rows, 0] < options.upright_length) & ((flags[rows] & ABOVE) == 0)
+    table = {name: getattr(points, name).copy() for name in ("xy", "z", "cov", "bias_cov", "foot")}
+    # the body may stand nearer by what the hidden part is high; the image's edge is in the foot's own sigma
+    hidden, behind = (1.0 - share[~cut]) * tall[~cut], rows[~cut]
+    slope = _slope(site, camera[behind], points.xy[behind], points.z[behind])
+    _widen(table["cov"], behind, hidden * slope, points.away[behind])
+    stands = np.flatnonzero(upright)
+    kept, under = _under_tops(points, rows[stands], camera, flags, tall[stands], site, projection)
+    stands = stands[kept]
+    slope = _slope(site, camera[rows[stands]], under.xy, under.z + tall[stands])
+    cov = under.cov.copy()
+    _widen(cov, np.arange(len(under)), options.height_sigma * tall[stands] * slope, under.away)
+    # a camera hardly higher than the head knows better from a foot that is cut off
+    known = table["cov"][rows[stands]] + points.bias_cov[rows[stands]]
+    better = SURER * _size_of(cov + under.bias_cov) < _size_of(known)
+    under, stands = under.revised(cov=cov).take(better), rows[stands[better]]
+    for name in ("xy", "z", "cov", "bias_cov"):
+        table[name][stands] = getattr(under, name)
+    table["foot"][stands] = np.nan
+    level = points.coded("level").code.copy()
+    level[stands] = under.coded("level").code
+    return points.revised(**table, level=Coded(under.coded("level").names, level))
+
+
+def _size_of(cov: np.ndarray) -> np.ndarray:
+    return np.trace(cov, axis1=1, axis2=2)
+
+
+def _under_tops(
+    points: GroundPoints,
+    rows: np.ndarray,
+    camera: np.ndarray,
+    flags: np.ndarray,
+    tall: np.ndarray,
+    site: Site,
+    projection: ProjectionOptions,
+) -> tuple[np.ndarray, GroundPoints]:
+    """Where the bodies of `rows` stand by the upper edges of their boxes: which of them (n,), and points."""
+    box = points.box[rows]
+    wide, high = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
+    pixel = np.array([0.5 * (box[:, 0] + box[:, 2]), box[:, 1]])
+    across = np.where(flags[rows] & BESIDE, projection.cut_sigma, projection.foot_sigma_across) * wide
+    floor2 = projection.foot_sigma_px**2
+    cov = np.array([across**2 + floor2, np.zeros(len(rows)), (projection.foot_sigma_along * high) ** 2 + floor2])
+    return stand_under(pixel, cov, tall, camera[rows], site, projection.max_sigma)
+
+
+def _slope(site: Site, camera: np.ndarray, xy: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """How far (n,) m along the ground a point moves whose height is off by a metre."""
+    centre = camera_arrays(site).centre[camera]
+    drop = np.maximum(centre[:, 2] - z, 0.1)
+    return np.linalg.norm(centre[:, :2] - xy, axis=1) / drop
+
+
+def _widen(cov: np.ndarray, rows: np.ndarray, sigma: np.ndarray, away: np.ndarray) -> None:
+    """Add a standard deviation (n,) m along the line of sight, in place."""
+    cov[rows] += (sigma**2)[:, None, None] * away[:, :, None] * away[:, None, :]
+
+
+def _of_boxes(points: GroundPoints) -> tuple[np.ndarray, ...]:
+    return tuple(np.ascontiguousarray(part) for part in (points.foot, points.box, points.xy, points.z))
