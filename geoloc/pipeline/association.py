@@ -16,9 +16,10 @@ import numpy as np
 from geoloc.geometry.gaussian import require_covariances
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
-from geoloc.pipeline.lazily import clusters, edges, nodes, odds, small
-from geoloc.pipeline.packed import common_numbers, kind_arrays
+from geoloc.pipeline.lazily import clusters, edges, nodes, odds, small, walls
+from geoloc.pipeline.packed import common_numbers, kind_arrays, wall_arrays
 from geoloc.scene.kinds import family_of
+from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import GroundPoints, Tracks
 
 
@@ -55,12 +56,23 @@ class Groups:
         return len(self.track)
 
 
-def associate(points: GroundPoints, tracks: Tracks | None = None, options: AssociationOptions | None = None) -> Groups:
-    """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter."""
+def associate(
+    points: GroundPoints,
+    tracks: Tracks | None = None,
+    options: AssociationOptions | None = None,
+    site_map: SiteMap | None = None,
+) -> Groups:
+    """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter.
+
+    What lies on two sides of a wall of the `site_map`, where one is given, is not one object.
+    """
     options, tracks = options or AssociationOptions(), tracks if tracks is not None else Tracks()
     given = _nodes(points, tracks, options)
     where = given.xy, given.reach, options.gate_sigma, given.source, given.level, given.z, options.level_gap
     pairs = edges.candidate_edges(*where, edges.FEW)
+    if site_map is not None and site_map.occluders:
+        fences = wall_arrays(site_map, given.levels)
+        pairs = walls.not_parted(pairs, given.xy, given.reach, given.level, *fences) if len(fences.piece) else pairs
     graph = given.stats, given.source, pairs, given.n_families, _odds_model(options)
     cluster = clusters.cluster_nodes(*graph, options.max_moves)
     return Groups(*nodes.groups_of(cluster, given.order, len(points)))
@@ -77,6 +89,7 @@ class _Nodes(NamedTuple):
     z: np.ndarray  # (n,) m
     stats: np.ndarray  # (n, S) see kernels.odds
     n_families: int
+    levels: tuple[str, ...]  # that `level` numbers
 
 
 def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions) -> _Nodes:
@@ -102,7 +115,13 @@ def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions) ->
         kinds = kind_arrays(labels[k].names).length, families[k]
         place = xy[k], cov[k], bias_cov[k], labels[k].code, level, np.ascontiguousarray(table.z)
         nodes.fill_nodes(order, first, *place, *kinds, looks[k], options.density, *columns, stats)
-    return _Nodes(order, source, *columns, stats, n_families)
+    return _Nodes(order, source, *columns, stats, n_families, _distinct(levels[0].names, levels[1].names))
+
+
+@lru_cache(maxsize=64)
+def _distinct(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Names in the order in which `common_numbers` numbers them."""
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 @lru_cache(maxsize=64)

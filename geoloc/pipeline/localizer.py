@@ -100,7 +100,7 @@ class Localizer:
         aligned, late = align_times(found, predicted, time, self.clocks.sigma(found))
         points = with_bias(self.footprint.correct(aligned, doubt), late)
         heard = self._reporting(detections, time, cameras)
-        groups = associate(points, predicted, options.association)
+        groups = associate(points, predicted, options.association, self.site.site_map)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
         self.footprint.learn(aligned, groups)

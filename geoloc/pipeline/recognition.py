@@ -13,6 +13,7 @@ from geoloc.scene.ways import Ways
 
 KEPT = 500  # lost identities whose distances are kept
 NEVER = 14.0  # times the mean time of return, after which one in a million is still to come back
+DRIVES = 1.0  # m; classes that are shorter go as they like
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 
 
@@ -120,7 +121,8 @@ class Recognition:
             return straight
         number = int(book["number"][row])
         if self._fields.get(number, (np.nan,))[0] != book["seen"][row]:
-            lost = book["seen"][row], self._ways.distances(int(book["level"][row]), book["xy"][row])
+            drives = book.kinds(np.array([row])).length[0] >= DRIVES
+            lost = book["seen"][row], self._ways.distances(int(book["level"][row]), book["xy"][row], drives)
             self._fields.pop(number, None)
             self._fields[number] = lost
             if len(self._fields) > KEPT:
@@ -132,9 +134,10 @@ class Recognition:
 
     @cached_property
     def _is_open(self) -> bool:
-        """Whether nothing stands in anybody's way: one level without walls."""
+        """Whether nothing stands in anybody's way: one level without walls and one-way lanes."""
         site_map = self.site.site_map
-        return len(site_map.levels) == 1 and not site_map.occluders
+        one_way = any(np.isfinite(zone.direction) for zone in site_map.zones)
+        return len(site_map.levels) == 1 and not site_map.occluders and not one_way
 
     def _drives_on(self, book: Book, new: np.ndarray, row: int, away: np.ndarray) -> np.ndarray:
         """Density (n,) 1/m² of an object that kept its velocity."""
