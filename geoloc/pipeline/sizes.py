@@ -72,6 +72,8 @@ def _named(
     best = said.argmax(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         sure = fits & (said.max(axis=1) / said.sum(axis=1) >= options.class_probability)
+    if not sure.any():
+        return points
     names = tuple(dict.fromkeys((*labels.names, *NAMES)))
     code = labels.code.copy()
     code[rows[sure]] = np.array([names.index(name) for name in NAMES])[best[sure]]
