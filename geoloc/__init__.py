@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from geoloc.pipeline.fusion import FusionOptions, covariance_intersection, fuse
     from geoloc.pipeline.history import HistoryOptions
     from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
+    from geoloc.pipeline.linking import Linked, LinkingOptions, link
     from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
     from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
     from geoloc.pipeline.queries import State
@@ -64,6 +65,7 @@ _HOMES = {
     "geoloc.pipeline.fusion": ("FusionOptions", "covariance_intersection", "fuse"),
     "geoloc.pipeline.history": ("HistoryOptions",),
     "geoloc.pipeline.journal": ("JournaledLocalizer", "JournalOptions", "load_state"),
+    "geoloc.pipeline.linking": ("Linked", "LinkingOptions", "link"),
     "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
     "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),
     "geoloc.pipeline.queries": ("State",),

@@ -62,6 +62,16 @@ def options_to_dict(options: object) -> dict[str, Any]:
     return asdict(options)  # type: ignore[call-overload]
 
 
+def option_groups(options: object, name: str = "options") -> dict[str, object]:
+    """Options and all groups of options in them, by their names, such as "options.identity.echoes"."""
+    found = {name: options}
+    for field in fields(options):  # type: ignore[arg-type]
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            found |= option_groups(value, f"{name}.{field.name}")
+    return found
+
+
 def _same_kind(key: str, old: Any, value: Any) -> Any:
     if isinstance(old, bool) or isinstance(value, bool):
         fits = isinstance(old, bool) and isinstance(value, bool)

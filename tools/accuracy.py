@@ -3,6 +3,7 @@
     python tools/accuracy.py --data ../shared/data             # every recording that is there
     python tools/accuracy.py wildtrack --data DIR --json       # a list of figures on stdout, for machines
     python tools/accuracy.py drawn_calibration                 # on sites that it draws: without any recording
+    python tools/accuracy.py long_garage                       # eight hours of a garage: half an hour, on request only
 
 Progress and what was skipped go to stderr. Exit status: 0, 1 if a recording failed, 2 for a wrong call.
 """
@@ -16,7 +17,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from recordings import DRAWN, FOLDERS, RECORDINGS
+from recordings import DRAWN, FOLDERS, ON_REQUEST, RECORDINGS
 
 from geoloc.errors import GeolocError
 from geoloc.evaluation.report import Figure
@@ -30,17 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_it_is = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
     everything = [*RECORDINGS, *DRAWN]
-    known = ", ".join(everything)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {known}; default: all")
+    drawn = DRAWN | ON_REQUEST
+    known = ", ".join([*RECORDINGS, *drawn])
+    default = f"default: all but {', '.join(ON_REQUEST)}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {known}; {default}")
     data = Path(os.environ.get("GEOLOC_DATA", DEFAULT_DATA))
     parser.add_argument("--data", type=Path, default=data, metavar="DIR", help="folder of the recordings")
     parser.add_argument("--json", action="store_true", help="print a list of figures as JSON")
     asked = parser.parse_args(arguments)
     names = asked.names or everything
-    unknown = [name for name in names if name not in everything]
+    unknown = [name for name in names if name not in RECORDINGS and name not in drawn]
     if unknown:
         parser.error(f"unknown recording {unknown[0]!r}; known: {known}")
-    if not asked.data.is_dir() and not set(names) <= set(DRAWN):
+    if not asked.data.is_dir() and not set(names) <= set(drawn):
         parser.error(f"{asked.data} is no folder; give the one that holds the recordings as --data DIR")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     figures, failed = measure(names, asked.data)
@@ -60,7 +63,7 @@ def measure(names: Sequence[str], data: Path) -> tuple[list[Figure], list[str]]:
         say(f"{name}: running")
         start = time.perf_counter()
         try:
-            found = RECORDINGS[name](folder) if name in RECORDINGS else DRAWN[name]()
+            found = RECORDINGS[name](folder) if name in RECORDINGS else (DRAWN | ON_REQUEST)[name]()
         except GeolocError as error:
             say(f"{name}: failed: {error}")
             failed.append(name)

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from geoloc.cli.arguments import add_json, add_mesh, add_site, seen_through_mesh
 from geoloc.errors import InputError
 from geoloc.pipeline.answers import Place, Provenance, Stay
 from geoloc.pipeline.journal import load_state
+from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.queries import State, clock
 from geoloc.scene.storage import load_site
 from geoloc.scene.versions import calibration_name
@@ -24,7 +26,7 @@ Questions about a site, out of the state that `geoloc localize --state FOLDER` k
   who PLACE         who was in a zone, stall or level between --from and --to
   stall NAME        who is in a stall, and who was
   occupancy         which stalls were taken at --time, and how many objects were on each level
-  events NUMBER     how an object came to its number, and what became of it
+  lineage NUMBER    how an object came to its number, and what became of it, in words; --json: as a graph, too
 
 Times are UTC Unix seconds, or such as 2024-06-07T10:02:11 (UTC where they do not say); default: the last window."""
 EXAMPLES = """\
@@ -61,7 +63,7 @@ def run(args: Namespace) -> None:
         print(json.dumps(answer, allow_nan=False))
         return
     print("\n".join(lines) or "nobody")
-    print(f"calibration: {calibration_name(site, args.root)}; state of {clock(state.time)}")
+    print(f"the site's calibration: {calibration_name(site, args.root)}; state of {clock(state.time)}")
 
 
 def seconds(text: str | None) -> float | None:
@@ -110,14 +112,16 @@ def _occupancy(state: State, args: Namespace) -> tuple[Any, list[str]]:
     return asdict(found), lines
 
 
-def _events(state: State, args: Namespace) -> tuple[Any, list[str]]:
-    events = state.events(_number(args))
-    lines = []
-    for event in events:
-        others = f" ({', '.join(map(str, event.others))})" if event.others else ""
-        why = f": {event.why}" if event.why else ""
-        lines.append(f"{clock(event.time)}  {event.number} {event.kind}{others}, {event.probability:.2f}{why}")
-    return [asdict(event) for event in events], lines
+def _lineage(state: State, args: Namespace) -> tuple[Any, list[str]]:
+    graph, events = state.lineage(_number(args)), state.events(_number(args))
+    edges = [[one, other, data["event"].kind] for one, other, data in graph.edges(data=True)]
+    answer = {"numbers": sorted(graph.nodes), "edges": edges, "events": [_plain(event) for event in events]}
+    return answer, [f"{clock(event.time)}  {event}" for event in events]
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    wrong = {name: time if isfinite(time) else None for name, time in (("since", event.since), ("until", event.until))}
+    return asdict(event) | wrong | {"told": str(event)}
 
 
 QUESTIONS: dict[str, Callable[[State, Namespace], tuple[Any, list[str]]]] = {
@@ -126,7 +130,7 @@ QUESTIONS: dict[str, Callable[[State, Namespace], tuple[Any, list[str]]]] = {
     "who": _who,
     "stall": _stall,
     "occupancy": _occupancy,
-    "events": _events,
+    "lineage": _lineage,
 }
 
 
@@ -159,4 +163,5 @@ def _stay(stay: Stay) -> str:
 
 def _provenance(told: Provenance) -> str:
     age = f"seen {told.age:.1f} s before" if told.age >= 0.05 else "in sight"
-    return f"{age}, by {', '.join(told.cameras) or 'no camera'}, revision {told.revision}"
+    seen = f"{age}, by {', '.join(told.cameras) or 'no camera'}"
+    return f"{seen}, calibration {told.calibration}, revision {told.revision}"

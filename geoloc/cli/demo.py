@@ -90,7 +90,7 @@ def run(args: Namespace) -> None:
     truth = args.out / "truth.csv"
     save_truth(seen.truth, truth)
     report = RunReport(seen.site.name, rows_read=len(seen.detections))
-    tracks = localize_with_report(seen.detections, seen.site, options, report)
+    tracks, _ = localize_with_report(seen.detections, seen.site, options, report)
     reports = evaluate(tracks, seen)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)

@@ -3,9 +3,12 @@
 import json
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from geoloc.cli.arguments import add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
@@ -16,12 +19,16 @@ from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
 from geoloc.pipeline.hindsight import with_hindsight
-from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay
+from geoloc.pipeline.linking import link
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay, to_the_end
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
-from geoloc.scene.tables import Detections, Tracks
+from geoloc.scene.tables import Detections, GroundPoints, Tracks
 from geoloc.scene.versions import load_site_at
+
+if TYPE_CHECKING:
+    from geoloc.pipeline.packets import PacketLocalizer
 
 DESCRIPTION = """\
 Boxes of a site's cameras become tracks on its map. DETECTIONS are files of any known form (CSV with columns
@@ -32,7 +39,7 @@ examples:
   geoloc localize garage boxes.csv -o out/garage
       writes tracks.geojson, tracks.csv, plan.png, map.html and run.json into out/garage/
   geoloc localize garage boxes.csv -o tracks.geojson --smooth
-      a recording, looked at again with what came after; options and report go to tracks.run.json
+      a recording, linked and smoothed with what came after; options and report go to tracks.run.json
   geoloc localize plaza C1=gate.txt C2=hall.txt --fps 25 -o out/plaza
       MOTChallenge files, which name no camera and count frames
   geoloc localize garage boxes.jsonl -o out --set tracking.acceleration=2 --options busy.toml
@@ -44,6 +51,8 @@ examples:
   geoloc localize garage monday.csv -o out/monday --state state/garage
       then tuesday.csv with the same --state: cars that stayed overnight keep their numbers; after a crash the same
       command again does what is left
+  geoloc localize garage wednesday.csv -o out/wednesday --state state/garage --changed calibration
+      the cameras were calibrated again meanwhile: go on, and keep for each position which calibration it came from
   geoloc localize garage boxes.csv -o out --json | jq .report.tracks
       the report for machines"""
 
@@ -72,8 +81,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep the engine's state here, and go on from it: numbers last over restarts; see geoloc ask",
     )
-    parser.add_argument("--smooth", action="store_true", help="smooth the recording backwards in time")
-    parser.add_argument("--clocks", action="store_true", help="find the cameras' clocks first, unknown by minutes")
+    parser.add_argument(
+        "--changed",
+        action="append",
+        default=[],
+        choices=("calibration", "map", "options"),
+        help="go on from a state that was made with another one; may be repeated",
+    )
+    parser.add_argument("--smooth", action="store_true", help="link and smooth the recording with what came after")
+    parser.add_argument("--clocks", action="store_true", help="find the clocks first, unknown by minutes, and jumps")
     parser.add_argument(
         "--packets", action="store_true", help="take the rows in the files' order, as they came: late ones are put back"
     )
@@ -95,11 +111,12 @@ def run(args: Namespace) -> None:
         detections = on_one_clock(detections, site, options, report)
     if args.state is not None:
         given = options if args.options or args.set else None
-        tracks, options = localize_on(args.state, detections, site, given, report)
+        tracks, points, options = localize_on(args, detections, site, given, report)
     else:
         work = localize_packets if args.packets else localize_with_report
-        tracks = work(detections, site, options, report)
-    tracks = smooth(tracks, site, options.tracking) if args.smooth else tracks
+        tracks, points = work(detections, site, options, report)
+    if args.smooth:
+        tracks = smooth(link(tracks, site, options.linking, points).tracks, site, options.tracking)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     write_results(files, site, tracks)
@@ -148,58 +165,88 @@ def on_one_clock(detections: Detections, site: Site, options: LocalizerOptions, 
     from geoloc.pipeline.clock_start import estimate_clocks
 
     found = estimate_clocks(detections, site, engine=options)
-    for name, offset, sigma in zip(found.cameras, found.offset.tolist(), found.sigma.tolist(), strict=True):
-        report.clocks[name] = f"stamps {offset:+.3f} s against the site's time, sigma {sigma:.3f} s, taken off"
+    rows = zip(found.cameras, found.since.tolist(), found.offset.tolist(), found.sigma.tolist(), strict=True)
+    for name, since, offset, sigma in rows:
+        said = f"stamps {offset:+.3f} s against the site's time, sigma {sigma:.3f} s, taken off"
+        jumped = f"{report.clocks.get(name, '')}; from stamp {since:.1f} on "
+        report.clocks[name] = said if np.isinf(since) else jumped + said
     report.clocks |= {name: f"not found, left as it is: {why}" for name, why in found.refused.items()}
     return found.correct(detections)
 
 
-def localize_with_report(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
-    """As `geoloc.localize`, under a progress bar; fills in the report."""
+def localize_with_report(
+    detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
+) -> tuple[Tracks, GroundPoints]:
+    """As `geoloc.localize`, under a progress bar, with the points behind the tracks; fills in the report."""
     localizer = Localizer(site, options)
-    return _run_with_report(localizer, detections, replay(localizer, detections), report)
+    steps = to_the_end(localizer, replay(localizer, detections))
+    return _run_with_report(localizer, detections, steps, report)
 
 
 def localize_on(
-    folder: Path, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
-) -> tuple[Tracks, LocalizerOptions]:
-    """As `localize_with_report`, going on from the state in `folder`; the tracks, and the options that it has."""
+    args: Namespace, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
+) -> tuple[Tracks, GroundPoints, LocalizerOptions]:
+    """As `localize_with_report`, going on from the state in a folder, with the options that it has."""
     from geoloc.pipeline.journal import JournaledLocalizer
 
-    with JournaledLocalizer.open(site, folder, options) as journaled:
-        held, localizer = journaled.number, journaled.localizer
-        if held:
-            report.notes.append(f"{folder}: goes on after {held:,} windows, {journaled.replayed:,} of them replayed")
-        tracks = _run_with_report(localizer, detections, journaled.replay(detections), report)
-        return tracks, journaled.folder.options
+    folder: Path = args.state
+    with JournaledLocalizer.open(site, folder, options, changed=args.changed) as journaled:
+        if journaled.number:
+            held = f"{journaled.number:,} {'packets' if args.packets else 'windows'}"
+            report.notes.append(f"{folder}: goes on after {held}, {journaled.replayed:,} of them replayed")
+        if args.packets:
+            found = _run_packets(journaled.packets, detections, journaled.replay_packets, report)
+        else:
+            found = _run_with_report(journaled.localizer, detections, journaled.replay(detections), report)
+        return *found, journaled.folder.options
 
 
 def _run_with_report(
     localizer: Localizer, detections: Detections, steps: Iterator[Tracks], report: RunReport
-) -> Tracks:
+) -> tuple[Tracks, GroundPoints]:
     before = localizer.dropped.copy()
     start = time.perf_counter()
     _ = localizer.site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
     report.prepare_s = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    watched = replay_with_progress(localizer, detections, "localize", steps)
-    tables = with_hindsight(watched, localizer.identities.lineage)
+    points: list[GroundPoints] = []
+    steps = _with_points(localizer, replay_with_progress(localizer, detections, "localize", steps), points)
+    tables = with_hindsight(steps, localizer.identities.lineage)
     report.add_frames(detections)
     report.add_run(len(tables), localizer.dropped - before, time.perf_counter() - start)
     report.add_clocks(localizer.clocks)
-    return Tracks.concat(tables)
+    return Tracks.concat(tables), GroundPoints.concat(points)
 
 
-def localize_packets(detections: Detections, site: Site, options: LocalizerOptions, report: RunReport) -> Tracks:
+def _with_points(localizer: Localizer, steps: Iterator[Tracks], points: list[GroundPoints]) -> Iterator[Tracks]:
+    """The `steps` of a `localizer`; the points of each go into `points`."""
+    for tracks in steps:
+        points.append(localizer.points)
+        yield tracks
+
+
+def localize_packets(
+    detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
+) -> tuple[Tracks, GroundPoints]:
     """As `localize_with_report`, of rows in the order in which they came."""
     from geoloc.pipeline.packets import PacketLocalizer, replay_packets
 
     live = PacketLocalizer(Localizer(site, options))
-    _ = site.visibility
+    return _run_packets(live, detections, lambda log: replay_packets(live, log), report)
+
+
+def _run_packets(
+    live: "PacketLocalizer",
+    detections: Detections,
+    work: Callable[[Detections], list[tuple[Tracks, GroundPoints]]],
+    report: RunReport,
+) -> tuple[Tracks, GroundPoints]:
+    dropped, counts = live.localizer.dropped.copy(), live.counts.copy()
+    _ = live.localizer.site.visibility
     start = time.perf_counter()
-    steps = replay_packets(live, detections)
+    steps = work(detections)
     report.add_frames(detections)
-    report.add_run(len(steps), live.localizer.dropped, time.perf_counter() - start)
-    report.packets = dict(live.counts.most_common())
+    report.add_run(len(steps), live.localizer.dropped - dropped, time.perf_counter() - start)
+    report.packets = dict((live.counts - counts).most_common())
     report.add_clocks(live.localizer.clocks)
-    return Tracks.concat(steps)
+    return Tracks.concat([tracks for tracks, _ in steps]), GroundPoints.concat([points for _, points in steps])

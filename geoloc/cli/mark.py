@@ -1,5 +1,6 @@
 """`geoloc mark`: a page on which stills and map are marked."""
 
+import signal
 import sys
 import webbrowser
 from argparse import ArgumentParser, Namespace
@@ -65,6 +66,7 @@ def run(args: Namespace) -> None:
         print("marks are saved as they are set; Ctrl+C ends this", file=sys.stderr)
         if not args.no_browser:
             webbrowser.open(server.url)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service is ended by it, as a person's by Ctrl+C
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:

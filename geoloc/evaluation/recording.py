@@ -23,6 +23,7 @@ from geoloc.scene.view_grid import WATCHED
 
 ENOUGH_SEQUENCES = 5  # recordings from which intervals are drawn over them, not over blocks of time
 GROUND, IMAGE = "ground plane", "image"
+STANDING = ("parked", "hidden")  # lives of objects that are where they were seen last
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +103,12 @@ class Recording:
 
 
 def reported(tracks: Tracks) -> Tracks:
-    """The rows that a system stands by: not tentative ones, nor coasting ones, which are a guess."""
-    return tracks.take((tracks.state != "tentative") & (tracks.state != "coasting"))
+    """The rows that a system stands by: not tentative ones, nor coasting ones, which are a guess.
+
+    An object that is parked or hidden stands where it was seen last, whether a box of it came in this window or not.
+    """
+    guess = (tracks.state == "coasting") & ~np.isin(tracks.life, STANDING)
+    return tracks.take((tracks.state != "tentative") & ~guess)
 
 
 def inside(tracks: Tracks, site_map: SiteMap) -> Tracks:

@@ -9,15 +9,14 @@ The loops over nodes and edges are in `kernels.edges`, `kernels.odds` and `kerne
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from geoloc.geometry.gaussian import require_covariances
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
-from geoloc.pipeline.lazily import clusters, edges, nodes, odds, small, walls
-from geoloc.pipeline.packed import common_numbers, kind_arrays, wall_arrays
+from geoloc.pipeline.lazily import edges, nodes
+from geoloc.pipeline.packed import NO_WALLS, camera_sets, common_numbers, kind_arrays, wall_arrays
 from geoloc.scene.kinds import family_of
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import GroundPoints, Tracks
@@ -60,62 +59,45 @@ def associate(
     points: GroundPoints,
     tracks: Tracks | None = None,
     options: AssociationOptions | None = None,
+    camera_set: np.ndarray | None = None,
     site_map: SiteMap | None = None,
 ) -> Groups:
     """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter.
 
+    `camera_set` (T,) tells which cameras saw each track last, as of `Objects`: a point of the same one has its bias.
     What lies on two sides of a wall of the `site_map`, where one is given, is not one object.
     """
     options, tracks = options or AssociationOptions(), tracks if tracks is not None else Tracks()
-    given = _nodes(points, tracks, options)
-    where = given.xy, given.reach, options.gate_sigma, given.source, given.level, given.z, options.level_gap
-    pairs = edges.candidate_edges(*where, edges.FEW)
-    if site_map is not None and site_map.occluders:
-        fences = wall_arrays(site_map, given.levels)
-        pairs = walls.not_parted(pairs, given.xy, given.reach, given.level, *fences) if len(fences.piece) else pairs
-    graph = given.stats, given.source, pairs, given.n_families, _odds_model(options)
-    cluster = clusters.cluster_nodes(*graph, options.max_moves)
-    return Groups(*nodes.groups_of(cluster, given.order, len(points)))
-
-
-class _Nodes(NamedTuple):
-    """Points and tracks in an order that depends on what each is alone; see `kernels.nodes`."""
-
-    order: np.ndarray  # (n,) row among the points, then the tracks
-    source: np.ndarray  # (n,) its camera; tracks are one more
-    xy: np.ndarray  # (n, 2) m
-    reach: np.ndarray  # (n,) m, worst standard deviation
-    level: np.ndarray  # (n,)
-    z: np.ndarray  # (n,) m
-    stats: np.ndarray  # (n, S) see kernels.odds
-    n_families: int
-    levels: tuple[str, ...]  # that `level` numbers
-
-
-def _nodes(points: GroundPoints, tracks: Tracks, options: AssociationOptions) -> _Nodes:
-    tables = points, tracks
-    xy = [np.ascontiguousarray(table.xy) for table in tables]
-    cov = [np.ascontiguousarray(table.cov[:, :2, :2]) for table in tables]
-    bias_cov = [np.ascontiguousarray(table.bias_cov) for table in tables]
-    if small.first_bad(cov[0], bias_cov[0]) >= 0 or small.first_bad(cov[1], bias_cov[1]) >= 0:
-        both = np.concatenate([a + b for a, b in zip(cov, bias_cov, strict=True)])
-        require_covariances(both, "cov + bias_cov of points, then tracks")
-    cameras = points.coded("camera")
-    order, source = nodes.order_nodes(_ranks(cameras.names).take(cameras.code), xy[0], xy[1], len(cameras.names))
-    labels, levels = [t.coded("label") for t in tables], [t.coded("level") for t in tables]
+    labels, levels = ([t.coded(name) for t in (points, tracks)] for name in ("label", "level"))
     families = _families(labels[0].names, labels[1].names)
     level_numbers = common_numbers(levels[0].names, levels[1].names)
-    looks = _unit_rows(points.embedding, tracks.embedding)
-    n, n_families = len(order), families[2]
-    columns = np.empty((n, 2)), np.empty(n), np.empty(n, dtype=np.int64), np.empty(n)
-    stats = np.zeros((n, odds.CONTENT + n_families + looks[0].shape[1]))
-    for k, table in enumerate(tables):
-        first = 0 if k == 0 else len(points)
-        level = level_numbers[k].take(levels[k].code)
-        kinds = kind_arrays(labels[k].names).length, families[k]
-        place = xy[k], cov[k], bias_cov[k], labels[k].code, level, np.ascontiguousarray(table.z)
-        nodes.fill_nodes(order, first, *place, *kinds, looks[k], options.density, *columns, stats)
-    return _Nodes(order, source, *columns, stats, n_families, _distinct(levels[0].names, levels[1].names))
+    looks, cameras = _unit_rows(points.embedding, tracks.embedding), points.coded("camera")
+    if camera_set is None:
+        camera_set = np.zeros(len(tracks), dtype=np.int64)
+    camera = cameras.code + 1.0, nodes.last_camera(camera_set, camera_sets(cameras.names))
+    given = [
+        (
+            np.ascontiguousarray(table.xy),
+            np.ascontiguousarray(table.cov),
+            np.ascontiguousarray(table.bias_cov),
+            camera[k],
+            labels[k].code,
+            level_numbers[k].take(levels[k].code),
+            np.ascontiguousarray(table.z),
+            kind_arrays(labels[k].names).length,
+            families[k],
+            looks[k],
+        )
+        for k, table in enumerate((points, tracks))
+    ]
+    sources = _ranks(cameras.names).take(cameras.code), len(cameras.names)
+    fences = NO_WALLS if site_map is None else wall_arrays(site_map, _distinct(levels[0].names, levels[1].names))
+    how = options.density, options.gate_sigma, options.level_gap, edges.FEW, _odds_model(options), options.max_moves
+    group, track, good = nodes.group_nodes(*given, *sources, families[2], *how, fences)
+    if not good:
+        both = np.concatenate([table.cov[:, :2, :2] + table.bias_cov for table in (points, tracks)])
+        require_covariances(both, "cov + bias_cov of points, then tracks")
+    return Groups(group, track)
 
 
 @lru_cache(maxsize=64)

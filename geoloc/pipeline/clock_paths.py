@@ -39,6 +39,10 @@ class Paths:
     def __len__(self) -> int:
         return len(self.track)
 
+    def take(self, rows: np.ndarray) -> "Paths":
+        """The rows that a mask or index selects."""
+        return Paths(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
 
 @dataclass(frozen=True, eq=False)
 class Passages:
@@ -57,6 +61,8 @@ class Passages:
     away_a: np.ndarray  # (M,) s per length that a's points stand nearer to their camera
     away_b: np.ndarray  # (M,) the same of b
     scale: np.ndarray  # (M,) s, time in which the object goes its own length
+    time_a: np.ndarray  # (M,) s, a's stamp, mean over the places
+    time_b: np.ndarray  # (M,) s
 
     def __len__(self) -> int:
         return len(self.track_a)
@@ -96,7 +102,7 @@ def _sampled(tracks: Tracks, points: GroundPoints) -> Paths:
 def meet(a: Paths, b: Paths, max_offset_s: float, least: int) -> Passages:
     """Pairs of paths that agree in at least `least` places, with stamps at most `max_offset_s` apart."""
     found = [_passages(*part) for part in _agreeing(a, b, max_offset_s)]
-    columns = [np.concatenate(column) for column in zip(*found, strict=True)] if found else [np.zeros(0)] * 9
+    columns = [np.concatenate(column) for column in zip(*found, strict=True)] if found else [np.zeros(0)] * 11
     if not found:
         columns[5] = np.zeros((0, 2))
     passages = Passages(*columns)
@@ -107,7 +113,7 @@ def _agreeing(
     a: Paths, b: Paths, max_offset_s: float
 ) -> Iterator[tuple[Paths, Paths, np.ndarray, np.ndarray, np.ndarray]]:
     """For each track of a: rows of a and b that are close, the times between them and the direction over speed."""
-    if not len(b):
+    if not len(a) or not len(b):
         return
     tree = cKDTree(b.xy)
     starts = np.flatnonzero(np.diff(a.track, prepend=-1))
@@ -148,7 +154,7 @@ def _passages(a: Paths, b: Paths, rows: np.ndarray, ahead: np.ndarray, lever: np
     scale = a.length[i] * np.hypot(*lever.T)
     return (
         a.track[i][starts], b.track[j][starts], count, middle, spread,
-        mean(lever), mean(away_a), mean(away_b), mean(scale),
+        mean(lever), mean(away_a), mean(away_b), mean(scale), mean(a.time[i]), mean(b.time[j]),
     )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ Where the exchange turns out far more likely, the tracks become their shadows.
 For each pair the one likeliest window of an exchange is kept: an older one against a new one, whichever is ahead.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import decisions, filters
+from geoloc.pipeline.lazily import tracks as steps
 from geoloc.scene.kinds import family_of
 
 KEEP, EXCHANGE, AT_LAST = 1, 2, 2  # as in `kernels.decisions`
@@ -50,7 +50,7 @@ class DecisionOptions:
 
 
 class Exchange(NamedTuple):
-    """Two tracks that had each other's objects from `since` (s) until before `until`, and how sure that is."""
+    """Two tracks that had each other's objects from `since` (s) until before `until` (NaN: to the end)."""
 
     first: int
     second: int
@@ -98,13 +98,11 @@ class Decisions:
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def predict(self, passed: float, move: Callable[..., tuple[np.ndarray, ...]], turn_noise: float) -> None:
+    def predict(self, passed: float, turn_noise: float) -> None:
         """Move the shadows on by `passed` s as the tracks are."""
         self._passed = passed
         if len(self):
-            held = self._shadows
-            moved = move(held["state"], held["cov"], passed, self._noise, turn_noise)
-            held["state"], held["cov"] = moved[0], moved[1]
+            steps.drift(self._shadows, passed, self._noise, turn_noise)
 
     def weigh(
         self, held: np.ndarray, looks: np.ndarray, noise: np.ndarray, labels: tuple[str, ...], window: Window
@@ -145,7 +143,7 @@ class Decisions:
         pairs = self._pairs[self._pairs["odds"] >= _model(self.options)[AT_LAST]]
         for first, second, since, until, odds in pairs[np.argsort(-pairs["odds"], kind="stable")].tolist():
             if not any({first, second} & {known.first, known.second} for known in found):
-                found.append(Exchange(first, second, since, np.inf if np.isnan(until) else until, _sure(odds)))
+                found.append(Exchange(first, second, since, until, _sure(odds)))
         self._keep(np.zeros(len(self), dtype=bool))
         return found
 

@@ -53,6 +53,8 @@ class Echoes:
 
     def part(self, tracks: Tracks, time: float) -> None:
         """Echoes that have left the body that they were taken for, or whose track or object is over, are none."""
+        if not self.owner:
+            return
         rows = {track: row for row, track in enumerate(tracks.track.tolist())}
         for track, number in list(self.owner.items()):
             known = self._book.row_of(number)
@@ -64,7 +66,19 @@ class Echoes:
             width = self._book.kinds(np.array([known])).width[0]
             if tracks.object[row] >= 0 and apart > self.options.part * width:
                 del self.owner[track]
-                self._lineage.add(Event(time, "split", number, (track,), why=f"{apart:.1f} m apart"))
+                other = self._own_number(track, number, tracks.take(slice(row, row + 1)))
+                self._lineage.add(Event(time, "split", number, (other,), why=f"{apart:.1f} m apart"))
+
+    def _own_number(self, track: int, number: int, tracks: Tracks) -> int:
+        """The number of an echo that is none: the one that it had before it was merged, or a new one."""
+        book = self._book
+        for joined in [joined for joined in book.joined if joined.event.number == number]:
+            if joined.event.kind == "merged" and joined.row["track"][0] == track:
+                book.joined = [one for one in book.joined if one is not joined]
+                book.revive(joined.row, joined.look)
+                return joined.event.others[0]
+        book.enter(tracks, np.zeros(1, dtype=np.int64))
+        return int(book["number"][-1])
 
     def join(self, tracks: Tracks, points: GroundPoints, time: float, passed: float) -> None:
         """Note which tracks lie in one body, `passed` s after the window before; those that do for long are merged."""
@@ -99,7 +113,7 @@ class Echoes:
     def _merge(self, first: int, second: int, time: float) -> None:
         book = self._book
         a, b = book.rows_of_tracks(np.array([first, second])).tolist()
-        if a < 0 or b < 0:
+        if a < 0 or b < 0 or book.are_apart(np.array([a]), np.array([b])).any():
             return
         if book["since"][b] < book["since"][a]:
             a, b, second = b, a, first
@@ -108,7 +122,9 @@ class Echoes:
             if owner == other:
                 self.owner[track] = number
         self.owner[second] = number
-        self._lineage.add(Event(time, "merged", number, (other,), why="in one body, and no camera sees both"))
+        event = Event(time, "merged", number, (other,), why="in one body, and no camera sees both")
+        self._lineage.add(event)
+        book.note_joined(event, b)
         over = np.zeros(len(book), dtype=bool)
         over[b] = True
         book.strike(over)

@@ -4,7 +4,9 @@ Each camera that boxes it speaks for it by the box's score; each camera that rep
 had no other object in front of it, and has no box of it, speaks against it. Silence is no evidence.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,13 +41,12 @@ def weigh_existence(
     options: ExistenceOptions,
 ) -> Objects:
     """`objects` with `score` the probability that each exists, even odds before, given this window alone."""
-    n, camera = len(objects), camera_rows(site, points.coded("camera"))
+    camera, score = camera_rows(site, points.coded("camera")), np.ascontiguousarray(points.score)
     group = np.ascontiguousarray(groups.group, dtype=np.int64)
-    detected = sight.mark_detected(camera, group, n, len(site.cameras))
-    level = level_rows(site.site_map, objects.coded("level"))
-    against = missed_evidence(site, level, objects.xyz, detected, reporting, objects, options)
-    score = np.ascontiguousarray(points.score)
-    return objects.revised(score=sight.weigh(score, group, against, options.score_floor, options.window_limit))
+    level, out = level_rows(site.site_map, objects.coded("level")), np.empty(len(objects))
+    scene = scene_arrays(site, reporting, objects, options)
+    sight.weigh_groups(camera, score, group, level, options.score_floor, *scene, out)
+    return objects.revised(score=out)
 
 
 def missed_evidence(
@@ -64,19 +65,29 @@ def missed_evidence(
     """
     if not options.detection_probability or not len(xyz):
         return np.zeros(len(xyz))
+    level = np.ascontiguousarray(level, dtype=np.int64)
+    scene = scene_arrays(site, reporting, others, options)
+    return sight.missed(np.ascontiguousarray(xyz), level, detected, *scene)
+
+
+def scene_arrays(site: Site, reporting: np.ndarray, others: Objects, options: ExistenceOptions) -> tuple[object, ...]:
+    """What `kernels.sight.missed` takes from `reporting` on."""
     labels = others.coded("label")
-    kinds = kind_arrays(labels.names)
-    radius = 0.5 * options.blocker_width * np.sqrt(kinds.length * kinds.width)
-    return sight.missed(
-        np.ascontiguousarray(xyz),
-        np.ascontiguousarray(level, dtype=np.int64),
-        detected,
+    radius, height = _blockers(labels.names, options.blocker_width)
+    return (
         np.ascontiguousarray(reporting),
         camera_arrays(site).centre,
         view_arrays(site.visibility),
         np.ascontiguousarray(others.xyz),
         radius.take(labels.code),
-        kinds.height.take(labels.code),
-        float(np.log1p(-options.detection_probability)),
+        height.take(labels.code),
+        math.log1p(-options.detection_probability),
         options.window_limit,
     )
+
+
+@lru_cache(maxsize=256)
+def _blockers(labels: tuple[str, ...], width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Radius and height (K,) m of what hides something behind an object of each label."""
+    kinds = kind_arrays(labels)
+    return 0.5 * width * np.sqrt(kinds.length * kinds.width), kinds.height

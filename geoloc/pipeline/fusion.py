@@ -1,7 +1,6 @@
 """Points of one object, fused: information fusion on the ground, both covariances carried through."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from geoloc.geometry.gaussian import inverse_2x2, require_covariances
 from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.pipeline.lazily import fusing, small
-from geoloc.pipeline.packed import kind_arrays, level_rows, surface_arrays
+from geoloc.pipeline.packed import camera_numbers, kind_arrays, rows_of_levels, surface_arrays
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
 
@@ -41,32 +40,49 @@ def fuse(
     """
     options = options or FusionOptions()
     group, n = np.ascontiguousarray(groups.group, dtype=np.int64), len(groups)
-    count, first = fusing.count_members(group, n)
-    score, labels, levels, cameras = points.score, *(points.coded(name) for name in ("label", "level", "camera"))
-    best = fusing.best_scored(np.ascontiguousarray(score), group, n)
     cov, bias_cov = np.ascontiguousarray(points.cov), np.ascontiguousarray(points.bias_cov)
-    _require(cov, bias_cov, count[group] if options.shared_bias else None)
-    label = Coded(labels.names, labels.code.take(best))
-    body = options.body_sigma * kind_arrays(label.names).length.take(label.code)
-    xy, fused_cov, fused_bias = np.empty((n, 2)), np.empty((n, 3, 3)), np.empty((n, 3, 3))
-    how = options.shared_bias, options.spread, body
-    fusing.fuse_points(np.ascontiguousarray(points.xy), cov, bias_cov, group, count, *how, xy, fused_cov, fused_bias)
-    level, xyz = Coded(levels.names, levels.code.take(first)), np.empty((n, 3))
-    fusing.lift(xy, level_rows(site.site_map, level), surface_arrays(site.site_map), xyz, fused_cov, fused_bias)
-    time, camera_set = fusing.sum_up(
-        np.ascontiguousarray(points.time), cameras.code, _camera_numbers(cameras.names), group, count
+    _require(cov, bias_cov, group if options.shared_bias else None)
+    labels, levels, cameras = (points.coded(name) for name in ("label", "level", "camera"))
+    time, best_score, xyz = np.empty(n), np.empty(n), np.empty((n, 3))
+    fused_cov, fused_bias = np.empty((n, 3, 3)), np.empty((n, 3, 3))
+    label, level, count, camera_set = (np.empty(n, dtype=np.int64) for _ in range(4))
+    fusing.fuse_groups(
+        np.ascontiguousarray(points.time),
+        np.ascontiguousarray(points.xy),
+        cov,
+        bias_cov,
+        np.ascontiguousarray(points.score),
+        labels.code,
+        levels.code,
+        cameras.code,
+        group,
+        camera_numbers(cameras.names),
+        options.body_sigma * kind_arrays(labels.names).length,
+        rows_of_levels(site.site_map, levels.names),
+        surface_arrays(site.site_map),
+        options.shared_bias,
+        options.spread,
+        time,
+        xyz,
+        fused_cov,
+        fused_bias,
+        label,
+        level,
+        best_score,
+        count,
+        camera_set,
     )
     track = np.asarray(groups.track, dtype=np.int64)
     return Objects.trusted(
         object=np.arange(n),
         time=time,
-        level=level,
+        level=Coded(levels.names, level),
         xyz=xyz,
         cov=fused_cov,
         bias_cov=fused_bias,
-        label=label,
+        label=Coded(labels.names, label),
         score=np.ones(n),
-        best_score=score.take(best),
+        best_score=best_score,
         n_cameras=count,
         camera_set=camera_set,
         track=track.copy() if tracks is None else np.append(tracks.track, -1)[track],
@@ -93,25 +109,11 @@ def covariance_intersection(
     return (joint @ pull)[..., 0], joint, weight
 
 
-def _require(cov: np.ndarray, bias_cov: np.ndarray, times: np.ndarray | None) -> None:
-    if times is not None:
-        bias_cov = bias_cov * times[:, None, None]
+def _require(cov: np.ndarray, bias_cov: np.ndarray, group: np.ndarray | None) -> None:
+    if group is not None:
+        bias_cov = bias_cov * np.bincount(group)[group][:, None, None]
     if small.first_bad(cov, bias_cov) >= 0:
         require_covariances(cov + bias_cov, "cov + bias_cov of points")
-
-
-@lru_cache(maxsize=256)
-def _camera_numbers(names: tuple[str, ...]) -> np.ndarray:
-    """A number (K,) for each camera, whose sum tells sets of cameras apart, the same in every window and run."""
-    # FNV-1a over the name's code points: Python's own hash differs from run to run
-    return np.array([_fnv(name) for name in names], dtype=np.uint64)
-
-
-def _fnv(text: str) -> int:
-    value = 0xCBF29CE484222325
-    for byte in text.encode():
-        value = ((value ^ byte) * 0x100000001B3) % (1 << 64)
-    return value
 
 
 def _mean_embedding(embedding: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:

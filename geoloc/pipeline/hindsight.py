@@ -34,7 +34,7 @@ def _exchange(tables: list[Tracks], event: Event) -> None:
     while k and (not len(tables[k - 1]) or tables[k - 1].time[0] >= event.since):
         k -= 1
         table = tables[k]
-        if not len(table) or table.time[0] >= event.until:
+        if not len(table) or not event.was_wrong(table.time[0]):
             continue
         number = table.track
         swapped = np.where(number == event.number, other, np.where(number == other, event.number, number))

@@ -6,21 +6,25 @@ else changes: its life, its level, whether it is in sight. So a parked car is tw
 in chunks; each begins and ends with a key of every object that is there, so that one chunk answers for its time.
 """
 
+import zlib
 from collections import deque
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from geoloc.options import check_range
+from geoloc.pipeline.lazily import ways
 from geoloc.pipeline.lineage import Event, Lineage
-from geoloc.pipeline.packed import camera_rows, level_names, level_rows
+from geoloc.pipeline.packed import camera_rows, common_numbers, level_names, level_rows
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints, Tracks
 
 OVER = ("out_of_sight", "gone", "became")  # lives at the end of a way: lost, left, goes on under another number
 BIRTH_S = 60.0  # after which a new number that is not confirmed is none
 STANDING = ("parked", "hidden")
+SAID = ("time", "object", "xy", "z", "cov", "bias_cov", "score", "revision")  # columns of tracks, see `kernels.ways`
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class Chunk:
     names: tuple[str, ...]  # of lives and labels
     events: tuple[Event, ...]  # what became of objects meanwhile
 
+    @cached_property
+    def checksum(self) -> int:
+        """Tells it from another chunk of the same number, as a replay with late packets may make."""
+        return zlib.crc32(self.keys.tobytes(), zlib.crc32(repr(self.events).encode()))
+
 
 def key_dtype(n_cameras: int) -> np.dtype:
     """What was known of an object at a time."""
@@ -83,10 +92,11 @@ class History:
         self.options = options or HistoryOptions()
         self.site = site
         self.chunks: deque[Chunk] = deque()  # closed, none of which ever changes
+        self.earlier: tuple[tuple[float, str], ...] = ()  # calibrations before the site's, and until when (s) each held
         self.time = np.nan  # s, of the last window noted
         self.tracks = Tracks()  # of the last window
         self.points = GroundPoints()
-        self._n_chunks = 0
+        self.n_chunks = 0  # closed so far
         self._names: tuple[str, ...] = ()
         self._start = np.nan  # s, of the chunk that is open
         self._open: list[np.ndarray] = []  # its keys
@@ -109,7 +119,7 @@ class History:
     def note(self, time: float, tracks: Tracks, points: GroundPoints, lineage: Lineage) -> None:
         """Take in the window at `time` (s), in order of time: its tracks, its points, and what became of whom."""
         self.tracks, self.points = tracks, points
-        self._learn_of(lineage)
+        self.learn_of(lineage)
         if time - self.time < self.options.every_s - 1e-6:
             return
         self.time = time
@@ -118,7 +128,7 @@ class History:
         self._go_on(now, before)
         self._close()
 
-    def _learn_of(self, lineage: Lineage) -> None:
+    def learn_of(self, lineage: Lineage) -> None:
         """Take in what became of whom; most births are false alarms, and wait until there is a key."""
         for event in lineage.since(self._n_events):
             if event.kind == "born":
@@ -126,64 +136,64 @@ class History:
             else:
                 self._events.append(event)
                 self._fresh.append(event)
+            if event.kind == "exchanged":
+                self._begin_anew(event.number, event.others[0])
+            elif np.isfinite(event.since):
+                self._rename(event.number, event.others[0])
         self._n_events = lineage.n_events
+
+    def _begin_anew(self, *numbers: int) -> None:
+        """The ways of objects that were taken for each other end where they were last, and others begin."""
+        ends = np.isin(self._last["number"], numbers)
+        self._emit(self._last[ends & (self._last["time"] > self._key["time"])])
+        self._last, self._key = self._last[~ends], self._key[~ends]
+        self._low, self._high = self._low[~ends], self._high[~ends]
+
+    def _rename(self, number: int, other: int) -> None:
+        """What went by `number` is another object and goes on as that; keys that were kept are read so, see `Keys`."""
+        if number not in self._last["number"] or other in self._last["number"]:
+            return
+        last, key = self._last.copy(), self._key.copy()
+        last["number"][last["number"] == number] = key["number"][key["number"] == number] = other
+        order = np.argsort(last["number"])
+        self._last, self._key = last[order], key[order]
+        self._low, self._high = self._low[order], self._high[order]
 
     def rows(self, tracks: Tracks, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
         """What a window knows of its objects, by number, and the row (N,) of each among those noted before; -1: new."""
-        order = np.argsort(tracks.track, kind="stable")
-        number, last = tracks.track.take(order), self._last
-        before = np.full(len(number), -1)
-        if len(last):
-            place = np.minimum(np.searchsorted(last["number"], number), len(last) - 1)
-            before = np.where(last["number"].take(place) == number, place, -1)
-        known = _are_confirmed(tracks).take(order) | (before >= 0)
-        before, order = before[known], order[known]
-        return self._say(tracks, order, points, before), before
-
-    def _say(self, tracks: Tracks, rows: np.ndarray, points: GroundPoints, before: np.ndarray) -> np.ndarray:
-        """Some `rows` (N,) of a window's tracks as keys."""
-        now: np.ndarray = np.zeros(len(rows), self._last.dtype)
-        time, cov = tracks.time.take(rows), tracks.position_cov.take(rows, axis=0)
-        now["number"], now["time"], now["z"] = tracks.track.take(rows), time, tracks.z.take(rows)
-        now["xy"] = tracks.xy.take(rows, axis=0)
-        now["cov"] = cov.reshape(-1, 4)[:, [0, 1, 3]]
-        now["score"], now["revision"] = tracks.score.take(rows), tracks.revision.take(rows)
-        now["level"] = level_rows(self.site.site_map, tracks.coded("level")).take(rows)
-        now["label"] = self._name_rows(tracks.coded("label")).take(rows)
-        now["life"] = self._name_rows(tracks.coded("life")).take(rows)
-        object = tracks.object.take(rows)
-        seen = np.where((object >= 0) | (before < 0), time, 0.0)
-        if len(self._last):
-            seen = np.maximum(seen, np.where(before >= 0, self._last["seen"].take(before), 0.0))
-        now["seen"], now["in_sight"] = seen, time - seen <= self.options.sight_s
-        self._mark_cameras(now["cameras"], object, points)
-        return now
-
-    def _mark_cameras(self, bits: np.ndarray, object: np.ndarray, points: GroundPoints) -> None:
-        """Set the bit of each camera with a point of each object (N,)."""
-        if not len(points) or not len(object):
-            return
-        order = np.argsort(object, kind="stable")
-        place = np.minimum(np.searchsorted(object, points.object, sorter=order), len(order) - 1)
-        row = order[place]
-        camera = camera_rows(self.site, points.coded("camera"))
-        mine = np.flatnonzero((object[row] == points.object) & (points.object >= 0) & (camera >= 0))
-        row, camera = row[mine], camera[mine]
-        np.bitwise_or.at(bits, (row, camera >> 3), (128 >> (camera & 7)).astype(np.uint8))
+        n = len(tracks)
+        now: np.ndarray = np.zeros(n, self._last.dtype)
+        before, object_of = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        lives, states = tracks.coded("life"), tracks.coded("state")
+        codes = self._name_rows(tracks.coded("label")), self._name_rows(lives)
+        known = ways.say(
+            tracks.track,
+            _are_sure(lives.names, states.names)[lives.code, states.code],
+            self._last,
+            self.options.sight_s,
+            *(getattr(tracks, name) for name in SAID),
+            level_rows(self.site.site_map, tracks.coded("level")),
+            *codes,
+            now,
+            before,
+            object_of,
+        )
+        now, before = now[:known], before[:known]
+        ways.mark_cameras(now, object_of[:known], camera_rows(self.site, points.coded("camera")), points.object)
+        return now, before
 
     def _name_rows(self, names: Coded) -> np.ndarray:
-        known = self._names
-        if not set(names.names) <= set(known):
-            self._names = known = tuple(dict.fromkeys((*known, *OVER, *names.names)))
-        return np.array([known.index(name) for name in names.names], dtype=np.int16).take(names.code)
+        if not set(names.names) <= set(self._names):
+            self._names = tuple(dict.fromkeys((*self._names, *OVER, *names.names)))
+        return common_numbers(self._names, names.names)[1].take(names.code)
 
     def _end(self, before: np.ndarray, time: float) -> None:
         """Objects that are not there any more: a last key of where they were, and one of what is with them."""
         new, self._fresh = self._fresh, []
+        if np.count_nonzero(before >= 0) == len(self._last):
+            return
         over = np.ones(len(self._last), dtype=bool)
         over[before[before >= 0]] = False
-        if not over.any():
-            return
         gone = {event.number for event in new if event.kind == "gone"}
         became = {other for event in new if event.kind in ("recognised", "merged") for other in event.others}
         self._emit(self._last[over & (self._last["time"] > self._key["time"])])
@@ -195,27 +205,19 @@ class History:
 
     def _go_on(self, now: np.ndarray, before: np.ndarray) -> None:
         """Keys of new objects, and of those whose way bends or of which something else changes."""
-        known = np.flatnonzero(before >= 0)
-        old = before.take(known)
-        was, key, low, high = self._last[old], self._key[old], self._low[old], self._high[old]
-        here = now[known]
-        way = (here["xy"] - key["xy"]) / np.maximum(here["time"] - key["time"], 1e-9)[:, None]
-        changes = self._changes(here, was, key)
-        bends = ((way < low) | (way > high)).any(axis=1) | changes
-        self._emit(was[bends & (was["time"] > key["time"])])
-        key[bends], low[bends], high[bends] = was[bends], -np.inf, np.inf
-        here["cameras"] |= np.where(bends[:, None], 0, was["cameras"])
-        now[known] = here
-        begins = before < 0
-        begins[known] = changes
-        self._emit(now[begins])
+        n, options = len(now), self.options
+        key, low, high = np.empty_like(now), np.empty((n, 2)), np.empty((n, 2))
+        bends, begins = np.empty(n, dtype=bool), np.empty(n, dtype=bool)
+        step = np.float32(options.score_step)  # as exact as the scores that are kept
+        how = options.tolerance, _blurs(self._names, options.blur, options.parked_blur), step
+        given = now, before, self._last, self._key, self._low, self._high
+        ways.go_on(*given, *how, key, low, high, bends, begins)
+        if bends.any():
+            self._emit(self._last[before[bends]])
+        if begins.any():
+            self._emit(now[begins])
         self._bear(now["number"][before < 0].tolist())
-        self._key, self._last = now.copy(), now
-        self._low, self._high = np.full((len(now), 2), -np.inf), np.full((len(now), 2), np.inf)
-        goes_on = np.flatnonzero(~changes)
-        rows = known[goes_on]
-        self._key[rows] = key[goes_on]
-        self._narrow(rows, here[goes_on], key[goes_on], low[goes_on], high[goes_on])
+        self._key, self._last, self._low, self._high = key, now, low, high
         if np.isnan(self._start):
             self._start = self.time
 
@@ -223,28 +225,10 @@ class History:
         """The births of objects that have their first key are events, and old ones without any none."""
         if not self._births:
             return
-        self._events += (self._births[number] for number in numbers if number in self._births)
+        self._events += [self._births.pop(number) for number in numbers if number in self._births]
         waited = self.time - BIRTH_S
-        self._births = {n: event for n, event in self._births.items() if event.time > waited and n not in numbers}
-
-    def _narrow(self, rows: np.ndarray, now: np.ndarray, key: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-        """Leave the ways from each `key` that pass `now` within the tolerance, too."""
-        dt = np.maximum(now["time"] - key["time"], 1e-9)[:, None]
-        step = now["xy"] - key["xy"]
-        stands = np.array([name in STANDING for name in self._names], dtype=bool)[now["life"]]
-        blur = np.where(stands, self.options.parked_blur, self.options.blur)
-        sigma = np.sqrt(0.5 * (now["cov"][:, 0] + now["cov"][:, 2]))
-        tolerance = np.maximum(self.options.tolerance, blur * sigma)[:, None]
-        self._low[rows] = np.maximum(low, (step - tolerance) / dt)
-        self._high[rows] = np.minimum(high, (step + tolerance) / dt)
-
-    def _changes(self, now: np.ndarray, last: np.ndarray, key: np.ndarray) -> np.ndarray:
-        """Whether anything but the position differs from before."""
-        differs = np.zeros(len(now), dtype=bool)
-        for name in ("life", "level", "label", "revision", "in_sight"):
-            differs |= now[name] != last[name]
-        faded = np.abs(now["score"] - key["score"]) > self.options.score_step
-        return differs | (faded & ~now["in_sight"])
+        if next(iter(self._births.values()), Event(np.inf, "born", 0)).time <= waited:  # they are in order of time
+            self._births = {n: event for n, event in self._births.items() if event.time > waited}
 
     def _emit(self, keys: np.ndarray) -> None:
         if not len(keys):
@@ -261,7 +245,7 @@ class History:
             return
         self._emit(self._last[self._last["time"] > self._key["time"]])
         self.chunks.append(self._chunk(self.time, np.concatenate(self._open)))
-        self._n_chunks += 1
+        self.n_chunks += 1
         self._events = []
         self._start, self._open, self._n_open = self.time, [self._last], len(self._last)
         self._key = self._last
@@ -273,7 +257,7 @@ class History:
             self.chunks.popleft()
 
     def _chunk(self, end: float, keys: np.ndarray) -> Chunk:
-        return Chunk(self._n_chunks, self._start, end, keys, self._names, tuple(self._events))
+        return Chunk(self.n_chunks, self._start, end, keys, self._names, tuple(self._events))
 
     def open_chunk(self) -> Chunk:
         """The chunk that is open, up to the last window, whether it was noted or passed over."""
@@ -297,9 +281,13 @@ class History:
         return level_names(self.site.site_map)
 
 
-def _are_confirmed(tracks: Tracks) -> np.ndarray:
-    """Which rows (N,) are objects for sure: where their lives do not say, by their tracks' states."""
-    lives, states = tracks.coded("life"), tracks.coded("state")
-    sure = np.array([name not in ("", "tentative") for name in lives.names], dtype=bool).take(lives.code)
-    unsaid = np.array([not name for name in lives.names], dtype=bool).take(lives.code)
-    return sure | (unsaid & np.array([name != "tentative" for name in states.names], dtype=bool).take(states.code))
+@lru_cache(maxsize=64)
+def _are_sure(lives: tuple[str, ...], states: tuple[str, ...]) -> np.ndarray:
+    """Which lives are those of objects for sure; where a life does not say, the state of the track does: (K, L)."""
+    return np.array([[(life or state) != "tentative" for state in states] for life in lives], dtype=bool)
+
+
+@lru_cache(maxsize=64)
+def _blurs(names: tuple[str, ...], blur: float, parked: float) -> np.ndarray:
+    """By how much of its sigma the kept way of an object may be off, for each of the `names` of lives."""
+    return np.array([parked if name in STANDING else blur for name in names])

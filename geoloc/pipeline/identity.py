@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from geoloc.options import check_range
+from geoloc.pipeline.corrections import take_back
 from geoloc.pipeline.decisions import Exchange
 from geoloc.pipeline.echoes import Echoes, EchoOptions
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
@@ -34,7 +34,7 @@ class IdentityOptions:
     empty_probability: float = 0.02  # a place is seen empty when what hid there is less likely than this
     stay_s: float = 7200.0  # mean time that a parked object which nobody sees stays: its score falls with it
     view_s: float = 1.0  # views of one place closer in time than this err alike
-    same_probability: float = 0.5  # a new track takes a lost identity's number from here on
+    same_probability: float = 0.8  # a new track takes a lost identity's number from here on
     carried_s: float = 10.0  # a track that leaves a place, where another appears within this time, was carried off
     forget_s: float = 14400.0  # an object out of sight for longer is archived
     most_lost: int = 1000  # and so is the one that was lost first, of more than so many
@@ -93,6 +93,14 @@ class Identities:
         self.echoes.join(tracks, points, time, passed)
         return self._table(tracks)
 
+    def undo(self, object: int, other: int, why: str = "") -> Event:
+        """Take back that `other` was recognised as `object`, or merged into it; see `take_back`.
+
+        What is shown is `other` from the next window on, and `object` is again where it was. They are not taken for
+        one again. InputError where that was not decided lately, or other things came of it.
+        """
+        return take_back(self.book, self.echoes, self.lineage, (object, other), why, self._time)
+
     # ---- the tracks that are there
 
     def _follow(self, tracks: Tracks) -> np.ndarray:
@@ -100,7 +108,7 @@ class Identities:
         rows = self.book.rows_of_tracks(tracks.track)
         new = np.flatnonzero(rows < 0)
         if len(new):
-            rows[new] = self.book.enter(tracks.take(new))
+            rows[new] = self.book.enter(tracks, new)
         self.book.follow(rows, tracks, self._time, self.options.park_s)
         return rows
 
@@ -113,7 +121,7 @@ class Identities:
                 continue
             number, other = sorted(book["number"][rows].tolist())
             book["revision"][rows] += 1
-            why = f"for {min(until, self._time) - since:.1f} s"
+            why = f"for {(self._time if np.isnan(until) else until) - since:.1f} s"
             event = Event(self._time, "exchanged", number, (other,), sure, why, since=since, until=until)
             self.lineage.add(event)
 
@@ -166,6 +174,7 @@ class Identities:
         """Another object stands where the hidden one should: it is the same one, or that one has left."""
         book = self.book
         others = np.flatnonzero((book["track"] >= 0) & (book["life"] == PARKED) & self._over(hidden))
+        others = others[~book.are_apart(np.array([hidden]), others)[0]]
         if not len(others):
             return
         other = int(others[0])
@@ -191,19 +200,25 @@ class Identities:
         if not len(fresh):
             return
         settled = book["life"][fresh] != TENTATIVE
+        if not settled.any() and not (book["life"] == HIDDEN).any():
+            return
         coasts = (book["life"] == CONFIRMED) & (book["track"] >= 0) & (book["seen"] < self._time)
         lost = np.flatnonzero((book["life"] == HIDDEN) | (book["life"] == OUT_OF_SIGHT) | coasts)
         new = fresh[settled | self._began_over(fresh, lost[book["life"][lost] == HIDDEN])]
         book["judged"][fresh[settled]] = 1
-        for row in fresh[settled].tolist():
-            self._put_back(row)
+        if (book["stood_until"] >= book["first_seen"][fresh].min() - self.options.carried_s).any():
+            for row in fresh[settled].tolist():
+                self._put_back(row)
         if len(new) and len(lost):
             self._assign(new, lost, tracks, points)
         self._announce(fresh[settled])
         book.strike(book["number"] < 0)
 
     def _assign(self, new: np.ndarray, lost: np.ndarray, tracks: Tracks, points: GroundPoints) -> None:
+        from scipy.optimize import linear_sum_assignment
+
         odds = self.recognition.odds(self.book, new, lost)
+        odds[self.book.are_apart(new, lost)] = -np.inf
         for i, j in np.column_stack(linear_sum_assignment(np.maximum(odds, 0.0), maximize=True)).tolist():
             rivals = np.concatenate([np.delete(odds[i], j), np.delete(odds[:, j], i)])
             sure = float(probability(odds[i, j] - max(0.0, rivals.max(initial=0.0))))
@@ -229,7 +244,8 @@ class Identities:
         left = book["first_seen"][new] - book["stood_until"]
         there = np.linalg.norm(book["stood"] - book["start"][new], axis=1) < self.options.echoes.overlap * width
         away = np.linalg.norm(book["stood"] - book["xy"], axis=1) > width
-        carried = (left >= -1e-6) & (left <= self.options.carried_s) & there & away & (book["number"] >= 0)
+        carried = ~book.are_apart(np.array([new]), np.arange(len(book)))[0]
+        carried &= (left >= -1e-6) & (left <= self.options.carried_s) & there & away & (book["number"] >= 0)
         for row in np.flatnonzero(carried & (book["level"] == book["start_level"][new])).tolist()[:1]:
             number, other = int(book["number"][row]), int(book["number"][new])
             book["number"][row], book["number"][new] = other, number
@@ -245,7 +261,9 @@ class Identities:
     def _take_over(self, known: int, new: int, sure: float, why: str, cameras: tuple[str, ...] = ()) -> None:
         """The new row's track is the known identity's: its number goes on, the new one's ends."""
         number, other = int(self.book["number"][known]), int(self.book["number"][new])
-        self.lineage.add(Event(self._time, "recognised", number, (other,), sure, why, cameras))
+        event = Event(self._time, "recognised", number, (other,), sure, why, cameras)
+        self.lineage.add(event)
+        self.book.note_joined(event, known)
         if self.book["track"][known] >= 0:  # coasts to where it is not
             self.echoes.owner[int(self.book["track"][known])] = number
         self.book.carry_on(known, new)

@@ -1,10 +1,12 @@
 """What is known of each identity: a row of arrays, entered at its first track and struck when it is over."""
 
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from geoloc.pipeline.lazily import identities
+from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.packed import KindArrays, common_numbers, kind_arrays, level_names, level_rows
 from geoloc.pipeline.tracking import STATES
 from geoloc.scene.kinds import family_of
@@ -13,6 +15,7 @@ from geoloc.scene.tables import Coded, Tracks
 
 LIVES = ("tentative", "confirmed", "parked", "hidden", "out_of_sight", "gone")
 TENTATIVE, CONFIRMED, PARKED, HIDDEN, OUT_OF_SIGHT, GONE = range(6)
+UNDOABLE = 256  # decisions that two numbers are one object
 FOUND_RATE = 0.02  # of a window in the share of windows in which an object is found
 COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "number": (np.int64, ()),
@@ -41,6 +44,16 @@ COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
 FOLLOWED = ("life", "found", "seen", "xy", "z", "velocity", "cov", "bias_cov", "level", "label", "still_since")
 
 
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Two numbers became one object: the `event`, and what was known before of the one that its number ended, or of
+    the one whose track ended: a `row` (1,) and a `look` (1, D)."""
+
+    event: Event
+    row: np.ndarray
+    look: np.ndarray
+
+
 @dataclass(eq=False)
 class Book:
     """One row an identity: `rows` is a structured array of COLUMNS, `looks` (B, D) are the embeddings."""
@@ -50,9 +63,16 @@ class Book:
     looks: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     labels: tuple[str, ...] = ()
     next_number: int = 1
+    joined: list[Joined] = field(default_factory=list)  # the last ones, in order; replaced, never changed in place
+    apart: set[tuple[int, int]] = field(default_factory=set)  # pairs of numbers that are two objects for sure
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Book":
+        other = copy(self)
+        other.rows, other.looks, other.apart = self.rows.copy(), self.looks.copy(), self.apart.copy()
+        return other
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A column; what is written into it stays."""
@@ -61,12 +81,7 @@ class Book:
 
     def rows_of_tracks(self, track: np.ndarray) -> np.ndarray:
         """The row that each track (N,) shows; -1: none."""
-        if not len(self):
-            return np.full(len(track), -1)
-        shown = self["track"]
-        order = np.argsort(shown, kind="stable")
-        rows: np.ndarray = order.take(np.minimum(np.searchsorted(shown, track, sorter=order), len(order) - 1))
-        return np.where(shown[rows] == track, rows, -1)
+        return np.asarray(identities.rows_showing(self["track"], np.ascontiguousarray(track)))
 
     def row_of(self, number: int) -> int:
         """The row of an identity; -1: it is over."""
@@ -83,18 +98,22 @@ class Book:
         names = [family_of(label) for label in self.labels]
         return np.array([names.index(name) for name in names], dtype=np.int64).take(self["label"][rows])
 
-    def enter(self, tracks: Tracks) -> np.ndarray:
-        """New rows for tracks that show no known identity, under numbers that none ever had."""
-        new: np.ndarray = np.zeros(len(tracks), self.rows.dtype)
-        new["track"], new["number"] = tracks.track, self.next_number + np.arange(len(tracks))
-        self.next_number += len(tracks)
-        new["since"] = new["first_seen"] = tracks.time
-        new["start"], new["start_level"] = tracks.xy, level_rows(self.site.site_map, tracks.coded("level"))
+    def enter(self, tracks: Tracks, shown: np.ndarray) -> np.ndarray:
+        """New rows for the tracks in rows `shown` (n,), which show no known identity, under numbers none ever had."""
+        n = len(shown)
+        new: np.ndarray = np.zeros(n, self.rows.dtype)
+        new["track"], new["number"] = tracks.track[shown], self.next_number + np.arange(n)
+        self.next_number += n
+        new["since"] = new["first_seen"] = tracks.time[shown]
+        new["start"] = tracks.xy[shown]
+        new["start_level"] = level_rows(self.site.site_map, tracks.coded("level"))[shown]
         new["found"], new["stood_until"] = 0.5, -np.inf
-        rows = len(self) + np.arange(len(tracks))
-        if self.looks.shape[1] != tracks.embedding.shape[1]:
-            self.looks = np.zeros((len(self), tracks.embedding.shape[1]), dtype=np.float32)
-        self.rows, self.looks = np.concatenate([self.rows, new]), np.concatenate([self.looks, tracks.embedding])
+        rows = len(self) + np.arange(n)
+        looks = tracks.embedding[shown]
+        if self.looks.shape[1] != looks.shape[1]:
+            self.looks = np.zeros((len(self), looks.shape[1]), dtype=np.float32)
+        self.rows = np.asarray(identities.joined(self.rows, new, np.empty(len(self) + n, new.dtype)))
+        self.looks = np.concatenate([self.looks, looks])
         return rows
 
     def follow(self, rows: np.ndarray, tracks: Tracks, time: float, park_s: float) -> None:
@@ -138,7 +157,35 @@ class Book:
     def strike(self, over: np.ndarray) -> None:
         """Take out the rows of identities that are over (B,) bool."""
         if over.any():
-            self.rows, self.looks = self.rows[~over], self.looks[~over]
+            stay = np.flatnonzero(~over)
+            self.rows, self.looks = self.rows.take(stay), self.looks.take(stay, axis=0)
+
+    def note_joined(self, event: Event, row: int) -> None:
+        """Keep what is known in a `row` that `event` is about to change or strike."""
+        joined = Joined(event, self.rows[row : row + 1].copy(), self.looks[row : row + 1].copy())
+        self.joined = [*self.joined[1 - UNDOABLE :], joined]
+
+    def revive(self, row: np.ndarray, look: np.ndarray) -> None:
+        """Enter an identity again as it was, a `row` (1,) and its `look` (1, D)."""
+        fresh = row.copy()
+        fresh["judged"] = 1
+        fresh["revision"] += 1
+        if look.shape[1] != self.looks.shape[1]:
+            look = np.zeros((1, self.looks.shape[1]), dtype=np.float32)
+        self.rows, self.looks = np.concatenate([self.rows, fresh]), np.concatenate([self.looks, look])
+
+    def tell_apart(self, a: int, b: int) -> None:
+        """Two numbers are two objects, whatever it looks like; pairs of which nothing is left are forgotten."""
+        there = set(self["number"].tolist())
+        self.apart = {pair for pair in self.apart if there & set(pair)} | {(min(a, b), max(a, b))}
+
+    def are_apart(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Which (n, m) of the identities in `rows` (n,) and `others` (m,) are two for sure."""
+        found: np.ndarray = np.zeros((len(rows), len(others)), dtype=bool)
+        for a, b in self.apart:
+            mine, yours = self["number"][rows], self["number"][others]
+            found |= (mine[:, None] == a) & (yours == b) | (mine[:, None] == b) & (yours == a)
+        return found
 
     def remembered(self, rows: np.ndarray, time: float, score: np.ndarray) -> Tracks:
         """Rows of objects that stand where nobody sees them."""

@@ -1,30 +1,38 @@
-"""State that survives: an engine whose every window is in a log before it is answered, and which starts again there.
+"""State that survives: an engine whose every call is in a log before it is answered, and which starts again there.
 
-After kill -9 at any moment the newest snapshot is read and the log behind it replayed: the same windows, by the same
-steps, to the same bytes. The log has a window before its tracks are returned, so nothing that was answered is lost; a
-window that was written but not answered any more is there too, and `replay` of the recording passes it over.
+After kill -9 at any moment the newest snapshot is read and the log behind it replayed: the same calls, by the same
+steps, to the same bytes. Calls are windows, packets as they came, and what the operator takes back. The log has a call
+before its answer is returned, so nothing that was answered is lost; one that was written but not answered any more is
+there too, and `replay` of the recording passes it over.
 """
 
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from geoloc.errors import GeolocError, InputError
+from geoloc.errors import GeolocError, InputError, unknown_name
 from geoloc.options import check_range
 from geoloc.pipeline.codec import decode, encode
-from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, window_numbers, windows_of_site
+from geoloc.pipeline.epochs import CHANGES, Epoch, moved
+from geoloc.pipeline.fed import Fed, Reached
+from geoloc.pipeline.lineage import Event
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, windows_of_site
+from geoloc.pipeline.packets import Answer, PacketLocalizer, last_said, packets_of
 from geoloc.pipeline.queries import State
 from geoloc.pipeline.record_log import PartWriter, part_paths, read_head
-from geoloc.pipeline.state_folder import HEAD, StateFolder, chunk_name
+from geoloc.pipeline.state_folder import HEAD, StateFolder, chunk_name, require_same_attributes
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Detections, Tracks
+from geoloc.scene.tables import Detections, GroundPoints, Tracks
+
+Said = TypeVar("Said")
+TRIES = 5  # of reading a folder in which another process is at work
 
 logger = logging.getLogger(__name__)
 
@@ -48,25 +56,8 @@ class JournalOptions:
         check_range(self, keep_history_s=(0, 1e12), compression=(0, 9))
 
 
-@dataclass
-class _Reached:
-    """Which of a recording's windows came last: its number, and how many parts of it came."""
-
-    number: float = -np.inf
-    parts: int = 0
-
-    def note(self, detections: Detections, window_s: float) -> None:
-        """Take note of a window."""
-        finite = detections.time[np.isfinite(detections.time)]
-        if not len(finite):
-            return
-        number = float(window_numbers(finite, window_s).min())
-        self.parts = self.parts + 1 if number == self.number else 1
-        self.number = number
-
-
 class JournaledLocalizer:
-    """A `Localizer` whose state survives in a folder.
+    """A `Localizer` whose state survives in a folder, fed with windows (`step`) or packets as they come (`push`).
 
     >>> with JournaledLocalizer.open(site, "state") as journaled:       # doctest: +SKIP
     ...     tracks = journaled.step(detections)
@@ -76,10 +67,12 @@ class JournaledLocalizer:
     def __init__(self, folder: StateFolder, options: JournalOptions) -> None:
         self.folder = folder
         self.options = options
-        self.localizer = Localizer(folder.site, folder.options)
-        self.number = 0  # of records so far: windows since the folder was begun
+        self.packets = PacketLocalizer(Localizer(folder.site, folder.options))
+        self.number = 0  # of records so far: calls since the folder was begun
         self.replayed = 0  # of them, at the start
-        self._reached = _Reached()
+        self._reached = Reached()
+        self._fed = Fed()
+        self._epoch = -1  # of the folder's epochs
         self._writer: PartWriter | None = None
         self._saved = self._synced = -np.inf  # s, of the last snapshot and the last wait for the disk
         self._times: dict[int, float] = {}  # s, when each of the log's files began, by its first record
@@ -91,28 +84,43 @@ class JournaledLocalizer:
         folder: str | Path,
         options: LocalizerOptions | None = None,
         journal: JournalOptions | None = None,
+        changed: Collection[str] = (),
     ) -> "JournaledLocalizer":
         """The engine as the folder has it, or a new one; without `options` a folder's own are taken.
 
-        InputError where the folder is of another site, calibration, or options, or damaged; nothing is changed then.
+        InputError where the folder is of another site, or damaged, or of another calibration, map or options, but for
+        what `changed` (of CHANGES) tells it to go on with; nothing is changed then.
         """
         path = Path(folder)
+        for change in changed:
+            if change not in CHANGES:
+                raise unknown_name("change", change, CHANGES)
         if not (path / HEAD).exists():
             if path.is_dir() and any(path.iterdir()):
                 raise InputError(f"{path}: is not empty, and holds no state; give a new folder")
             found = StateFolder.create(path, site, options or LocalizerOptions())
         else:
             found = StateFolder.find(path, site)
-            if options is not None:
-                found.require_options(options)
+        now = Epoch.of(1, -np.inf, site, options or found.options)
+        differences = found.epochs[-1].differences(now)
+        for change, message in differences.items():
+            if change not in changed:
+                raise InputError(f"{path}: {message}")
         found.lock()
         try:
             journaled = cls(found, journal or JournalOptions())
             journaled._restore(write=True)
+            if differences:
+                journaled._go_on_with(now, site)
         except BaseException:
             found.unlock()
             raise
         return journaled
+
+    @property
+    def localizer(self) -> Localizer:
+        """The engine."""
+        return self.packets.localizer
 
     @property
     def state(self) -> State:
@@ -120,31 +128,46 @@ class JournaledLocalizer:
         return self.localizer.state
 
     def step(self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None) -> Tracks:
-        """As `Localizer.step`; the window is in the log before its tracks are returned."""
+        """As `PacketLocalizer.step`; the window is in the log before its tracks are returned."""
         given = None if cameras is None else sorted(cameras)
         time = None if time is None else float(time)
-        self._append({"call": "step", "detections": detections, "time": time, "cameras": given})
-        tracks = self._take(detections, time, given)
-        now = self.localizer.tracker.time
-        if now >= self._synced + self.options.sync_s and self._writer is not None:
-            self._writer.sync()
-            self._synced = now
-        if np.isinf(self._saved):
-            self._saved = now
-        if now >= self._saved + self.options.snapshot_s:
-            self._save_if_possible(now)
-        return tracks
+        entry = {"call": "step", "detections": detections, "time": time, "cameras": given}
+        return self._logged(entry, lambda: self._step(detections, time, given))
+
+    def push(self, packet: Detections) -> list[Answer]:
+        """As `PacketLocalizer.push`; the packet is in the log before its answers are returned."""
+        return self._push(packet, False)
+
+    def finish(self) -> list[Answer]:
+        """As `PacketLocalizer.finish`."""
+        return self._logged({"call": "finish"}, self.packets.finish) if self.packets.waits else []
+
+    def undo(self, object: int, other: int, why: str = "") -> Event:
+        """As `Localizer.undo`: the operator says that `other` is not `object`."""
+        entry = {"call": "undo", "object": int(object), "other": int(other), "why": str(why)}
+        return self._logged(entry, lambda: self.packets.undo(int(object), int(other), str(why)))
 
     def replay(self, detections: Detections) -> Iterator[Tracks]:
         """Feed a recording, but for the windows that the folder has already: the tracks of each."""
-        parts = self._not_held(windows_of_site(detections, self.localizer))
+        parts = self._reached.behind(windows_of_site(detections, self.localizer), self.folder.options.window_s)
         return step_windows(self.localizer, parts, self.step)
+
+    def replay_packets(self, detections: Detections) -> list[tuple[Tracks, GroundPoints]]:
+        """Feed a log of packets, in the order of the rows, but for those that the folder has already.
+
+        What was said last of each step. A log that does not begin with all that came of the last one is another one.
+        """
+        held = self._fed.of(packets_of(detections))
+        packets = (packet for k, packet in enumerate(packets_of(detections)) if k >= held)
+        first = iter([held == 0])
+        return last_said(lambda packet: self._push(packet, next(first, False)), self.finish, packets)
 
     def save(self) -> None:
         """Write a snapshot now, begin a new file of the log, and remove what is not kept any longer."""
         history = self.localizer.history
         chunks = {chunk_name(chunk): chunk for chunk in history.chunks}
-        self.folder.save_snapshot(self.number, {"engine": self.localizer, "reached": self._reached}, chunks)
+        state = {"packets": self.packets, "reached": self._reached, "fed": self._fed, "epoch": self._epoch}
+        self.folder.save_snapshot(self.number, state, chunks)
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -190,22 +213,41 @@ class JournaledLocalizer:
         self._writer.append(press.compress(encode(entry, {})) + press.flush())
         self.number += 1
 
-    def _take(self, detections: Detections, time: float | None, cameras: list[str] | None) -> Tracks:
-        self._reached.note(detections, self.folder.options.window_s)
-        return self.localizer.step(detections, time, cameras)
+    def _logged(self, entry: dict[str, object], call: Callable[[], Said]) -> Said:
+        """The answer of a call, which is in the log before."""
+        self._append(entry)
+        said = call()
+        now = self.localizer.tracker.time
+        if now >= self._synced + self.options.sync_s and self._writer is not None:
+            self._writer.sync()
+            self._synced = now
+        if np.isinf(self._saved) and np.isfinite(now):
+            self._saved = now
+        if now >= self._saved + self.options.snapshot_s:
+            self._save_if_possible(now)
+        return said
 
-    def _not_held(self, parts: Iterator[Detections]) -> Iterator[Detections]:
-        held, asked = _Reached(self._reached.number, self._reached.parts), _Reached()
-        for window in parts:
-            asked.note(window, self.folder.options.window_s)
-            if (asked.number, asked.parts) > (held.number, held.parts):
-                yield window
+    def _step(self, detections: Detections, time: float | None, cameras: list[str] | None) -> Tracks:
+        self._reached.note(detections, self.folder.options.window_s)
+        return self.packets.step(detections, time, cameras)
+
+    def _push(self, packet: Detections, first: bool) -> list[Answer]:
+        entry = {"call": "push", "packet": packet, "first": first}
+        return self._logged(entry, lambda: self._feed(packet, first))
+
+    def _feed(self, packet: Detections, first: bool) -> list[Answer]:
+        """Push a packet; the `first` one of another recording begins another count."""
+        if first:
+            self._fed = Fed()
+        self._fed.note(packet)
+        return self.packets.push(packet)
 
     # ---- restart
 
     def _restore(self, write: bool) -> None:
         """Become what the folder holds; `write`: and go on there."""
         self._load_newest()
+        self._enter(self.folder.epoch_of(self.number + 1))
         for path in part_paths(self.folder.path):
             time = decode(read_head(path), {})["time"]
             self._times[int(path.name[4:])] = np.nan if time is None else time
@@ -230,8 +272,9 @@ class JournaledLocalizer:
                 wrong = wrong or f"{error}; "
                 logger.warning("%s: what was before it is taken", error)
                 continue
-            require_same_attributes(self.localizer, state["engine"], "engine")
-            self.localizer, self._reached, self.number = state["engine"], state["reached"], number
+            require_same_attributes(self.packets, state["packets"], "engine")
+            self.packets, self._reached, self._fed = state["packets"], state["reached"], state["fed"]
+            self.number, self._epoch = number, state["epoch"]
             self._saved = self.localizer.tracker.time
             return
         first = int(part_paths(self.folder.path)[0].name[4:]) if part_paths(self.folder.path) else 1
@@ -239,19 +282,49 @@ class JournaledLocalizer:
             raise InputError(f"{wrong}no snapshot can be read and the log begins at record {first}: restore a copy")
 
     def _step_again(self, record: bytes) -> None:
+        self._enter(self.folder.epoch_of(self.number + 1))
         try:
             press = zlib.decompressobj(zdict=self.folder.names)
             entry: dict[str, Any] = decode(press.decompress(record), {})
         except zlib.error as error:
             raise InputError(f"{self.folder.path}: record {self.number + 1} cannot be unpacked ({error})") from error
-        if entry["call"] != "step":
+        calls: dict[str, Callable[[], object]] = {
+            "step": lambda: self._step(entry["detections"], entry["time"], entry["cameras"]),
+            "push": lambda: self._feed(entry["packet"], entry["first"]),
+            "finish": self.packets.finish,
+            "undo": lambda: self.packets.undo(entry["object"], entry["other"], entry["why"]),
+        }
+        if entry["call"] not in calls:
             raise InputError(f"{self.folder.path}: record {self.number + 1} is a {entry['call']!r}, unknown here")
         self.number += 1
         self.replayed += 1
         try:
-            self._take(entry["detections"], entry["time"], entry["cameras"])
+            calls[entry["call"]]()
         except GeolocError as error:
             logger.info("record %d was refused, as it was before: %s", self.number, error)
+
+    # ---- epochs
+
+    def _go_on_with(self, epoch: Epoch, site: Site) -> None:
+        """Another epoch begins with the next record; what came before is in a snapshot of this one."""
+        now = self.localizer.tracker.time
+        epoch = replace(epoch, first=self.number + 1, after=-np.inf if np.isnan(now) else now)
+        self.folder.go_on_with(epoch, site)
+        self._enter(epoch)
+        self.save()
+
+    def _enter(self, epoch: Epoch) -> None:
+        """Be of an epoch from now on."""
+        index = self.folder.epochs.index(epoch)
+        if index == self._epoch:
+            return
+        self._epoch = index
+        self.packets.settle()
+        site = self.folder.site_of(epoch)
+        if self.localizer.site is not site or self.localizer.options != epoch.options:
+            self.packets = moved(self.packets, site, epoch.options)
+        epochs = self.folder.epochs[: index + 1]
+        self.localizer.history.earlier = tuple((b.after, a.calibration) for a, b in pairwise(epochs))
 
     def _forget(self) -> None:
         """Remove snapshots, log and history that are not kept any longer."""
@@ -273,26 +346,28 @@ class JournaledLocalizer:
             folder.remove(name)
 
 
-def require_same_attributes(fresh: object, loaded: object, where: str) -> None:
-    """Raise InputError where a loaded object of the engine lacks what a new one has, as one of another version may."""
-    for name, value in vars(fresh).items():
-        if name not in vars(loaded):
-            made = "was written by another version of geoloc"
-            raise InputError(f"snapshot: its {where} has no {name!r}: it {made}; use that one, or begin a new folder")
-        if type(value).__module__.startswith("geoloc.pipeline") and hasattr(value, "__dict__"):
-            require_same_attributes(value, getattr(loaded, name), f"{where}.{name}")
-
-
 def load_state(site: Site, folder: str | Path) -> State:
-    """Answers from a state's folder after the fact, as far back as it reaches; nothing in it is changed.
+    """Answers from a state's folder, as far back as it reaches; nothing in it is changed, and it may be at work.
 
-    InputError where it is of another site or calibration, or damaged.
+    It answers by the calibration and map that it was made with. InputError where it is of another site, or damaged.
     """
-    journaled = JournaledLocalizer(StateFolder.find(Path(folder), site), JournalOptions())
+    path = Path(folder)
+    for left in reversed(range(TRIES)):
+        found = StateFolder.find(path, site)
+        before = found.snapshots()
+        try:
+            return _read(found)
+        except (InputError, OSError):
+            # a process that is at work here may have removed what was about to be read
+            if not left or found.snapshots() == before:
+                raise
+    raise InputError(f"{path}: is changing too fast to be read; ask again")
+
+
+def _read(folder: StateFolder) -> State:
+    journaled = JournaledLocalizer(folder, JournalOptions())
     journaled._restore(write=False)
     history = journaled.localizer.history
-    known = {chunk_name(chunk) for chunk in history.chunks}
-    first = min(known, default="history-" + "9" * 12)
-    older = [name for name in journaled.folder.chunk_names() if name < first]
-    history.chunks.extendleft(journaled.folder.load_chunk(name) for name in reversed(older))
+    number = history.chunks[0].number if history.chunks else history.n_chunks
+    history.chunks.extendleft(folder.chunks_before(number, history.start))
     return journaled.state

@@ -1,10 +1,15 @@
 """Where identities come from and what became of them: events in a graph that can be asked and explained."""
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import networkx as nx
+import numpy as np
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 SAID = {
     "born": "{number} is new",
@@ -22,7 +27,9 @@ class Event:
     """What happened to the object `number` at `time` (UTC Unix s).
 
     `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
-    in words, and `cameras` that saw it then. What was said between `since` and `until` (s), if any, was wrong.
+    in words, and `cameras` that saw it then. What was said from `since` on and before `until` (s; NaN: up to this
+    event) was wrong: they were taken for each other, or, where the operator took it back, it was the other object that
+    went by this number.
     """
 
     time: float
@@ -32,8 +39,13 @@ class Event:
     probability: float = 1.0
     why: str = ""
     cameras: tuple[str, ...] = ()
-    since: float = 0.0
-    until: float = 0.0
+    since: float = np.inf
+    until: float = np.nan
+
+    def was_wrong(self, time: np.ndarray) -> np.ndarray:
+        """Whether what was said at times (N,) s was wrong."""
+        before = time <= self.time if np.isnan(self.until) else time < self.until
+        return np.asarray((time >= self.since) & before)
 
     def __str__(self) -> str:
         """In words, such as "5 is 3, which was lost from sight: cameras a and b at 10:02:11, 0.4 sigma (p 0.98)"."""
@@ -52,30 +64,40 @@ class Lineage:
         self.events: list[Event] = []  # the last `keep` ones at least; a site's `State` has older ones
         self.n_events = 0  # since the start
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Lineage":
+        """The list of events is replaced, never changed in place."""
+        return copy(self)
+
     def add(self, event: Event) -> None:
         """Take note of an event."""
-        self.events.append(event)
+        room = len(self.events) < 2 * self.keep
+        self.events = [*(self.events if room else self.events[1 - self.keep :]), event]
         self.n_events += 1
-        if len(self.events) > 2 * self.keep:
-            del self.events[: -self.keep]
 
     def since(self, n: int) -> list[Event]:
         """The events after the first `n`."""
         return self.events[max(len(self.events) - (self.n_events - n), 0) :] if self.n_events > n else []
 
-    def graph(self) -> nx.MultiDiGraph:
-        """Numbers as nodes; an edge from each to the one that it became part of or left, with its `event`."""
-        graph = nx.MultiDiGraph()
-        for event in self.events:
-            graph.add_node(event.number)
-            for other in event.others:
-                edge = (event.number, other) if event.kind in ("split", "undone") else (other, event.number)
-                graph.add_edge(*edge, event=event)
-        return graph
+    def graph(self) -> "nx.MultiDiGraph":
+        """As `lineage_graph`, of the latest events."""
+        return lineage_graph(self.events)
 
     def explain(self, number: int) -> list[str]:
         """What happened to an object, in words, one line an event."""
         return [str(event) for event in self.events if number == event.number or number in event.others]
+
+
+def lineage_graph(events: Iterable[Event]) -> "nx.MultiDiGraph":
+    """Numbers as nodes; an edge from each to the one that it became part of or left, with its `event`."""
+    import networkx as nx
+
+    graph = nx.MultiDiGraph()
+    for event in events:
+        graph.add_node(event.number)
+        for other in event.others:
+            edge = (event.number, other) if event.kind in ("split", "undone") else (other, event.number)
+            graph.add_edge(*edge, event=event)
+    return graph
 
 
 def _listed(items: Iterable[object]) -> str:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.options import check_range
+from geoloc.options import check_range, option_groups
 from geoloc.pipeline.alignment import align_times, with_bias
+from geoloc.pipeline.arrivals import PacketOptions, bounded
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
 from geoloc.pipeline.decisions import DecisionOptions
-from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates
+from geoloc.pipeline.duplicates import DuplicateOptions, set_duplicates_apart, with_duplicates, without_room
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
@@ -23,6 +24,8 @@ from geoloc.pipeline.hindsight import with_hindsight
 from geoloc.pipeline.history import History, HistoryOptions
 from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
+from geoloc.pipeline.lineage import Event
+from geoloc.pipeline.linking import LinkingOptions
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.queries import State
@@ -43,6 +46,8 @@ class LocalizerOptions:
 
     window_s: float = 0.1  # frames of different cameras that fall into one window are taken as simultaneous
     heard_s: float = 2.0  # a camera that delivered nothing for longer is taken as silent, not as seeing nobody
+    max_boxes: int = 500  # of a camera in a window; of more, those of the highest scores are kept
+    packets: PacketOptions = field(default_factory=PacketOptions)
     clocks: ClockOptions = field(default_factory=ClockOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
@@ -56,9 +61,10 @@ class LocalizerOptions:
     decisions: DecisionOptions = field(default_factory=DecisionOptions)
     identity: IdentityOptions = field(default_factory=IdentityOptions)
     history: HistoryOptions = field(default_factory=HistoryOptions)
+    linking: LinkingOptions = field(default_factory=LinkingOptions)  # of recordings, see `link`
 
     def __post_init__(self) -> None:
-        check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9))
+        check_range(self, window_s=(1e-6, 3600), heard_s=(0, 1e9), max_boxes=(1, 1_000_000))
 
 
 class Localizer:
@@ -92,20 +98,22 @@ class Localizer:
         """
         options = self.options
         time = self._time(detections, time)
-        speaking, follows = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
+        detections = bounded(detections, options.max_boxes, self.dropped)
+        speaking, follows, doubtful = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
         projected = weigh_boxes(projected, self.site, options.sizes, options.projection)
         predicted = self.tracker.predict(time)
+        projected, more = without_room(projected, doubtful, options.duplicates)
         found, doubt = find_bodies(projected, predicted, self.site, options.bodies)
         aligned, late = align_times(found, predicted, time, self.clocks.sigma(found))
         points = with_bias(self.footprint.correct(aligned, doubt), late)
         heard = self._reporting(detections, time, cameras)
-        groups = associate(points, predicted, options.association, self.site.site_map)
+        groups = associate(points, predicted, options.association, self.tracker.camera_set, self.site.site_map)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
         self.footprint.learn(aligned, groups)
         self.clocks.learn(found, predicted, groups, time)
-        objects = self._remember(points, groups, objects, dropped, follows)
+        objects = self._remember(points, groups, objects, dropped, np.concatenate([follows, more]))
         tracks = self.tracker.update(objects, heard)
         tracks = self.identities.update(tracks, self.points, objects, heard, self.tracker.exchanges)
         self.history.note(time, tracks, self.points, self.identities.lineage)
@@ -114,15 +122,22 @@ class Localizer:
     def finish(self) -> None:
         """No more windows come: decide what is open by what is known."""
         self.identities.correct(self.tracker.finish())
+        self.history.learn_of(self.identities.lineage)
 
     @property
     def state(self) -> State:
         """Answers about now and before."""
         return State(self.history)
 
+    def undo(self, object: int, other: int, why: str = "") -> Event:
+        """The operator says that `other` is not `object`, as was thought; see `Identities.undo`."""
+        event = self.identities.undo(object, other, why)
+        self.history.learn_of(self.identities.lineage)
+        return event
+
     def copy(self) -> "Localizer":
         """The engine as it is now, apart from this one; both know the same site."""
-        shared = (self.site, self.options, *vars(self.options).values())
+        shared = (self.site, *option_groups(self.options).values())
         return deepcopy(self, {id(one): one for one in shared})
 
     def resume_from(self, other: "Localizer") -> None:

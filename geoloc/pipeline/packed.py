@@ -34,23 +34,25 @@ def kind_arrays(labels: tuple[str, ...]) -> KindArrays:
 
 
 @lru_cache(maxsize=64)
-def _rows_of_cameras(site: Site, names: tuple[str, ...]) -> np.ndarray:
+def rows_of_cameras(site: Site, names: tuple[str, ...]) -> np.ndarray:
+    """Index among the site's cameras of each name (K,); -1 where it has no such camera."""
     return np.array([site.camera_index.get(name, -1) for name in names], dtype=np.int64)
 
 
 def camera_rows(site: Site, cameras: Coded) -> np.ndarray:
     """Index among the site's cameras of each row (N,); -1 where it has no such camera."""
-    return _rows_of_cameras(site, cameras.names).take(cameras.code)
+    return rows_of_cameras(site, cameras.names).take(cameras.code)
 
 
 @lru_cache(maxsize=64)
-def _rows_of_levels(site_map: SiteMap, names: tuple[str, ...]) -> np.ndarray:
+def rows_of_levels(site_map: SiteMap, names: tuple[str, ...]) -> np.ndarray:
+    """Index among the map's levels of each name (K,); UnknownNameError if there is none."""
     return site_map.level_rows(np.array(names, dtype=np.str_)).astype(np.int64)
 
 
 def level_rows(site_map: SiteMap, levels: Coded) -> np.ndarray:
     """Index among the map's levels of each row (N,); UnknownNameError if there is none."""
-    return _rows_of_levels(site_map, levels.names).take(levels.code)
+    return rows_of_levels(site_map, levels.names).take(levels.code)
 
 
 @lru_cache(maxsize=64)
@@ -140,6 +142,26 @@ def camera_arrays(site: Site) -> CameraArrays:
         level=rig.level.astype(np.int64),
         homography_var=rig.homography_var,
     )
+
+
+@lru_cache(maxsize=256)
+def camera_numbers(names: tuple[str, ...]) -> np.ndarray:
+    """A number (K,) for each camera, whose sum tells sets of cameras apart, the same in every window and run."""
+    # FNV-1a over the name's code points: Python's own hash differs from run to run
+    return np.array([_fnv(name) for name in names], dtype=np.uint64)
+
+
+@lru_cache(maxsize=256)
+def camera_sets(names: tuple[str, ...]) -> np.ndarray:
+    """The camera set (K,) of an object that one camera sees; see `Objects`."""
+    return (camera_numbers(names) >> np.uint64(1)).astype(np.int64)
+
+
+def _fnv(text: str) -> int:
+    value = 0xCBF29CE484222325
+    for byte in text.encode():
+        value = ((value ^ byte) * 0x100000001B3) % (1 << 64)
+    return value
 
 
 class BodyArrays(NamedTuple):
@@ -236,6 +258,7 @@ class WallArrays(NamedTuple):
     piece: np.ndarray  # (W, 4) m, x, y to x, y
 
 
+NO_WALLS = WallArrays(np.zeros(1, dtype=np.int64), np.zeros((0, 4)))
 LEAST_WALL = 2.0  # m; what is shorter, such as a pillar, is walked round
 
 

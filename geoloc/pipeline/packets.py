@@ -9,35 +9,20 @@ Nothing here reads a clock on the wall: the same packets in the same order give 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
-from geoloc.options import check_range
+from geoloc.errors import InputError
+from geoloc.pipeline.arrivals import Reach
+from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.localizer import Localizer, step_through, window_numbers
-from geoloc.scene.tables import LATEST_TIME, Detections, Tracks
+from geoloc.scene.tables import LATEST_TIME, Detections, GroundPoints, Tracks
 
 MOST_HELD = 1000  # frames of a camera far ahead of all others
 SAID_OF_A_BOX = ("box", "foot", "foot_cov", "label", "score", "embedding")
-
-
-@dataclass(frozen=True)
-class PacketOptions:
-    """How long packets are waited for, and how much is taken of whom."""
-
-    wait_s: float = 0.3  # a window is closed when the cameras have reached its end and this much more
-    horizon_s: float = 10.0  # packets that are late by at most this are put in their place by replay
-    replay_every_s: float = 1.0  # least time between two replays, which bounds their cost
-    alone_s: float = 2.0  # a camera far ahead of all others is waited with, unless it is alone for this long
-    max_ahead_s: float = 60.0  # and frames further ahead than this are held back, the last 1000 of them
-    max_boxes: int = 1000  # of a frame; of more, those of the highest scores are kept
-    max_rows_per_s: int = 20_000  # of a camera in a second of its stamps; frames beyond are refused whole
-
-    def __post_init__(self) -> None:
-        check_range(self, wait_s=(0, 3600), horizon_s=(0, 3600), replay_every_s=(0, 3600), alone_s=(0, 3600))
-        check_range(self, max_ahead_s=(0, 1e6), max_boxes=(1, 1_000_000), max_rows_per_s=(1, 100_000_000))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +31,7 @@ class Answer:
 
     window: int  # its number; the same number again replaces what was said before
     tracks: tuple[Tracks, ...]  # one a step, see `windows`
+    points: tuple[GroundPoints, ...]  # of each step, with the object that each went into
     revised: bool
 
 
@@ -57,58 +43,43 @@ class _Window:
     before: Localizer | None = None  # the engine's state before it, at some windows
 
 
-@dataclass(eq=False)
-class _Reach:
-    """How far the cameras' stamps have come: the time that two of them reached, or one that is alone."""
+@dataclass(frozen=True)
+class _Order:
+    """What the operator said after window `number` was closed, which holds however often that is replayed."""
 
-    alone_s: float
-    latest: dict[str, float] = field(default_factory=dict)  # s, of each camera
-    first: str = ""  # the camera that came furthest
-    second: float = -np.inf  # s, how far the one behind it came
-    last: str = ""  # the camera that was heard last
-    alone: float = 0.0  # s that it came on since another one was heard
-
-    def hear(self, camera: str, time: float) -> float:
-        """Note a camera's stamp (s); the time reached."""
-        before = self.latest.get(camera, time)
-        self.latest[camera] = now = max(before, time)
-        if camera != self.last:
-            self.last, self.alone = camera, 0.0
-        # one step is not enough to be alone: a clock may have jumped
-        self.alone += min(now - before, 0.25 * self.alone_s)
-        furthest = self.latest[self.first] if self.first else -np.inf
-        if camera != self.first and now > furthest:
-            self.first, self.second = camera, furthest
-        elif camera != self.first:
-            self.second = max(self.second, now)
-        return now if len(self.latest) == 1 or self.alone >= self.alone_s else self.second
+    number: float
+    object: int
+    other: int
+    why: str
 
 
 class PacketLocalizer:
-    """A `Localizer` that is fed packets as they come.
+    """A `Localizer` that is fed packets as they come, by its options of `packets`.
 
     >>> live = PacketLocalizer(Localizer(site))                       # doctest: +SKIP
     >>> for packet in stream:                                         # doctest: +SKIP
     ...     for answer in live.push(packet): ...
     """
 
-    def __init__(self, localizer: Localizer, options: PacketOptions | None = None) -> None:
+    def __init__(self, localizer: Localizer) -> None:
         self.localizer = localizer
-        self.options = options or PacketOptions()
+        self.options = localizer.options.packets
         self.counts: Counter[str] = Counter()  # rows that were not taken, by reason, and packets late or out of order
         self._windows: dict[int, _Window] = {}
         self._closed = -np.inf  # number of the last window that was closed
         self._forgotten = -np.inf  # number of the last window that is beyond the horizon
         self._stale = np.inf  # number of the first closed window that a late packet fell into
-        self._reach = _Reach(self.options.alone_s)
+        self._reach = Reach(self.options.alone_s)
         self._held: dict[str, list[tuple[float, Detections]]] = {}  # frames far ahead of all other cameras
         self._lead = -np.inf  # s, time that the cameras have reached
         self._rows: Counter[tuple[str, int]] = Counter()  # of each camera in each second
         self._copied = -np.inf  # s, time of the last copy of the engine's state
         self._replayed = -np.inf  # s, lead at the last replay
+        self._orders: list[_Order] = []  # since the window before which a replay may begin
 
     def push(self, packet: Detections) -> list[Answer]:
         """Take in whole frames; the answers of the windows that this closed or revised, in order of time."""
+        self._keep_up()
         for camera, time, frame in self._frames(packet):
             self._hear(camera, time)
             if time > self._lead + self.options.max_ahead_s:
@@ -123,6 +94,39 @@ class PacketLocalizer:
             self._count("far ahead of all other cameras", sum(len(frame) for _, frame in held))
         self._held.clear()
         return self._advance(max(self._windows, default=self._closed), last=True)
+
+    def step(self, detections: Detections, time: float | None = None, cameras: Iterable[str] | None = None) -> Tracks:
+        """As `Localizer.step`, of a whole window; InputError while packets wait for theirs to close."""
+        if self.waits:
+            raise InputError("packets wait for their windows to close; call finish() before a window is given whole")
+        return self.localizer.step(detections, time, cameras)
+
+    def undo(self, object: int, other: int, why: str = "") -> Event:
+        """As `Localizer.undo`; windows that are replayed keep to it."""
+        event = self.localizer.undo(object, other, why)
+        self._orders.append(_Order(self._closed, object, other, why))
+        return event
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything that `finish` would do."""
+        late = self._stale <= self._closed
+        return late or any(number > self._closed for number in self._windows) or any(self._held.values())
+
+    def settle(self) -> None:
+        """What was closed stays as it is: nothing goes back behind it any more. Late packets are put in first."""
+        if self._stale <= self._closed:
+            self._advance(self._closed, last=True)
+        self._windows = {n: window for n, window in self._windows.items() if n > self._closed}
+        self._orders.clear()
+        self._forgotten, self._stale, self._copied = self._closed, np.inf, -np.inf
+
+    def _keep_up(self) -> None:
+        """Windows that were given whole are closed."""
+        reached = self._number(self.localizer.tracker.time)
+        if reached > self._closed:
+            self._closed = reached
+            self.settle()
 
     def _number(self, time: float) -> float:
         return float(window_numbers(np.array([time]), self.localizer.options.window_s)[0])
@@ -146,7 +150,6 @@ class PacketLocalizer:
     def _take(self, camera: str, time: float, frame: Detections) -> None:
         """One frame into its window, or into the counts."""
         number = int(self._number(time))
-        frame = self._bounded(frame)
         if number <= self._forgotten:
             self._count("later than the horizon", len(frame))
             return
@@ -189,15 +192,6 @@ class PacketLocalizer:
             self._lead = lead
             self._release()
 
-    def _bounded(self, frame: Detections) -> Detections:
-        """At most `max_boxes` rows: those of the highest scores, of equal ones those of the lowest ids."""
-        extra = len(frame) - self.options.max_boxes
-        if extra <= 0:
-            return frame
-        self._count("more boxes than a frame may have", extra)
-        score = np.where(np.isfinite(frame.score), frame.score, -np.inf)
-        return frame.take(np.sort(np.lexsort((frame.id, -score))[: self.options.max_boxes]))
-
     def _count(self, reason: str, n: int) -> None:
         if n:
             self.counts[reason] += n
@@ -211,10 +205,25 @@ class PacketLocalizer:
         elif until == self._closed:
             return []
         numbers = sorted(number for number in self._windows if first <= number <= until)
-        answers = [Answer(number, tuple(self._run(number)), number <= replayed_to) for number in numbers]
+        orders = [order for order in self._orders if order.number >= first]
+        answers = []
+        for number in numbers:
+            orders = self._obey(orders, number)
+            answers.append(self._run(number, number <= replayed_to))
+        self._obey(orders, np.inf)
         self._closed = until
         self._forget()
         return answers
+
+    def _obey(self, orders: list[_Order], until: float) -> list[_Order]:
+        """Do again what was said before window `until`; the orders that are left."""
+        for order in orders:
+            if order.number < until:
+                try:
+                    self.localizer.undo(order.object, order.other, order.why)
+                except InputError:  # late packets have shown that it never happened
+                    self._count("undone before it happened", 1)
+        return [order for order in orders if order.number >= until]
 
     def _go_back(self) -> int:
         """Put the engine back before the first window that is stale, and say which window is next."""
@@ -230,13 +239,15 @@ class PacketLocalizer:
         self._stale, self._replayed, self._copied = np.inf, self._lead, -np.inf
         return first
 
-    def _run(self, number: int) -> Iterator[Tracks]:
+    def _run(self, number: int, revised: bool) -> Answer:
         """Step through one window."""
         window, length = self._windows[number], self.localizer.options.window_s
         if number * length >= self._copied + self.options.replay_every_s:
             window.before = self.localizer.copy()
             self._copied = number * length
-        yield from step_through(self.localizer, Detections.concat(list(window.frames.values())))
+        steps = step_through(self.localizer, Detections.concat(list(window.frames.values())))
+        said = [(tracks, self.localizer.points) for tracks in steps]
+        return Answer(number, tuple(tracks for tracks, _ in said), tuple(points for _, points in said), revised)
 
     def _forget(self) -> None:
         """Let go of what no replay can need any more: nothing grows with the hours."""
@@ -247,18 +258,26 @@ class PacketLocalizer:
         oldest = max(copies)
         self._forgotten = oldest - 1
         self._windows = {n: window for n, window in self._windows.items() if n >= oldest}
+        self._orders = [order for order in self._orders if order.number >= oldest]
         before = oldest * self.localizer.options.window_s - 1.0
         for key in [key for key in self._rows if key[1] < before]:
             del self._rows[key]
 
 
-def replay_packets(live: PacketLocalizer, detections: Detections) -> list[Tracks]:
+def replay_packets(live: PacketLocalizer, detections: Detections) -> list[tuple[Tracks, GroundPoints]]:
     """What was said last of each step of a recording whose rows come in the order in which they arrived."""
-    said: dict[int, tuple[Tracks, ...]] = {}
-    for packet in packets_of(detections):
-        said |= {answer.window: answer.tracks for answer in live.push(packet)}
-    said |= {answer.window: answer.tracks for answer in live.finish()}
-    return [tracks for number in sorted(said) for tracks in said[number]]
+    return last_said(live.push, live.finish, packets_of(detections))
+
+
+def last_said(
+    push: Callable[[Detections], list[Answer]], finish: Callable[[], list[Answer]], packets: Iterable[Detections]
+) -> list[tuple[Tracks, GroundPoints]]:
+    """What was said last of each step, in order, when packets are pushed and then finished."""
+    said: dict[int, Answer] = {}
+    for packet in packets:
+        said |= {answer.window: answer for answer in push(packet)}
+    said |= {answer.window: answer for answer in finish()}
+    return [step for number in sorted(said) for step in zip(said[number].tracks, said[number].points, strict=True)]
 
 
 def packets_of(detections: Detections) -> Iterator[Detections]:

@@ -1,11 +1,12 @@
 """Detections to points on the map, with both covariances (design: "two covariances, everywhere")."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from geoloc.options import check_range
-from geoloc.pipeline.lazily import hits
+from geoloc.pipeline.lazily import hits, lens
 from geoloc.pipeline.packed import camera_arrays, camera_rows, level_names, surface_arrays
 from geoloc.scene.lenses import Fisheye, Homography, fisheye_jacobians, fisheye_rays
 from geoloc.scene.linearise import by_parameters, linearise_radial_tangential
@@ -52,13 +53,11 @@ def project_to_ground(
     options = options or ProjectionOptions()
     camera = camera_rows(site, detections.coded("camera"))
     found = _Found(len(camera))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        _find_feet(found, detections, camera, site, options)
-        families = rig_of(site).families
-        for family in range(len(families)):
-            rows = _rows_of_family(camera, family, site)
-            for start in range(0, len(rows), BLOCK):
-                _find_hits(found, rows[start : start + BLOCK], camera, family, site, options.max_sigma)
+    _find_feet(found, detections, camera, site, options)
+    for family in range(len(rig_of(site).families)):
+        rows = _rows_of_family(camera, family, site)
+        for start in range(0, len(rows), BLOCK):
+            _find_hits(found, rows[start : start + BLOCK], camera, family, site, options.max_sigma)
     return found.tables(detections, site, options)
 
 
@@ -92,10 +91,14 @@ def stand_under(
         centre = arrays.centre - np.array([0.0, 0.0, tall])
         _hit_rays(found, rows, camera, family, site, centre, max_sigma)
     kept = np.flatnonzero(found.why == 0)
-    level = Coded(level_names(site.site_map), found.level[kept])
-    place = {"level": level, "xy": found.xyz[kept, :2], "z": found.xyz[kept, 2], "away": found.away[kept]}
     return kept, GroundPoints.trusted(
-        time=np.full(len(kept), np.nan), **place, cov=found.cov[kept], bias_cov=found.bias_cov[kept]
+        time=np.full(len(kept), np.nan),
+        level=Coded(level_names(site.site_map), found.level[kept]),
+        xy=found.xy[kept],
+        z=found.z[kept],
+        away=found.away[kept],
+        cov=found.cov[kept],
+        bias_cov=found.bias_cov[kept],
     )
 
 
@@ -106,7 +109,8 @@ class _Found:
         self.pixel, self.pixel_cov = np.empty((2, n)), np.empty((3, n))
         self.why = np.zeros(n, dtype=np.int8)
         self.level = np.zeros(n, dtype=np.int64)
-        self.xyz, self.away = np.empty((n, 3)), np.empty((n, 2))
+        self.foot = np.empty((n, 2))  # of a box's lower edge
+        self.xy, self.z, self.away = np.empty((n, 2)), np.empty(n), np.empty((n, 2))
         self.cov, self.bias_cov = np.empty((n, 2, 2)), np.empty((n, 2, 2))
 
     def tables(self, detections: Detections, site: Site, options: ProjectionOptions) -> tuple[GroundPoints, Dropped]:
@@ -116,12 +120,12 @@ class _Found:
             camera=detections.coded("camera"),
             detection=detections.id,
             level=Coded(level_names(site.site_map), self.level),
-            xy=self.xyz[:, :2].copy(),
-            z=self.xyz[:, 2].copy(),
+            xy=self.xy,
+            z=self.z,
             cov=self.cov,
             bias_cov=self.bias_cov,
             away=self.away,
-            foot=np.where(np.isnan(detections.foot), self.pixel.T, np.nan),
+            foot=self.foot,
             box=detections.box,
             label=detections.coded("label"),
             score=detections.score,
@@ -157,20 +161,21 @@ def _find_feet(
         found.pixel,
         found.pixel_cov,
         found.why,
+        found.foot,
     )
 
 
 def _rows_of_family(camera: np.ndarray, family: int, site: Site) -> np.ndarray:
     """Rows (n,) whose cameras have this lens family."""
-    if len(rig_of(site).families) == 1 and (not len(camera) or camera.min() >= 0):
-        return np.arange(len(camera))
+    if len(rig_of(site).families) == 1:
+        return np.arange(len(camera))  # those of no camera have no foot
     return np.flatnonzero((camera >= 0) & (camera_arrays(site).family[camera] == family))
 
 
 def _find_hits(found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, max_sigma: float) -> None:
     rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
     if rig.families[family] is Homography:
-        out = found.why, found.level, found.xyz, found.cov, found.bias_cov, found.away
+        out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.away
         matrices = arrays.matrix, arrays.inverse, arrays.level, arrays.homography_var
         hits.hit_homographies(rows, camera, found.pixel, found.pixel_cov, *matrices, surfaces, max_sigma, *out)
         return
@@ -181,7 +186,7 @@ def _hit_rays(
     found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, centre: np.ndarray, max_sigma: float
 ) -> None:
     rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
-    out = found.why, found.level, found.xyz, found.cov, found.bias_cov, found.away
+    out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.away
     rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
     where = arrays.rotation, centre, arrays.calib_cov[family]
     hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, surfaces, max_sigma, *out)
@@ -191,14 +196,38 @@ def _linearise(
     rig: Rig, family: int, cameras: np.ndarray, pixels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rays (3, n), d pixel / d point at their tips (2, 3, n), d pixel / d freed lens parameters (k, 2, n)."""
-    if (cameras == cameras[0]).all():
+    params, freed, n = rig.params[family], rig.freed[family], len(cameras)
+    rays, by_cam, left = np.empty((3, n)), np.empty((2, 3, n)), np.ones(n, dtype=bool)
+    lenses = lens_rows(rig, family)
+    if not len(lenses) or lens.undo(cameras, pixels, lenses, rig.limit, rays, by_cam, left):
+        rows = np.flatnonzero(left)
+        own = cameras[rows]
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            rays[:, rows], by_cam[:, :, rows] = _carefully(rig, family, own, pixels.take(rows, axis=1))
+    if not freed:
+        return rays, by_cam, np.empty((0, 2, n))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if rig.families[family] is Fisheye:
+            by_params = fisheye_jacobians(params.T[cameras], rays.T)[2]
+            return rays, by_cam, np.ascontiguousarray(by_params[:, :, list(freed)].transpose(2, 1, 0))
+        return rays, by_cam, np.ascontiguousarray(by_parameters(params.take(cameras, axis=1), rays, freed))
+
+
+def _carefully(rig: Rig, family: int, cameras: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As the first two of `_linearise`, for any lens."""
+    if len(cameras) and (cameras == cameras[0]).all():
         cameras = cameras[:1]  # constants of one camera are cheaper than a column of them
-    params, freed = rig.params[family].take(cameras, axis=1), rig.freed[family]
+    params, limit = rig.params[family].take(cameras, axis=1), rig.limit[cameras]
     if rig.families[family] is not Fisheye:
-        rays, by_cam = linearise_radial_tangential(params, rig.limit[cameras], pixels)
-        by_lens = by_parameters(params, rays, freed) if freed else np.empty((0, 2, len(rays[0])))
-        return rays, by_cam, np.ascontiguousarray(by_lens)
-    rays_fisheye = fisheye_rays(params.T, rig.limit[cameras], pixels.T)
-    _, by_point, by_params = fisheye_jacobians(params.T, rays_fisheye)
-    columns = np.ascontiguousarray(by_params[:, :, list(freed)].transpose(2, 1, 0))
-    return np.ascontiguousarray(rays_fisheye.T), np.ascontiguousarray(by_point.transpose(1, 2, 0)), columns
+        return linearise_radial_tangential(params, limit, pixels)
+    rays = fisheye_rays(params.T, limit, pixels.T)
+    return rays.T, fisheye_jacobians(params.T, rays)[1].transpose(1, 2, 0)
+
+
+@lru_cache(maxsize=64)
+def lens_rows(rig: Rig, family: int) -> np.ndarray:
+    """The lenses (C, 4 + coefficients) of a family as `kernels.lens` takes them; (0, ...) of one that it does not."""
+    params, size = rig.params[family], 4 + lens.COEFFICIENTS
+    if rig.families[family] is Fisheye or len(params) > size:
+        return np.zeros((0, size))
+    return np.ascontiguousarray(np.pad(params, ((0, size - len(params)), (0, 0))).T)

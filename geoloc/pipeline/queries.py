@@ -9,6 +9,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from functools import cached_property
 
+import networkx as nx
 import numpy as np
 import shapely
 
@@ -16,7 +17,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.pipeline.answers import Occupancy, Place, PlaceCount, Provenance, StallState, Stay
 from geoloc.pipeline.history import OVER, Chunk, History
-from geoloc.pipeline.lineage import Event
+from geoloc.pipeline.lineage import Event, lineage_graph
 from geoloc.pipeline.stays import Keys, stays_inside
 from geoloc.scene.fingerprint import calibration_fingerprint
 from geoloc.scene.sitemap import Place as MapPlace
@@ -68,7 +69,7 @@ class State:
         final, _ = self._became(object)
         mine = self._family(final)
         for chunk in self._chunks_back(time):
-            keys = Keys.of([chunk], mine)
+            keys = Keys.of([chunk], self._taken_back, mine)
             place = self._place(keys, mine, final, time, object)
             if place is not None:
                 return place
@@ -107,9 +108,21 @@ class State:
         return Occupancy(time, tuple(counts), len(stalls), taken, unsure, levels)
 
     def events(self, object: int) -> tuple[Event, ...]:
-        """What became of an object: born, recognised, merged, split, gone, in order of time."""
+        """What became of an object: born, recognised, merged, split, gone, undone, in order of time."""
         mine = set(self._family(self._became(object)[0])) | {object}
         return tuple(event for event in self._events if event.number in mine or mine & set(event.others))
+
+    def lineage(self, object: int) -> nx.MultiDiGraph:
+        """An object's numbers as nodes, and an edge with its `event` from each to the one that it became or left.
+
+        InputError where nothing is known of the object.
+        """
+        events = self.events(object)
+        if not events:
+            self.where(object)  # says why there is none
+        graph = lineage_graph(events)
+        graph.add_node(object)
+        return graph
 
     # ---- keys
 
@@ -128,7 +141,7 @@ class State:
 
     def _keys(self, start: float, end: float) -> Keys:
         chunks = [chunk for chunk in (*self._history.chunks, self._open) if chunk.start <= end and chunk.end >= start]
-        return Keys.of(chunks or [self._open])
+        return Keys.of(chunks or [self._open], self._taken_back)
 
     def _chunks_back(self, time: float) -> Iterator[Chunk]:
         """The chunk of a time, and those before it."""
@@ -140,6 +153,10 @@ class State:
     def _events(self) -> list[Event]:
         found = [event for chunk in (*self._history.chunks, self._open) for event in chunk.events]
         return sorted(found, key=lambda event: event.time)
+
+    @cached_property
+    def _taken_back(self) -> list[Event]:
+        return [event for event in self._events if np.isfinite(event.since)]
 
     @cached_property
     def _renamed(self) -> dict[int, tuple[int, Event]]:
@@ -170,7 +187,7 @@ class State:
 
     def _not_there(self, asked: int, final: int, mine: list[int], time: float) -> InputError:
         for chunk in (*self._history.chunks, self._open):
-            times = chunk.keys["time"][np.isin(chunk.keys["number"], mine)]
+            times = Keys.of([chunk], self._taken_back, mine).rows["time"]
             if len(times):
                 came = f"it came at {clock(times.min())}"
                 return InputError(f"object {asked} was not there yet at {clock(time)}; {came}")
@@ -187,7 +204,8 @@ class State:
             return None
         number, before, after = found
         xy, cov, seen = keys.between(before, after, time)
-        life = keys.life(before)
+        # a number that ended and is its own again was lost meanwhile
+        life = "out_of_sight" if keys.life(before) == "became" and number == final else keys.life(before)
         matrix = np.array([[cov[0], cov[1]], [cov[1], cov[2]]])
         near = after if after is not None and life not in OVER else before
         cameras = near["cameras"] if near["cameras"].any() else keys.last_cameras(number, time)
@@ -210,10 +228,14 @@ class State:
     def _provenance(self, cameras: np.ndarray, seen: float, time: float, revision: int) -> Provenance:
         bits = np.unpackbits(cameras)[: len(self._site.cameras)]
         names = tuple(self._site.cameras[i].name for i in np.flatnonzero(bits))
-        return Provenance(names, self._calibration, float(seen), max(float(time - seen), 0.0), revision)
+        return Provenance(names, self._calibration(seen), float(seen), max(float(time - seen), 0.0), revision)
+
+    def _calibration(self, time: float) -> str:
+        """The calibration of a position that was made at a time (s)."""
+        return next((name for until, name in self._history.earlier if time <= until), self._own_calibration)
 
     @cached_property
-    def _calibration(self) -> str:
+    def _own_calibration(self) -> str:
         return calibration_fingerprint(self._site)
 
     def _stays(self, keys: Keys, place: MapPlace, start: float, end: float) -> list[Stay]:

@@ -1,9 +1,10 @@
 """The folder in which an engine's state survives: what it is of, its log, its snapshots and its history.
 
-    state.json               site, options and schema that all else in the folder is of
+    state.json               site and schema, and the calibration, map and options that the rest is made with
+    cameras-*, map-*         those calibrations and maps
     log-NNNNNNNNNNNN         records from that number on, see `record_log`
     snapshot-NNNNNNNNNNNN    the whole engine after that many records
-    history-NNNNNNNNNNNN     chunks of the history that the engine itself holds no longer, or shares with snapshots
+    history-NNNNNNNNNNNN-*   chunks of the history that the engine itself holds no longer, or shares with snapshots
 
 Every file but the log's last is written whole or not at all; one process writes at a time.
 """
@@ -11,24 +12,26 @@ Every file but the log's last is written whole or not at all; one process writes
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from geoloc.errors import InputError
 from geoloc.files import read_json, write_whole
-from geoloc.options import merge_options, options_to_dict
 from geoloc.pipeline.codec import decode, encode
+from geoloc.pipeline.epochs import Epoch, given_of, require_same_layout
 from geoloc.pipeline.history import Chunk
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.pipeline.record_log import Part, framed, part_paths, read_framed, read_part
-from geoloc.scene.fingerprint import calibration_fingerprint, site_fingerprint
+from geoloc.scene.map_storage import load_map, save_map
 from geoloc.scene.site import Site
+from geoloc.scene.storage import load_cameras, save_cameras
 
-SCHEMA = 1
+SCHEMA = 2
 HEAD = "state.json"
-KEYS = ("schema", "site", "site_fingerprint", "calibration", "options")
+KEYS = ("schema", "site", "epochs")
+CHUNK = re.compile(r"history-\d{12}-[0-9a-f]{8}")  # file of a chunk: its number and checksum
 
 logger = logging.getLogger(__name__)
 
@@ -36,45 +39,81 @@ logger = logging.getLogger(__name__)
 class StateFolder:
     """A folder of one site's engine. `create` it, or `find` what is there."""
 
-    def __init__(self, path: Path, site: Site, options: LocalizerOptions) -> None:
+    def __init__(self, path: Path, name: str, epochs: list[Epoch], site: Site) -> None:
         self.path = path
-        self.site = site
-        self.options = options
-        self.names = json.dumps([camera.name for camera in site.cameras]).encode()[-32768:]  # what records repeat
+        self.name = name
         self._lock = -1
+        self.epochs = epochs  # the last one is now's
+        now = Epoch.of(0, 0.0, site, LocalizerOptions())
+        self._sites = {(now.calibration, now.map): site}  # those that are loaded, by their fingerprints
+        cameras = [camera.name for camera in (self.site if epochs else site).cameras]
+        self.names = json.dumps(cameras).encode()[-32768:]  # what records repeat
 
     @classmethod
     def create(cls, path: Path, site: Site, options: LocalizerOptions) -> "StateFolder":
         """A new folder; its head says what it is of."""
-        head = {
-            "schema": SCHEMA,
-            "site": site.name,
-            "site_fingerprint": site_fingerprint(site),
-            "calibration": calibration_fingerprint(site),
-            "options": options_to_dict(options),
-        }
-        write_whole(path / HEAD, json.dumps(head, indent=1) + "\n")
-        return cls(path, site, options)
+        return cls(path, site.name, [], site)._begin(Epoch.of(1, float("-inf"), site, options), site)
 
     @classmethod
     def find(cls, path: Path, site: Site) -> "StateFolder":
-        """A folder that is there, with the options that it says; InputError where it is of another site."""
+        """A folder that is there, made with whatever it says; InputError where it is of another site."""
         if not (path / HEAD).is_file():
             raise InputError(f"{path}: holds no state ({HEAD}); geoloc localize SITE BOXES --state FOLDER begins one")
         head = read_json(path / HEAD)
         if not isinstance(head, dict) or head.get("schema") != SCHEMA or set(head) != set(KEYS):
             found = head.get("schema") if isinstance(head, dict) else head
             raise InputError(f"{path / HEAD}: is of schema {found!r}; this geoloc reads {SCHEMA}: begin a new folder")
-        _require_site(path, head, site)
-        return cls(path, site, merge_options(LocalizerOptions(), head["options"]))
+        if head["site"] != site.name:
+            whose = f"is the state of site {head['site']!r}, not of {site.name!r}"
+            raise InputError(f"{path}: {whose}; give its own folder")
+        try:
+            epochs = [Epoch.parsed(value) for value in head["epochs"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path / HEAD}: does not hold what geoloc writes ({error}); restore a copy") from error
+        return cls(path, site.name, epochs, site)
 
-    def require_options(self, options: LocalizerOptions) -> None:
-        """Raise InputError, naming the first, where options differ from the folder's."""
-        mine, asked = _flat(options_to_dict(self.options)), _flat(options_to_dict(options))
-        for key, value in asked.items():
-            if mine[key] != value:
-                change = f"option {key} is {value!r}, and {mine[key]!r} in this state"
-                raise InputError(f"{self.path}: {change}; continue with its own options, or begin a new folder")
+    # ---- what it is made with
+
+    @property
+    def site(self) -> Site:
+        """The site as it is now."""
+        return self.site_of(self.epochs[-1])
+
+    @property
+    def options(self) -> LocalizerOptions:
+        """The options as they are now."""
+        return self.epochs[-1].options
+
+    def site_of(self, epoch: Epoch) -> Site:
+        """The site as it was in an epoch."""
+        key = epoch.calibration, epoch.map
+        if key not in self._sites:
+            cameras = load_cameras(self.path / f"cameras-{epoch.calibration}.json")
+            self._sites[key] = Site(self.name, cameras, load_map(self.path / f"map-{epoch.map}.geojson"))
+        return self._sites[key]
+
+    def epoch_of(self, number: int) -> Epoch:
+        """The epoch of record `number`."""
+        return next(epoch for epoch in reversed(self.epochs) if epoch.first <= number)
+
+    def go_on_with(self, epoch: Epoch, site: Site) -> None:
+        """Another epoch begins; InputError where the state's rows would not fit."""
+        require_same_layout(self.site, site)
+        self.epochs[-1].require_change(epoch)
+        self._begin(epoch, site)
+
+    def _begin(self, epoch: Epoch, site: Site) -> "StateFolder":
+        cameras, site_map = self.path / f"cameras-{epoch.calibration}.json", self.path / f"map-{epoch.map}.geojson"
+        if not cameras.exists():
+            save_cameras(site.cameras, cameras)
+        if not site_map.exists():
+            save_map(site.site_map, site_map)
+        epochs = [*self.epochs, epoch]
+        head = {"schema": SCHEMA, "site": self.name, "epochs": [one.plain() for one in epochs]}
+        write_whole(self.path / HEAD, json.dumps(head, indent=1) + "\n", sync=True)
+        self.epochs = epochs
+        self._sites[epoch.calibration, epoch.map] = site
+        return self
 
     # ---- one writer
 
@@ -132,11 +171,14 @@ class StateFolder:
         write_whole(self._snapshot(number), framed(data, number), sync=True)
 
     def load_snapshot(self, number: int) -> dict[str, Any]:
-        """The snapshot after record `number`; InputError where it is damaged."""
-        state = decode(read_framed(self._snapshot(number), number), _Given(self))
-        if not isinstance(state, dict):
+        """The snapshot after record `number`, as of its own epoch; InputError where it is damaged."""
+        data, epoch = read_framed(self._snapshot(number), number), self.epoch_of(number + 1)
+        state = decode(data, _Given(self, epoch))
+        if not isinstance(state, dict) or not 0 <= state.get("epoch", -1) < len(self.epochs):
             raise InputError(f"{self._snapshot(number)}: holds no state")
-        return state
+        own = self.epochs[state["epoch"]]
+        # it may have been written a moment before the epoch of the next record began
+        return state if own is epoch else decode(data, _Given(self, own))
 
     def _snapshot(self, number: int) -> Path:
         return self.path / f"snapshot-{number:012d}"
@@ -146,70 +188,61 @@ class StateFolder:
     def load_chunk(self, name: str) -> Chunk:
         """A chunk of the history."""
         path = self.path / name
-        chunk = decode(read_framed(path, int(name[8:])), {})
+        chunk = decode(read_framed(path, chunk_number(name)), {})
         if not isinstance(chunk, Chunk):
             raise InputError(f"{path}: holds no history")
         return chunk
 
     def chunk_names(self) -> list[str]:
         """The chunks of the history that are stored, in order."""
-        return sorted(path.name for path in self.path.glob("history-*") if path.name[8:].isdigit())
+        return sorted(path.name for path in self.path.glob("history-*") if CHUNK.fullmatch(path.name))
+
+    def chunks_before(self, number: int, start: float) -> Iterator[Chunk]:
+        """The chunks before number `number`, which begins at `start` (s), the newest first.
+
+        Of several of one number, which late packets made, the one that ends there is it.
+        """
+        for name in reversed(self.chunk_names()):
+            if chunk_number(name) == number - 1:
+                chunk = self.load_chunk(name)
+                if chunk.end == start:
+                    number, start = chunk.number, chunk.start
+                    yield chunk
 
     def remove(self, name: str) -> None:
         """Remove a file that nothing needs any more."""
         (self.path / name).unlink(missing_ok=True)
 
 
-def given_of(site: Site, options: LocalizerOptions) -> dict[str, object]:
-    """What the bytes of an engine leave out, for `codec.encode`."""
-    return {"site": site, "map": site.site_map, **_parts_of("options", options)}
-
-
 def chunk_name(chunk: Chunk) -> str:
     """The file of a chunk."""
-    return f"history-{chunk.number:012d}"
+    return f"history-{chunk.number:012d}-{chunk.checksum:08x}"
+
+
+def chunk_number(name: str) -> int:
+    """The number of a chunk by the name of its file."""
+    return int(name[8:20])
+
+
+def require_same_attributes(fresh: object, loaded: object, where: str) -> None:
+    """Raise InputError where a loaded object of the engine lacks what a new one has, as one of another version may."""
+    for name, value in vars(fresh).items():
+        if name not in vars(loaded):
+            made = "was written by another version of geoloc"
+            raise InputError(f"snapshot: its {where} has no {name!r}: it {made}; use that one, or begin a new folder")
+        if type(value).__module__.startswith("geoloc.pipeline") and hasattr(value, "__dict__"):
+            require_same_attributes(value, getattr(loaded, name), f"{where}.{name}")
 
 
 class _Given(dict[str, object]):
     """What snapshots leave out: site, options, and chunks, which are loaded when they are asked for."""
 
-    def __init__(self, folder: StateFolder) -> None:
-        super().__init__(given_of(folder.site, folder.options))
+    def __init__(self, folder: StateFolder, epoch: Epoch) -> None:
+        super().__init__(given_of(folder.site_of(epoch), epoch.options))
         self._folder = folder
 
     def __missing__(self, name: str) -> object:
-        if not (name.startswith("history-") and name[8:].isdigit()):
+        if not CHUNK.fullmatch(name):
             raise KeyError(name)
         self[name] = self._folder.load_chunk(name)
         return self[name]
-
-
-def _require_site(path: Path, head: Mapping[str, Any], site: Site) -> None:
-    if head["site"] != site.name:
-        raise InputError(f"{path}: is the state of site {head['site']!r}, not of {site.name!r}; give its own folder")
-    if head["calibration"] != calibration_fingerprint(site):
-        made = f"was made with calibration {head['calibration']}; the site's is {calibration_fingerprint(site)} now"
-        raise InputError(f"{path}: {made}: begin a new folder, or go back to the cameras that it was made with")
-    if head["site_fingerprint"] != site_fingerprint(site):
-        raise InputError(f"{path}: the map of site {site.name!r} has changed since; begin a new folder")
-
-
-def _parts_of(name: str, options: object) -> dict[str, object]:
-    """Options and the groups of options in them, by their names."""
-    found = {name: options}
-    for item in fields(options):  # type: ignore[arg-type]
-        value = getattr(options, item.name)
-        if is_dataclass(value):
-            found |= _parts_of(f"{name}.{item.name}", value)
-    return found
-
-
-def _flat(options: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in options.items():
-        found |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {path + key: _plain(value)}
-    return found
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

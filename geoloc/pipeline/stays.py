@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 
 from geoloc.pipeline.history import OVER, Chunk
+from geoloc.pipeline.lineage import Event
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +34,21 @@ class Keys:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, chunks: Iterable[Chunk], numbers: Iterable[int] | None = None) -> "Keys":
-        """The keys of chunks that follow each other, of some objects or all."""
+    def of(
+        cls, chunks: Iterable[Chunk], taken_back: Iterable[Event] = (), numbers: Iterable[int] | None = None
+    ) -> "Keys":
+        """The keys of chunks that follow each other, of some objects or all.
+
+        Those of an object that was taken for another one go by its own number, see `Event.was_wrong`.
+        """
         chunks = list(chunks)
         rows = np.concatenate([chunk.keys for chunk in chunks])
+        for event in taken_back:
+            wrong, other = event.was_wrong(rows["time"]), event.others[0]
+            mine, theirs = wrong & (rows["number"] == event.number), wrong & (rows["number"] == other)
+            rows["number"][mine] = other
+            if event.kind == "exchanged":
+                rows["number"][theirs] = event.number
         if numbers is not None:
             rows = rows[np.isin(rows["number"], list(numbers))]
         order = np.argsort(rows["time"], kind="stable")

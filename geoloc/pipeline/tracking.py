@@ -12,12 +12,12 @@ from functools import lru_cache
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.geometry.gaussian import worst_sigma
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.decisions import DecisionOptions, Decisions, Exchange, Window
-from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
-from geoloc.pipeline.lazily import filters, resting, sight
+from geoloc.pipeline.existence import ExistenceOptions, scene_arrays
+from geoloc.pipeline.lazily import filters, resting
+from geoloc.pipeline.lazily import tracks as steps
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
 from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, stall_arrays, view_arrays
 from geoloc.scene.site import Site
@@ -25,6 +25,7 @@ from geoloc.scene.tables import Coded, Objects, Tracks
 
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
 APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
+UNSAID = ("",)  # of lives, which are for `identity`
 STATES = ("tentative", "confirmed", "coasting")  # in the order of `kernels.filters`
 STAND, STAND_SIGMA = 0.25, 3.0  # of its length, and sigmas: an object that is nearer still stands where it stood
 PARKS = 1.0  # m; classes that are shorter never rest
@@ -32,7 +33,6 @@ REST = 0.1  # of a class's acceleration: that of an object at rest
 CREEP = 0.2  # m/s, standard deviation of its velocity
 WAKE2 = 16.0  # squared sigmas off in the mean, from which on it moves again
 LEAST_SPEED = 1.0  # m/s, from which on a motion tells where an object heads
-TURN_RATE_SIGMA = 0.5  # rad/s, of a new track
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,6 @@ def filter_dtype(size: int) -> np.dtype:
     )
 
 
-FILTERED = ("state", "cov", "bias_cov", "log_odds", "camera_set", "seen_time", "level", "z", "label", "object")
-LIVING = ("object", "log_odds", "cov", "bias_cov", "seen_time", "confirmed")
-
-
 class Tracker:
     """The tracks of one site. `predict` them to a window's time, associate, then `update` with its objects."""
 
@@ -118,6 +114,11 @@ class Tracker:
         self._noise = np.zeros(0)  # (T,) density of their accelerations until this window
         self._decisions = Decisions(self._filters.dtype, decisions)
 
+    @property
+    def camera_set(self) -> np.ndarray:
+        """Which cameras saw each track (T,) last, as of `Objects`."""
+        return np.ascontiguousarray(self._filters["camera_set"])
+
     def predict(self, time: float) -> Tracks:
         """All tracks, tentative ones too, moved on to `time` (s); they are one more camera of the association."""
         self._last_step = np.inf if np.isnan(self.time) else time - self.time
@@ -125,20 +126,15 @@ class Tracker:
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
         self._rested = self._rests()
-        held, self.time, self._noise = self._filters, time, np.zeros(0)
+        held, self.time, self._noise, options = self._filters, time, np.zeros(0), self.options
         if len(held):
-            self._noise = noise = self.options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
+            self._noise = noise = options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
             noise[self._rested] *= REST
-            resting.rest(self._rested, CREEP, *(held[name] for name in ("state", "cov", "off", "off_var")))
-            move = MOTIONS[self.options.motion]
-            held["state"], held["cov"], _ = move(held["state"], held["cov"], dt, noise, self.options.turn_acceleration)
-            filters.fade(held["log_odds"], math.exp(-dt / self.options.lifetime_s))
-            held["object"] = -1
-            self._decisions.predict(dt, move, self.options.turn_acceleration)
+            stays = math.exp(-dt / options.lifetime_s)
+            steps.advance(held, self._rested, CREEP, dt, noise, float(options.turn_acceleration), stays)
+            self._decisions.predict(dt, float(options.turn_acceleration))
         table = self._table()
-        if self._rested.any():
-            table = self._doubted(table)
-        return table
+        return self._doubted(table) if self._rested.any() else table
 
     def update(self, objects: Objects, reporting: np.ndarray) -> Tracks:
         """The tracks after this window's `objects`, whose `track` says which one each belongs to.
@@ -147,22 +143,21 @@ class Tracker:
         `Tracks.state`. Tentative tracks are returned too.
         """
         label, level = self._label_rows(objects), level_rows(self.site.site_map, objects.coded("level"))
-        held = self._filters
+        held, kinds = self._filters, kind_arrays(self._labels)
         rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
         names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
-        seen = tuple(np.ascontiguousarray(getattr(objects, name)) for name in names)
-        window = Window(self.time, rows, (*seen, level, label), np.ascontiguousarray(objects.embedding))
+        seen = (*(np.ascontiguousarray(getattr(objects, name)) for name in names), level, label)
+        window = Window(self.time, rows, seen, np.ascontiguousarray(objects.embedding))
         self.exchanges = self._decisions.weigh(held, self._looks, self._noise, self._labels, window)
         if self.exchanges:
             self._rested = self._rests()
-        self._wake(rows, seen)
-        filters.update(rows, self.time, MAX_LOG_ODDS, *seen, level, label, *(held[name] for name in FILTERED))
-        self._settle()
+        stands = self._rested, WAKE2, kinds.length, kinds.speed, STAND, STAND_SIGMA, PARKS, LEAST_SPEED
+        steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map))
         self._learn_appearance(rows, objects.embedding)
-        self._miss(objects, reporting)
-        if len(rows) and rows.min() < 0:
-            self._bear(objects, rows, label, level)
-        self._forget()
+        if self.existence.detection_probability:
+            steps.miss(held, *scene_arrays(self.site, reporting, objects, self.existence))
+        new = np.flatnonzero((rows < 0) & (objects.best_score >= self.options.birth_score))
+        self._go_on(self._born(new, seen), objects.embedding[new])
         return self._table()
 
     def finish(self) -> list[Exchange]:
@@ -172,33 +167,16 @@ class Tracker:
     def _rests(self) -> np.ndarray:
         """Which tracks (T,) have stood for long enough: of classes that park."""
         held, options = self._filters, self.options
-        where = self._parks(), stall_arrays(self.site.site_map), held["level"], held["state"], held["still_since"]
-        return np.asarray(resting.resting(self.time, options.rest_s, options.rest_elsewhere_s, *where))
-
-    def _parks(self) -> np.ndarray:
-        return np.asarray(kind_arrays(self._labels).length.take(self._filters["label"]) >= PARKS)
+        rests = np.empty(len(held), dtype=bool)
+        length, stalls = kind_arrays(self._labels).length, stall_arrays(self.site.site_map)
+        steps.stand(held, self.time, options.rest_s, options.rest_elsewhere_s, length, PARKS, stalls, rests)
+        return rests
 
     def _doubted(self, table: Tracks) -> Tracks:
         """The association looks farther for what rests and seems to start."""
         held, cov = self._filters, table.cov.copy()
         resting.doubt(self._rested, 0.25 * kind_arrays(self._labels).length.take(held["label"]), held["off"], cov)
         return table.revised(cov=cov)
-
-    def _wake(self, rows: np.ndarray, seen: tuple[np.ndarray, ...]) -> None:
-        held = self._filters
-        if self._rested.any():
-            xyz, cov, bias_cov, _, camera_set, _ = seen
-            speed = kind_arrays(self._labels).speed.take(held["label"])
-            known = [held[name] for name in ("seen_time", "state", "cov", "bias_cov", "camera_set")]
-            objects = rows, self._rested, WAKE2, xyz, cov, bias_cov, camera_set
-            resting.wake(*objects, *known, speed, self.time, held["off"], held["off_var"], held["still_since"])
-
-    def _settle(self) -> None:
-        held = self._filters
-        allowed = STAND * kind_arrays(self._labels).length.take(held["label"])
-        known = [held[name] for name in ("level", "state", "cov", "anchor", "still_since", "heading")]
-        stalls = stall_arrays(self.site.site_map)
-        resting.settle(self.time, allowed, STAND_SIGMA, LEAST_SPEED, self._parks(), stalls, *known)
 
     def _learn_appearance(self, rows: np.ndarray, embedding: np.ndarray) -> None:
         if self._looks.shape[1] != embedding.shape[1]:
@@ -208,49 +186,27 @@ class Tracker:
             mixed = (1.0 - APPEARANCE_RATE) * self._looks[rows[old]] + APPEARANCE_RATE * embedding[old]
             self._looks[rows[old]] = unit_rows(mixed)
 
-    def _miss(self, others: Objects, reporting: np.ndarray) -> None:
-        """Cameras that could have seen a track and did not speak against it."""
-        held = self._filters
-        rows = np.flatnonzero(held["object"] < 0)
-        if len(rows):
-            xyz, nobody = np.empty((len(rows), 3)), np.zeros((0, len(reporting)), dtype=bool)
-            xyz[:, :2], xyz[:, 2] = held["state"][rows, :2], held["z"][rows]
-            place = held["level"][rows], xyz
-            held["log_odds"][rows] += missed_evidence(self.site, *place, nobody, reporting, others, self.existence)
+    def _born(self, new: np.ndarray, seen: tuple[np.ndarray, ...]) -> np.ndarray:
+        """New tracks for the objects that no track explains, in rows `new` (N,) of what was `seen`."""
+        options, born = self.options, np.zeros(len(new), self._filters.dtype)
+        if len(new):
+            prior = options.birth_probability, options.inside_birth_probability
+            where = kind_arrays(self._labels).speed, view_arrays(self.site.visibility)
+            since = self._next_id, self._last_step, options.reach_sigma
+            steps.bear(born, new, self.time, *since, *prior, *where, *seen)
+            self._next_id += len(new)
+        return born
 
-    def _bear(self, objects: Objects, rows: np.ndarray, label: np.ndarray, level: np.ndarray) -> None:
-        """New tracks for objects that no track explains."""
-        options = self.options
-        new = np.flatnonzero((rows < 0) & (objects.best_score >= options.birth_score))
-        if not len(new):
-            return
-        label, level, xyz, cov = label[new], level[new], objects.xyz[new], objects.cov[new]
-        hidden = sight.depth_of(level, xyz, view_arrays(self.site.visibility))
-        speed = kind_arrays(self._labels).speed[label]
-        reach = options.reach_sigma * speed * self._last_step + worst_sigma(cov[:, :2, :2])
-        prior = np.where(hidden <= reach, options.birth_probability, options.inside_birth_probability)
-        born: np.ndarray = np.zeros(len(new), self._filters.dtype)
-        size = born["state"].shape[1]
-        born["track"] = self._next_id + np.arange(len(new))
-        born["state"][:, :2], born["cov"][:, :2, :2] = xyz[:, :2], cov[:, :2, :2]
-        born["cov"][:, [2, 3], [2, 3]] = speed[:, None] ** 2
-        born["cov"][:, range(4, size), range(4, size)] = TURN_RATE_SIGMA**2
-        born["bias_cov"], born["log_odds"] = objects.bias_cov[new, :2, :2], logit(prior) + logit(objects.score[new])
-        born["seen_time"], born["camera_set"] = self.time, objects.camera_set[new]
-        born["heading"], born["anchor"], born["still_since"] = np.nan, xyz[:, :2], self.time
-        born["level"], born["z"], born["label"], born["object"] = level, xyz[:, 2], label, objects.object[new]
-        self._next_id += len(new)
-        self._filters = np.concatenate([self._filters, born])
-        self._looks = np.concatenate([self._looks, objects.embedding[new]])
-
-    def _forget(self) -> None:
-        """Confirm the tracks that are likely enough, and drop those that are not, or were not seen for too long."""
+    def _go_on(self, born: np.ndarray, looks: np.ndarray) -> None:
+        """Confirm the tracks that are likely enough, drop those that are not, or were not seen for too long."""
         held, options = self._filters, self.options
         odds = _log_odds(options.confirm_probability), _log_odds(options.delete_probability)
-        known = [held[name] for name in LIVING]
-        alive = filters.live_on(self.time, *odds, options.max_coast_s, options.max_sigma, *known)
-        if not alive.all():
-            self._filters, self._looks = held[alive], self._looks[alive]
+        after = np.empty(len(held) + len(born), held.dtype)
+        kept = np.empty(len(after), dtype=np.int64)
+        n = steps.go_on(held, born, self.time, *odds, options.max_coast_s, options.max_sigma, after, kept)
+        if n >= 0:
+            self._filters = after[:n]
+            self._looks = np.concatenate([self._looks, looks]).take(kept[:n], axis=0)
 
     def _label_rows(self, objects: Objects) -> np.ndarray:
         """Number (K,) of each object's label among those that the tracker has met."""
@@ -260,25 +216,29 @@ class Tracker:
         return common_numbers(self._labels, labels.names)[1].take(labels.code)
 
     def _table(self) -> Tracks:
-        held = self._filters
-        said, score = filters.say_states(held["object"], held["log_odds"], held["confirmed"])
-        state = held["state"]
-        # copies: the filters live on, the table stays as it is
+        n, held = len(self._filters), self._filters
+        track, of, level, label, said = (np.empty(n, dtype=np.int64) for _ in range(5))
+        xy, velocity, cov, bias_cov = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 4, 4)), np.empty((n, 2, 2))
+        z, heading, still_since, score = (np.empty(n) for _ in range(4))
+        # the filters live on, the table stays as it is
+        steps.tell(held, track, of, level, label, xy, z, velocity, cov, bias_cov, heading, still_since, score, said)
         return Tracks.trusted(
-            time=np.full(len(held), self.time),
-            track=held["track"].copy(),
-            object=held["object"].copy(),
-            level=Coded(level_names(self.site.site_map), held["level"].copy()),
-            xy=state[:, :2].copy(),
-            z=held["z"].copy(),
-            velocity=state[:, 2:4].copy(),
-            cov=held["cov"][:, :4, :4].copy(),
-            bias_cov=held["bias_cov"].copy(),
-            heading=held["heading"].copy(),
-            still_since=held["still_since"].copy(),
-            label=Coded(self._labels, held["label"].copy()),
+            time=np.full(n, self.time),
+            track=track,
+            object=of,
+            level=Coded(level_names(self.site.site_map), level),
+            xy=xy,
+            z=z,
+            velocity=velocity,
+            cov=cov,
+            bias_cov=bias_cov,
+            label=Coded(self._labels, label),
             score=score,
+            heading=heading,
+            still_since=still_since,
             state=Coded(STATES, said),
+            life=Coded(UNSAID, np.zeros(n, dtype=np.int64)),
+            revision=np.zeros(n, dtype=np.int64),
             embedding=self._looks.copy(),
         )
 

@@ -19,5 +19,10 @@ def calibration_fingerprint(site: Site) -> str:
     return _digest(cameras_text(site.cameras))
 
 
+def map_fingerprint(site: Site) -> str:
+    """Twelve hexadecimal digits that change with the map."""
+    return _digest(json.dumps(geojson_from_map(site.site_map), sort_keys=True))
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]

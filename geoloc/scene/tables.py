@@ -83,13 +83,13 @@ class Table:
         for key, column in self.columns.items():
             if key in data:
                 array = column.cast(name, key, data[key], n).view()
-                array.flags.writeable = False
+                array.setflags(write=False)
                 self.__dict__[key] = array
                 n = len(array)
         for key, column in self.columns.items():
             if key not in data:
                 array = column.filled(n or 0)
-                array.flags.writeable = False
+                array.setflags(write=False)
                 self.__dict__[key] = array
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -100,7 +100,7 @@ class Table:
         if name not in codes:
             raise AttributeError(f"{type(self).__name__} has no column {name!r}")
         array = codes[name].spelt()
-        array.flags.writeable = False
+        array.setflags(write=False)
         self.__dict__[name] = array
         return array
 
@@ -158,11 +158,17 @@ class Table:
     def revised(self, **arrays: "np.ndarray | Coded") -> Self:
         """As `replace`, with arrays that are known to have the declared dtypes and shapes, as for `trusted`."""
         table = self.__class__.__new__(self.__class__)
-        table.__dict__.update(self.__dict__)
-        table.__dict__["_codes"] = self._codes.copy()
-        for name in arrays:
-            table._codes.pop(name, None)
-        table._put(arrays)
+        columns, codes = self.__dict__.copy(), self._codes.copy()
+        for name, array in arrays.items():
+            if type(array) is Coded:
+                codes[name] = array
+                columns.pop(name, None)
+            else:
+                codes.pop(name, None)
+                array.setflags(write=False)  # type: ignore[union-attr]
+                columns[name] = array
+        columns["_codes"] = codes
+        table.__dict__.update(columns)
         return table
 
     @classmethod
@@ -189,27 +195,24 @@ class Table:
 
         For the engine's own stages, at every window; columns that are not given are missing.
         """
-        table = cls._wrap(arrays)
-        missing = [name for name in cls.columns if name not in arrays]
-        table._put({name: cls.columns[name].filled(len(table)) for name in missing})
-        return table
+        n = len(arrays[next(iter(cls.columns))])  # in no table a column of names
+        arrays.update({name: cls.columns[name].filled(n) for name in cls.columns if name not in arrays})
+        return cls._wrap(arrays)
 
     @classmethod
     def _wrap(cls, arrays: "dict[str, np.ndarray | Coded]") -> Self:
         """A table around arrays that are known to fit, without checking them again."""
         table = cls.__new__(cls)
-        table.__dict__["_codes"] = {}
-        table._put(arrays)
-        return table
-
-    def _put(self, arrays: "dict[str, np.ndarray | Coded]") -> None:
+        codes: dict[str, Coded] = {}
+        columns = table.__dict__
+        columns["_codes"] = codes
         for name, array in arrays.items():
-            if isinstance(array, Coded):
-                self._codes[name] = array
-                self.__dict__.pop(name, None)
+            if type(array) is Coded:
+                codes[name] = array
             else:
-                array.flags.writeable = False
-                self.__dict__[name] = array
+                array.setflags(write=False)  # type: ignore[union-attr]
+                columns[name] = array
+        return table
 
     def _stored(self) -> list[tuple[str, np.ndarray]]:
         """Columns that are kept as arrays alone."""

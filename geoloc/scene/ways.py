@@ -65,7 +65,14 @@ class Ways:
     def rows(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """The cell of each point xy (N, 2) m on levels (N,), or the free one nearest to it within 2 m; -1: none."""
         rows = np.full(len(xy), -1)
-        for i, (index, point) in enumerate(zip(level.tolist(), xy, strict=True)):
+        known = np.isfinite(xy).all(axis=1)
+        for index, cells in enumerate(self.number):
+            here = np.flatnonzero((level == index) & known)
+            x, y = np.floor((xy[here] - self.first[index]) / self.cell).astype(int).T
+            inside = (x >= 0) & (y >= 0) & (x < cells.shape[1]) & (y < cells.shape[0])
+            rows[here[inside]] = cells[y[inside], x[inside]]
+        for i in np.flatnonzero((rows < 0) & known).tolist():
+            index, point = int(level[i]), xy[i]
             cells = self.number[index]
             x, y = np.floor((point - self.first[index]) / self.cell).astype(int)
             reach = int(np.ceil(2.0 / self.cell))
@@ -78,9 +85,7 @@ class Ways:
         return rows
 
 
-def _driven(
-    site: Site, first: list[np.ndarray], number: list[np.ndarray], graph: csr_array, cell: float
-) -> csr_array:
+def _driven(site: Site, first: list[np.ndarray], number: list[np.ndarray], graph: csr_array, cell: float) -> csr_array:
     """Each step both ways, those against a one-way lane longer."""
     a, b = graph.nonzero()
     length = np.asarray(graph[a, b]).ravel()

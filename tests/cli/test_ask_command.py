@@ -1,5 +1,6 @@
 """`geoloc localize --state` and `geoloc ask`: a state over restarts, and questions to it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,15 +59,49 @@ def test_where_for_people_and_for_machines(call: Call, kept: Path) -> None:
     done = call(*ask, "where", "3")
     assert done.code == 0
     assert "3 person" in done.out
-    assert "in sight, by gate, hall, revision 0" in done.out
-    assert "calibration: " in done.out
+    assert re.search(r"in sight, by gate, hall, calibration [0-9a-f]{12}, revision 0", done.out)
+    assert "the site's calibration: " in done.out
     told = call(*ask, "where", "3", "--time", "2023-11-14T22:13:22", "--json").json
     assert told["time"] == START + 2.0
     assert told["provenance"]["cameras"] == ["gate", "hall"]
     assert len(call(*ask, "at", "--json").json) == 3
     assert len(call(*ask, "who", "ground", "--from", str(START), "--json").json) == 3
     assert call(*ask, "occupancy", "--json").json["levels"] == [["ground", 3]]
-    assert "3 born" in call(*ask, "events", "3").out
+    assert "3 is new: at 22:13:20" in call(*ask, "lineage", "3").out
+    told = call(*ask, "lineage", "3", "--json").json
+    assert (told["numbers"], told["edges"], told["events"][0]["kind"]) == ([3], [], "born")
+
+
+def test_packets_go_on_where_they_ended(call: Call, root: Path) -> None:
+    text = (root / "boxes.csv").read_text().splitlines()
+    late = [*text[7:61], *text[1:7], *text[61:]]  # two frames come second after second
+    (root / "log.csv").write_text("\n".join([text[0], *late]) + "\n")
+    (root / "begun.csv").write_text("\n".join([text[0], *late[:96]]) + "\n")
+    words = ("--root", root, "--packets", "-o", root / "t.csv")
+    call("localize", "yard", root / "log.csv", *words)
+    straight = read_tracks(root / "t.csv")
+    state = ("--state", root / "state")
+    assert call("localize", "yard", root / "begun.csv", *words, *state).code == 0
+    done = call("localize", "yard", root / "log.csv", *words, *state)
+    assert "goes on after" in done.out
+    rest = read_tracks(root / "t.csv")
+    first = rest.time.min()
+    assert first > START + 1.0
+    assert rest == straight.take(straight.time >= first)
+    again = call("localize", "yard", root / "log.csv", *words, *state)
+    assert "tracks     0 with 0 positions" in again.out
+
+
+def test_a_new_calibration_is_refused_until_told(call: Call, kept: Path) -> None:
+    path = kept / "calibration" / "yard" / "cameras.json"
+    path.write_text(path.read_text().replace("800.0", "801.0"))
+    words = ("localize", "yard", kept / "boxes.csv", "--root", kept, "-o", kept / "x.csv", "--state", kept / "state")
+    done = call(*words)
+    assert done.code == 2
+    assert "was made with calibration" in done.err
+    assert call("ask", "yard", kept / "state", "where", "3", "--root", kept).code == 0
+    assert call(*words, "--changed", "calibration").code == 0
+    assert call(*words).code == 0
 
 
 @pytest.mark.parametrize(

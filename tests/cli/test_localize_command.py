@@ -178,7 +178,7 @@ def test_what_was_learned_of_the_clocks_is_reported(call: Call, root: Path) -> N
 
 def test_a_log_of_packets_is_put_in_order_and_what_it_took_is_reported(call: Call, root: Path) -> None:
     text = (root / "boxes.csv").read_text().splitlines()
-    (root / "log.csv").write_text("\n".join([text[0], *text[3:], *text[1:3], text[10]]) + "\n")
+    (root / "log.csv").write_text("\n".join([text[0], *text[4:], *text[1:4], text[10]]) + "\n")
     words = "--root", root, "-o", root / "out", "--json"
     plain = json.loads(call("localize", "yard", root / "boxes.csv", *words).out)
     packets = json.loads(call("localize", "yard", root / "log.csv", "--packets", *words).out)

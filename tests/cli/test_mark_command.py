@@ -1,7 +1,6 @@
 """`geoloc mark`: the page is served until it is ended, and wrong calls end at once."""
 
 import json
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -38,7 +37,7 @@ def test_the_page_is_served_until_it_is_ended(root: Path, stills: Path) -> None:
             names = ("site", "state", "solve/0", "solve/1")
             data = {name: json.load(urllib.request.urlopen(url + name)) for name in names}
         finally:
-            running.send_signal(signal.SIGINT)
+            running.terminate()
             _, said = running.communicate(timeout=20)
     assert running.returncode == 0
     assert "1 marks in" in said

@@ -118,6 +118,14 @@ def test_guesses_are_no_results(truth: Truth, rng: np.random.Generator) -> None:
     assert (reported(tracks.replace(state=state)).state == "confirmed").all()
 
 
+def test_what_stands_where_it_was_seen_last_is_a_result(truth: Truth, rng: np.random.Generator) -> None:
+    tracks = tracks_of(truth, rng)
+    life = rng.choice(["", "confirmed", "parked", "hidden", "out_of_sight"], len(tracks))
+    found = reported(tracks.replace(state=np.full(len(tracks), "coasting"), life=life))
+    assert set(found.life.tolist()) == {"parked", "hidden"}
+    assert len(found) == np.isin(life, ("parked", "hidden")).sum()
+
+
 def walkers(n_frames: int = 40, n: int = 8, hz: float = 10.0) -> Tracks:
     """`n` people who walk side by side, 5 m apart."""
     time = np.repeat(np.arange(n_frames) / hz, n)

@@ -8,7 +8,8 @@ from test_clocks import traffic
 
 from geoloc.errors import GeometryError
 from geoloc.io.cityflow import read_cityflow
-from geoloc.pipeline.clock_paths import Passages, Paths
+from geoloc.pipeline.clock_courses import Course
+from geoloc.pipeline.clock_paths import Passages, Paths, meet
 from geoloc.pipeline.clock_start import ClockLink, ClockStartOptions, _consistent, _refine, _search, estimate_clocks
 from geoloc.scene.tables import Detections
 
@@ -26,7 +27,7 @@ def passages(rng: np.random.Generator, a: int, b: int, world: dict[str, np.ndarr
     ahead += lever @ (world["shift"][b] - world["shift"][a]) + world["away"][b] * away[1] - world["away"][a] * away[0]
     ahead += rng.normal(0, np.sqrt(2) * OPTIONS.object_sigma * scale)
     rows = np.arange(n)
-    return Passages(rows, rows + 1000, np.full(n, 20), ahead, np.zeros(n), lever, away[0], away[1], scale)
+    return Passages(rows, rows + 1000, np.full(n, 20), ahead, np.zeros(n), lever, away[0], away[1], scale, rows, rows)
 
 
 def angle_row(angle: np.ndarray) -> np.ndarray:
@@ -50,7 +51,9 @@ def test_offsets_are_honest_about_what_is_left(rng):
             ClockLink(CAMERAS[a], CAMERAS[b], 0.0, 20.0, 5.0, passages(rng, a, b, world))
             for a, b in ((0, 1), (0, 2), (1, 2))
         ]
-        offset, cov = _refine(CAMERAS, world["offset"] + rng.normal(0, 0.2, 3), links, OPTIONS)
+        start = world["offset"] + rng.normal(0, 0.2, 3)
+        courses = {name: Course(offset=start[i : i + 1]) for i, name in enumerate(CAMERAS)}
+        offset, cov = _refine(courses, links, OPTIONS)
         errors.append(contrast @ (offset - world["offset"]))
         covs.append(contrast @ cov @ contrast.T)
     assert_consistent(np.array(errors), np.array(covs))
@@ -64,6 +67,24 @@ def test_unknown_clocks_of_a_square_are_found(rng):
     assert found.cameras == ("A", "B", "C", "D")
     assert np.abs(error).max() < 0.05  # s
     assert np.abs(error / found.sigma).max() < 4.0
+
+
+def test_a_stream_that_loses_frames_is_found_in_the_recording(rng):
+    """C loses 9 s, and from then on shows every car before the others see it, so that nothing is compared."""
+    steady = traffic(rng, dict.fromkeys("ABCD", 0.0))
+    lost = (steady.camera == "C") & (steady.time > 1018.0) & (steady.time < 1027.0)
+    time = np.where((steady.camera == "C") & (steady.time >= 1027.0), steady.time - 9.0, steady.time)
+    found = estimate_clocks(steady.replace(time=time).take(~lost), square())
+    assert found.cameras == ("A", "B", "C", "C", "D")
+    assert np.abs(found.offset - [0.0, 0.0, 0.0, -9.0, 0.0]).max() < 0.05  # s
+    assert abs(found.since[3] - 1018.0) < 3.0
+    corrected = found.correct(steady.replace(time=time)).time
+    assert np.median(np.abs(corrected - steady.time)[~lost]) < 0.05
+
+
+def test_a_camera_without_paths_meets_none():
+    none, one = (Paths(*(np.zeros(shape) for shape in ((n,), (n,), (n, 2), (n, 2), (n, 2), (n,)))) for n in (0, 9))
+    assert len(meet(none, one, 10.0, 1)) == len(meet(one, none, 10.0, 1)) == 0
 
 
 def link(a: str, b: str, ahead: float, score: float) -> ClockLink:
@@ -114,5 +135,12 @@ def test_clocks_of_a_real_junction_are_found_within_the_stamps(recording):
     added = np.array([shift[name] for name in detections.camera.tolist()])
     moved = detections.replace(time=detections.time + added)
     found = estimate_clocks(moved, site)
-    error = found.offset - np.array([shift[name] for name in found.cameras])
+    first = np.isinf(found.since)
+    cameras = np.array(found.cameras)
+    error = found.offset[first] - np.array([shift[name] for name in cameras[first].tolist()])
     assert 0.5 * np.ptp(error) < 0.2  # s; measured 0.16, of which the stamps' own error is the most
+    # c003 has 114 frames less than the others, which go on for 11.4 s longer: they are lost from 120 s on
+    assert set(cameras[~first].tolist()) == {"c003"}
+    lost = np.diff(found.offset[cameras == "c003"])
+    assert (lost < -0.5).all()
+    assert -11.4 < lost.sum() < -9.0  # s; measured -10.0

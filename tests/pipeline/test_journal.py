@@ -10,20 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from parking import OPTIONS, STEP, lot, seen_windows
+from sites import square
 
-from geoloc.errors import InputError
+from geoloc.errors import InputError, UnknownNameError
 from geoloc.geometry.se3 import perturb
 from geoloc.options import merge_options
 from geoloc.pipeline.codec import encode
+from geoloc.pipeline.epochs import given_of
 from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
 from geoloc.pipeline.localizer import Localizer
+from geoloc.pipeline.packets import Answer, PacketLocalizer, packets_of
 from geoloc.pipeline.record_log import part_paths, read_part
-from geoloc.pipeline.state_folder import given_of
+from geoloc.scene.fingerprint import calibration_fingerprint
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, Tracks
 
 SECONDS = 24.0
 OFTEN = JournalOptions(snapshot_s=2.0, sync_s=0.5, keep_log_s=0.0, keep_history_s=1e9)
+
+RARELY = JournalOptions(snapshot_s=1e9, keep_log_s=1e9)
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +49,30 @@ def straight(site: Site, windows: list[Detections]) -> tuple[list[str], bytes]:
     return said, state_of(localizer)
 
 
-def digest(tracks: Tracks) -> str:
+@pytest.fixture(scope="module")
+def packets(windows: list[Detections]) -> list[Detections]:
+    """The frames of the cameras as they come: one camera is late, all are a little out of order."""
+    frames = [frame for window in windows for frame in packets_of(window)]
+    rng = np.random.default_rng(7)
+    arrival = [frame.time[0] + rng.uniform(0, 1.0) + 2.0 * (frame.camera[0] == "C") for frame in frames]
+    return [frames[i] for i in np.argsort(arrival)]
+
+
+def digest(answer: Tracks | list[Answer]) -> str:
     content = hashlib.sha256()
-    for name, column in tracks:
-        content.update(name.encode() + column.tobytes())
+    for tracks in [answer] if isinstance(answer, Tracks) else [tracks for one in answer for tracks in one.tracks]:
+        for name, column in tracks:
+            content.update(name.encode() + column.tobytes())
     return content.hexdigest()
 
 
-def state_of(localizer: Localizer) -> bytes:
-    return encode(localizer, given_of(localizer.site, localizer.options))
+def state_of(engine: Localizer | PacketLocalizer) -> bytes:
+    localizer = engine if isinstance(engine, Localizer) else engine.localizer
+    return encode(engine, given_of(localizer.site, localizer.options))
 
 
 def run_until_killed(
-    site: Site, folder: Path, windows: list[Detections], after: float, starting: bool
+    site: Site, folder: Path, inputs: list[Detections], call: str, after: float, starting: bool
 ) -> Iterator[tuple[int, str]]:
     """A process that goes on with the state in `folder`, and what it answered before it was killed.
 
@@ -68,10 +84,10 @@ def run_until_killed(
         try:
             os.close(reading)
             with JournaledLocalizer.open(site, folder, OPTIONS, OFTEN) as journaled:
-                while journaled.number < len(windows):
+                while journaled.number < len(inputs):
                     number = journaled.number
-                    tracks = journaled.step(windows[number])
-                    os.write(writing, f"{number} {digest(tracks)}\n".encode())
+                    answer = getattr(journaled, call)(inputs[number])
+                    os.write(writing, f"{number} {digest(answer)}\n".encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -86,22 +102,25 @@ def run_until_killed(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
+@pytest.mark.parametrize("call", ["step", "push"])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
-    site: Site, windows: list[Detections], straight: tuple[list[str], bytes], tmp_path: Path
+    site: Site, windows: list[Detections], packets: list[Detections], call: str, tmp_path: Path
 ) -> None:
-    said, state = straight
+    inputs = windows if call == "step" else packets
+    straight = PacketLocalizer(Localizer(site, OPTIONS))
+    said = [digest(getattr(straight, call)(one)) for one in inputs]
     rng, answered, kills = np.random.default_rng(5), -1, 0
-    while answered < len(windows) - 1 and kills < 60:
-        moment = float(rng.uniform(0.0, 0.3)), kills % 4 == 3
-        for number, told in run_until_killed(site, tmp_path / "state", windows, *moment):
+    while answered < len(inputs) - 1 and kills < 100:
+        moment = float(rng.uniform(0.0, 0.05)), kills % 4 == 3
+        for number, told in run_until_killed(site, tmp_path / "state", inputs, call, *moment):
             assert told == said[number]
             assert number > answered, "what was answered is never answered again"
             answered = number
         kills += 1
     assert kills >= 3
     with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS, OFTEN) as journaled:
-        assert journaled.number == len(windows)
-        assert state_of(journaled.localizer) == state
+        assert journaled.number == len(inputs)
+        assert state_of(journaled.packets) == state_of(straight)
 
 
 def test_nothing_answered_is_lost_however_a_record_is_torn(
@@ -183,12 +202,10 @@ def test_another_site_calibration_or_option_is_refused_by_name(
 ) -> None:
     with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS) as journaled:
         journaled.step(windows[0])
-    moved = site.cameras[0]
-    moved = type(moved)(
-        moved.name, moved.lens, moved.size, perturb(moved.cam_from_world, np.full(6, 1e-3)), moved.calib_cov
-    )
     with pytest.raises(InputError, match="was made with calibration"):
-        JournaledLocalizer.open(site.with_cameras([moved]), tmp_path / "state")
+        JournaledLocalizer.open(moved(site), tmp_path / "state")
+    with pytest.raises(InputError, match="the site's map has changed since"):
+        JournaledLocalizer.open(Site("lot", site.cameras, square().site_map), tmp_path / "state")
     with pytest.raises(InputError, match="is the state of site 'lot', not of 'other'"):
         JournaledLocalizer.open(Site("other", site.cameras, site.site_map), tmp_path / "state")
     other = merge_options(OPTIONS, {"tracking": {"birth_score": 0.25}})
@@ -200,6 +217,99 @@ def test_another_site_calibration_or_option_is_refused_by_name(
         JournaledLocalizer.open(site, tmp_path / "photos")
     with JournaledLocalizer.open(site, tmp_path / "state") as again:
         assert again.folder.options == OPTIONS
+
+
+def moved(site: Site) -> Site:
+    """The site with one camera calibrated again."""
+    one = site.cameras[0]
+    pose = perturb(one.cam_from_world, np.full(6, 1e-3))
+    return site.with_cameras([type(one)(one.name, one.lens, one.size, pose, one.calib_cov)])
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("call", ["step", "push"])
+def test_it_goes_on_with_another_calibration_and_keeps_which_was_which(
+    site: Site, windows: list[Detections], packets: list[Detections], tmp_path: Path, call: str, killed: bool
+) -> None:
+    """Told to, it goes on: the car that parks keeps its number, and each answer says what it was made with."""
+    inputs = windows if call == "step" else packets
+    half = len(inputs) // 2
+    first = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS, RARELY)
+    for one in inputs[:half]:
+        getattr(first, call)(one)
+    time, folder = first.state.time, first.folder
+    first.folder.unlock() if killed else first.close()
+    other = merge_options(OPTIONS, {"tracking": {"birth_score": 0.25}})
+    again = JournaledLocalizer.open(moved(site), folder.path, other, RARELY, changed=("calibration", "options"))
+    assert again.number == half
+    for one in inputs[half:]:
+        getattr(again, call)(one)
+    place, before = again.state.where(1), again.state.where(1, time - 1.0)
+    assert place.object == before.object == 1
+    assert place.provenance.calibration == calibration_fingerprint(moved(site))
+    assert before.provenance.calibration == calibration_fingerprint(site)
+    state = state_of(again.packets)
+    again.folder.unlock()
+    stored = load_state(site, folder.path)  # by what the folder says, whatever the site is now
+    assert (stored.where(1), stored.where(1, time - 1.0)) == (place, before)
+    with JournaledLocalizer.open(moved(site), folder.path, None, RARELY) as third:
+        assert state_of(third.packets) == state
+    for path in folder.path.glob("snapshot-*"):
+        path.unlink()  # the log alone is enough: the change is made again on the way
+    with JournaledLocalizer.open(moved(site), folder.path, None, RARELY) as fourth:
+        assert fourth.replayed == len(inputs)
+        assert state_of(fourth.packets) == state
+
+
+def test_a_change_that_does_not_fit_is_refused(site: Site, windows: list[Detections], tmp_path: Path) -> None:
+    with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS) as journaled:
+        journaled.step(windows[0])
+    fewer = Site("lot", site.cameras[1:], site.site_map)
+    with pytest.raises(InputError, match=r"has other cameras than this state \('A'\); begin a new folder"):
+        JournaledLocalizer.open(fewer, tmp_path / "state", changed=("calibration",))
+    turning = merge_options(OPTIONS, {"tracking": {"motion": "coordinated_turn"}})
+    with pytest.raises(InputError, match=r"option tracking.motion is .* cannot be changed in the middle"):
+        JournaledLocalizer.open(site, tmp_path / "state", turning, changed=("options",))
+    with pytest.raises(UnknownNameError, match="did you mean 'options'"):
+        JournaledLocalizer.open(site, tmp_path / "state", changed=("option",))
+    with JournaledLocalizer.open(site, tmp_path / "state") as again:
+        assert again.number == 1
+
+
+def test_what_the_operator_took_back_survives(site: Site, windows: list[Detections], tmp_path: Path) -> None:
+    journaled = JournaledLocalizer.open(site, tmp_path / "state", OPTIONS)
+    for window in windows[:40]:
+        journaled.step(window)
+    with pytest.raises(InputError, match="was not decided lately"):
+        journaled.undo(1, 2)
+    number = journaled.number
+    journaled.folder.unlock()
+    with JournaledLocalizer.open(site, tmp_path / "state") as again:
+        assert again.number == number
+        assert state_of(again.packets) == state_of(journaled.packets)
+
+
+def test_windows_and_packets_do_not_mix_while_packets_wait(
+    site: Site, windows: list[Detections], packets: list[Detections], tmp_path: Path
+) -> None:
+    with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS) as journaled:
+        journaled.step(windows[0])
+        journaled.push(packets[20])
+        with pytest.raises(InputError, match=r"call finish\(\) before a window is given whole"):
+            journaled.step(windows[60])
+        journaled.finish()
+        assert journaled.finish() == []
+        journaled.step(windows[60])
+        journaled.push(packets[22])
+        assert journaled.packets.counts["later than the horizon"] == len(packets[22])
+
+
+def test_questions_are_answered_while_it_is_at_work(site: Site, windows: list[Detections], tmp_path: Path) -> None:
+    with JournaledLocalizer.open(site, tmp_path / "state", OPTIONS, OFTEN) as journaled:
+        for k, window in enumerate(windows[:60]):
+            journaled.step(window)
+            if k % 7 == 0:
+                assert load_state(site, tmp_path / "state").at() == journaled.state.at()
 
 
 def test_two_processes_do_not_write_one_state(site: Site, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ WALL = Occluder("wall", "ground", shapely.LineString([(0.0, -10.0), (0.0, 10.0)]
 
 def groups(xy: list[tuple[float, float]], site_map: SiteMap | None, sigma: float = 0.4) -> list[int]:
     points = points_at(np.array(xy), [f"c{k}" for k in range(len(xy))], sigma, "car")
-    return np.unique(associate(points, None, None, site_map).group, return_inverse=True)[1].tolist()
+    return np.unique(associate(points, site_map=site_map).group, return_inverse=True)[1].tolist()
 
 
 def test_cars_nose_to_nose_on_both_sides_of_a_wall_are_two() -> None:
@@ -64,13 +64,14 @@ def test_a_car_is_recognised_downstream_of_a_one_way_lane(direction: float, labe
                     bias_cov=np.tile(0.01 * np.eye(2), (3, 1, 1)), label=[label] * 3, still_since=np.zeros(3),
                     state=["confirmed"] * 3, object=[0, 1, 2])  # fmt: skip
     for k in range(3):
-        book.follow(book.enter(tracks.take([k])), tracks.take([k]), float(tracks.time[k]), 10.0)
+        one = tracks.take([k])
+        book.follow(book.enter(one, np.zeros(1, dtype=int)), one, float(tracks.time[k]), 10.0)
     book["life"][0], book["track"][0] = OUT_OF_SIGHT, -1
     ahead, behind = Recognition(site).odds(book, np.array([1, 2]), np.array([0]))[:, 0]
     if label == "person" or np.isnan(direction):
         assert ahead == pytest.approx(behind, abs=0.2)
     else:
-        assert (ahead - behind) * np.cos(direction) > 1.0  # log-odds, 1.14
+        assert (ahead - behind) * np.cos(direction) > 1.0  # log-odds, 2.05
 
 
 def test_a_way_against_a_one_way_lane_is_long_for_vehicles_only() -> None:

@@ -95,5 +95,8 @@ def test_one_camera_of_cityflow_has_no_disagreement_to_report(recording, tmp_pat
     part = "".join(line for line in rows if line.split()[0] == camera and int(line.split()[2]) < 200)
     (here / "gt" / "S01_c002.txt.gz").write_bytes(gzip.compress(part.encode()))
     done = accuracy("cityflow", "--data", str(tmp_path), "--json")
-    assert [figure["figure"] for figure in json.loads(done.stdout)] == ["mc_idf1_true_boxes"]
+    assert [figure["figure"] for figure in json.loads(done.stdout)] == [
+        "mc_idf1_true_boxes",
+        "mc_idf1_true_boxes_linked",
+    ]
     assert "cross_camera figures are left out" in done.stderr

@@ -5,19 +5,25 @@ from collections.abc import Callable
 from benchmarks.bundle import bench_bundle
 from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
+from benchmarks.hours import bench_hours
 from benchmarks.journal import bench_journal
+from benchmarks.linking import bench_linking
 from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.row import Row
 from benchmarks.startup import bench_startup
+from benchmarks.trackers import bench_trackers
 from benchmarks.triangulation import bench_triangulation
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "projection": bench_projection,
     "engine": bench_engine,
     "journal": bench_journal,
+    "hours": bench_hours,
+    "trackers": bench_trackers,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,
+    "linking": bench_linking,
     "gospa": bench_gospa,
     "metrics": bench_metrics,
     "startup": bench_startup,

@@ -1,6 +1,6 @@
 """The recordings that `tools/accuracy.py` can run: one module each, `run(folder)` makes its figures.
 
-What is DRAWN needs no recording: its `run()` draws sites whose truth is known.
+What is DRAWN or runs ON_REQUEST needs no recording: its `run()` draws sites whose truth is known.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,13 @@ from recordings import (
     cityflow,
     cmc,
     drawn_calibration,
+    long_garage,
     meva,
     meva_calibration,
     meva_joint,
     multiviewx,
     people_ties,
+    pets,
     pose2sim,
     sped,
     wildtrack,
@@ -29,6 +31,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva": meva.run,
     "cityflow": cityflow.run,
     "cmc": cmc.run,
+    "pets2009": pets.run,
     "sped": sped.run,
     "meva_calibration": meva_calibration.run,
     "meva_joint": meva_joint.run,
@@ -38,7 +41,12 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "wildtrack_ties": people_ties.run_wildtrack,
     "multiviewx_ties": people_ties.run_multiviewx,
 }
-DRAWN: dict[str, Callable[[], list[Figure]]] = {"drawn_calibration": drawn_calibration.run}
+DRAWN: dict[str, Callable[[], list[Figure]]] = {
+    "drawn_calibration": drawn_calibration.run,
+    "garage_hour": long_garage.run_hour,
+}
+# half an hour and more of computing: only when it is asked for
+ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {"long_garage": long_garage.run_day}
 FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
     "meva_joint": "meva",

@@ -1,9 +1,10 @@
-"""The engine as recordings run it: online, smoothed, and fusion alone."""
+"""The engine as recordings run it: online, linked, smoothed, and fusion alone."""
 
 from dataclasses import dataclass
 
 from geoloc.evaluation.recording import reported
 from geoloc.pipeline.footprint import Footprint
+from geoloc.pipeline.linking import link
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay, windows
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
@@ -30,6 +31,12 @@ def run_online(detections: Detections, site: Site, options: LocalizerOptions) ->
         objects.append(localizer.objects)
         points.append(localizer.points)
     return Online(Tracks.concat(tracks), Objects.concat(objects), GroundPoints.concat(points))
+
+
+def linked(online: Online, site: Site, options: LocalizerOptions) -> Online:
+    """The tracks of the whole recording linked anew, with the points that lie behind their rows."""
+    result = link(online.tracks, site, options.linking, online.points)
+    return Online(result.tracks, online.objects, result.points)
 
 
 def smoothed(online: Online, site: Site, options: LocalizerOptions) -> Tracks:

@@ -1,5 +1,6 @@
 """MultiviewX: boxes of up to 6 cameras of a rendered square against true positions and identities."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ from geoloc.metrics.detection import score_positions
 from geoloc.metrics.matching import Sightings, pair_positions
 from geoloc.metrics.tracking import CLEAR_FIGURES, IDENTITY_FIGURES, score_clear, score_identity
 from geoloc.pipeline.localizer import LocalizerOptions
-from geoloc.scene.tables import Objects, Tracks
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Detections, Objects, Tracks
 from recordings.engine import REAL, fuse_alone, run_online, smoothed
 from recordings.figures import GroundErrors, Part, detection_figures, median_figure, nees_figure
 
 THRESHOLD = 0.5  # m
 TRUTH_SIGMA = 0.025 / np.sqrt(12.0)  # m per axis: positions are cells of 2.5 cm
+N_ORDERS, ORDER_SEED = 6, 3
 BLOCK_S = 0.5  # a frame: so few lie here that longer blocks would leave none to draw from
 PROTOCOL = f"ground plane, Hungarian within {THRESHOLD} m, 2 frames/s assumed"
 TRACKING = f"{PROTOCOL}, CLEAR MOT and identity scores as TrackEval has them"
@@ -43,12 +46,55 @@ def run(folder: Path) -> list[Figure]:
     figures += _track_figures(part, truth, offline, "_offline", "tracks smoothed offline")
     alone = alone.take(alone.score >= REAL)
     figures += _scores(part, truth, alone.time, alone.xyz[:, :2], "_fusion", "fusion alone")
-    return figures + _object_figures(part, truth, alone, "_fusion", "fusion alone")
+    figures += _object_figures(part, truth, alone, "_fusion", "fusion alone")
+    figures.append(_order_figure(part, site, detections, tracks))
+    return figures + _one_camera_less(part, truth, site, detections)
 
 
 def frame_of(time: np.ndarray) -> np.ndarray:
     """The recording's frame number of times (N,) s."""
     return np.rint(np.asarray(time) * FRAMES_PER_SECOND).astype(int)
+
+
+def _order_figure(part: Part, site: Site, detections: Detections, tracks: Tracks) -> Figure:
+    """How far tracks move when the site's cameras, their boxes, or both come in another order."""
+    rng = np.random.default_rng(ORDER_SEED)
+    worst = 0.0
+    for _ in range(N_ORDERS):
+        cameras = tuple(site.cameras[i] for i in rng.permutation(len(site.cameras)))
+        shuffled = detections.take(rng.permutation(len(detections)))
+        other = reported(run_online(shuffled, replace(site, cameras=cameras), LocalizerOptions()).tracks)
+        worst = max(worst, _apart(tracks, other))
+    said = f"tracks online, cameras and boxes in {N_ORDERS} other orders; largest distance of a position from"
+    return part.figure("order_moves_m", worst, "m", f"{said} the one of the same number and time; infinite: another")
+
+
+def _apart(a: Tracks, b: Tracks) -> float:
+    """Largest distance (m) between positions of the same numbers at the same times; infinite where they differ."""
+    a, b = (tracks.take(np.lexsort((tracks.track, tracks.time))) for tracks in (a, b))
+    if len(a) != len(b) or not (np.array_equal(a.track, b.track) and np.allclose(a.time, b.time)):
+        return float("inf")
+    return float(np.linalg.norm(a.xy - b.xy, axis=1).max(initial=0.0))
+
+
+def _one_camera_less(part: Part, truth: Sightings, site: Site, detections: Detections) -> list[Figure]:
+    """Detection and identity scores with each camera removed in turn: the worst and the best of them."""
+    scores: dict[str, dict[str, float]] = {"moda": {}, "idf1": {}}
+    for camera in site.cameras:
+        others = tuple(other for other in site.cameras if other.name != camera.name)
+        kept = detections.take(detections.camera != camera.name)
+        tracks = reported(run_online(kept, replace(site, cameras=others), LocalizerOptions()).tracks)
+        result = Sightings(frame_of(tracks.time), tracks.track, tracks.xy)
+        pairs = pair_positions(truth, result, 2 * THRESHOLD)
+        scores["moda"][camera.name] = score_clear(pairs, 0.5).moda
+        scores["idf1"][camera.name] = score_identity(pairs, 0.5).idf1
+    figures = []
+    for name, found in scores.items():
+        each = ", ".join(f"without {camera} {100 * value:.1f}" for camera, value in found.items())
+        said = f"{TRACKING}, tracks online, each of {len(found)} cameras removed in turn: {each}"
+        for which, value in (("worst", min(found.values())), ("best", max(found.values()))):
+            figures.append(part.figure(f"{name}_one_camera_less_{which}", 100 * value, "%", said))
+    return figures
 
 
 def _scores(

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.hits import EDGE_PX
 
 RADIAL, FISHEYE, UNKNOWN = 0, 1, 2  # an unknown camera's bodies are not looked for
@@ -22,7 +22,7 @@ MIN_DEPTH = 1e-6  # m
 TURNS = 6  # headings that stand for all, where none is known
 
 
-@compiled
+@inlined
 def project(model, params, limit, x, y, z):
     """Pixel u, v of a point (m) in the camera's frame; NaN behind it or out of its field."""
     if model == FISHEYE:
@@ -48,7 +48,7 @@ def project(model, params, limit, x, y, z):
     return params[0] * u + params[2], params[1] * v + params[3]
 
 
-@compiled
+@inlined
 def see(model, params, limit, rotation, centre, x, y, z):
     """Pixel u, v of a point (m) in the world."""
     dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
@@ -58,7 +58,7 @@ def see(model, params, limit, rotation, centre, x, y, z):
     return project(model, params, limit, cx, cy, cz)
 
 
-@compiled
+@inlined
 def _foot_of_body(
     model, params, limit, rotation, centre, width, height, x, y, z, cos, sin, half_l, half_w, tall, by_top
 ):
@@ -77,8 +77,8 @@ def _foot_of_body(
     return 0.5 * (left + right), high if by_top else min(max(low, -0.5), height - 0.5)
 
 
-@compiled
-def middle_of(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall, by_top=False):
+@inlined
+def middle_of(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall, by_top):
     """Where a body's middle x, y (m) is whose foot is the pixel u, v, which meets the ground at x, y; NaN: nowhere.
 
     Or the middle of whose upper edge is that pixel; it then stands near x, y.
@@ -133,7 +133,7 @@ def headings(xy, away, level, size, track_xy, track_level, track_heading, stalls
             out[i] = stall_axis(x, y, level[i], stalls)
 
 
-@compiled
+@inlined
 def stall_axis(x, y, level, stalls):
     """Direction (rad) of the long side of the stall at x, y (m); NaN where there is none."""
     first, shape, start, axis, cell = stalls

@@ -53,7 +53,7 @@ def contract(stats, source, edges, n_families, model, cluster, head, following):
         n_live = _rename(live, n_live, odds, cluster, table)
 
 
-@compiled
+@inlined
 def _weigh(live, n_live, odds, fresh, stats, source, n_families, model, head, following):
     """Keep the edges that gain and whose clusters share no source, in place; odds change at fresh ends only."""
     count = 0
@@ -80,7 +80,7 @@ def _clash(i, j, source, following):
     return i >= 0 and j >= 0
 
 
-@compiled
+@inlined
 def _join(kept, gone, stats, cluster, head, following):
     """Cluster `gone` becomes part of `kept`."""
     i, j, last = head[kept], head[gone], -1
@@ -107,7 +107,7 @@ def _join(kept, gone, stats, cluster, head, following):
     settle(stats, kept)
 
 
-@compiled
+@inlined
 def _rename(live, n_live, odds, cluster, table):
     """Make the edges those between the clusters that their ends are in by now, each once, in place; their number.
 
@@ -232,7 +232,7 @@ def _gaining(gain, start, partner, cluster):
     return keys
 
 
-@compiled
+@inlined
 def _exchange(node, home, target, node_stats, stats, source, cluster, head, following):
     swapped = _of_source(source[node], head[target], source, following)
     _put(node, home, target, node_stats, stats, cluster, head, following)

@@ -38,12 +38,16 @@ def compiled(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """As `compiled`, put into the loops that call it: a call there counts the references to every array it is given."""
+    """As `compiled`, put into the loops that call it; such a function makes no arrays.
+
+    numba counts the references to every array that is handed on, which takes longer than what most of these work
+    out. What makes no arrays need not count.
+    """
     if not is_compiled():
         return function
     import numba
 
-    return numba.njit(error_model="numpy", inline="always")(function)
+    return numba.njit(error_model="numpy", nogil=True, forceinline=True, _nrt=False)(function)
 
 
 def _quiet(function: F) -> F:

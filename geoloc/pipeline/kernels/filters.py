@@ -79,7 +79,7 @@ def update(rows, time, most, xyz, object_cov, object_bias, score, camera_set, nu
         own_level[t], own_z[t], own_label[t] = level[k], xyz[k, 2], label[k]
 
 
-@compiled
+@inlined
 def _joseph(gain, xx, xy, yy, cov, half):
     """(I - K H) P (I - K H)' + K R K' in place of P (d, d), with room (d, d) to work in."""
     size = len(cov)

@@ -12,25 +12,34 @@ from geoloc.pipeline.kernels.surfaces import surface_under
 
 
 @compiled
-def count_members(group, n_groups):
-    """Points (G,) of each group, and each group's first point (G,)."""
-    count, first = np.zeros(n_groups, np.int64), np.full(n_groups, -1, np.int64)
-    for i in range(len(group)):
-        if count[group[i]] == 0:
-            first[group[i]] = i
-        count[group[i]] += 1
-    return count, first
+def fuse_groups(time, xy, cov, bias_cov, score, label, level, camera, group, camera_number, body, surface_level,
+                surfaces, shared_bias, spread, out_time, xyz, out_cov, out_bias, out_label, out_level, best_score,
+                count, camera_set):  # fmt: skip
+    """Fill the columns (G, ...) of a table of objects from points (N, ...) and the `group` (N,) of each.
 
-
-@compiled
-def best_scored(score, group, n_groups):
-    """Each group's best scored point (G,), the later of equal ones."""
-    best = np.full(n_groups, -1, np.int64)
-    for i in range(len(group)):
-        b = best[group[i]]
-        if b < 0 or not score[i] < score[b]:
-            best[group[i]] = i
-    return best
+    Time (s) is the mean of a group's points, the label that of its best scored one, the last of equal ones; the level
+    is that of the first. `body` (L,) m is added to `cov` by label; `camera_number` (C,) are summed up to the camera
+    set. `surface_level` (V,) are the map's levels of the points' ones.
+    """
+    n_groups, n = len(count), len(group)
+    start, mean, cameras = np.empty(n_groups), np.zeros(n_groups), np.zeros(n_groups, np.uint64)
+    count[:] = 0
+    for i in range(n):
+        g = group[i]
+        if count[g] == 0:
+            start[g], out_level[g] = time[i], level[i]
+        if count[g] == 0 or not score[i] < best_score[g]:
+            best_score[g], out_label[g] = score[i], label[i]
+        count[g] += 1
+        mean[g] += time[i] - start[g]  # from the first: seconds since 1970 leave no digits for a sum
+        cameras[g] += camera_number[camera[i]]
+    extent, on = np.empty(n_groups), np.empty(n_groups, np.int64)
+    for g in range(n_groups):
+        out_time[g], camera_set[g] = start[g] + mean[g] / count[g], np.int64(cameras[g] >> np.uint64(1))
+        extent[g], on[g] = body[out_label[g]], surface_level[out_level[g]]
+    place = np.empty((n_groups, 2))
+    fuse_points(xy, cov, bias_cov, group, count, shared_bias, spread, extent, place, out_cov, out_bias)
+    lift(place, on, surfaces, xyz, out_cov, out_bias)
 
 
 @compiled
@@ -109,25 +118,6 @@ def _lift(cov, a, b):
     cov[0, 2] = cov[2, 0] = x
     cov[1, 2] = cov[2, 1] = y
     cov[2, 2] = a * x + b * y
-
-
-@compiled
-def sum_up(time, camera, number, group, count):
-    """Mean time (G,) s of each group's points, and the sum of their cameras' numbers (K,) as its camera set (G,)."""
-    n_groups = len(count)
-    mean, cameras = np.zeros(n_groups), np.zeros(n_groups, np.uint64)
-    start = np.full(n_groups, np.nan)
-    for i in range(len(group)):
-        g = group[i]
-        if np.isnan(start[g]):
-            start[g] = time[i]
-        mean[g] += time[i] - start[g]  # from the first: seconds since 1970 leave no digits for a sum
-        cameras[g] += number[camera[i]]
-    out = np.empty(n_groups, np.int64)
-    for g in range(n_groups):
-        mean[g] = start[g] + mean[g] / count[g]
-        out[g] = np.int64(cameras[g] >> np.uint64(1))
-    return mean, out
 
 
 @compiled

@@ -23,14 +23,17 @@ SCORE, SINGULAR, NO_COV, HALF, OUTSIDE, NEGATIVE, NOTHING, NO_TIME, LOST, VAGUE,
 
 
 @compiled
-def feet(camera, image, box, foot, foot_cov, score, time, floor, across, along, cut, pixel, cov, why):
+def feet(camera, image, box, foot, foot_cov, score, time, floor, across, along, cut, pixel, cov, why, edge):
     """Each row's foot: `pixel` (2, N) px, `cov` (3, N) px² of uu, uv, vv, and `why` (N,) it has none, else 0.
+
+    Those of a box's lower edge are in `edge` (N, 2) px too.
 
     As given by foot (N, 2) and foot_cov (N, 2, 2), or else the middle of the lower edge of box (N, 4), with
     standard deviations of `floor` px and shares of the box's sides, `cut` where the edge of the image (2, C) is.
     """
     for i in range(len(box)):
         c = camera[i]
+        edge[i, 0] = edge[i, 1] = pixel[0, i] = pixel[1, i] = np.nan
         if c < 0:
             why[i] = UNKNOWN
             continue
@@ -51,8 +54,9 @@ def feet(camera, image, box, foot, foot_cov, score, time, floor, across, along, 
             uu, vv = across_px * across_px + floor * floor, along_px * along_px + floor * floor
             uv = vu = 0.0
         why[i] = _unusable(score[i], time[i], half, uu, uv, vu, vv, left, top, right, bottom, u, v, width, height)
-        pixel[0, i] = u if why[i] == 0 else np.nan
-        pixel[1, i] = v if why[i] == 0 else np.nan
+        if why[i] == 0:
+            pixel[0, i], pixel[1, i] = u, v
+            edge[i, 0], edge[i, 1] = u if no_u else np.nan, v if np.isnan(foot[i, 1]) else np.nan
         cov[0, i], cov[1, i], cov[2, i] = uu, uv, vv
 
 
@@ -81,11 +85,11 @@ def _unusable(score, time, half, uu, uv, vu, vv, left, top, right, bottom, u, v,
 
 @compiled
 def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, calib_cov, surfaces, max_sigma,
-             why, level, xyz, cov, bias_cov, away):  # fmt: skip
+             why, level, xy, z, cov, bias_cov, away):  # fmt: skip
     """Ground points of `rows` (n,), whose rays (3, n) and d pixel / d point (2, 3, n) are those of their feet.
 
     `by_lens` (k, 2, n) is d pixel / d freed lens parameter, `calib_cov` (C, 6 + k, 6 + k) in world axes. Fills
-    the rows of level (N,), xyz (N, 3) m, cov and bias_cov (N, 2, 2) m², away (N, 2), and why (N,).
+    the rows of level (N,), xy (N, 2) and z (N,) m, cov and bias_cov (N, 2, 2) m², away (N, 2), and why (N,).
     """
     n_params = calib_cov.shape[1]
     by_calib, world = np.empty((n_params, 2)), np.empty((2, 3))
@@ -104,7 +108,7 @@ def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, ca
             why[i] = LOST
             continue
         dx, dy, dz = wx * distance, wy * distance, wz * distance
-        level[i], xyz[i, 0], xyz[i, 1], xyz[i, 2] = surfaces[2][s], dx + ox, dy + oy, dz + oz
+        level[i], xy[i, 0], xy[i, 1], z[i] = surfaces[2][s], dx + ox, dy + oy, dz + oz
         for a in range(2):
             for b in range(3):
                 world[a, b] = (
@@ -127,11 +131,11 @@ def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, ca
             by_calib[3, r], by_calib[4, r], by_calib[5, r] = mx, my, mz
             for k in range(n_params - 6):
                 by_calib[6 + k, r] = ga * by_lens[k, 0, n] + gb * by_lens[k, 1, n]
-        xx, xy, yy = _spread(by_calib, calib_cov, c)
+        xx, across, yy = _spread(by_calib, calib_cov, c)
         rise_x, rise_y = by_calib[5, 0] * surfaces[1][s], by_calib[5, 1] * surfaces[1][s]
-        _put(bias_cov, i, xx + rise_x * rise_x, xy + rise_x * rise_y, yy + rise_y * rise_y)
-        xx, xy, yy = congruence(g00, g01, g10, g11, foot_cov[0, i], foot_cov[1, i], foot_cov[2, i])
-        _put(cov, i, xx, xy, yy)
+        _put(bias_cov, i, xx + rise_x * rise_x, across + rise_x * rise_y, yy + rise_y * rise_y)
+        xx, across, yy = congruence(g00, g01, g10, g11, foot_cov[0, i], foot_cov[1, i], foot_cov[2, i])
+        _put(cov, i, xx, across, yy)
         length = math.sqrt(dx * dx + dy * dy)
         # right under the camera no direction is away from it: any will do
         away[i, 0], away[i, 1] = (dx / length, dy / length) if length > 0.0 else (1.0, 0.0)
@@ -169,7 +173,7 @@ def _vague(cov, bias_cov, i, max_sigma):
 
 @compiled
 def hit_homographies(rows, camera, pixel, foot_cov, matrix, inverse, levels, error, surfaces, max_sigma,
-                     why, level, xyz, cov, bias_cov, away):  # fmt: skip
+                     why, level, xy, z, cov, bias_cov, away):  # fmt: skip
     """As `hit_rays`, of cameras (C,) known by matrix (C, 3, 3) and inverse (C, 3, 3) of one of `levels` (C,)."""
     for i in rows:
         c = camera[i]
@@ -193,11 +197,11 @@ def hit_homographies(rows, camera, pixel, foot_cov, matrix, inverse, levels, err
         turn = 1.0 / determinant if determinant != 0.0 else np.nan
         g00, g01, g10, g11 = a11 * turn, -a01 * turn, -a10 * turn, a00 * turn
         plane = surfaces[0][s]
-        level[i], xyz[i, 0], xyz[i, 1], xyz[i, 2] = levels[c], x, y, plane[0] * x + plane[1] * y + plane[2]
-        xx, xy, yy = congruence(g00, g01, g10, g11, foot_cov[0, i], foot_cov[1, i], foot_cov[2, i])
-        _put(cov, i, xx, xy, yy)
-        xx, xy, yy = congruence(g00, g01, g10, g11, error[c], 0.0, error[c])
-        _put(bias_cov, i, xx, xy, yy)
+        level[i], xy[i, 0], xy[i, 1], z[i] = levels[c], x, y, plane[0] * x + plane[1] * y + plane[2]
+        xx, across, yy = congruence(g00, g01, g10, g11, foot_cov[0, i], foot_cov[1, i], foot_cov[2, i])
+        _put(cov, i, xx, across, yy)
+        xx, across, yy = congruence(g00, g01, g10, g11, error[c], 0.0, error[c])
+        _put(bias_cov, i, xx, across, yy)
         # a step up the image is a step away from an upright camera
         length = math.sqrt(g01 * g01 + g11 * g11)
         away[i, 0], away[i, 1] = -g01 / length, -g11 / length

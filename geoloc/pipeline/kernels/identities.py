@@ -39,6 +39,38 @@ def follow(rows, time, tentative, parked, park_s, rate, said, seen_object, xy, z
 
 
 @compiled
+def rows_showing(shown, tracks):
+    """The row among `shown` (B,) of each of the tracks (N,), the first of several; -1: none shows it."""
+    size = 16
+    while size < 2 * len(shown):
+        size *= 2
+    table, mask = np.full(size, -1, np.int64), size - 1
+    for row in range(len(shown)):
+        place = (shown[row] * 40503) & mask
+        while table[place] >= 0 and shown[table[place]] != shown[row]:
+            place = (place + 1) & mask
+        if table[place] < 0:
+            table[place] = row
+    out = np.empty(len(tracks), np.int64)
+    for i in range(len(tracks)):
+        place = (tracks[i] * 40503) & mask
+        while table[place] >= 0 and shown[table[place]] != tracks[i]:
+            place = (place + 1) & mask
+        out[i] = table[place]
+    return out
+
+
+@compiled
+def joined(rows, more, out):
+    """Records (B,) and `more` (N,) one after the other in `out` (B + N,): numpy compares their columns first."""
+    for i in range(len(rows)):
+        out[i] = rows[i]
+    for i in range(len(more)):
+        out[len(rows) + i] = more[i]
+    return out
+
+
+@compiled
 def close_pairs(xy, level, reach):
     """Pairs (P, 2) of rows of xy (N, 2) m on one level that are closer than the `reach` (N,) m of both, in order."""
     order = np.argsort(xy[:, 0])

@@ -56,6 +56,14 @@ def learn_offsets(xy, weight, total, away, camera, label, group, n_labels, n_cam
     residual = centred(xy, weight, total, group)
     start, rows = members_of(group, len(total))
     pull, mean, columns = np.empty((n, 2, 4)), np.empty((n, 2, 4)), np.empty((n, 4), np.int64)
+    own = camera, label, n_labels, n_cameras
+    _learn_groups(*own, start, rows, weight, total, away, residual, robust2, pull, mean, columns, information, weighted)
+
+
+@inlined
+def _learn_groups(camera, label, n_labels, n_cameras, start, rows, weight, total, away, residual, robust2,
+                  pull, mean, columns, information, weighted):  # fmt: skip
+    """The groups' points are `rows` (N,) from `start` (G + 1,) on; `pull`, `mean` and `columns` are room to work in."""
     for g in range(len(total)):
         own = rows[start[g] : start[g + 1]]
         if len(own) < 2:
@@ -87,7 +95,7 @@ def _trust(weight, residual, robust2):
     return root * root
 
 
-@compiled
+@inlined
 def _spread_design(weight, total, away, trust, pull, mean):
     """B = t W D and m = (Σ W)⁻¹ W D, both (2, 4), of the design D = [away, away, 1]."""
     for p in range(4):
@@ -98,14 +106,14 @@ def _spread_design(weight, total, away, trust, pull, mean):
         mean[0, p], mean[1, p] = total[0] * wx + total[1] * wy, total[1] * wx + total[2] * wy
 
 
-@compiled
+@inlined
 def _add_right(columns, pull, mean, residual, right_x, right_y, weighted):
     for p in range(4):
         own = pull[0, p] * residual[0] + pull[1, p] * residual[1]
         weighted[columns[p]] += own - (mean[0, p] * right_x + mean[1, p] * right_y)
 
 
-@compiled
+@inlined
 def _add_own(columns, pull, away, information):
     for p in range(4):
         x = away[0] if p < 2 else (1.0 if p == 2 else 0.0)
@@ -114,7 +122,7 @@ def _add_own(columns, pull, away, information):
             information[columns[p], columns[q]] += x * pull[0, q] + y * pull[1, q]
 
 
-@compiled
+@inlined
 def _add_pair(columns_i, columns_j, pull_i, pull_j, mean_i, mean_j, xx, xy, yy, information):
     for q in range(4):
         sx, sy = xx * mean_j[0, q] + xy * mean_j[1, q], xy * mean_j[0, q] + yy * mean_j[1, q]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 SMALL_TURN = 1e-4  # rad over a step, below which the turn's limits are used
 
@@ -19,6 +19,7 @@ def move_on(state, cov, dt, noise, turn_noise):
     """
     n, size = state.shape
     moved, spread, transition = state.copy(), np.zeros((n, size, size)), np.zeros((n, size, size))
+    half = np.empty((size, size))
     for t in range(n):
         for k in range(size):
             transition[t, k, k] = 1.0
@@ -30,11 +31,11 @@ def move_on(state, cov, dt, noise, turn_noise):
             _turn(state[t], dt[t], moved[t], transition[t])
             spread[t, 4, 4] = turn_noise * turn_noise * dt[t]
         _add_acceleration(noise[t] * noise[t], dt[t], spread[t])
-        _carry(transition[t], cov[t], spread[t])
+        _carry(transition[t], cov[t], half, spread[t])
     return moved, spread, transition
 
 
-@compiled
+@inlined
 def _turn(state, dt, moved, transition):
     vx, vy, rate = state[2], state[3], state[4]
     turn = rate * dt
@@ -55,7 +56,7 @@ def _turn(state, dt, moved, transition):
     transition[2, 4], transition[3, 4] = -dt * moved[3], dt * moved[2]
 
 
-@compiled
+@inlined
 def _add_acceleration(density, dt, spread):
     for i in range(2):
         spread[i, i] += density * dt * dt * dt / 3.0
@@ -64,12 +65,13 @@ def _add_acceleration(density, dt, spread):
         spread[i + 2, i + 2] += density * dt
 
 
-@compiled
-def _carry(transition, cov, out):
-    """Add F cov F' to `out`, both halves alike."""
+@inlined
+def _carry(transition, cov, half, out):
+    """Add F cov F' to `out`, both halves alike, with room (d, d) to work in."""
     size = len(cov)
-    half = np.zeros((size, size))
     for i in range(size):
+        for j in range(size):
+            half[i, j] = 0.0
         for k in range(size):
             if transition[i, k] != 0.0:
                 for j in range(size):

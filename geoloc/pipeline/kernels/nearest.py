@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
 
 
@@ -42,7 +42,7 @@ def align(xy, cov, bias_cov, dt, sigma, speed, track_xy, track_velocity, track_c
     return moved, grown, late
 
 
-@compiled
+@inlined
 def nearest(x, y, points, order):
     """Row of `points` (T, 2) nearest to x, y, the first of equal ones; -1 of none. `order` sorts them along x."""
     low, high = 0, len(order)

@@ -6,9 +6,35 @@ import math
 
 import numpy as np
 
+from geoloc.pipeline.kernels.clusters import cluster_nodes
 from geoloc.pipeline.kernels.compiled import compiled
-from geoloc.pipeline.kernels.odds import CONTENT, COUNT, DENSITY, INFORMATION, settle
-from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
+from geoloc.pipeline.kernels.edges import candidate_edges
+from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, INFORMATION, PLAIN, settle
+from geoloc.pipeline.kernels.small import inverse_symmetric, is_covariance, order_of
+from geoloc.pipeline.kernels.walls import not_parted
+
+
+@compiled
+def group_nodes(points, tracks, source, n_sources, n_families, density, gate, level_gap, few, model, max_moves, walls):
+    """The group (N,) of each point, the track (G,) of each group or -1, and whether all covariances are some.
+
+    `points` and `tracks` are what `fill_nodes` takes of either, `source` (N,) the points' cameras. `walls` are `start`
+    and `piece` of `not_parted`.
+    """
+    xy, looks = points[0], points[-1]
+    order, sources = order_nodes(source, xy, tracks[0], n_sources)
+    n = len(order)
+    columns = np.empty((n, 2)), np.empty(n), np.empty(n, np.int64), np.empty(n)
+    stats = np.zeros((n, CONTENT + n_families + looks.shape[1]))
+    good = fill_nodes(order, 0, points, n_families, density, columns, stats)
+    good = fill_nodes(order, len(xy), tracks, n_families, density, columns, stats) and good
+    place, reach, level, z = columns
+    pairs = candidate_edges(place, reach, gate, sources, level, z, level_gap, few)
+    if len(walls[1]):
+        pairs = not_parted(pairs, place, reach, level, walls[0], walls[1])
+    cluster = cluster_nodes(stats, sources, pairs, n_families, model, max_moves)
+    group, track = groups_of(cluster, order, len(xy))
+    return group, track, good
 
 
 @compiled
@@ -31,20 +57,23 @@ def order_nodes(source, xy, track_xy, n_sources):
 
 
 @compiled
-def fill_nodes(order, first, xy, cov, bias_cov, label, level, z, length, family, looks, density,
-               out_xy, out_reach, out_level, out_z, stats):  # fmt: skip
+def fill_nodes(order, first, given, n_families, density, columns, stats):
     """Put points, or tracks, into their places of the nodes' arrays; of `order` (n,) they are the numbers from `first`.
 
-    `length` (K,) m and `family` (K,) are those of the labels' codes, `family` -1 for none; `looks` (N, D) has unit
-    length. See `odds` for `stats`; a node's reach is its worst standard deviation.
+    `given` are xy, cov, bias_cov, camera as of `odds`, the labels' codes, level, z, length (K,) m and family (K,) of
+    the codes, -1 for none, and looks (N, D) of unit length. `columns` are xy, reach, level and z of nodes; a node's
+    reach is its worst standard deviation. See `odds` for `stats`. False where some cov + bias_cov is no covariance.
     """
-    n_families = stats.shape[1] - CONTENT - looks.shape[1]
+    xy, cov, bias_cov, camera, label, level, z, length, family, looks = given
+    out_xy, out_reach, out_level, out_z = columns
+    log_density, good = math.log(density), True
     for k in range(len(order)):
         i = order[k] - first
         if not 0 <= i < len(xy):
             continue
         xx, yy = cov[i, 0, 0] + bias_cov[i, 0, 0], cov[i, 1, 1] + bias_cov[i, 1, 1]
         xy_ = cov[i, 0, 1] + bias_cov[i, 0, 1]
+        good = good and is_covariance(xx, xy_, cov[i, 1, 0] + bias_cov[i, 1, 0], yy)
         a, b, d = inverse_symmetric(xx, xy_, yy)
         out_xy[k] = xy[i]
         out_reach[k] = math.sqrt(0.5 * (xx + yy) + math.hypot(0.5 * (xx - yy), xy_))
@@ -53,12 +82,26 @@ def fill_nodes(order, first, xy, cov, bias_cov, label, level, z, length, family,
         row[INFORMATION], row[INFORMATION + 1], row[INFORMATION + 2] = a, b, d
         row[INFORMATION + 3] = a * xy[i, 0] + b * xy[i, 1]
         row[INFORMATION + 4] = b * xy[i, 0] + d * xy[i, 1]
-        row[COUNT], row[DENSITY] = 1.0, math.log(density) - 2.0 * math.log(length[label[i]])
+        row[PLAIN], row[PLAIN + 1], row[PLAIN + 2] = cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1]
+        row[CAMERA] = camera[i]
+        row[COUNT], row[DENSITY] = 1.0, log_density - 2.0 * math.log(length[label[i]])
         if n_families > 0 and family[label[i]] >= 0:
             row[CONTENT + family[label[i]]] = 1.0
         for j in range(looks.shape[1]):
             row[CONTENT + n_families + j] = looks[i, j]
         settle(stats, k)
+    return good
+
+
+@compiled
+def last_camera(camera_set, numbers):
+    """Less the place, from 1, of the one camera among `numbers` (K,) that makes each set (T,); 0 where none does."""
+    out = np.zeros(len(camera_set))
+    for t in range(len(camera_set)):
+        for k in range(len(numbers)):
+            if numbers[k] == camera_set[t]:
+                out[t] = -1.0 - k
+    return out
 
 
 @compiled

@@ -3,7 +3,9 @@
 A row of `stats` is what a cluster's odds need: fused x, y (m) and covariance xx, xy, yy (m²), which follow from
 information xx, xy, yy (1/m²) and information times position (1/m); count, log of the density (1/m²), a count for
 each of F families of labels, and the embedding (D). But for the first five, the sum over its nodes is the cluster's,
-so joining and taking out are additions. `model` is a row of numbers, see `GATE2` and so on.
+so joining and taking out are additions. Of a cluster that is one node, three are its covariance without bias (m²) and
+one the number of its camera, from 1; of a track less the number of the one camera that saw it last, 0 of several.
+`model` is a row of numbers, see `GATE2` and so on.
 """
 
 # mypy: allow-untyped-defs
@@ -12,13 +14,14 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.compiled import inlined
 
-INFORMATION, COUNT, DENSITY, CONTENT = 5, 10, 11, 12  # columns of stats
+INFORMATION, COUNT, DENSITY, PLAIN, CAMERA, CONTENT = 5, 10, 11, 12, 15, 16  # columns of stats
 # what `model` holds: gate²; share and scale² of outliers; log-odds of a missed detection; of labels that differ;
 # the weight of appearance and the cosine that is neutral
 GATE2, SHARE, WIDE, MISSED, CONFUSION, WEIGHT, NEUTRAL = range(7)
 LOG_2PI = math.log(2.0 * math.pi)
+KEEPS = 0.5  # probability that a camera errs now as it did when it saw the track last
 
 
 @inlined
@@ -44,17 +47,36 @@ def odds_of(a, i, b, j, n_families, model):
             distance2 = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant
         odds = -np.inf if determinant > 0.0 else np.nan
         if distance2 <= model[GATE2]:
-            share, wide = model[SHARE], model[WIDE]
-            likelihood = (1.0 - share) * math.exp(-0.5 * distance2) + share / wide * math.exp(-0.5 / wide * distance2)
-            if likelihood > 0.0:
+            density = _density(distance2, determinant, model)
+            if a[i, CAMERA] != 0.0 and a[i, CAMERA] == -b[j, CAMERA] and a[i, COUNT] + b[j, COUNT] < 2.5:
+                density = (1.0 - KEEPS) * density + KEEPS * _plain_density(a[i], b[j], dx, dy, model)
+            if density > 0.0:
                 log_density = (a[i, DENSITY] + b[j, DENSITY]) / (a[i, COUNT] + b[j, COUNT])
-                odds = math.log(likelihood / math.sqrt(determinant)) - LOG_2PI - log_density + model[MISSED]
+                odds = math.log(density) - LOG_2PI - log_density + model[MISSED]
                 if a.shape[1] > CONTENT:
                     odds += _label_odds(a[i], b[j], n_families, model) + _look_odds(a[i], b[j], n_families, model)
     return odds
 
 
-@compiled
+@inlined
+def _density(distance2, determinant, model):
+    """2 pi times the density of a step of so many squared sigmas, some of which are outliers."""
+    share, wide = model[SHARE], model[WIDE]
+    likely = (1.0 - share) * math.exp(-0.5 * distance2) + share / wide * math.exp(-0.5 / wide * distance2)
+    return likely / math.sqrt(determinant)
+
+
+@inlined
+def _plain_density(a, b, dx, dy, model):
+    """The same of a track and a point whose bias is one and the same."""
+    xx, xy, yy = a[PLAIN] + b[PLAIN], a[PLAIN + 1] + b[PLAIN + 1], a[PLAIN + 2] + b[PLAIN + 2]
+    determinant = xx * yy - xy * xy
+    if not determinant > 0.0:
+        return 0.0
+    return _density((yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant, determinant, model)
+
+
+@inlined
 def _label_odds(a, b, n_families, model):
     """What the families of labels say."""
     of_a, of_b, same = 0.0, 0.0, 0.0
@@ -67,7 +89,7 @@ def _label_odds(a, b, n_families, model):
     return math.log(model[CONFUSION] + (1.0 - model[CONFUSION]) * same / (of_a * of_b))
 
 
-@compiled
+@inlined
 def _look_odds(a, b, n_families, model):
     """What appearance says."""
     aa, bb, ab = 0.0, 0.0, 0.0

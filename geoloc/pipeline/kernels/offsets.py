@@ -43,10 +43,19 @@ def correct(xy, cov, bias_cov, away, camera, label, floor, mean, mean_cov, noise
 
     `floor` (L,) m² is a label's own variance, `varies` the share of bias_cov that no shift explains.
     """
-    n_cameras, n_labels = noise_normal.shape[0], noise_normal.shape[1]
     moved, noise, bias = np.empty_like(xy), np.empty_like(cov), np.empty_like(bias_cov)
     at, design = np.empty(4, np.int64), np.empty((2, 4))
     factors = np.empty((2, 2))
+    points, known = (xy, cov, bias_cov, away, camera, label), (floor, mean, mean_cov, noise_normal, noise_right)
+    _correct_rows(*points, *known, strength, varies, at, design, factors, moved, noise, bias)
+    return moved, noise, bias
+
+
+@inlined
+def _correct_rows(xy, cov, bias_cov, away, camera, label, floor, mean, mean_cov, noise_normal, noise_right, strength,
+                  varies, at, design, factors, moved, noise, bias):  # fmt: skip
+    """`at`, `design` and `factors` are room to work in."""
+    n_cameras, n_labels = noise_normal.shape[0], noise_normal.shape[1]
     for i in range(len(xy)):
         c, k = camera[i], label[i]
         for axis in range(2):
@@ -67,7 +76,6 @@ def correct(xy, cov, bias_cov, away, camera, label, floor, mean, mean_cov, noise
                         doubt += design[a, p] * mean_cov[at[p], at[q]] * design[b, q]
                 bias[i, a, b] = varies * bias_cov[i, a, b] + doubt
         bias[i, 0, 1] = bias[i, 1, 0] = 0.5 * (bias[i, 0, 1] + bias[i, 1, 0])
-    return moved, noise, bias
 
 
 @inlined
@@ -78,7 +86,7 @@ def _design(away, out):
     out[0, 3] = out[1, 2] = 0.0
 
 
-@compiled
+@inlined
 def _scale_noise(cov, away, factors, floor, out):
     """`cov` (2, 2) stretched along and across the line of sight, and the floor's share added."""
     x, y = away[0], away[1]
@@ -92,7 +100,7 @@ def _scale_noise(cov, away, factors, floor, out):
     out[0, 1] = out[1, 0] = 0.5 * (a * xy + b * yy + c * xx + d * xy) + (first - second) * x * y
 
 
-@compiled
+@inlined
 def solve_factors(normal, right, strength, out):
     """Least squares for both factors (2,), drawn to 1 by `strength`, each held above LEAST_FACTOR."""
     a, b, d = normal[0, 0] + strength, normal[0, 1], normal[1, 1] + strength

@@ -24,6 +24,20 @@ def cell_of(view, level, x, y):
 
 
 @compiled
+def weigh_groups(camera, score, group, level, floor, reporting, centre, view, xyz, radius, height, log_miss, limit,
+                 out):  # fmt: skip
+    """Probability `out` (G,) that each group of points (N,) is there; see `weigh`, and `missed` if `log_miss` < 0."""
+    n_groups = len(out)
+    against = np.zeros(n_groups)
+    if log_miss < 0.0:
+        detected = np.zeros((n_groups, len(reporting)), np.bool_)
+        for i in range(len(group)):
+            detected[group[i], camera[i]] = True
+        against = missed(xyz, level, detected, reporting, centre, view, xyz, radius, height, log_miss, limit)
+    out[:] = weigh(score, group, against, floor, limit)
+
+
+@compiled
 def weigh(score, group, against, floor, limit):
     """Probability (G,) of each group: its boxes' scores, and log-odds `against` (G,) it, held within `limit`.
 
@@ -35,15 +49,6 @@ def weigh(score, group, against, floor, limit):
         out[group[i]] += math.log(p / (1.0 - p))
     for g in range(len(out)):
         out[g] = 1.0 / (1.0 + math.exp(-min(max(out[g] + against[g], -limit), limit)))
-    return out
-
-
-@compiled
-def mark_detected(camera, group, n_groups, n_cameras):
-    """Which cameras have a box of each group: (G, C) bool."""
-    out = np.zeros((n_groups, n_cameras), np.bool_)
-    for i in range(len(group)):
-        out[group[i], camera[i]] = True
     return out
 
 
@@ -68,7 +73,7 @@ def missed(xyz, level, detected, reporting, centre, view, others, radius, height
     return out
 
 
-@compiled
+@inlined
 def is_hidden(centre, foot, others, radius, height):
     """Whether one of `others` stands between a camera's centre (3,) and a foot (3,) m; a camera without one: no."""
     x, y = foot[0] - centre[0], foot[1] - centre[1]
@@ -83,12 +88,3 @@ def is_hidden(centre, foot, others, radius, height):
             if 0.0 < above < height[m]:
                 return True
     return False
-
-
-@compiled
-def depth_of(level, xyz, view):
-    """Distance (K,) m from places to the nearest one on their level that no camera sees; 0 there."""
-    out = np.empty(len(level))
-    for k in range(len(level)):
-        out[k] = view[5][cell_of(view, level[k], xyz[k, 0], xyz[k, 1])]
-    return out

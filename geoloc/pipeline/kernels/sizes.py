@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.bodies import TURNS, UNKNOWN, middle_of, see
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.hits import EDGE_PX
 from geoloc.pipeline.kernels.sight import cell_of
 from geoloc.pipeline.kernels.small import members_of
@@ -53,7 +53,7 @@ def flags(camera, time, image, box, foot, level, xy, view):
     return out
 
 
-@compiled
+@inlined
 def _box_of(camera, x, y, z, cos, sin, half_l, half_w, tall):
     """Width and height (px) of the box around a body that stands at x, y, z (m); NaN where it is not in view."""
     model, params, limit, rotation, centre, _, _ = camera
@@ -116,7 +116,7 @@ def classes(rows, camera, box, foot, xy, z, sizes, spread, cameras):
             for t in range(TURNS):
                 cos, sin = math.cos(t * math.pi / TURNS), math.sin(t * math.pi / TURNS)
                 x, y = middle_of(one, foot[i, 0], foot[i, 1], xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w,
-                                 high)  # fmt: skip
+                                 high, False)  # fmt: skip
                 if np.isnan(x):
                     continue
                 w, h = _box_of(one, x, y, z[i], cos, sin, half_l, half_w, high)

@@ -6,6 +6,8 @@ import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 
+RUN = 8  # rows that are sorted one by one
+
 
 @inlined
 def inverse_symmetric(xx, xy, yy):
@@ -58,10 +60,17 @@ def comes_before(keys, i, j):
 
 @compiled
 def order_of(keys):
-    """Rows of `keys` (N, K) in ascending order, equal ones as they come: (N,). Merge sort, from runs of one up."""
+    """Rows of `keys` (N, K) in ascending order, equal ones as they come: (N,). Merge sort, from sorted runs up."""
     n = len(keys)
     order, other = np.arange(n), np.empty(n, np.int64)
-    width = 1
+    for low in range(0, n, RUN):
+        for k in range(low + 1, min(low + RUN, n)):
+            row, at = order[k], k
+            while at > low and comes_before(keys, row, order[at - 1]):
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = row
+    width = RUN
     while width < n:
         for low in range(0, n, 2 * width):
             _merge(keys, order, other, low, min(low + width, n), min(low + 2 * width, n))
@@ -70,7 +79,7 @@ def order_of(keys):
     return order
 
 
-@compiled
+@inlined
 def _merge(keys, order, out, low, middle, high):
     i, j = low, middle
     for k in range(low, high):

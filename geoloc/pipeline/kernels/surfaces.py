@@ -9,13 +9,13 @@ x, y, x, y m, those of surface s from edge_start[s] to edge_start[s + 1].
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import inlined
 
 ENDLESS, BOX, OUTLINE = 0, 1, 2
 MIN_DROP = 1e-6  # as in `scene.ground`: a ray that falls less than this per metre never meets a level
 
 
-@compiled
+@inlined
 def holds(surfaces, s, x, y):
     """Whether surface s lies over or under x, y (m); an edge of an outline belongs to it to rounding."""
     _, _, _, bounds, shape, edges, edge_start = surfaces
@@ -33,7 +33,7 @@ def holds(surfaces, s, x, y):
     return inside
 
 
-@compiled
+@inlined
 def surface_under(surfaces, level, x, y):
     """The first surface of a level that holds x, y (m), or -1; and its first surface of all, or -1."""
     levels = surfaces[2]
@@ -47,7 +47,7 @@ def surface_under(surfaces, level, x, y):
     return -1, first
 
 
-@compiled
+@inlined
 def meet(surfaces, ox, oy, oz, rx, ry, rz):
     """Where the ray r (m) from o (m) first meets a surface from above: the surface or -1, and how many lengths on.
 
