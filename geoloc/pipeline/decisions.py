@@ -15,15 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from geoloc.options import check_range
-from geoloc.pipeline.lazily import decisions, filters
+from geoloc.pipeline.lazily import decisions
 from geoloc.pipeline.lazily import tracks as steps
 from geoloc.scene.kinds import family_of
 
 KEEP, EXCHANGE, AT_LAST = 1, 2, 2  # as in `kernels.decisions`
 OWN = ("track", "log_odds", "confirmed")  # what a track keeps when it becomes its shadow
-PLACED = ("state", "cov", "bias_cov", "camera_set")
-# what `filters.update` wants of tracks
-FILTERED = ("state", "cov", "bias_cov", "log_odds", "camera_set", "seen_time", "level", "z", "label", "object")
 
 
 @dataclass(frozen=True)
@@ -116,23 +113,18 @@ class Decisions:
             self._keep(np.zeros(len(self), dtype=bool))
             return []
         model, families = _model(self.options), _families(labels)
-        object_of = decisions.objects_of(window.rows, len(held))
-        tracks = tuple(held[name] for name in PLACED)
-        known = held["track"], tracks
         exchanges: list[Exchange] = []
         verdict, wanted = np.zeros(len(self), dtype=np.int64), np.zeros(2 * len(self), dtype=np.int64)
         if len(self):
-            verdict = self._carry_on(model, families, object_of, held, window, wanted)
-            exchanges = self._exchange(verdict, held, looks, window, object_of)
-        pairs = self._pairs
-        about = window.placed, window.label, held["label"], families, *_alike(window.looks, looks)
-        open_now = pairs["first"], pairs["second"], pairs["odds"], verdict
-        new, odds = decisions.ambiguous(model, known[0], held["level"], object_of, known[1], *about, *open_now)
-        if len(new) or len(pairs):
+            verdict = self._carry_on(model, families, held, window, wanted)
+            exchanges = self._exchange(verdict, held, looks, window)
+        about = window.placed, window.label, families, *_alike(window.looks, looks)
+        new, odds = decisions.ambiguous(model, held, window.rows, *about, self._pairs, verdict)
+        if len(new) or len(self):
             kept = verdict == KEEP
             self._keep(kept)
             self._open(new, odds, held, looks, noise, window.time)
-            swapped = object_of[new[:, ::-1].ravel()]
+            swapped = decisions.objects_of(window.rows, len(held))[new[:, ::-1].ravel()]
             self._update(np.concatenate([wanted[np.repeat(kept, 2)], swapped]), window)
             self._bound()
         return exchanges
@@ -148,30 +140,19 @@ class Decisions:
         return found
 
     def _carry_on(
-        self,
-        model: np.ndarray,
-        families: np.ndarray,
-        object_of: np.ndarray,
-        held: np.ndarray,
-        window: Window,
-        wanted: np.ndarray,
+        self, model: np.ndarray, families: np.ndarray, held: np.ndarray, window: Window, wanted: np.ndarray
     ) -> np.ndarray:
-        pairs, shadows = self._pairs, self._shadows
-        tracks, theirs = (tuple(part[name] for name in PLACED) for part in (held, shadows))
         looks, own_looks = _alike(window.looks, self._looks)
-        now = held["track"], held["confirmed"], object_of, tracks, window.placed, window.label, families, looks
-        own = [pairs[name] for name in ("first", "second", "since", "until", "odds")]
-        verdict: np.ndarray = decisions.carry_on(
-            window.time, self._passed, model, *now, *own, theirs, shadows["label"], own_looks, wanted
-        )
+        now = held, decisions.objects_of(window.rows, len(held)), window.placed, window.label, families, looks
+        own = self._pairs, self._shadows, own_looks, wanted
+        verdict: np.ndarray = decisions.carry_on(window.time, self._passed, model, *now, *own)
         return verdict
 
-    def _exchange(
-        self, verdict: np.ndarray, held: np.ndarray, looks: np.ndarray, window: Window, object_of: np.ndarray
-    ) -> list[Exchange]:
+    def _exchange(self, verdict: np.ndarray, held: np.ndarray, looks: np.ndarray, window: Window) -> list[Exchange]:
         """Let the tracks of the pairs that are to be exchanged become their shadows, the likeliest first."""
         found, pairs = [], self._pairs
         wanted = np.flatnonzero(verdict == EXCHANGE)
+        object_of = decisions.objects_of(window.rows, len(held))
         touched: set[int] = set()
         for h in wanted[np.argsort(-pairs["odds"][wanted], kind="stable")].tolist():
             first, second, since, until, odds = pairs[h].tolist()
@@ -189,7 +170,6 @@ class Decisions:
             still = np.isnan(until)
             if still:
                 window.rows[[object_of[i], object_of[j]]] = j, i
-                object_of[[i, j]] = object_of[[j, i]]
             found.append(Exchange(first, second, since, window.time if still else until, _sure(odds)))
         if touched:  # what else was open about them is about what they were not
             over = np.isin(pairs["first"], list(touched)) | np.isin(pairs["second"], list(touched))
@@ -220,10 +200,7 @@ class Decisions:
 
     def _update(self, wanted: np.ndarray, window: Window) -> None:
         """The shadows (2 H,) take the objects that they want, -1: none."""
-        rows = np.flatnonzero(wanted >= 0)
-        k = wanted[rows]
-        seen = [part.take(k, axis=0) for part in window.objects]
-        filters.update(rows, window.time, np.inf, *seen, *(self._shadows[name] for name in FILTERED))
+        steps.renew(self._shadows, wanted, window.time, np.inf, *window.objects)
 
     def _bound(self) -> None:
         if len(self) > self.options.most_pairs:

@@ -7,6 +7,7 @@ whose body looks like them, where one is by far the likeliest.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,25 +46,22 @@ def weigh_boxes(points: GroundPoints, site: Site, options: SizeOptions, projecti
 
     Cameras that are known by a homography tell no sizes.
     """
-    if not len(points):
-        return points
-    camera, arrays = camera_rows(site, points.coded("camera")), camera_arrays(site)
+    labels, camera = points.coded("label"), camera_rows(site, points.coded("camera"))
+    kinds, view = _sizes(labels.names), view_arrays(site.visibility)
     level = level_rows(site.site_map, points.coded("level"))
-    foot, box, xy, _ = _of_boxes(points)
-    time, view = np.ascontiguousarray(points.time), view_arrays(site.visibility)
-    flags = sizes.flags(camera, time, arrays.size, box, foot, level, xy, view)
-    points = _named(points, camera, flags, site, options)
-    return _mended(points, camera, flags, site, options, projection) if flags.any() else points
+    foot, box, xy, z = _of_boxes(points)
+    where = np.ascontiguousarray(points.time), box, foot, level, xy, z
+    flags, rows, share = sizes.look(camera, *where, labels.code, kinds, options.low, view, body_arrays(site))
+    if options.class_probability < 1.0 and _generic(labels.names).any():
+        points = _named(points, camera, flags, site, options)
+    return _mended(points, camera, flags, (rows, share), site, options, projection) if len(rows) else points
 
 
 def _named(
     points: GroundPoints, camera: np.ndarray, flags: np.ndarray, site: Site, options: SizeOptions
 ) -> GroundPoints:
     labels = points.coded("label")
-    generic = np.array([name.strip().lower() in GENERIC for name in labels.names], dtype=bool)
-    if options.class_probability >= 1.0 or not generic.any():
-        return points
-    rows = np.flatnonzero(generic.take(labels.code) & (flags == 0) & np.isfinite(points.foot[:, 0]))
+    rows = np.flatnonzero(_generic(labels.names).take(labels.code) & (flags == 0) & np.isfinite(points.foot[:, 0]))
     known = np.array([(kind.length, kind.width, kind.height) for kind in NAMES.values()])
     foot, box, *where = _of_boxes(points)
     said = sizes.classes(rows, camera, box, foot, *where, known, options.size_sigma, body_arrays(site))
@@ -84,47 +82,42 @@ def _mended(
     points: GroundPoints,
     camera: np.ndarray,
     flags: np.ndarray,
+    low: tuple[np.ndarray, np.ndarray],
     site: Site,
     options: SizeOptions,
     projection: ProjectionOptions,
 ) -> GroundPoints:
-    labels = points.coded("label")
-    kinds = kind_arrays(labels.names)
-    size = np.column_stack([kinds.length, kinds.width, kinds.height]).take(labels.code, axis=0)
-    rows = np.flatnonzero(flags & ~(BESIDE | ABOVE))
-    _, box, *where = _of_boxes(points)
-    share = sizes.heights(rows, camera, box, *where, size, body_arrays(site))
-    cut = (flags[rows] & BELOW) > 0
-    low = share < np.where(cut, 1.0, options.low)
-    rows, share, cut = rows[low], share[low], cut[low]
-    if not len(rows):
-        return points
-    tall, upright = size[rows, 2], (size[rows, 0] < options.upright_length) & ((flags[rows] & ABOVE) == 0)
-    table = {name: getattr(points, name).copy() for name in ("xy", "z", "cov", "bias_cov", "foot")}
+    """`points` with those of the rows (n,) mended that are `low`: as high as these shares (n,) of a body."""
+    (rows, share), labels, centre = low, points.coded("label"), camera_arrays(site).centre
+    length, _, height = _sizes(labels.names).take(labels.code[rows], axis=0).T
+    of_rows = flags[rows]
+    names = ("xy", "z", "cov", "bias_cov", "foot")
+    xy, z, cov, bias_cov, foot = (np.array(getattr(points, name), order="C") for name in names)
     # the body may stand nearer by what the hidden part is high; the image's edge is in the foot's own sigma
-    hidden, behind = (1.0 - share[~cut]) * tall[~cut], rows[~cut]
-    slope = _slope(site, camera[behind], points.xy[behind], points.z[behind])
-    _widen(table["cov"], behind, hidden * slope, points.away[behind])
-    stands = np.flatnonzero(upright)
-    kept, under = _under_tops(points, rows[stands], camera, flags, tall[stands], site, projection)
-    stands = stands[kept]
-    slope = _slope(site, camera[rows[stands]], under.xy, under.z + tall[stands])
-    cov = under.cov.copy()
-    _widen(cov, np.arange(len(under)), options.height_sigma * tall[stands] * slope, under.away)
-    # a camera hardly higher than the head knows better from a foot that is cut off
-    known = table["cov"][rows[stands]] + points.bias_cov[rows[stands]]
-    better = SURER * _size_of(cov + under.bias_cov) < _size_of(known)
-    under, stands = under.revised(cov=cov).take(better), rows[stands[better]]
-    for name in ("xy", "z", "cov", "bias_cov"):
-        table[name][stands] = getattr(under, name)
-    table["foot"][stands] = np.nan
-    level = points.coded("level").code.copy()
-    level[stands] = under.coded("level").code
-    return points.revised(**table, level=Coded(under.coded("level").names, level))
+    hidden = np.where(of_rows & BELOW, 0.0, (1.0 - share) * height)
+    sizes.widen(cov, rows, hidden, camera, xy, z, np.ascontiguousarray(points.away), centre)
+    level = points.coded("level")
+    stands = np.flatnonzero((length < options.upright_length) & ((of_rows & ABOVE) == 0))
+    if len(stands):
+        kept, under = _under_tops(points, rows[stands], camera, flags, height[stands], site, projection)
+        stands = stands[kept]
+        own, tops, sigma = np.arange(len(under)), under.z + height[stands], options.height_sigma * height[stands]
+        own_cov = under.cov.copy()
+        sizes.widen(own_cov, own, sigma, camera[rows[stands]], under.xy, tops, under.away, centre)
+        # a camera hardly higher than the head knows better from a foot that is cut off
+        known = cov[rows[stands]] + bias_cov[rows[stands]]
+        better = np.flatnonzero(SURER * _size_of(own_cov + under.bias_cov) < _size_of(known))
+        at, found = rows[stands[better]], under.coded("level")
+        xy[at], z[at], foot[at] = under.xy[better], under.z[better], np.nan
+        cov[at], bias_cov[at] = own_cov[better], under.bias_cov[better]
+        code = level_rows(site.site_map, level)
+        code[at] = found.code[better]
+        level = Coded(found.names, code)
+    return points.revised(xy=xy, z=z, cov=cov, bias_cov=bias_cov, foot=foot, level=level)
 
 
 def _size_of(cov: np.ndarray) -> np.ndarray:
-    return np.trace(cov, axis1=1, axis2=2)
+    return np.asarray(cov[:, 0, 0] + cov[:, 1, 1])
 
 
 def _under_tops(
@@ -146,16 +139,17 @@ def _under_tops(
     return stand_under(pixel, cov, tall, camera[rows], site, projection.max_sigma)
 
 
-def _slope(site: Site, camera: np.ndarray, xy: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """How far (n,) m along the ground a point moves whose height is off by a metre."""
-    centre = camera_arrays(site).centre[camera]
-    drop = np.maximum(centre[:, 2] - z, 0.1)
-    return np.linalg.norm(centre[:, :2] - xy, axis=1) / drop
+@lru_cache(maxsize=256)
+def _sizes(labels: tuple[str, ...]) -> np.ndarray:
+    """Length, width and height (L, 3) m of each label's bodies."""
+    kinds = kind_arrays(labels)
+    return np.column_stack([kinds.length, kinds.width, kinds.height])
 
 
-def _widen(cov: np.ndarray, rows: np.ndarray, sigma: np.ndarray, away: np.ndarray) -> None:
-    """Add a standard deviation (n,) m along the line of sight, in place."""
-    cov[rows] += (sigma**2)[:, None, None] * away[:, :, None] * away[:, None, :]
+@lru_cache(maxsize=256)
+def _generic(labels: tuple[str, ...]) -> np.ndarray:
+    """Which labels (L,) stand for anything."""
+    return np.array([name.strip().lower() in GENERIC for name in labels], dtype=bool)
 
 
 def _of_boxes(points: GroundPoints) -> tuple[np.ndarray, ...]:

@@ -1,8 +1,7 @@
 """Pairs of tracks that may have been taken for each other: how likely that is, window by window.
 
-See `pipeline.decisions`. Tracks, and the shadows of pairs, are tuples of state (T, d), cov (T, d, d), bias_cov
-(T, 2, 2) and camera set (T,); objects of xyz (K, 3), cov and bias_cov (K, 3, 3) and camera set (K,). `model` is a row
-of numbers, see `LEAST` and so on.
+See `pipeline.decisions`. Tracks (T,), shadows (2 H,) and open pairs (H,) are records; the `objects` of a window have
+xyz (K, 3), cov and bias_cov (K, 3, 3) and camera set (K,). `model` is a row of numbers, see `LEAST` and so on.
 """
 
 # mypy: allow-untyped-defs
@@ -61,6 +60,12 @@ def _content(k, t, labels, own_labels, families, looks, own_looks, model):
 
 
 @compiled
+def _placed(held):
+    """What `_fit` takes of tracks."""
+    return held["state"], held["cov"], held["bias_cov"], held["camera_set"]
+
+
+@compiled
 def objects_of(rows, n):
     """The object (n,) of each track, -1 where it has none; `rows` (K,) are the objects' tracks."""
     out = np.full(n, -1, np.int64)
@@ -84,17 +89,20 @@ def _row_of(track, wanted):
 
 
 @compiled
-def carry_on(time, passed, model, track, confirmed, object_of, tracks, objects, labels, families, looks,
-             first, second, since, until, odds, shadows, shadow_labels, shadow_looks, wanted):  # fmt: skip
+def carry_on(time, passed, model, held, object_of, objects, labels, families, looks, pairs, shadow_held, shadow_looks,
+             wanted):  # fmt: skip
     """What becomes of each open pair (H,) in a window `passed` s after the last: DROP, KEEP or EXCHANGE.
 
     Tracks `first` and `second` were exchanged from `since` on, `until` (NaN: they still are) with these `odds`, all
     in place; rows 2h and 2h + 1 of the shadows are what they would be then, `wanted` (2 H,) the objects of those.
     """
-    verdict = np.full(len(first), DROP)
+    verdict = np.full(len(pairs), DROP)
+    track, confirmed, tracks = held["track"], held["confirmed"], _placed(held)
+    since, until, odds = pairs["since"], pairs["until"], pairs["odds"]
+    shadows, shadow_labels = _placed(shadow_held), shadow_held["label"]
     fresh = min(1.0, passed / model[VIEW]) if model[VIEW] > 0.0 else 1.0
-    for h in range(len(first)):
-        i, j, p, q = _row_of(track, first[h]), _row_of(track, second[h]), 2 * h, 2 * h + 1
+    for h in range(len(pairs)):
+        i, j, p, q = _row_of(track, pairs[h]["first"]), _row_of(track, pairs[h]["second"]), 2 * h, 2 * h + 1
         if i < 0 or j < 0:
             continue
         a, b = object_of[i], object_of[j]
@@ -124,14 +132,17 @@ def carry_on(time, passed, model, track, confirmed, object_of, tracks, objects, 
 
 
 @compiled
-def ambiguous(model, track, level, object_of, tracks, objects, labels, own_labels, families, looks, own_looks,
-              first, second, odds, verdict):  # fmt: skip
+def ambiguous(model, held, rows, objects, labels, families, looks, own_looks, known_pairs, verdict):
     """Pairs of rows (P, 2) of tracks whose objects may be each other's, first < second, and the log-odds (P,) of that.
 
-    Of a pair that is open by now (H,), whichever is likelier stays: the old one, or else its verdict becomes DROP.
+    `rows` (K,) are the objects' tracks. Of a pair that is open by now (H,), whichever is likelier stays: the old one,
+    or else its verdict becomes DROP.
     """
-    n, count = len(track), 0
+    n, count = len(held), 0
+    object_of = objects_of(rows, n)
+    track, level, own_labels, tracks = held["track"], held["level"], held["label"], _placed(held)
     state, cov = tracks[0], tracks[1]
+    first, second, odds = known_pairs["first"], known_pairs["second"], known_pairs["odds"]
     reach, most = np.empty(n), 0.0
     for t in range(n):
         worst2 = 0.5 * (cov[t, 0, 0] + cov[t, 1, 1]) + math.hypot(0.5 * (cov[t, 0, 0] - cov[t, 1, 1]), cov[t, 0, 1])

@@ -16,11 +16,12 @@ from geoloc.pipeline.kernels.sight import cell_of
 from geoloc.pipeline.kernels.small import members_of
 
 WHOLE, BELOW, BESIDE, ABOVE, BEHIND, WALLED = 0, 1, 2, 4, 8, 16  # bits of what is not seen of a box
+LEAST_DROP = 0.1  # m; no camera is less above what it sees
 IN_FRONT = 0.1  # of a box's height, by which it reaches lower than what it hides
 
 
 @compiled
-def flags(camera, time, image, box, foot, level, xy, view):
+def _flags(camera, time, image, box, foot, level, xy, view):
     """What is not seen of each box (N, 4) px: cut by the edge of the image (2, C), its foot BEHIND a nearer box, or
     WALLED off where it meets the ground, at xy (N, 2) m of a level (N,); `view` is of `kernels.sight`.
 
@@ -70,29 +71,57 @@ def _box_of(camera, x, y, z, cos, sin, half_l, half_w, tall):
     return right - left, low - high
 
 
-@compiled
-def heights(rows, camera, box, xy, z, size, cameras):
-    """Height (n,) of the boxes of `rows` against that of a body of `size` (N, 3) m at xy (N, 2), z (N,); NaN: unknown.
+@inlined
+def _height(i, camera, box, xy, z, size, cameras):
+    """Height of box i against that of a body of `size` (3,) m at xy (N, 2), z (N,); NaN: unknown.
 
     Of all headings the one of the lowest box: what is less hides something.
     """
     models, params, limit, rotation, centre, image = cameras
-    out = np.full(len(rows), np.nan)
-    for n in range(len(rows)):
-        i = rows[n]
-        c, least = camera[i], np.inf
-        half_l, half_w = 0.5 * size[i, 0], 0.5 * size[i, 1]
-        if models[c] == UNKNOWN:
-            continue
+    c, least = camera[i], np.inf
+    if models[c] != UNKNOWN:
         one = models[c], params[c], limit[c], rotation[c], centre[c], image[0, c], image[1, c]
+        half_l, half_w = 0.5 * size[0], 0.5 * size[1]
         for t in range(TURNS if half_l != half_w else 1):
             cos, sin = math.cos(t * math.pi / TURNS), math.sin(t * math.pi / TURNS)
-            _, tall = _box_of(one, xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w, size[i, 2])
+            _, tall = _box_of(one, xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w, size[2])
             if tall > 0.0:
                 least = min(least, tall)
-        if np.isfinite(least):
-            out[n] = (box[i, 3] - box[i, 1]) / least
-    return out
+    return (box[i, 3] - box[i, 1]) / least if np.isfinite(least) else np.nan
+
+
+@compiled
+def look(camera, time, box, foot, level, xy, z, label, sizes, low, view, cameras):
+    """What is not seen of each box (N, 4) px, see `_flags`, and the `rows` (n,) of those that do not show the foot.
+
+    Those are lower than bodies of their `label` (N,) are high, of `sizes` (L, 3) m, or than the share `low` of it
+    where the image's edge does not cut the box. Also their heights (n,) against those bodies'.
+    """
+    flags = _flags(camera, time, cameras[5], box, foot, level, xy, view)
+    rows, share, count = np.empty(len(flags), np.int64), np.empty(len(flags)), 0
+    for i in range(len(flags)):
+        if flags[i] & (BELOW | BEHIND | WALLED):
+            seen = _height(i, camera, box, xy, z, sizes[label[i]], cameras)
+            if seen < (1.0 if flags[i] & BELOW else low):
+                rows[count], share[count] = i, seen
+                count += 1
+    return flags, rows[:count], share[:count]
+
+
+@compiled
+def widen(cov, rows, sigma, camera, xy, z, away, centre):
+    """Add what a height's `sigma` (n,) m does to points along the line of sight to cov (N, 2, 2) of `rows`, in place.
+
+    They are at xy (N, 2), z (N,) m, seen by a camera (N,) at `centre` (C, 3), away from it (N, 2).
+    """
+    for n in range(len(rows)):
+        i = rows[n]
+        c = camera[i]
+        drop = max(centre[c, 2] - z[i], LEAST_DROP)
+        along = sigma[n] * math.hypot(centre[c, 0] - xy[i, 0], centre[c, 1] - xy[i, 1]) / drop
+        for a in range(2):
+            for b in range(2):
+                cov[i, a, b] += along * along * away[i, a] * away[i, b]
 
 
 @compiled
