@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,8 @@ def _lineage(state: State, args: Namespace) -> tuple[Any, list[str]]:
 
 
 def _plain(event: Event) -> dict[str, Any]:
-    taken_back = event.since if event.since < float("inf") else None
-    return asdict(event) | {"since": taken_back, "told": str(event)}
+    wrong = {name: time if isfinite(time) else None for name, time in (("since", event.since), ("until", event.until))}
+    return asdict(event) | wrong | {"told": str(event)}
 
 
 QUESTIONS: dict[str, Callable[[State, Namespace], tuple[Any, list[str]]]] = {

@@ -18,8 +18,9 @@ from geoloc.errors import InputError
 from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.io.rows import ReadReport
 from geoloc.options import load_options
+from geoloc.pipeline.hindsight import with_hindsight
 from geoloc.pipeline.linking import link
-from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay, to_the_end
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
@@ -178,7 +179,8 @@ def localize_with_report(
 ) -> tuple[Tracks, GroundPoints]:
     """As `geoloc.localize`, under a progress bar, with the points behind the tracks; fills in the report."""
     localizer = Localizer(site, options)
-    return _run_with_report(localizer, detections, replay(localizer, detections), report)
+    steps = to_the_end(localizer, replay(localizer, detections))
+    return _run_with_report(localizer, detections, steps, report)
 
 
 def localize_on(
@@ -207,14 +209,20 @@ def _run_with_report(
     _ = localizer.site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
     report.prepare_s = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    tables, points = [], []
-    for tracks in replay_with_progress(localizer, detections, "localize", steps):
-        tables.append(tracks)
-        points.append(localizer.points)
+    points: list[GroundPoints] = []
+    steps = _with_points(localizer, replay_with_progress(localizer, detections, "localize", steps), points)
+    tables = with_hindsight(steps, localizer.identities.lineage)
     report.add_frames(detections)
     report.add_run(len(tables), localizer.dropped - before, time.perf_counter() - start)
     report.add_clocks(localizer.clocks)
     return Tracks.concat(tables), GroundPoints.concat(points)
+
+
+def _with_points(localizer: Localizer, steps: Iterator[Tracks], points: list[GroundPoints]) -> Iterator[Tracks]:
+    """The `steps` of a `localizer`; the points of each go into `points`."""
+    for tracks in steps:
+        points.append(localizer.points)
+        yield tracks
 
 
 def localize_packets(

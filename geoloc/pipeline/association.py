@@ -16,8 +16,9 @@ from geoloc.geometry.gaussian import require_covariances
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import edges, nodes
-from geoloc.pipeline.packed import camera_sets, common_numbers, kind_arrays
+from geoloc.pipeline.packed import NO_WALLS, camera_sets, common_numbers, kind_arrays, wall_arrays
 from geoloc.scene.kinds import family_of
+from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import GroundPoints, Tracks
 
 
@@ -59,10 +60,12 @@ def associate(
     tracks: Tracks | None = None,
     options: AssociationOptions | None = None,
     camera_set: np.ndarray | None = None,
+    site_map: SiteMap | None = None,
 ) -> Groups:
     """Group the `points` (N rows) of one window and the predicted `tracks`; the order of rows does not matter.
 
     `camera_set` (T,) tells which cameras saw each track last, as of `Objects`: a point of the same one has its bias.
+    What lies on two sides of a wall of the `site_map`, where one is given, is not one object.
     """
     options, tracks = options or AssociationOptions(), tracks if tracks is not None else Tracks()
     labels, levels = ([t.coded(name) for t in (points, tracks)] for name in ("label", "level"))
@@ -85,12 +88,19 @@ def associate(
     ]
     seen = np.zeros(len(tracks), dtype=np.int64) if camera_set is None else camera_set
     sources = _ranks(cameras.names).take(cameras.code), cameras.code, camera_sets(cameras.names), seen
+    fences = NO_WALLS if site_map is None else wall_arrays(site_map, _distinct(levels[0].names, levels[1].names))
     how = options.density, options.gate_sigma, options.level_gap, edges.FEW, _odds_model(options), options.max_moves
-    group, track, good = nodes.group_nodes(*given, *sources, families[2], *how)
+    group, track, good = nodes.group_nodes(*given, *sources, families[2], *how, fences)
     if not good:
         both = np.concatenate([table.cov[:, :2, :2] + table.bias_cov for table in (points, tracks)])
         require_covariances(both, "cov + bias_cov of points, then tracks")
     return Groups(group, track)
+
+
+@lru_cache(maxsize=64)
+def _distinct(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Names in the order in which `common_numbers` numbers them."""
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 @lru_cache(maxsize=64)

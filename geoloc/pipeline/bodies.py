@@ -46,7 +46,8 @@ def find_bodies(
     of_tracks = np.ascontiguousarray(predicted.xy), level_rows(site.site_map, predicted.coded("level"))
     bodies.headings(xy, away, level, size, *of_tracks, predicted.heading, stall_arrays(site.site_map), heading)
     offset, spread = np.empty_like(xy), np.empty((len(xy), 2, 2))
-    where = np.ascontiguousarray(points.foot), xy, np.ascontiguousarray(points.z), heading, size
+    boxes = np.ascontiguousarray(points.foot), np.ascontiguousarray(points.box)
+    where = *boxes, xy, np.ascontiguousarray(points.z), heading, size
     bodies.offsets(camera_rows(site, points.coded("camera")), *where, body_arrays(site), offset, spread)
     # a larger body shifts in the direction in which this one does
     spread += options.size_sigma**2 * offset[:, :, None] * offset[:, None, :]

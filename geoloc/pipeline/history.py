@@ -136,9 +136,18 @@ class History:
             else:
                 self._events.append(event)
                 self._fresh.append(event)
-            if np.isfinite(event.since):
+            if event.kind == "exchanged":
+                self._begin_anew(event.number, event.others[0])
+            elif np.isfinite(event.since):
                 self._rename(event.number, event.others[0])
         self._n_events = lineage.n_events
+
+    def _begin_anew(self, *numbers: int) -> None:
+        """The ways of objects that were taken for each other end where they were last, and others begin."""
+        ends = np.isin(self._last["number"], numbers)
+        self._emit(self._last[ends & (self._last["time"] > self._key["time"])])
+        self._last, self._key = self._last[~ends], self._key[~ends]
+        self._low, self._high = self._low[~ends], self._high[~ends]
 
     def _rename(self, number: int, other: int) -> None:
         """What went by `number` is another object and goes on as that; keys that were kept are read so, see `Keys`."""

@@ -6,12 +6,14 @@ lost identities at once. The answer of a window is given at once; where later wi
 so by its `revision`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.corrections import take_back
+from geoloc.pipeline.decisions import Exchange
 from geoloc.pipeline.echoes import Echoes, EchoOptions
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.identity_book import CONFIRMED, GONE, HIDDEN, LIVES, OUT_OF_SIGHT, PARKED, TENTATIVE, Book
@@ -62,10 +64,18 @@ class Identities:
         self.echoed = NO_ECHO  # (K, 2) objects of this window: an echo's, and that of the row that it is an echo of
         self._time = np.nan
 
-    def update(self, tracks: Tracks, points: GroundPoints, objects: Objects, reporting: np.ndarray) -> Tracks:
+    def update(
+        self,
+        tracks: Tracks,
+        points: GroundPoints,
+        objects: Objects,
+        reporting: np.ndarray,
+        exchanges: Sequence[Exchange] = (),
+    ) -> Tracks:
         """`tracks` of a window with the numbers of their objects, and those that stand where nobody sees them.
 
-        `points` and `objects` are the window's own, `reporting` (C,) bool the cameras that delivered it.
+        `points` and `objects` are the window's own, `reporting` (C,) bool the cameras that delivered it, `exchanges`
+        those of tracks that had been taken for each other until this window.
         """
         if not len(tracks) and not len(self.book):
             return tracks
@@ -76,6 +86,8 @@ class Identities:
         self.echoes.part(tracks, time)
         own = tracks.take(~self.echoes.rows(tracks)) if self.echoes.owner else tracks
         rows = self._follow(own)
+        if exchanges:
+            self.correct(exchanges)
         if np.count_nonzero(self.book["track"] >= 0) > len(rows):
             self._lose(rows)
         self._look(objects, reporting, passed)
@@ -101,6 +113,19 @@ class Identities:
             rows[new] = self.book.enter(tracks, new)
         self.book.follow(rows, tracks, self._time, self.options.park_s)
         return rows
+
+    def correct(self, exchanges: Sequence[Exchange]) -> None:
+        """Take note that tracks had been taken for each other: the past of their identities was told wrongly."""
+        book = self.book
+        for first, second, since, until, sure in exchanges:
+            rows = book.rows_of_tracks(np.array([first, second]))
+            if rows.min() < 0:  # an echo
+                continue
+            number, other = sorted(book["number"][rows].tolist())
+            book["revision"][rows] += 1
+            why = f"for {(self._time if np.isnan(until) else until) - since:.1f} s"
+            event = Event(self._time, "exchanged", number, (other,), sure, why, since=since, until=until)
+            self.lineage.add(event)
 
     def _lose(self, rows: np.ndarray) -> None:
         """What is with the identities whose track has ended: hidden, out of sight, gone, or never real."""

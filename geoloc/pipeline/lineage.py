@@ -17,6 +17,7 @@ SAID = {
     "merged": "{others} and {number} are one object",
     "split": "{others} is not {number}",
     "undone": "{others} is not {number}: taken back",
+    "exchanged": "{others} and {number} were taken for each other",
     "gone": "{number} left through an exit",
 }
 
@@ -26,8 +27,9 @@ class Event:
     """What happened to the object `number` at `time` (UTC Unix s).
 
     `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
-    in words, and `cameras` that saw it then. What the operator took back was wrong `since` (s): from then until `time`
-    it was the other object that went by this number.
+    in words, and `cameras` that saw it then. What was said from `since` on and before `until` (s; NaN: up to this
+    event) was wrong: they were taken for each other, or, where the operator took it back, it was the other object that
+    went by this number.
     """
 
     time: float
@@ -38,6 +40,12 @@ class Event:
     why: str = ""
     cameras: tuple[str, ...] = ()
     since: float = np.inf
+    until: float = np.nan
+
+    def was_wrong(self, time: np.ndarray) -> np.ndarray:
+        """Whether what was said at times (N,) s was wrong."""
+        before = time <= self.time if np.isnan(self.until) else time < self.until
+        return np.asarray((time >= self.since) & before)
 
     def __str__(self) -> str:
         """In words, such as "5 is 3, which was lost from sight: cameras a and b at 10:02:11, 0.4 sigma (p 0.98)"."""

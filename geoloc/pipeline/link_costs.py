@@ -6,12 +6,14 @@ from typing import Self
 
 import numpy as np
 import shapely
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from geoloc.options import check_range
 from geoloc.scene.site import Site
 from geoloc.scene.ways import Ways
 
+DRIVES = 1.0  # m; classes that are shorter go against one-way lanes as they like
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 SLACK = 3.0  # m by which a way over cells may be off
 VELOCITY_SIGMA = 3.0
@@ -138,13 +140,21 @@ class LinkCosts:
         # it takes two turns to go anywhere
         moves = moves + 2.0 * np.log(-np.expm1(-away / self.options.turn_s)) + velocity_odds(lost, new, kept)
         fewer = np.log(kept) + np.log(2.0 - kept)
-        moves = np.logaddexp(goes_on_density(lost, new, self.options.turn_s) + fewer, moves)
+        straight_on = goes_on_density(lost, new, self.options.turn_s) - self._detour(lost, new, way)
+        moves = np.logaddexp(straight_on + fewer, moves)
         moves = np.where(way <= most, moves, -np.inf)
         stands = lost.stays_s > 0
         with np.errstate(divide="ignore"):
             left = np.log(-np.expm1(-away / lost.stays_s))
         stays = np.where(stands, stays_density(lost, new), -np.inf)
         return np.where(stands, np.logaddexp(stays, left + moves), moves)
+
+    def _detour(self, lost: Sights, new: Sights, way: np.ndarray) -> np.ndarray:
+        """Logarithm (K,) of how many times longer a way along one-way lanes is: few drive straight on against one."""
+        if not self._is_one_way:
+            return np.zeros(len(lost))
+        straight = np.linalg.norm(new.xy - lost.xy, axis=1)
+        return np.where(lost.length >= DRIVES, np.log(np.maximum(way, SLACK) / np.maximum(straight, SLACK)), 0.0)
 
     def _wanders(self, lost: Sights, new: Sights, way: np.ndarray, most: np.ndarray) -> np.ndarray:
         """Log density (K,) 1/m² of an object that has gone on, anywhere, or waited since it was lost."""
@@ -175,15 +185,19 @@ class LinkCosts:
             return np.where(same_level, straight, np.inf), most
         ways = self._ways
         start, goal = ways.rows(lost.level, lost.xy), ways.rows(new.level, new.xy)
-        way = way_lengths(ways, start, goal, 1.1 * most)
+        way = way_lengths(ways, start, goal, 1.1 * most, (lost.length >= DRIVES) & self._is_one_way)
         off_map = np.isinf(way) & same_level & ((start < 0) | (goal < 0))
         way = np.where(off_map, straight, way)
         return np.where(same_level, np.maximum(straight, way), way), most
 
     @cached_property
     def _is_open(self) -> bool:
-        """Whether nothing stands in any way: one level without walls."""
-        return len(self.site.site_map.levels) == 1 and not self.site.site_map.occluders
+        """Whether nothing stands in any way: one level without walls and one-way lanes."""
+        return len(self.site.site_map.levels) == 1 and not self.site.site_map.occluders and not self._is_one_way
+
+    @cached_property
+    def _is_one_way(self) -> bool:
+        return any(np.isfinite(zone.direction) for zone in self.site.site_map.zones)
 
     @cached_property
     def _ways(self) -> Ways:
@@ -213,27 +227,40 @@ def ways_of(site: Site) -> Ways:
     return Ways.of(site)
 
 
-def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Length (K,) m of the way from cell to cell of each pair; infinite where it is longer than `most` (K,) m."""
+def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarray, drives: np.ndarray) -> np.ndarray:
+    """Length (K,) m of the way from cell to cell of each pair; infinite where it is longer than `most` (K,) m.
+
+    What `drives` (K,) bool has a longer way against one-way lanes.
+    """
     out = np.full(len(start), np.inf)
-    if len(np.unique(goal)) < len(np.unique(start)):  # ways go both ways: search from the side that has fewer cells
-        start, goal = goal, start
-    rows = np.flatnonzero((start >= 0) & (goal >= 0))
+    known = (start >= 0) & (goal >= 0)
+    rows = np.flatnonzero(known & ~drives)
+    a, b = start[rows], goal[rows]
+    if len(np.unique(b)) < len(np.unique(a)):  # ways go both ways: search from the side that has fewer cells
+        a, b = b, a
+    out[rows] = _search(ways.graph, False, a, b, most[rows])
+    rows = np.flatnonzero(known & drives)
+    out[rows] = _search(ways.driven, True, start[rows], goal[rows], most[rows])
+    return out
+
+
+def _search(graph: csr_array, directed: bool, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most about so long."""
+    out = np.full(len(start), np.inf)
     # the longest first, so that each batch's search goes no farther than its own pairs need
-    sources, source = np.unique(start[rows], return_inverse=True)
+    sources, source = np.unique(start, return_inverse=True)
     limit = np.zeros(len(sources))
-    np.maximum.at(limit, source, most[rows])
+    np.maximum.at(limit, source, most)
     rank = np.empty(len(sources), dtype=int)
     rank[np.argsort(limit, kind="stable")] = np.arange(len(sources))
     order = np.argsort(rank[source], kind="stable")
-    rows, place = rows[order], rank[source][order]
+    place = rank[source][order]
     by_rank = sources[np.argsort(rank)]
     for first in range(0, len(sources), BATCH):
         mine = slice(*np.searchsorted(place, [first, first + BATCH]))
-        field = dijkstra(
-            ways.graph, directed=False, indices=by_rank[first : first + BATCH], limit=float(most[rows[mine]].max())
-        )
-        out[rows[mine]] = field[place[mine] - first, goal[rows[mine]]]
+        rows, batch = order[mine], by_rank[first : first + BATCH]
+        field = dijkstra(graph, directed=directed, indices=batch, limit=float(most[rows].max()))
+        out[rows] = field[place[mine] - first, goal[rows]]
     return out
 
 

@@ -15,6 +15,7 @@ from geoloc.pipeline.arrivals import PacketOptions, bounded
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.bodies import BodyOptions, find_bodies
 from geoloc.pipeline.clocks import ClockOptions, Clocks
+from geoloc.pipeline.decisions import DecisionOptions
 from geoloc.pipeline.duplicates import (
     DuplicateOptions,
     set_duplicates_apart,
@@ -25,6 +26,7 @@ from geoloc.pipeline.duplicates import (
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.hindsight import with_hindsight
 from geoloc.pipeline.history import History, HistoryOptions
 from geoloc.pipeline.identity import Identities, IdentityOptions
 from geoloc.pipeline.lazily import overlaps, reporting
@@ -33,6 +35,7 @@ from geoloc.pipeline.linking import LinkingOptions
 from geoloc.pipeline.packed import camera_rows
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
 from geoloc.pipeline.queries import State
+from geoloc.pipeline.sizes import SizeOptions, weigh_boxes
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.site import Site
 from geoloc.scene.tables import LATEST_TIME, Detections, Dropped, GroundPoints, Objects, Tracks
@@ -54,12 +57,14 @@ class LocalizerOptions:
     clocks: ClockOptions = field(default_factory=ClockOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
+    sizes: SizeOptions = field(default_factory=SizeOptions)
     bodies: BodyOptions = field(default_factory=BodyOptions)
     footprint: FootprintOptions = field(default_factory=FootprintOptions)
     association: AssociationOptions = field(default_factory=AssociationOptions)
     fusion: FusionOptions = field(default_factory=FusionOptions)
     existence: ExistenceOptions = field(default_factory=ExistenceOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    decisions: DecisionOptions = field(default_factory=DecisionOptions)
     identity: IdentityOptions = field(default_factory=IdentityOptions)
     history: HistoryOptions = field(default_factory=HistoryOptions)
     linking: LinkingOptions = field(default_factory=LinkingOptions)  # of recordings, see `link`
@@ -78,7 +83,7 @@ class Localizer:
     def __init__(self, site: Site, options: LocalizerOptions | None = None) -> None:
         self.site = site
         self.options = options or LocalizerOptions()
-        self.tracker = Tracker(site, self.options.tracking, self.options.existence)
+        self.tracker = Tracker(site, self.options.tracking, self.options.existence, self.options.decisions)
         self.clocks = Clocks(site, self.options.clocks)
         self.identities = Identities(site, self.options.identity, self.options.existence)
         self.footprint = Footprint(site, self.options.footprint)
@@ -102,23 +107,29 @@ class Localizer:
         detections = bounded(detections, options.max_boxes, self.dropped)
         speaking, follows, doubtful = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
         projected, dropped = project_to_ground(speaking, self.site, options.projection)
+        projected = weigh_boxes(projected, self.site, options.sizes, options.projection)
         predicted = self.tracker.predict(time)
         projected, more = without_room(projected, doubtful, options.duplicates)
         found, doubt = find_bodies(projected, predicted, self.site, options.bodies)
         aligned, late = align_times(found, predicted, time, self.clocks.sigma(found))
         points = with_bias(self.footprint.correct(aligned, doubt), late)
         heard = self._reporting(detections, time, cameras)
-        groups = associate(points, predicted, options.association, self.tracker.camera_set)
+        groups = associate(points, predicted, options.association, self.tracker.camera_set, self.site.site_map)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
         self.footprint.learn(aligned, groups)
         self.clocks.learn(found, predicted, groups, time)
         objects = self._remember(points, groups, objects, dropped, np.concatenate([follows, more]))
         tracks = self.tracker.update(objects, heard)
-        tracks = self.identities.update(tracks, self.points, objects, heard)
+        tracks = self.identities.update(tracks, self.points, objects, heard, self.tracker.exchanges)
         self.points = with_echoes(self.points, self.identities.echoed)
         self.history.note(time, tracks, self.points, self.identities.lineage)
         return tracks
+
+    def finish(self) -> None:
+        """No more windows come: decide what is open by what is known."""
+        self.identities.correct(self.tracker.finish())
+        self.history.learn_of(self.identities.lineage)
 
     @property
     def state(self) -> State:
@@ -177,11 +188,13 @@ class Localizer:
 def localize(detections: Detections, site: Site, options: LocalizerOptions | None = None) -> Tracks:
     """Tracks of a whole recording, by the same steps as live: every window's confirmed and tentative tracks.
 
+    Objects that were taken for each other have the numbers that proved right within `options.decisions.lag_s`.
     The order of the rows does not matter. Rows that cannot be used are dropped, and counted by their reason in
     a warning of the log; InputError where no camera is the site's, or times are milliseconds.
     """
     localizer = Localizer(site, options)
-    tracks = Tracks.concat(list(replay(localizer, detections)))
+    steps = to_the_end(localizer, replay(localizer, detections))
+    tracks = Tracks.concat(with_hindsight(steps, localizer.identities.lineage))
     if localizer.dropped:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in localizer.dropped.most_common())
         logger.warning("%d of %d detections could not be used: %s", localizer.dropped.total(), len(detections), reasons)
@@ -194,6 +207,12 @@ def replay(localizer: Localizer, detections: Detections) -> Iterator[Tracks]:
     UnknownNameError where none of its cameras is the site's; other rows that cannot be used are dropped.
     """
     return step_windows(localizer, windows_of_site(detections, localizer), localizer.step)
+
+
+def to_the_end(localizer: Localizer, steps: Iterator[Tracks]) -> Iterator[Tracks]:
+    """The `steps` of a `localizer`, after which nothing is left open."""
+    yield from steps
+    localizer.finish()
 
 
 def windows_of_site(detections: Detections, localizer: Localizer) -> Iterator[Detections]:

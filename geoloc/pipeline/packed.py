@@ -249,3 +249,30 @@ def view_arrays(visibility: Visibility) -> ViewArrays:
     """What cameras see."""
     parts = (visibility.first, visibility.shape, visibility.offset, visibility.seen, visibility.depth)
     return ViewArrays(float(visibility.cell), *(np.ascontiguousarray(part) for part in parts))
+
+
+class WallArrays(NamedTuple):
+    """The walls of a map: their straight pieces, level by level."""
+
+    start: np.ndarray  # (L + 1,) the first piece of each level
+    piece: np.ndarray  # (W, 4) m, x, y to x, y
+
+
+NO_WALLS = WallArrays(np.zeros(1, dtype=np.int64), np.zeros((0, 4)))
+LEAST_WALL = 2.0  # m; what is shorter, such as a pillar, is walked round
+
+
+@lru_cache(maxsize=64)
+def wall_arrays(site_map: SiteMap, levels: tuple[str, ...]) -> WallArrays:
+    """The walls of each of the levels."""
+    pieces = []
+    for level in levels:
+        walls = [o.geometry for o in site_map.occluders if o.level == level and o.geometry.length >= LEAST_WALL]
+        lines = [part for wall in walls for part in shapely.get_parts(_lines_of(wall))]
+        corners = [shapely.get_coordinates(line) for line in lines]
+        pieces.append(np.concatenate([np.zeros((0, 4)), *(np.hstack([c[:-1], c[1:]]) for c in corners)]))
+    return WallArrays(np.cumsum([0, *(len(part) for part in pieces)]), np.concatenate([np.zeros((0, 4)), *pieces]))
+
+
+def _lines_of(geometry: shapely.Geometry) -> shapely.Geometry:
+    return geometry.boundary if geometry.geom_type.endswith("Polygon") else geometry

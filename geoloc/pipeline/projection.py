@@ -72,6 +72,36 @@ def feet_of(
     return found.pixel.T, np.stack([uu, uv, uv, vv], axis=-1).reshape(-1, 2, 2)
 
 
+def stand_under(
+    pixel: np.ndarray, pixel_cov: np.ndarray, height: np.ndarray, camera: np.ndarray, site: Site, max_sigma: float
+) -> tuple[np.ndarray, GroundPoints]:
+    """Where upright things stand whose tops, `height` (N,) m above the ground, are pixels (2, N): rows and points.
+
+    `pixel_cov` (3, N) px² is uu, uv, vv. Points have level, xy, z, cov, bias_cov and away; rows (n,) are those that
+    have one: none in cameras (N,) that are known by a homography, or are lower than the top.
+    """
+    found, rig, arrays = _Found(len(camera)), rig_of(site), camera_arrays(site)
+    found.pixel, found.pixel_cov = pixel, pixel_cov
+    for family, tall in sorted({*zip(arrays.family[camera].tolist(), height.tolist(), strict=True)}):
+        rows = np.flatnonzero((arrays.family[camera] == family) & (height == tall))
+        if rig.families[family] is Homography:
+            found.why[rows] = 1
+            continue
+        # seen from so much lower, the tops are feet
+        centre = arrays.centre - np.array([0.0, 0.0, tall])
+        _hit_rays(found, rows, camera, family, site, centre, max_sigma)
+    kept = np.flatnonzero(found.why == 0)
+    return kept, GroundPoints.trusted(
+        time=np.full(len(kept), np.nan),
+        level=Coded(level_names(site.site_map), found.level[kept]),
+        xy=found.xy[kept],
+        z=found.z[kept],
+        away=found.away[kept],
+        cov=found.cov[kept],
+        bias_cov=found.bias_cov[kept],
+    )
+
+
 class _Found:
     """What is known of N rows, filled in stage by stage; see `kernels.hits`."""
 
@@ -96,6 +126,7 @@ class _Found:
             bias_cov=self.bias_cov,
             away=self.away,
             foot=self.foot,
+            box=detections.box,
             label=detections.coded("label"),
             score=detections.score,
             embedding=detections.embedding,
@@ -143,13 +174,21 @@ def _rows_of_family(camera: np.ndarray, family: int, site: Site) -> np.ndarray:
 
 def _find_hits(found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, max_sigma: float) -> None:
     rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
-    out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.away
     if rig.families[family] is Homography:
+        out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.away
         matrices = arrays.matrix, arrays.inverse, arrays.level, arrays.homography_var
         hits.hit_homographies(rows, camera, found.pixel, found.pixel_cov, *matrices, surfaces, max_sigma, *out)
         return
+    _hit_rays(found, rows, camera, family, site, arrays.centre, max_sigma)
+
+
+def _hit_rays(
+    found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, centre: np.ndarray, max_sigma: float
+) -> None:
+    rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
+    out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.away
     rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
-    where = arrays.rotation, arrays.centre, arrays.calib_cov[family]
+    where = arrays.rotation, centre, arrays.calib_cov[family]
     hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, surfaces, max_sigma, *out)
 
 

@@ -39,13 +39,16 @@ class Keys:
     ) -> "Keys":
         """The keys of chunks that follow each other, of some objects or all.
 
-        Those of an object that was taken for another one go by its own number, see `Event.since`.
+        Those of an object that was taken for another one go by its own number, see `Event.was_wrong`.
         """
         chunks = list(chunks)
         rows = np.concatenate([chunk.keys for chunk in chunks])
         for event in taken_back:
-            mine = (rows["number"] == event.number) & (rows["time"] >= event.since) & (rows["time"] <= event.time)
-            rows["number"][mine] = event.others[0]
+            wrong, other = event.was_wrong(rows["time"]), event.others[0]
+            mine, theirs = wrong & (rows["number"] == event.number), wrong & (rows["number"] == other)
+            rows["number"][mine] = other
+            if event.kind == "exchanged":
+                rows["number"][theirs] = event.number
         if numbers is not None:
             rows = rows[np.isin(rows["number"], list(numbers))]
         order = np.argsort(rows["time"], kind="stable")

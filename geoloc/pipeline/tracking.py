@@ -14,6 +14,7 @@ import numpy as np
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
+from geoloc.pipeline.decisions import DecisionOptions, Decisions, Exchange, Window
 from geoloc.pipeline.existence import ExistenceOptions, scene_arrays
 from geoloc.pipeline.lazily import filters, resting
 from geoloc.pipeline.lazily import tracks as steps
@@ -89,16 +90,20 @@ def filter_dtype(size: int) -> np.dtype:
     )
 
 
-
 class Tracker:
     """The tracks of one site. `predict` them to a window's time, associate, then `update` with its objects."""
 
     def __init__(
-        self, site: Site, options: TrackingOptions | None = None, existence: ExistenceOptions | None = None
+        self,
+        site: Site,
+        options: TrackingOptions | None = None,
+        existence: ExistenceOptions | None = None,
+        decisions: DecisionOptions | None = None,
     ) -> None:
         self.site = site
         self.options = options or TrackingOptions()
         self.existence = existence or ExistenceOptions()
+        self.exchanges: list[Exchange] = []  # of tracks, found in the last window
         self.time = np.nan
         self._next_id = 1
         self._last_step = np.inf  # s since the window before; infinite at the first
@@ -106,6 +111,8 @@ class Tracker:
         self._looks = np.zeros((0, 0), dtype=np.float32)  # (T, D) each track's embedding
         self._labels: tuple[str, ...] = ()  # that were met so far
         self._rested = np.zeros(0, dtype=bool)  # (T,) which tracks rested until this window
+        self._noise = np.zeros(0)  # (T,) density of their accelerations until this window
+        self._decisions = Decisions(self._filters.dtype, decisions)
 
     @property
     def camera_set(self) -> np.ndarray:
@@ -119,12 +126,13 @@ class Tracker:
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
         self._rested = self._rests()
-        held, self.time, options = self._filters, time, self.options
+        held, self.time, self._noise, options = self._filters, time, np.zeros(0), self.options
         if len(held):
-            noise = options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
+            self._noise = noise = options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
             noise[self._rested] *= REST
             stays = math.exp(-dt / options.lifetime_s)
             steps.advance(held, self._rested, CREEP, dt, noise, float(options.turn_acceleration), stays)
+            self._decisions.predict(dt, float(options.turn_acceleration))
         table = self._table()
         return self._doubted(table) if self._rested.any() else table
 
@@ -139,6 +147,10 @@ class Tracker:
         rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
         names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
         seen = (*(np.ascontiguousarray(getattr(objects, name)) for name in names), level, label)
+        window = Window(self.time, rows, seen, np.ascontiguousarray(objects.embedding))
+        self.exchanges = self._decisions.weigh(held, self._looks, self._noise, self._labels, window)
+        if self.exchanges:
+            self._rested = self._rests()
         stands = self._rested, WAKE2, kinds.length, kinds.speed, STAND, STAND_SIGMA, PARKS, LEAST_SPEED
         steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map))
         self._learn_appearance(rows, objects.embedding)
@@ -147,6 +159,10 @@ class Tracker:
         new = np.flatnonzero((rows < 0) & (objects.best_score >= self.options.birth_score))
         self._go_on(self._born(new, seen), objects.embedding[new])
         return self._table()
+
+    def finish(self) -> list[Exchange]:
+        """The exchanges of tracks that are likely by now, as if all lags were over."""
+        return self._decisions.finish()
 
     def _rests(self) -> np.ndarray:
         """Which tracks (T,) have stood for long enough: of classes that park."""

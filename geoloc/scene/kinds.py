@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "truck": TRUCK,
     "bus": TRUCK,
 }
+GENERIC = frozenset({"", "object", "unknown", "moving object", "foreground", "blob", "motion"})  # any class
 
 
 def kind_of(label: str) -> Kind:
@@ -49,8 +50,9 @@ def kind_of(label: str) -> Kind:
 
 
 def family_of(label: str) -> str:
-    """The family of a label; a label that is not known is one of its own."""
-    return kind_of(label).family or label.strip().lower()
+    """The family of a label; a label that is not known is one of its own, and one for anything has none."""
+    name = label.strip().lower()
+    return "" if name in GENERIC else kind_of(name).family or name
 
 
 def kind_column(labels: np.ndarray, attribute: str) -> np.ndarray:

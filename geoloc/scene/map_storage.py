@@ -34,7 +34,7 @@ LOCAL = "local metres: x east, y north, z up; not longitude and latitude, for th
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "surface": (("level",), ("plane", "sigma_z"), ("Polygon",)),
     "stall": (("name", "level"), ("use",), ("Polygon",)),
-    "zone": (("name", "level"), ("use",), ("Polygon",)),
+    "zone": (("name", "level"), ("use", "direction_deg"), ("Polygon",)),
     "occluder": (
         ("name", "level"),
         ("height",),
@@ -202,7 +202,9 @@ def _thing(feature: _Feature, datum: Datum | None, heights: dict[str, Heights]) 
     shape = shapely.set_coordinates(shapely.force_2d(geometry), xy)
     if feature.kind == "occluder":
         return Occluder(name, level, shape, feature.number("height", 3.0))
-    return Place(name, level, shape, feature.properties.get("use", feature.kind))
+    any_way = "direction_deg" not in feature.properties
+    direction = np.nan if any_way else float(np.deg2rad(feature.number("direction_deg", 0.0)))
+    return Place(name, level, shape, feature.properties.get("use", feature.kind), direction)
 
 
 def _surface_features(site_map: SiteMap) -> list[dict[str, Any]]:
@@ -220,7 +222,10 @@ def _surface_features(site_map: SiteMap) -> list[dict[str, Any]]:
 
 def _place_feature(kind: str, place: Place, site_map: SiteMap) -> dict[str, Any]:
     outline = write_geometry(place.polygon, site_map.level(place.level).z_extended, site_map.datum)
-    return _feature(kind, outline, {"name": place.name, "level": place.level, "use": place.kind})
+    properties: dict[str, Any] = {"name": place.name, "level": place.level, "use": place.kind}
+    if not np.isnan(place.direction):
+        properties["direction_deg"] = float(np.rad2deg(place.direction))  # from east, counter-clockwise
+    return _feature(kind, outline, properties)
 
 
 def _occluder_feature(occluder: Occluder, site_map: SiteMap) -> dict[str, Any]:

@@ -98,17 +98,23 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A named polygon on a level: a stall or a zone (lane, entrance, area of interest, ...)."""
+    """A named polygon on a level: a stall or a zone (lane, entrance, area of interest, ...).
+
+    `direction` (rad, from east, counter-clockwise) is the only one in which vehicles may drive there; NaN: any.
+    """
 
     name: str
     level: str
     polygon: Polygon
     kind: str = "zone"
+    direction: float = np.nan
 
     def __post_init__(self) -> None:
         _check_valid(f"{self.kind} {self.name!r}", self.polygon)
         if not self.name or self.polygon.is_empty:
             raise InputError(f"{self.kind} {self.name!r}: it needs a name and an outline")
+        if np.isinf(self.direction):
+            raise InputError(f"{self.kind} {self.name!r}: direction {self.direction}; it must be an angle")
 
 
 @dataclass(frozen=True, eq=False)

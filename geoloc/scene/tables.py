@@ -292,6 +292,7 @@ class GroundPoints(Table):
     bias_cov: np.ndarray
     away: np.ndarray
     foot: np.ndarray
+    box: np.ndarray
     label: np.ndarray
     score: np.ndarray
     embedding: np.ndarray
@@ -306,7 +307,8 @@ class GroundPoints(Table):
         "cov": Column(float, (2, 2), "m2"),
         "bias_cov": Column(float, (2, 2), "m2"),
         "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
-        "foot": Column(float, (2,), "px"),  # middle of the box's lower edge; NaN where the foot was given
+        "foot": Column(float, (2,), "px"),  # middle of the box's lower edge; NaN where it was given, or not seen
+        "box": Column(float, (4,), "px"),  # left, top, right, bottom
         "label": Column(str),
         "score": Column(float, missing=1.0),
         "embedding": Column(np.float32, (WIDTH,)),

@@ -2,7 +2,7 @@
 
 Cells of all levels, eight neighbours each; a step that would cross a wall or pillar is not taken, and levels
 are joined where they meet, as at the foot of a ramp. Distances over such a grid are up to 8 % too long
-(Borgefors, 1986), and a cell's size off at both ends.
+(Borgefors, 1986), and a cell's size off at both ends. What drives has a longer way against a one-way lane.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from geoloc.scene.sitemap import Level
 
 MARGIN = 10.0  # m around what is seen of a level without outlines
 JOINT = 1.0  # m; levels are joined where they are no farther apart in height
+AGAINST = 10.0  # times its length: a step against a one-way lane, where a car that turns or parks moves back a little
 STEPS = ((1, 0), (0, 1), (1, 1), (1, -1))
 
 
@@ -29,6 +30,7 @@ class Ways:
     first: np.ndarray  # (L, 2) m, lower corner of each level's cells
     number: tuple[np.ndarray, ...]  # of each level (ny, nx): row of each cell, -1 where nothing can stand
     graph: csr_array  # (R, R) m, each step once
+    driven: csr_array  # (R, R) m, each step both ways, as they are for vehicles
 
     @classmethod
     def of(cls, site: Site, cell: float = 1.0) -> "Ways":
@@ -50,14 +52,15 @@ class Ways:
         steps = [_steps(site, *of_level, cell) for of_level in levels]
         steps.append(_joints(first, number, z, cell))
         a, b, length = (np.concatenate(part) for part in zip(*steps, strict=True))
-        return cls(cell, np.array(first), tuple(number), csr_array((length, (a, b)), shape=(total, total)))
+        graph = csr_array((length, (a, b)), shape=(total, total))
+        return cls(cell, np.array(first), tuple(number), graph, _driven(site, first, number, graph, cell))
 
-    def distances(self, level: int, xy: np.ndarray) -> np.ndarray:
-        """Distance (R,) m from a point xy (2,) to every cell; infinite where no way leads."""
+    def distances(self, level: int, xy: np.ndarray, drives: bool = False) -> np.ndarray:
+        """Distance (R,) m from a point xy (2,) to every cell, for what `drives` or walks; infinite without a way."""
         row = int(self.rows(np.array([level]), xy[None])[0])
         if row < 0:
             return np.full(self.graph.shape[0], np.inf)
-        return np.asarray(dijkstra(self.graph, directed=False, indices=row))
+        return np.asarray(dijkstra(self.driven if drives else self.graph, directed=drives, indices=row))
 
     def rows(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """The cell of each point xy (N, 2) m on levels (N,), or the free one nearest to it within 2 m; -1: none."""
@@ -80,6 +83,27 @@ class Ways:
                 best = np.argmin(((found + np.array([y0 - y, x0 - x])) ** 2).sum(axis=1))
                 rows[i] = near[tuple(found[best])]
         return rows
+
+
+def _driven(site: Site, first: list[np.ndarray], number: list[np.ndarray], graph: csr_array, cell: float) -> csr_array:
+    """Each step both ways, those against a one-way lane longer."""
+    a, b = graph.nonzero()
+    length = np.asarray(graph[a, b]).ravel()
+    start, end, length = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([length, length])
+    middle = np.zeros((graph.shape[0], 2))
+    for low, cells in zip(first, number, strict=True):
+        row, column = np.nonzero(cells >= 0)
+        middle[cells[row, column]] = low + cell * (np.column_stack([column, row]) + 0.5)
+    lane = np.zeros((len(middle), 2))  # m/m, zero where any direction is allowed
+    for zone in site.site_map.zones:
+        if np.isfinite(zone.direction):
+            cells = number[site.site_map.level_index[zone.level]]
+            rows = cells[cells >= 0]
+            inside = shapely.contains_xy(zone.polygon, middle[rows, 0], middle[rows, 1])
+            lane[rows[inside]] = np.cos(zone.direction), np.sin(zone.direction)
+    along = np.einsum("ni,ni->n", middle[end] - middle[start], lane[start] + lane[end])
+    length = np.where(along < -1e-9, AGAINST * length, length)
+    return csr_array((length, (start, end)), shape=graph.shape)
 
 
 def _extent(site: Site, index: int, level: Level) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.hits import EDGE_PX
 
 RADIAL, FISHEYE, UNKNOWN = 0, 1, 2  # an unknown camera's bodies are not looked for
 STEP = 0.05  # m, of the numerical derivative by the ground
@@ -48,7 +49,7 @@ def project(model, params, limit, x, y, z):
 
 
 @inlined
-def _see(model, params, limit, rotation, centre, x, y, z):
+def see(model, params, limit, rotation, centre, x, y, z):
     """Pixel u, v of a point (m) in the world."""
     dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
     cx = rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz
@@ -58,29 +59,34 @@ def _see(model, params, limit, rotation, centre, x, y, z):
 
 
 @inlined
-def _foot_of_body(model, params, limit, rotation, centre, width, height, x, y, z, cos, sin, half_l, half_w, tall):
-    """Pixel u, v of the middle of the lower edge of the box around a body at x, y, z (m)."""
-    left, right, low = np.inf, -np.inf, -np.inf
+def _foot_of_body(
+    model, params, limit, rotation, centre, width, height, x, y, z, cos, sin, half_l, half_w, tall, by_top
+):
+    """Pixel u, v of the middle of the lower, or else upper, edge of the box around a body at x, y, z (m)."""
+    left, right, low, high = np.inf, -np.inf, -np.inf, np.inf
     for a in (-1.0, 1.0):
         for b in (-1.0, 1.0):
             px = x + a * half_l * cos - b * half_w * sin
             py = y + a * half_l * sin + b * half_w * cos
             for top in range(2):
-                u, v = _see(model, params, limit, rotation, centre, px, py, z + top * tall)
+                u, v = see(model, params, limit, rotation, centre, px, py, z + top * tall)
                 if np.isnan(u):
                     return np.nan, np.nan
-                left, right, low = min(left, u), max(right, u), max(low, v)
+                left, right, low, high = min(left, u), max(right, u), max(low, v), min(high, v)
     left, right = min(max(left, -0.5), width - 0.5), min(max(right, -0.5), width - 0.5)
-    return 0.5 * (left + right), min(max(low, -0.5), height - 0.5)
+    return 0.5 * (left + right), high if by_top else min(max(low, -0.5), height - 0.5)
 
 
 @inlined
-def _middle(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall):
-    """Where a body's middle x, y (m) is whose foot is the pixel u, v, which meets the ground at x, y; NaN: nowhere."""
+def middle_of(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall, by_top):
+    """Where a body's middle x, y (m) is whose foot is the pixel u, v, which meets the ground at x, y; NaN: nowhere.
+
+    Or the middle of whose upper edge is that pixel; it then stands near x, y.
+    """
     model, params, limit, rotation, centre, width, height = camera
-    u0, v0 = _see(model, params, limit, rotation, centre, x, y, z)
-    ux, vx = _see(model, params, limit, rotation, centre, x + STEP, y, z)
-    uy, vy = _see(model, params, limit, rotation, centre, x, y + STEP, z)
+    u0, v0 = see(model, params, limit, rotation, centre, x, y, z)
+    ux, vx = see(model, params, limit, rotation, centre, x + STEP, y, z)
+    uy, vy = see(model, params, limit, rotation, centre, x, y + STEP, z)
     a, b, c, d = (ux - u0) / STEP, (uy - u0) / STEP, (vx - v0) / STEP, (vy - v0) / STEP
     determinant = a * d - b * c
     if not abs(determinant) > 0.0:
@@ -88,7 +94,7 @@ def _middle(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall):
     mx, my = x, y
     for _ in range(MAX_STEPS):
         fu, fv = _foot_of_body(
-            model, params, limit, rotation, centre, width, height, mx, my, z, cos, sin, half_l, half_w, tall
+            model, params, limit, rotation, centre, width, height, mx, my, z, cos, sin, half_l, half_w, tall, by_top
         )
         du, dv = u - fu, v - fv
         if np.isnan(du):
@@ -97,7 +103,7 @@ def _middle(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall):
             break
         mx += (d * du - b * dv) / determinant
         my += (a * dv - c * du) / determinant
-    reach = 2.0 * (half_l + half_w)
+    reach = (4.0 if by_top else 2.0) * (half_l + half_w)
     if (mx - x) * (mx - x) + (my - y) * (my - y) > reach * reach:
         return np.nan, np.nan
     return mx, my
@@ -138,11 +144,12 @@ def stall_axis(x, y, level, stalls):
 
 
 @compiled
-def offsets(camera, foot, xy, z, heading, size, cameras, offset, spread):
+def offsets(camera, foot, box, xy, z, heading, size, cameras, offset, spread):
     """How far each foot (N,) lies from its body's middle: `offset` (N, 2) m, and what of it is unknown (N, 2, 2) m².
 
     `foot` (N, 2) px lies on the ground at xy (N, 2), z (N,) m; `heading` (N,) rad is NaN where unknown and then any;
-    `size` (N, 3) m, a length of 0 where no body is known. A body that fits nowhere gives zeros.
+    `size` (N, 3) m, a length of 0 where no body is known. A body that fits nowhere gives zeros. Where the image's edge
+    cuts a box (N, 4) px off below, its upper edge tells where the body is.
     """
     models, params, limit, rotation, centre, image = cameras
     for i in range(len(xy)):
@@ -155,12 +162,14 @@ def offsets(camera, foot, xy, z, heading, size, cameras, offset, spread):
         one = models[c], params[c], limit[c], rotation[c], centre[c], image[0, c], image[1, c]
         n_turns = 1 if np.isfinite(heading[i]) else TURNS
         first = heading[i] if n_turns == 1 else 0.0
+        by_top = box[i, 3] >= image[1, c] - 0.5 - EDGE_PX and box[i, 1] > EDGE_PX - 0.5
+        v = box[i, 1] if by_top else foot[i, 1]
         n, sx, sy, sxx, sxy, syy = 0, 0.0, 0.0, 0.0, 0.0, 0.0
         for t in range(n_turns):
             angle = first + t * math.pi / n_turns
-            mx, my = _middle(
-                one, foot[i, 0], foot[i, 1], xy[i, 0], xy[i, 1], z[i], math.cos(angle), math.sin(angle),
-                half_l, half_w, tall,
+            mx, my = middle_of(
+                one, foot[i, 0], v, xy[i, 0], xy[i, 1], z[i], math.cos(angle), math.sin(angle), half_l, half_w,
+                tall, by_top,
             )  # fmt: skip
             if np.isnan(mx):
                 continue

@@ -35,10 +35,16 @@ def advance(held, rests, creep, dt, noise, turn_noise, stays):
     Those that `rests` (T,) bool stand still, known within `creep` m/s; see `motion` for the noise (T,).
     """
     rest(rests, creep, held["state"], held["cov"], held["off"], held["off_var"])
-    state, cov, _ = move_on(held["state"], held["cov"], np.full(len(held), dt), noise, turn_noise)
-    held["state"][:], held["cov"][:] = state, cov
+    drift(held, dt, noise, turn_noise)
     fade(held["log_odds"], stays)
     held["object"][:] = -1
+
+
+@compiled
+def drift(held, dt, noise, turn_noise):
+    """Move tracks on by dt s, in place, and nothing else."""
+    state, cov, _ = move_on(held["state"], held["cov"], np.full(len(held), dt), noise, turn_noise)
+    held["state"][:], held["cov"][:] = state, cov
 
 
 @compiled
@@ -54,14 +60,28 @@ def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, numbe
         known = held["seen_time"], state, own_cov, held["bias_cov"], held["camera_set"]
         off = held["off"], held["off_var"], still_since
         wake(rows, rests, wake2, xyz, cov, bias_cov, camera_set, *known, fast, time, *off)
-    update(rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label,
-           state, own_cov, held["bias_cov"], held["log_odds"], held["camera_set"], held["seen_time"],
-           held["level"], held["z"], held["label"], held["object"])  # fmt: skip
+    _update(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label)
     for t in range(n):
         parks[t] = length[held[t]["label"]] >= least_length
         allowed[t] = near * length[held[t]["label"]]
     own = held["level"], state, own_cov, held["anchor"], still_since, held["heading"]
     settle(time, allowed, near_sigma, least_speed, parks, stalls, *own)
+
+
+@compiled
+def _update(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label):
+    update(rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label,
+           held["state"], held["cov"], held["bias_cov"], held["log_odds"], held["camera_set"], held["seen_time"],
+           held["level"], held["z"], held["label"], held["object"])  # fmt: skip
+
+
+@compiled
+def renew(held, wanted, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label):
+    """Update tracks (T,) in place by the objects (T,) that they want, several the same one or none (-1)."""
+    rows = np.flatnonzero(wanted >= 0)
+    k = wanted[rows]
+    seen = xyz[k], cov[k], bias_cov[k], score[k], camera_set[k], number[k], level[k], label[k]
+    _update(held, rows, time, most, *seen)
 
 
 @compiled

@@ -1,0 +1,155 @@
+"""What boxes look like of bodies of known size, against what they are: cut off, hidden below, of which class.
+
+A body is an upright block, as in `kernels.bodies`, whose `cameras` these are.
+"""
+
+# mypy: allow-untyped-defs
+
+import math
+
+import numpy as np
+
+from geoloc.pipeline.kernels.bodies import TURNS, UNKNOWN, middle_of, see
+from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.hits import EDGE_PX
+from geoloc.pipeline.kernels.sight import cell_of
+from geoloc.pipeline.kernels.small import members_of
+
+WHOLE, BELOW, BESIDE, ABOVE, BEHIND, WALLED = 0, 1, 2, 4, 8, 16  # bits of what is not seen of a box
+LEAST_DROP = 0.1  # m; no camera is less above what it sees
+IN_FRONT = 0.1  # of a box's height, by which it reaches lower than what it hides
+
+
+@compiled
+def _flags(camera, time, image, box, foot, level, xy, view):
+    """What is not seen of each box (N, 4) px: cut by the edge of the image (2, C), its foot BEHIND a nearer box, or
+    WALLED off where it meets the ground, at xy (N, 2) m of a level (N,); `view` is of `kernels.sight`.
+
+    A box whose foot was given (N, 2: NaN) is taken as WHOLE.
+    """
+    out = np.zeros(len(camera), np.int64)
+    start, rows = members_of(camera, image.shape[1])
+    for c in range(image.shape[1]):
+        width, height = image[0, c] - 0.5, image[1, c] - 0.5
+        for at in range(start[c], start[c + 1]):
+            i = rows[at]
+            left, top, right, bottom = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
+            if np.isnan(foot[i, 0]) or np.isnan(left + top + right + bottom):
+                continue
+            if bottom >= height - EDGE_PX:
+                out[i] |= BELOW
+            if left <= EDGE_PX - 0.5 or right >= width - EDGE_PX:
+                out[i] |= BESIDE
+            if top <= EDGE_PX - 0.5:
+                out[i] |= ABOVE
+            for other in range(start[c], start[c + 1]):
+                j = rows[other]
+                nearer = box[j, 3] - bottom > IN_FRONT * (box[j, 3] - box[j, 1]) and time[j] == time[i]
+                if nearer and box[j, 0] < foot[i, 0] < box[j, 2] and box[j, 1] < bottom:
+                    out[i] |= BEHIND
+                    break
+            cell = cell_of(view, level[i], xy[i, 0], xy[i, 1])
+            if cell < len(view[4]) - 1 and not (view[4][cell, c >> 3] >> (7 - (c & 7))) & 1:
+                out[i] |= WALLED
+    return out
+
+
+@inlined
+def _box_of(camera, x, y, z, cos, sin, half_l, half_w, tall):
+    """Width and height (px) of the box around a body that stands at x, y, z (m); NaN where it is not in view."""
+    model, params, limit, rotation, centre, _, _ = camera
+    left, right, high, low = np.inf, -np.inf, np.inf, -np.inf
+    for a in (-1.0, 1.0):
+        for b in (-1.0, 1.0):
+            px = x + a * half_l * cos - b * half_w * sin
+            py = y + a * half_l * sin + b * half_w * cos
+            for top in range(2):
+                u, v = see(model, params, limit, rotation, centre, px, py, z + top * tall)
+                if np.isnan(u):
+                    return np.nan, np.nan
+                left, right, high, low = min(left, u), max(right, u), min(high, v), max(low, v)
+    return right - left, low - high
+
+
+@inlined
+def _height(i, camera, box, xy, z, size, cameras):
+    """Height of box i against that of a body of `size` (3,) m at xy (N, 2), z (N,); NaN: unknown.
+
+    Of all headings the one of the lowest box: what is less hides something.
+    """
+    models, params, limit, rotation, centre, image = cameras
+    c, least = camera[i], np.inf
+    if models[c] != UNKNOWN:
+        one = models[c], params[c], limit[c], rotation[c], centre[c], image[0, c], image[1, c]
+        half_l, half_w = 0.5 * size[0], 0.5 * size[1]
+        for t in range(TURNS if half_l != half_w else 1):
+            cos, sin = math.cos(t * math.pi / TURNS), math.sin(t * math.pi / TURNS)
+            _, tall = _box_of(one, xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w, size[2])
+            if tall > 0.0:
+                least = min(least, tall)
+    return (box[i, 3] - box[i, 1]) / least if np.isfinite(least) else np.nan
+
+
+@compiled
+def look(camera, time, box, foot, level, xy, z, label, sizes, low, view, cameras):
+    """What is not seen of each box (N, 4) px, see `_flags`, and the `rows` (n,) of those that do not show the foot.
+
+    Those are lower than bodies of their `label` (N,) are high, of `sizes` (L, 3) m, or than the share `low` of it
+    where the image's edge does not cut the box. Also their heights (n,) against those bodies'.
+    """
+    flags = _flags(camera, time, cameras[5], box, foot, level, xy, view)
+    rows, share, count = np.empty(len(flags), np.int64), np.empty(len(flags)), 0
+    for i in range(len(flags)):
+        if flags[i] & (BELOW | BEHIND | WALLED):
+            seen = _height(i, camera, box, xy, z, sizes[label[i]], cameras)
+            if seen < (1.0 if flags[i] & BELOW else low):
+                rows[count], share[count] = i, seen
+                count += 1
+    return flags, rows[:count], share[:count]
+
+
+@compiled
+def widen(cov, rows, sigma, camera, xy, z, away, centre):
+    """Add what a height's `sigma` (n,) m does to points along the line of sight to cov (N, 2, 2) of `rows`, in place.
+
+    They are at xy (N, 2), z (N,) m, seen by a camera (N,) at `centre` (C, 3), away from it (N, 2).
+    """
+    for n in range(len(rows)):
+        i = rows[n]
+        c = camera[i]
+        drop = max(centre[c, 2] - z[i], LEAST_DROP)
+        along = sigma[n] * math.hypot(centre[c, 0] - xy[i, 0], centre[c, 1] - xy[i, 1]) / drop
+        for a in range(2):
+            for b in range(2):
+                cov[i, a, b] += along * along * away[i, a] * away[i, b]
+
+
+@compiled
+def classes(rows, camera, box, foot, xy, z, sizes, spread, cameras):
+    """Likelihood (n, K), up to a factor, of the boxes of `rows` for bodies of K `sizes` (K, 3) m, whichever way round.
+
+    Their feet are pixels (N, 2), which meet the ground at xy (N, 2), z (N,) m; logarithms of widths and heights
+    differ by `spread` from box to box. 0 everywhere: it cannot be told.
+    """
+    models, params, limit, rotation, centre, image = cameras
+    out = np.zeros((len(rows), len(sizes)))
+    for n in range(len(rows)):
+        i = rows[n]
+        c = camera[i]
+        wide, tall = box[i, 2] - box[i, 0], box[i, 3] - box[i, 1]
+        if models[c] == UNKNOWN or not (wide > 0.0 and tall > 0.0):
+            continue
+        one = models[c], params[c], limit[c], rotation[c], centre[c], image[0, c], image[1, c]
+        for k in range(len(sizes)):
+            half_l, half_w, high = 0.5 * sizes[k, 0], 0.5 * sizes[k, 1], sizes[k, 2]
+            for t in range(TURNS):
+                cos, sin = math.cos(t * math.pi / TURNS), math.sin(t * math.pi / TURNS)
+                x, y = middle_of(one, foot[i, 0], foot[i, 1], xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w,
+                                 high, False)  # fmt: skip
+                if np.isnan(x):
+                    continue
+                w, h = _box_of(one, x, y, z[i], cos, sin, half_l, half_w, high)
+                if w > 0.0 and h > 0.0:
+                    a, b = math.log(wide / w) / spread, math.log(tall / h) / spread
+                    out[n, k] += math.exp(-0.5 * (a * a + b * b)) / TURNS
+    return out

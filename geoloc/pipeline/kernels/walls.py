@@ -1,0 +1,49 @@
+"""Which pairs of nodes a wall keeps apart."""
+
+# mypy: allow-untyped-defs
+
+import math
+
+import numpy as np
+
+from geoloc.pipeline.kernels.compiled import compiled
+
+SIGMAS = 2.0  # a node that is as far from a wall is on its own side of it
+
+
+@compiled
+def not_parted(pairs, xy, reach, level, start, piece):
+    """Pairs (P, 2) of nodes at xy (N, 2) m, of standard deviations `reach` (N,) m, that no wall parts for sure.
+
+    A wall parts two nodes of one level where the way between them crosses a piece of it (W, 4) m, those of a level
+    from start (L + 1,) on, and neither may lie on the other's side.
+    """
+    out, count = np.empty_like(pairs), 0
+    for p in range(len(pairs)):
+        i, j = pairs[p, 0], pairs[p, 1]
+        apart = False
+        if level[i] == level[j]:
+            for w in range(start[level[i]], start[level[i] + 1]):
+                if _parts(piece[w], xy[i], xy[j], SIGMAS * reach[i], SIGMAS * reach[j]):
+                    apart = True
+                    break
+        if not apart:
+            out[count] = pairs[p]
+            count += 1
+    return out[:count]
+
+
+@compiled
+def _parts(piece, a, b, of_a, of_b):
+    """Whether a piece (4,) lies between points a and b, and farther from them (m) than `of_a` and `of_b`."""
+    x, y = piece[2] - piece[0], piece[3] - piece[1]
+    length = math.sqrt(x * x + y * y)
+    if not length > 0.0:
+        return False
+    side_a = (x * (a[1] - piece[1]) - y * (a[0] - piece[0])) / length
+    side_b = (x * (b[1] - piece[1]) - y * (b[0] - piece[0])) / length
+    if side_a * side_b >= 0.0 or abs(side_a) <= of_a or abs(side_b) <= of_b:
+        return False
+    share = side_a / (side_a - side_b)
+    along = ((a[0] + share * (b[0] - a[0]) - piece[0]) * x + (a[1] + share * (b[1] - a[1]) - piece[1]) * y) / length
+    return 0.0 <= along <= length
