@@ -28,7 +28,7 @@ from geoloc.scene.tables import Detections, GroundPoints, Tracks
 
 MOVING = 0.25  # of the class's speed: faster objects tell about clocks
 STANDING = 0.05  # of the class's speed: slower ones tell about shifts, which look like clocks otherwise
-SURE = 3.0  # sigmas that a velocity must differ from 0
+SURE = 2.0  # sigmas that a velocity must differ from 0
 ROBUST_DISTANCE2 = 9.0  # squared normalised residual at which a point counts for a quarter
 SAME_TIME_S = 1e-3
 SETTLE_S = 5.0  # after a jump, until tracks that its camera made up meanwhile are forgotten
@@ -164,7 +164,7 @@ class Clocks:
         memory = clock_windows.remember(*self._known, ids, rows, track, time)
         self._known = ids, memory
         applied = np.where(self._corrected, self._jumped + self._ties.offsets(time), 0.0)
-        tracks = motion, ids, np.ascontiguousarray(predicted.xy), velocity, predicted.position_cov
+        tracks = track.copy(), motion, ids, np.ascontiguousarray(predicted.xy), velocity, predicted.position_cov
         jumped = self._look_for_jumps(rows, time, memory, tracks, applied)
         track[time < self._settled[camera]] = -1
         groups = clock_evidence.groups_that_speak(track, motion, memory, time, options.says, options.again_s)

@@ -7,7 +7,7 @@ so by its `revision`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -117,15 +117,15 @@ class Identities:
     def correct(self, exchanges: Sequence[Exchange]) -> None:
         """Take note that tracks had been taken for each other: the past of their identities was told wrongly."""
         book = self.book
-        for first, second, since, until, sure in exchanges:
+        for first, second, since, end, sure in exchanges:
             rows = book.rows_of_tracks(np.array([first, second]))
             if rows.min() < 0:  # an echo
                 continue
             number, other = sorted(book["number"][rows].tolist())
             book["revision"][rows] += 1
-            why = f"for {(self._time if np.isnan(until) else until) - since:.1f} s"
-            event = Event(self._time, "exchanged", number, (other,), sure, why, since=since, until=until)
-            self.lineage.add(event)
+            lasted = (self._time if np.isnan(end) else end) - since
+            event = Event(self._time, "exchanged", number, (other,), sure, f"for {lasted:.1f} s")
+            self.lineage.add(replace(event, since=since, until=np.inf if np.isnan(end) else end))
 
     def _lose(self, rows: np.ndarray) -> None:
         """What is with the identities whose track has ended: hidden, out of sight, gone, or never real."""

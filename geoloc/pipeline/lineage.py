@@ -27,7 +27,7 @@ class Event:
     """What happened to the object `number` at `time` (UTC Unix s).
 
     `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
-    in words, and `cameras` that saw it then. What was said from `since` on and before `until` (s; NaN: up to this
+    in words, and `cameras` that saw it then. What was said from `since` on and before `until` (s; inf: up to this
     event) was wrong: they were taken for each other, or, where the operator took it back, it was the other object that
     went by this number.
     """
@@ -40,11 +40,11 @@ class Event:
     why: str = ""
     cameras: tuple[str, ...] = ()
     since: float = np.inf
-    until: float = np.nan
+    until: float = np.inf
 
     def was_wrong(self, time: np.ndarray) -> np.ndarray:
         """Whether what was said at times (N,) s was wrong."""
-        before = time <= self.time if np.isnan(self.until) else time < self.until
+        before = time <= self.time if np.isinf(self.until) else time < self.until
         return np.asarray((time >= self.since) & before)
 
     def __str__(self) -> str:

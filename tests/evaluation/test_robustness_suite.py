@@ -26,7 +26,7 @@ from geoloc.evaluation.synthetic_truth import synthetic_recording
 from geoloc.evaluation.tracking import evaluate_tracking
 from geoloc.evaluation.tracking_measures import TrackingOptions
 from geoloc.evaluation.uncertainty import evaluate_uncertainty
-from geoloc.pipeline.localizer import localize
+from geoloc.pipeline.localizer import Localizer, localize, replay
 from geoloc.scene.tables import Tracks
 from geoloc.synthetic import garage, observe, simulate
 
@@ -137,7 +137,8 @@ def test_a_clean_run_gives_the_figures_of_the_other_reports() -> None:
     """The garage as it is: HOTA, IDF1, MODA of evaluate_tracking, NEES and coverage of evaluate_uncertainty."""
     world, rng = garage(), np.random.default_rng(1)
     seen = observe(world, simulate(world, rng, replace(world.traffic, duration=4.0)), rng)
-    recording = synthetic_recording(localize(seen.detections, seen.site), seen.truth, seen.site, SCORING)
+    live = Tracks.concat(list(replay(Localizer(seen.site), seen.detections)))
+    recording = synthetic_recording(live, seen.truth, seen.site, SCORING)
     tracking, honesty = evaluate_tracking(recording, SCORING), evaluate_uncertainty(recording, SCORING)
     options = RobustnessOptions(hazards=("boxes_missed",), draws=1, reference="")
     scores = measure_robustness(world_target("garage", 4.0, 1), options).scores

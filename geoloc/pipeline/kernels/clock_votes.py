@@ -15,6 +15,7 @@ from geoloc.pipeline.kernels.clock_windows import (
     MOVING,
     SECOND,
     SECOND_TIME,
+    STANDING,
     TIME,
     XX,
     XY,
@@ -29,15 +30,19 @@ WHEN, WHICH, SIGMA, WHO = range(4)  # what a vote holds: time (s), offset (s), i
 
 
 @compiled
-def vote(rows, time, memory, recent_s, motion, track_ids, xy, velocity, cov, reach_s, gate2, known, mean, doubt, votes):
+def vote(rows, time, memory, recent_s, own, motion, track_ids, xy, velocity, cov, reach_s, gate2, known, mean, doubt,
+         votes):  # fmt: skip
     """Add the votes of rows that lie on the way of just one fast track that other cameras see; how many of each camera.
 
     `votes` (C, V, 4) keep the last V of each camera, the newest last. A point is where it would lie without any
-    correction for movement: each track has its own velocity. `known` (C,) s is what was taken off the stamps.
+    correction for movement: each track has its own velocity. `known` (C,) s is what was taken off the stamps. Points
+    of tracks that stand, `own` (N,) is each one's, say nothing: what drives past them is another object.
     """
     added = np.zeros(len(votes), np.int64)
     place = np.empty(2)
     for i in range(len(rows)):
+        if own[i] >= 0 and motion[own[i]] == STANDING:
+            continue
         c = int(rows[i, CAMERA])
         a, b = rows[i, LENGTH] * rows[i, AWAY_X], rows[i, LENGTH] * rows[i, AWAY_Y]
         place[0] = rows[i, X] - a * mean[c, AWAY] - mean[c, EAST]
