@@ -25,6 +25,7 @@ AISLE = (0.0, 3.4)  # m, y of the lane and of what stops in front of the stalls
 ENDS = (-29.0, 29.0)  # m, x of entrance and exit
 TURN = 4.0  # m, radius
 CAR, VAN = 1, 2  # the objects that the play is about
+STALLED_IN = "B06"  # where the car parks
 VAN_STANDS = (75.0, 345.0)  # s, from when to when
 SIZES = {"car": (4.3, 1.8, 1.46), "van": (6.9, 2.05, 2.75), "person": (0.34, 0.5, 1.75)}  # m
 PACES = {"arrive": (1.0, 2.0), "depart": (0.0, 1.0), "move": (0.0, 2.0)}  # which part of a start and a stop it is
@@ -96,14 +97,14 @@ def behind_the_van() -> Truth:
     """The play's truth, RATE times a second for SECONDS s: rows in order of time, then object."""
     lane, front = AISLE
     west, east = ENDS
-    x, y = stall_middle("B06")
+    x, y = stall_middle(STALLED_IN)
     came, left = VAN_STANDS
     out = ((x, y), (x, lane), (x - 6.0, lane))  # backwards, then on to the exit
     roles = {
         CAR: ("car", (
             Act(5.0, 18.0, ((west, lane), (x, lane), (x, y)), "arrive"),
-            Act(380.0, 387.0, out, "move", reverse=True),
-            Act(388.0, 399.0, ((x - 6.0, lane), (east, lane)), "depart"),
+            Act(374.0, 387.0, out, "move", reverse=True),
+            Act(388.0, 400.0, ((x - 6.0, lane), (east, lane)), "depart"),
         )),
         VAN: ("van", (
             Act(came - 14.0, came, ((west, lane), (x - 8.0, lane), (x - 5.0, front), (x, front)), "arrive"),
