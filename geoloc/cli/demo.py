@@ -11,6 +11,7 @@ import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options
 from geoloc.cli.demo_calibration import try_calibration
+from geoloc.cli.demo_parking import show_parking
 from geoloc.cli.localize import localize_with_report
 from geoloc.cli.outputs import RESULT_FILES, planned, write_results
 from geoloc.cli.report import RunReport, write_record
@@ -48,7 +49,9 @@ examples:
   geoloc evaluate out/again/tracks.csv --truth out/demo/truth.csv
       and how good that is
   geoloc demo --calibration
-      a site to calibrate in out/trial/: its map, stills, marks; calibrates it and says how far off it is"""
+      a site to calibrate in out/trial/: its map, stills, marks; calibrates it and says how far off it is
+  geoloc demo --parking
+      a van hides a parked car from all cameras for minutes; what the engine says of it meanwhile, in out/parking/"""
 
 TOLD = (
     ("position error, median", "position_error_median_m", "a match lies within 1 m"),
@@ -67,8 +70,10 @@ TOLD = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("-o", "--out", type=Path, help="folder (default: out/demo; with --calibration out/trial)")
+    default = "default: out/demo; --calibration: out/trial; --parking: out/parking"
+    parser.add_argument("-o", "--out", type=Path, help=f"folder ({default})")
     parser.add_argument("--calibration", action="store_true", help="make and calibrate a site to try calibration on")
+    parser.add_argument("--parking", action="store_true", help="a van hides a parked car for minutes: it keeps its id")
     parser.add_argument("--seconds", type=float, default=120.0, help="length of the recording (default: 120)")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (default: 1)")
     add_options(parser)
@@ -77,6 +82,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Simulate, localize, score, write."""
+    if args.parking:
+        show_parking(args)
+        return
     if args.calibration:
         try_calibration(args.out or Path("out/trial"), args.seed)
         return
@@ -90,13 +98,13 @@ def run(args: Namespace) -> None:
     truth = args.out / "truth.csv"
     save_truth(seen.truth, truth)
     report = RunReport(seen.site.name, rows_read=len(seen.detections))
-    tracks, _ = localize_with_report(seen.detections, seen.site, options, report)
+    tracks, _, state = localize_with_report(seen.detections, seen.site, options, report)
     reports = evaluate(tracks, seen)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     files = planned([args.out], seen.site, RESULT_FILES)
     print("drawing and writing ...", file=sys.stderr)
-    write_results(files, seen.site, tracks)
+    write_results(files, seen.site, tracks, state)
     page = write_report_page(reports, args.out / "report.html", title="garage, two levels")
     record = args.out / "run.json"
     report.written = [str(path) for path in (boxes, truth, *files, page, record)]

@@ -21,6 +21,7 @@ from geoloc.options import load_options
 from geoloc.pipeline.hindsight import with_hindsight
 from geoloc.pipeline.linking import link
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, replay, to_the_end
+from geoloc.pipeline.queries import State
 from geoloc.pipeline.smoothing import smooth
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
@@ -111,15 +112,15 @@ def run(args: Namespace) -> None:
         detections = on_one_clock(detections, site, options, report)
     if args.state is not None:
         given = options if args.options or args.set else None
-        tracks, points, options = localize_on(args, detections, site, given, report)
+        tracks, points, state, options = localize_on(args, detections, site, given, report)
     else:
         work = localize_packets if args.packets else localize_with_report
-        tracks, points = work(detections, site, options, report)
+        tracks, points, state = work(detections, site, options, report)
     if args.smooth:
         tracks = smooth(link(tracks, site, options.linking, points).tracks, site, options.tracking)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
-    write_results(files, site, tracks)
+    write_results(files, site, tracks, None if args.smooth else state)  # what was linked has numbers of its own
     record = record_path(args.out)
     report.written = [str(path) for path in (*files, record)]
     write_record(record, args.command_line, options, report)
@@ -176,8 +177,11 @@ def on_one_clock(detections: Detections, site: Site, options: LocalizerOptions, 
 
 def localize_with_report(
     detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
-) -> tuple[Tracks, GroundPoints]:
-    """As `geoloc.localize`, under a progress bar, with the points behind the tracks; fills in the report."""
+) -> tuple[Tracks, GroundPoints, State]:
+    """As `geoloc.localize`, under a progress bar, with the points behind the tracks and the engine's state at the end.
+
+    Fills in the report.
+    """
     localizer = Localizer(site, options)
     steps = to_the_end(localizer, replay(localizer, detections))
     return _run_with_report(localizer, detections, steps, report)
@@ -185,7 +189,7 @@ def localize_with_report(
 
 def localize_on(
     args: Namespace, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
-) -> tuple[Tracks, GroundPoints, LocalizerOptions]:
+) -> tuple[Tracks, GroundPoints, State, LocalizerOptions]:
     """As `localize_with_report`, going on from the state in a folder, with the options that it has."""
     from geoloc.pipeline.journal import JournaledLocalizer
 
@@ -203,7 +207,7 @@ def localize_on(
 
 def _run_with_report(
     localizer: Localizer, detections: Detections, steps: Iterator[Tracks], report: RunReport
-) -> tuple[Tracks, GroundPoints]:
+) -> tuple[Tracks, GroundPoints, State]:
     before = localizer.dropped.copy()
     start = time.perf_counter()
     _ = localizer.site.visibility  # what cameras see is computed once a site; it is no part of the engine's speed
@@ -215,7 +219,7 @@ def _run_with_report(
     report.add_frames(detections)
     report.add_run(len(tables), localizer.dropped - before, time.perf_counter() - start)
     report.add_clocks(localizer.clocks)
-    return Tracks.concat(tables), GroundPoints.concat(points)
+    return Tracks.concat(tables), GroundPoints.concat(points), localizer.state
 
 
 def _with_points(localizer: Localizer, steps: Iterator[Tracks], points: list[GroundPoints]) -> Iterator[Tracks]:
@@ -227,7 +231,7 @@ def _with_points(localizer: Localizer, steps: Iterator[Tracks], points: list[Gro
 
 def localize_packets(
     detections: Detections, site: Site, options: LocalizerOptions, report: RunReport
-) -> tuple[Tracks, GroundPoints]:
+) -> tuple[Tracks, GroundPoints, State]:
     """As `localize_with_report`, of rows in the order in which they came."""
     from geoloc.pipeline.packets import PacketLocalizer, replay_packets
 
@@ -240,7 +244,7 @@ def _run_packets(
     detections: Detections,
     work: Callable[[Detections], list[tuple[Tracks, GroundPoints]]],
     report: RunReport,
-) -> tuple[Tracks, GroundPoints]:
+) -> tuple[Tracks, GroundPoints, State]:
     dropped, counts = live.localizer.dropped.copy(), live.counts.copy()
     _ = live.localizer.site.visibility
     start = time.perf_counter()
@@ -249,4 +253,5 @@ def _run_packets(
     report.add_run(len(steps), live.localizer.dropped - dropped, time.perf_counter() - start)
     report.packets = dict((live.counts - counts).most_common())
     report.add_clocks(live.localizer.clocks)
-    return Tracks.concat([tracks for tracks, _ in steps]), GroundPoints.concat([points for _, points in steps])
+    tracks, points = zip(*steps, strict=True) if steps else ((), ())
+    return Tracks.concat(list(tracks)), GroundPoints.concat(list(points)), live.localizer.state

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geoloc.errors import InputError
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
+
+if TYPE_CHECKING:
+    from geoloc.pipeline.queries import State
 
 PAGE_FILES = ("plan.png", "map.html")
 RESULT_FILES = ("tracks.geojson", "tracks.csv", *PAGE_FILES)
@@ -23,6 +27,13 @@ def write_page(path: Path, site: Site, tracks: Tracks) -> None:
     from geoloc.draw.page import write_map_page
 
     write_map_page(site, tracks, path)
+
+
+def write_page_of(path: Path, site: Site, tracks: Tracks, state: "State", title: str = "") -> None:
+    """The map as one HTML page, and the lineage below it."""
+    from geoloc.draw.page import write_map_page
+
+    write_map_page(site, tracks, path, phases=state.phases(), events=state.events(), title=title)
 
 
 def write_tracks_file(path: Path, site: Site, tracks: Tracks) -> None:
@@ -60,10 +71,13 @@ def planned(outputs: list[Path], site: Site, names: tuple[str, ...]) -> list[Pat
     return files
 
 
-def write_results(files: list[Path], site: Site, tracks: Tracks) -> None:
-    """Write each of `files` by its ending."""
+def write_results(files: list[Path], site: Site, tracks: Tracks, state: "State | None" = None) -> None:
+    """Write each of `files` by its ending; the map page tells the lineage that a `state` of the same numbers has."""
     for path in files:
-        ENDINGS[path.suffix](path, site, tracks)
+        if path.suffix == ".html" and state is not None:
+            write_page_of(path, site, tracks, state)
+        else:
+            ENDINGS[path.suffix](path, site, tracks)
 
 
 def record_path(outputs: list[Path]) -> Path:

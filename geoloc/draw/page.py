@@ -2,6 +2,7 @@
 
 import html
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,16 +10,19 @@ import numpy as np
 
 from geoloc.draw.extent import choose_extent
 from geoloc.draw.layers import Markers, drawable, drawable_markers, track_paths
+from geoloc.draw.lineage import lineage_section
 from geoloc.draw.page_data import Json, camera_data, choose_step, map_data, marker_data, track_data
 from geoloc.draw.template import asset, fill_page
 from geoloc.draw.words import is_unix, one_line
 from geoloc.files import write_whole
 from geoloc.options import check_range
+from geoloc.pipeline.answers import Phase
+from geoloc.pipeline.lineage import Event
 from geoloc.scene.footprint import footprints
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 
-SCRIPTS = ("geometry.js", "paint.js", "page.js")
+SCRIPTS = ("geometry.js", "paint.js", "lineage.js", "page.js", "charts.js")
 
 
 @dataclass(frozen=True)
@@ -40,20 +44,23 @@ def write_map_page(
     path: str | Path,
     *,
     markers: Markers | None = None,
+    phases: Sequence[Phase] = (),
+    events: Sequence[Event] = (),
     title: str = "",
     options: PageOptions | None = None,
 ) -> Path:
     """Write a self-contained page of the site's map with a time slider over `tracks`; returns its path.
 
     Works from a file, offline. `markers` are points of another source such as GPS fixes, shown at their time
-    or always where they have none. `title` defaults to the site's name.
+    or always where they have none. `phases` and `events`, as a `localizer.state` tells them, are the lineage below
+    the map: what each number was from when to when, and what became of it. `title` defaults to the site's name.
     """
     options = options or PageOptions()
     tracks = drawable(tracks, site.site_map)
     markers = drawable_markers(markers if markers is not None else Markers(), site.site_map)
     data = _page_data(site, tracks, markers, options)
     data["title"] = one_line(title or site.name, 120)
-    write_whole(path, _fill(data))
+    write_whole(path, _fill(data, lineage_section(phases, events)))
     return Path(path)
 
 
@@ -79,7 +86,7 @@ def _page_data(site: Site, tracks: Tracks, markers: Markers, options: PageOption
     }
 
 
-def _fill(data: Json) -> str:
+def _fill(data: Json, lineage: str) -> str:
     """The template with its {{places}} filled in one pass, so that data that looks like one stays data."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # nothing in the data may end its script element or start a comment
@@ -87,7 +94,8 @@ def _fill(data: Json) -> str:
         text = text.replace(character, f"\\u{ord(character):04x}")
     places = {
         "title": html.escape(data["title"]),
-        "style": asset("page.css"),
+        "style": asset("page.css") + (asset("lineage.css") if lineage else ""),
+        "lineage": lineage,
         "script": "\n".join(asset(name) for name in SCRIPTS),
         "data": text,
     }

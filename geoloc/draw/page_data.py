@@ -72,7 +72,7 @@ def track_data(
             "vx": _numbers(tracks.velocity[rows, 0]), "vy": _numbers(tracks.velocity[rows, 1]),
             "a": _numbers(axes[rows, 0], 3), "b": _numbers(axes[rows, 1], 3),
             "angle": _numbers(axes[rows, 2]),
-            "level": _changes(levels[rows]), "state": _changes(tracks.state[rows]),
+            "level": _changes(levels[rows]), "state": _changes(tracks.state[rows]), "life": _changes(tracks.life[rows]),
         })  # fmt: skip
     return data
 

@@ -81,14 +81,20 @@ def draw_plan(
     A panel a level, `levels` in their order or all; what part of the ground they show is chosen from tracks
     and map. `markers` are points of another source such as GPS fixes. `title` defaults to the site's name.
     """
-    options = options or PlanOptions()
+    write_whole(path, render_plan(site, tracks, markers, levels, title, options or PlanOptions()))
+    return Path(path)
+
+
+def render_plan(
+    site: Site, tracks: Tracks, markers: Markers | None, levels: Sequence[str], title: str, options: PlanOptions
+) -> bytes:
+    """As `draw_plan`, but for the file."""
     names = tuple(site.site_map.level(name).name for name in levels) or tuple(site.site_map.level_index)
     tracks = as_far_as_seen(drawable(tracks, site.site_map))
     seen = footprints(site, options.range_m)
     markers = drawable_markers(markers if markers is not None else Markers(), site.site_map)
     scene = _Scene(site, tracks, track_paths(tracks, options.gap_s), markers, seen, options)
-    write_whole(path, _render(scene, names, title or site.name))
-    return Path(path)
+    return _render(scene, names, title or site.name)
 
 
 def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:

@@ -37,7 +37,7 @@ def timeline(stretches: Sequence[Stretch]) -> str:
         bars = "".join(_bar(s, low, span, dearest) for s in own)
         paper = f'<rect class="lane-paper" width="100%" height="{LANE}" rx="4"/>'
         parts.append(f'<div>{text(lane)}</div><svg height="{LANE}">{paper}{bars}</svg>')
-    return f'<div class="timeline">{"".join(parts)}<svg height="{FOOT}">{_times(low, span)}</svg></div>'
+    return f'<div class="timeline">{"".join(parts)}<svg height="{FOOT}">{axis_of_times(low, span)}</svg></div>'
 
 
 def _bar(s: Stretch, low: float, span: float, dearest: float) -> str:
@@ -50,7 +50,8 @@ def _bar(s: Stretch, low: float, span: float, dearest: float) -> str:
     )
 
 
-def _times(low: float, span: float) -> str:
+def axis_of_times(low: float, span: float) -> str:
+    """Ticks and times (s) below lanes that are as wide as there is room."""
     parts = []
     for i in range(N_TICKS + 1):
         share = 100 * i / N_TICKS

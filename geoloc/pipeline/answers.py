@@ -68,6 +68,20 @@ class Stay:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A stretch of time, from `start` to `end` (s), in which an object went by a number and was the same, say parked.
+
+    `life` is that of the tracks, or out_of_sight while it was lost and had not come back yet.
+    """
+
+    object: int
+    start: float
+    end: float
+    life: str
+    label: str
+
+
+@dataclass(frozen=True)
 class StallState:
     """A stall: who is in it now, and who was. `cameras` are those that can see it; without any it is a guess."""
 

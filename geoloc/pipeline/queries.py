@@ -15,10 +15,10 @@ import shapely
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import worst_sigma
-from geoloc.pipeline.answers import Occupancy, Place, PlaceCount, Provenance, StallState, Stay
+from geoloc.pipeline.answers import Occupancy, Phase, Place, PlaceCount, Provenance, StallState, Stay
 from geoloc.pipeline.history import OVER, Chunk, History
 from geoloc.pipeline.lineage import Event, lineage_graph
-from geoloc.pipeline.stays import Keys, stays_inside
+from geoloc.pipeline.stays import Keys, phases, stays_inside
 from geoloc.scene.fingerprint import calibration_fingerprint
 from geoloc.scene.sitemap import Place as MapPlace
 
@@ -107,8 +107,14 @@ class State:
         taken, unsure = sum(bool(one.objects) for one in stalls), sum(not one.watched for one in stalls)
         return Occupancy(time, tuple(counts), len(stalls), taken, unsure, levels)
 
-    def events(self, object: int) -> tuple[Event, ...]:
-        """What became of an object: born, recognised, merged, split, gone, undone, in order of time."""
+    def phases(self) -> tuple[Phase, ...]:
+        """What each number was from when to when, as far back as is kept, by number and time."""
+        return tuple(phases(Keys.of([*self._history.chunks, self._open], self._taken_back), self.time))
+
+    def events(self, object: int | None = None) -> tuple[Event, ...]:
+        """What became of an object, or of all: born, recognised, merged, split, gone, undone, in order of time."""
+        if object is None:
+            return tuple(self._events)
         mine = set(self._family(self._became(object)[0])) | {object}
         return tuple(event for event in self._events if event.number in mine or mine & set(event.others))
 

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import shapely
 
+from geoloc.pipeline.answers import Phase
 from geoloc.pipeline.history import OVER, Chunk
 from geoloc.pipeline.lineage import Event
 
@@ -100,6 +101,28 @@ class Keys:
         low, high = np.minimum(a["xy"], b["xy"]), np.maximum(a["xy"], b["xy"])
         near &= (high >= bounds[:2]).all(axis=1) & (low <= bounds[2:]).all(axis=1)
         return np.flatnonzero(near)
+
+
+def phases(keys: Keys, end: float) -> list[Phase]:
+    """What each number was from when to when, in order of numbers and time; what is lost at the `end` (s) ended before.
+
+    Keys of one life that follow each other are one phase.
+    """
+    number, life, time = (keys.rows[name] for name in ("number", "life", "time"))
+    if not len(number):
+        return []
+    first = np.flatnonzero(np.append(True, (np.diff(number) != 0) | (np.diff(life) != 0)))
+    found = []
+    for row, after in zip(first.tolist(), [*first[1:].tolist(), len(number)], strict=True):
+        goes_on = after < len(number) and number[after] == number[row]
+        until = float(time[after] if goes_on else time[after - 1])
+        name = keys.life(keys.rows[row])
+        if name in OVER and goes_on:
+            name = "out_of_sight"  # what had ended came back
+        if name not in OVER or goes_on:
+            label = keys.names[int(keys.rows["label"][after - 1])]
+            found.append(Phase(int(number[row]), float(time[row]), min(until, end), name, label))
+    return found
 
 
 def stays_inside(

@@ -45,7 +45,7 @@ function trackAt(track, time, gap) {
   const part = last || span > gap || span === 0 || valueAt(track.level, i + 1) !== level ? 0 : (time - track.t[i]) / span;
   const between = column => part ? column[i] + part * (column[i + 1] - column[i]) : column[i];
   return {
-    track, row: i, level, state: valueAt(track.state, i), x: between(track.x), y: between(track.y),
+    track, row: i, level, state: valueAt(track.state, i), life: valueAt(track.life, i), x: between(track.x), y: between(track.y),
     vx: track.vx[i], vy: track.vy[i], a: track.a[i], b: track.b[i], angle: track.angle[i],
   };
 }

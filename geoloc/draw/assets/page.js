@@ -39,6 +39,7 @@ function change() {
     showTime();
     showDetails();
     showTracks();
+    showLineage();
     if (playing) change();
   });
 }
@@ -91,6 +92,7 @@ function facts(spot) {
   if (speed === null) rows.push(["Velocity", "not known"]);
   else rows.push(["Velocity", speed < 0.05 ? "0.0 m/s" : `${speed.toFixed(1)} m/s, heading ${heading.toFixed(0)}°`]);
   if (spot.state) rows.push(["State", spot.state]);
+  if (spot.life) rows.push(["Life", spot.life.replaceAll("_", " ")]);
   return rows;
 }
 
@@ -288,6 +290,7 @@ function start() {
   buildHead();
   buildPanel();
   buildTimeline();
+  buildLineage();
   canvas.setAttribute("aria-label", `Map of ${DATA.title}`);
   for (const [name, handler] of Object.entries({
     pointerdown: pointerDown, pointermove: pointerMove, pointerup: pointerUp, pointercancel: pointerUp, keydown: mapKey,
