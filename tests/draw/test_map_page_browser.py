@@ -189,7 +189,7 @@ def test_positions_between_rows_are_interpolated_but_not_over_gaps(open_page):
     page = open_page("garage")
     at = page.evaluate("""() => {
       const track = { t: [0, 1, 2, 9], x: [0, 2, 4, 8], y: [0, 0, 2, 2], level: [[0, 0]], state: [[0, '']],
-        vx: [0, 0, 0, 0], vy: [0, 0, 0, 0], a: [1, 1, 1, 1], b: [1, 1, 1, 1], angle: [0, 0, 0, 0] };
+        life: [[0, '']], vx: [0, 0, 0, 0], vy: [0, 0, 0, 0], a: [1, 1, 1, 1], b: [1, 1, 1, 1], angle: [0, 0, 0, 0] };
       return [-1, 0.5, 1.25, 5, 9, 9.5].map(t => { const p = trackAt(track, t, 2); return p && [p.x, p.y]; });
     }""")
     assert at == [None, [1, 0], [2.5, 0.5], None, [8, 2], None]
