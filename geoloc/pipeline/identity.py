@@ -35,8 +35,7 @@ class IdentityOptions:
     empty_probability: float = 0.02  # a place is seen empty when what hid there is less likely than this
     stay_s: float = 7200.0  # mean time that a parked object which nobody sees stays: its score falls with it
     view_s: float = 1.0  # views of one place closer in time than this err alike
-    same_probability: float = 0.5  # a new track takes a lost number from here on, where the map names entrances
-    open_same_probability: float = 0.8  # the same where it names none: how many new objects come is not known there
+    same_probability: float = 0.8  # a new track takes a lost identity's number from here on
     carried_s: float = 10.0  # a track that leaves a place, where another appears within this time, was carried off
     forget_s: float = 14400.0  # an object out of sight for longer is archived
     most_lost: int = 1000  # and so is the one that was lost first, of more than so many
@@ -45,8 +44,8 @@ class IdentityOptions:
 
     def __post_init__(self) -> None:
         check_range(self, park_s=(0, 1e9), stay_s=(1, 1e12), carried_s=(0, 1e6), most_lost=(0, 1e9))
-        check_range(self, empty_probability=(1e-9, 0.5), forget_s=(0, 1e12), view_s=(0, 1e3))
-        check_range(self, same_probability=(0, 1), open_same_probability=(0, 1))
+        check_range(self, empty_probability=(1e-9, 0.5), same_probability=(0, 1), forget_s=(0, 1e12))
+        check_range(self, view_s=(0, 1e3))
 
 
 class Identities:
@@ -222,12 +221,10 @@ class Identities:
 
         odds = self.recognition.odds(self.book, new, lost)
         odds[self.book.are_apart(new, lost)] = -np.inf
-        named = self.recognition.costs.has("entrance")
-        enough = self.options.same_probability if named else self.options.open_same_probability
         for i, j in np.column_stack(linear_sum_assignment(np.maximum(odds, 0.0), maximize=True)).tolist():
             rivals = np.concatenate([np.delete(odds[i], j), np.delete(odds[:, j], i)])
             sure = float(probability(odds[i, j] - max(0.0, rivals.max(initial=0.0))))
-            if sure >= enough and odds[i, j] > 0:
+            if sure >= self.options.same_probability and odds[i, j] > 0:
                 apart = float(np.linalg.norm(self.book["xy"][lost[j]] - self.book["start"][new[i]]))
                 away = float(self.book["first_seen"][new[i]] - self.book["seen"][lost[j]])
                 seen = _cameras_of(int(self.book["track"][new[i]]), tracks, points)
