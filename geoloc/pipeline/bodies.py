@@ -20,10 +20,11 @@ class BodyOptions:
     """Which bodies are looked for in boxes."""
 
     least_length: float = 1.0  # m; classes that are shorter stand on their feet
+    stood_s: float = 3.0  # what has stood for as long does not turn
     size_sigma: float = 0.08  # of its class's length and width: how much one differs from another
 
     def __post_init__(self) -> None:
-        check_range(self, least_length=(0, 1e6), size_sigma=(0, 10))
+        check_range(self, least_length=(0, 1e6), size_sigma=(0, 10), stood_s=(0, 1e9))
 
 
 def find_bodies(
@@ -42,12 +43,14 @@ def find_bodies(
     size = np.column_stack([kinds.length * has_body, kinds.width, kinds.height]).take(labels.code, axis=0)
     level = level_rows(site.site_map, points.coded("level"))
     xy, away = np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
-    heading = np.empty(len(points))
+    heading, turns = np.empty(len(points)), np.empty(len(points), dtype=bool)
     of_tracks = np.ascontiguousarray(predicted.xy), level_rows(site.site_map, predicted.coded("level"))
-    bodies.headings(xy, away, level, size, *of_tracks, predicted.heading, stall_arrays(site.site_map), heading)
+    stands = predicted.time - predicted.still_since >= options.stood_s
+    held = predicted.heading, stands, stall_arrays(site.site_map)
+    bodies.headings(xy, away, level, size, *of_tracks, *held, heading, turns)
     offset, spread = np.empty_like(xy), np.empty((len(xy), 2, 2))
     boxes = np.ascontiguousarray(points.foot), np.ascontiguousarray(points.box)
-    where = *boxes, xy, np.ascontiguousarray(points.z), heading, size
+    where = *boxes, xy, np.ascontiguousarray(points.z), heading, turns, size
     bodies.offsets(camera_rows(site, points.coded("camera")), *where, body_arrays(site), offset, spread)
     # a larger body shifts in the direction in which this one does
     spread += options.size_sigma**2 * offset[:, :, None] * offset[:, None, :]

@@ -18,6 +18,7 @@ from geoloc.pipeline.echoes import Echoes, EchoOptions
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.identity_book import CONFIRMED, GONE, HIDDEN, LIVES, OUT_OF_SIGHT, PARKED, TENTATIVE, Book
 from geoloc.pipeline.lineage import Event, Lineage
+from geoloc.pipeline.link_costs import OVERLAP_S
 from geoloc.pipeline.recognition import Recognition, RecognitionOptions
 from geoloc.pipeline.tracking import logit, probability
 from geoloc.scene.site import Site
@@ -35,7 +36,9 @@ class IdentityOptions:
     empty_probability: float = 0.02  # a place is seen empty when what hid there is less likely than this
     stay_s: float = 7200.0  # mean time that a parked object which nobody sees stays: its score falls with it
     view_s: float = 1.0  # views of one place closer in time than this err alike
-    same_probability: float = 0.8  # a new track takes a lost identity's number from here on
+    sure_probability: float = 0.99  # that there is anything: a track that ends before was nothing
+    same_probability: float = 0.5  # a new track takes a lost identity's number from here on
+    reconsider_s: float = 6.0  # for as long a new object may turn out to be one that was lost after it began
     carried_s: float = 10.0  # a track that leaves a place, where another appears within this time, was carried off
     forget_s: float = 14400.0  # an object out of sight for longer is archived
     most_lost: int = 1000  # and so is the one that was lost first, of more than so many
@@ -43,9 +46,11 @@ class IdentityOptions:
     recognition: RecognitionOptions = field(default_factory=RecognitionOptions)
 
     def __post_init__(self) -> None:
-        check_range(self, park_s=(0, 1e9), stay_s=(1, 1e12), carried_s=(0, 1e6), most_lost=(0, 1e9))
+        check_range(
+            self, park_s=(0, 1e9), stay_s=(1, 1e12), carried_s=(0, 1e6), reconsider_s=(0, 1e6), most_lost=(0, 1e9)
+        )
         check_range(self, empty_probability=(1e-9, 0.5), same_probability=(0, 1), forget_s=(0, 1e12))
-        check_range(self, view_s=(0, 1e3))
+        check_range(self, view_s=(0, 1e3), sure_probability=(0, 1))
 
 
 class Identities:
@@ -83,6 +88,7 @@ class Identities:
         time = float(tracks.time[0]) if len(tracks) else time
         passed = 0.0 if np.isnan(self._time) else time - self._time
         self._time = time
+        self.recognition.note_time(self.book, time, passed)
         self.echoes.part(tracks, time)
         own = tracks.take(~self.echoes.rows(tracks)) if self.echoes.owner else tracks
         rows = self._follow(own)
@@ -138,6 +144,8 @@ class Identities:
                 continue
             if book["life"][row] == PARKED:
                 book["life"][row], book["log_odds"][row] = HIDDEN, SURE
+            elif book["life"][row] == CONFIRMED and book["best"][row] < self.options.sure_probability:
+                self._was_nothing(row)
             elif book["life"][row] == CONFIRMED:
                 gone = self.recognition.is_exit(book["level"][row : row + 1], book["xy"][row : row + 1])[0]
                 book["life"][row] = GONE if gone else OUT_OF_SIGHT
@@ -150,6 +158,22 @@ class Identities:
         if np.count_nonzero(out) > self.options.most_lost:
             over |= out & (book["seen"] < np.sort(book["seen"][out])[-self.options.most_lost])
         book.strike(over)
+
+    def _was_nothing(self, row: int) -> None:
+        """A track has ended that was never sure: what was taken for it is where it was lost before."""
+        book = self.book
+        number = int(book["number"][row])
+        mine = [one for one in book.joined if one.event.number == number and one.event.kind == "recognised"]
+        if not mine or mine[-1].event.time < book["first_seen"][row]:
+            book["life"][row] = TENTATIVE
+            return
+        last, revision = mine[-1], book["revision"][row]
+        book.rows[row], book.looks[row] = last.row[0], last.look[0]
+        book["track"][row], book["revision"][row] = -1, revision + 1
+        if book["life"][row] == CONFIRMED:
+            book["life"][row] = OUT_OF_SIGHT
+        book.joined = [one for one in book.joined if one is not last]
+        self.lineage.add(Event(self._time, "undone", number, last.event.others, why="what was seen was nothing"))
 
     # ---- those that nobody sees
 
@@ -199,36 +223,57 @@ class Identities:
         """Give new tracks the numbers of lost identities that they are."""
         book = self.book
         fresh = np.flatnonzero((book["judged"] == 0) & (book["track"] >= 0))
-        if not len(fresh):
+        lost = self._lost()
+        again = self._second_thoughts(lost)
+        if not len(fresh) and not len(again):
             return
         settled = book["life"][fresh] != TENTATIVE
-        if not settled.any() and not (book["life"] == HIDDEN).any():
+        if not settled.any() and not len(again) and not (book["life"] == HIDDEN).any():
             return
-        coasts = (book["life"] == CONFIRMED) & (book["track"] >= 0) & (book["seen"] < self._time)
-        lost = np.flatnonzero((book["life"] == HIDDEN) | (book["life"] == OUT_OF_SIGHT) | coasts)
         new = fresh[settled | self._began_over(fresh, lost[book["life"][lost] == HIDDEN])]
         book["judged"][fresh[settled]] = 1
-        if (book["stood_until"] >= book["first_seen"][fresh].min() - self.options.carried_s).any():
+        if (book["stood_until"] >= book["first_seen"][fresh].min(initial=np.inf) - self.options.carried_s).any():
             back = [row for row in fresh[settled].tolist() if self._put_back(row)]
             new = np.setdiff1d(new, back)
+        new = np.concatenate([new, again])
         if len(new) and len(lost):
-            self._assign(new, lost, tracks, points)
+            self._assign(new, lost, len(again), tracks, points)
         self._announce(fresh[settled])
         book.strike(book["number"] < 0)
 
-    def _assign(self, new: np.ndarray, lost: np.ndarray, tracks: Tracks, points: GroundPoints) -> None:
-        from scipy.optimize import linear_sum_assignment
+    def _lost(self) -> np.ndarray:
+        """Rows of objects that may begin again somewhere: those that nobody sees, of which some still coast."""
+        book = self.book
+        coasts = (book["life"] == CONFIRMED) & (book["track"] >= 0) & (book["seen"] < self._time)
+        return np.flatnonzero((book["life"] == HIDDEN) | (book["life"] == OUT_OF_SIGHT) | coasts)
 
-        odds = self.recognition.odds(self.book, new, lost)
-        odds[self.book.are_apart(new, lost)] = -np.inf
-        for i, j in np.column_stack(linear_sum_assignment(np.maximum(odds, 0.0), maximize=True)).tolist():
-            rivals = np.concatenate([np.delete(odds[i], j), np.delete(odds[:, j], i)])
-            sure = float(probability(odds[i, j] - max(0.0, rivals.max(initial=0.0))))
-            if sure >= self.options.same_probability and odds[i, j] > 0:
-                apart = float(np.linalg.norm(self.book["xy"][lost[j]] - self.book["start"][new[i]]))
-                away = float(self.book["first_seen"][new[i]] - self.book["seen"][lost[j]])
-                seen = _cameras_of(int(self.book["track"][new[i]]), tracks, points)
-                self._take_over(int(lost[j]), int(new[i]), sure, f"{apart:.1f} m away after {away:.1f} s", seen)
+    def _second_thoughts(self, lost: np.ndarray) -> np.ndarray:
+        """Rows of tracks that were taken for new objects while what has been lost since was still seen."""
+        book = self.book
+        young = (book["judged"] == 1) & (book["track"] >= 0) & (book["revision"] == 0)
+        young &= (self._time - book["first_seen"] <= self.options.reconsider_s) & (book["seen"] == self._time)
+        rows = np.flatnonzero(young)
+        if not len(rows) or not len(lost):
+            return rows[:0]
+        since = book["seen"][lost] - book["first_seen"][rows][:, None]
+        return rows[((since > 0) & (since <= OVERLAP_S)).any(axis=1)]
+
+    def _assign(self, new: np.ndarray, lost: np.ndarray, n_again: int, tracks: Tracks, points: GroundPoints) -> None:
+        """Decide which of the tracks in rows `new`, the last `n_again` not for the first time, are which lost ones."""
+        book = self.book
+        sure = self.recognition.probabilities(book, new, lost)
+        first = sure[: len(new) - n_again]
+        self.recognition.learn(book, new[: len(first)], lost, first)
+        taken = sure >= self.options.same_probability
+        for i, j in np.argwhere(taken).tolist():
+            apart = float(np.linalg.norm(book["xy"][lost[j]] - book["start"][new[i]]))
+            away = float(book["first_seen"][new[i]] - book["seen"][lost[j]])
+            seen = _cameras_of(int(book["track"][new[i]]), tracks, points)
+            self._take_over(
+                int(lost[j]), int(new[i]), float(sure[i, j]), f"{apart:.1f} m away after {away:.1f} s", seen
+            )
+        left = ~taken.any(axis=0)
+        book["claimed"][lost[left]] = 1.0 - (1.0 - book["claimed"][lost[left]]) * np.prod(1.0 - first[:, left], axis=0)
 
     def _began_over(self, fresh: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """Which fresh tracks began in the body of a hidden object: that one need not be confirmed first."""
@@ -274,9 +319,11 @@ class Identities:
 
     def _announce(self, rows: np.ndarray) -> None:
         """New objects that are none of those that were lost."""
-        for row in rows[self.book["number"][rows] >= 0].tolist():
-            if self.book["revision"][row] == 0:
-                self.lineage.add(Event(self._time, "born", int(self.book["number"][row])))
+        book = self.book
+        born = rows[(book["number"][rows] >= 0) & (book["revision"][rows] == 0)]
+        self.recognition.note_new(book["start_level"][born], book["start"][born])
+        for row in born.tolist():
+            self.lineage.add(Event(self._time, "born", int(book["number"][row])))
 
     # ---- the answer
 

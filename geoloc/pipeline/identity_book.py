@@ -17,12 +17,13 @@ LIVES = ("tentative", "confirmed", "parked", "hidden", "out_of_sight", "gone")
 TENTATIVE, CONFIRMED, PARKED, HIDDEN, OUT_OF_SIGHT, GONE = range(6)
 UNDOABLE = 256  # decisions that two numbers are one object
 FOUND_RATE = 0.02  # of a window in the share of windows in which an object is found
+LIKELY = 0.5  # probability that a track exists, below which its point is likelier a false alarm than its object
 COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "number": (np.int64, ()),
     "track": (np.int64, ()),  # that shows it now; -1: none
     "life": (np.int64, ()),  # of LIVES
     "since": (np.float64, ()),  # s, first seen
-    "seen": (np.float64, ()),  # s, last window with a point of it
+    "seen": (np.float64, ()),  # s, last window with a point that is likely its own
     "first_seen": (np.float64, ()),  # s, of the track that shows it
     "still_since": (np.float64, ()),  # s
     "stood": (np.float64, (2,)),  # m, where it was parked before
@@ -37,11 +38,26 @@ COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "bias_cov": (np.float64, (2, 2)),
     "label": (np.int64, ()),  # number among the labels that were met
     "log_odds": (np.float64, ()),  # that it stands where it is remembered
+    "best": (np.float64, ()),  # highest probability so far that its track shows anything
     "found": (np.float64, ()),  # share of windows with a point of it
+    "claimed": (np.float64, ()),  # probability that a track which has another number shows it
     "judged": (np.int64, ()),  # 1: new or known is decided
     "revision": (np.int64, ()),  # how often its past was corrected
 }
-FOLLOWED = ("life", "found", "seen", "xy", "z", "velocity", "cov", "bias_cov", "level", "label", "still_since")
+FOLLOWED = (
+    "life",
+    "found",
+    "claimed",
+    "seen",
+    "xy",
+    "z",
+    "velocity",
+    "cov",
+    "bias_cov",
+    "level",
+    "label",
+    "still_since",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +141,8 @@ class Book:
         said = states.code != (states.names.index("tentative") if "tentative" in states.names else -1)
         names = ("object", "xy", "z", "velocity", "cov", "bias_cov")
         told = [np.ascontiguousarray(getattr(tracks, name)) for name in names]
+        told[0] = np.where(tracks.score >= LIKELY, told[0], -1)
+        self["best"][rows] = np.maximum(self["best"][rows], tracks.score)
         how = (
             time,
             TENTATIVE,

@@ -1,6 +1,6 @@
 """Is what begins here what ended there? Likelihoods of pairs of sights, from place, velocity, time, class and looks."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Self
 
@@ -17,6 +17,10 @@ DRIVES = 1.0  # m; classes that are shorter go against one-way lanes as they lik
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 SLACK = 3.0  # m by which a way over cells may be off
 VELOCITY_SIGMA = 3.0
+FASTEST_SIGMA = 5.0  # over the mean pace: nothing is faster
+BODY = 0.3  # of its class's length: how far apart two tracks of one body may be
+AT_ONCE = 1e-3  # s
+OVERLAP_S = 2.0  # for as long an object's next track may have begun before its last one ended
 BATCH = 64  # fields of way lengths that are held at once
 
 
@@ -25,7 +29,7 @@ class LinkCostOptions:
     """Where an object may be that was lost from sight, and how it looks."""
 
     entrance_reach: float = 4.0  # m around an entrance within which objects come
-    pace: float = 0.5  # of its class's speed: the mean speed of an object out of sight
+    pace: float = 0.5  # of its class's speed: the mean speed of what moves, before any was seen here
     pace_spread: float = 0.6  # of that: its standard deviation
     waits: float = 0.3  # share of objects out of sight that wait there
     top_speed: float = 2.0  # times its class's speed: nothing is faster
@@ -54,6 +58,7 @@ class Sights:
     family: np.ndarray  # (N,) str or object, see `scene.kinds`
     length: np.ndarray  # (N,) m, of its class
     speed: np.ndarray  # (N,) m/s, of its class
+    pace: np.ndarray  # (N, 2) m/s, mean and standard deviation of the speed of its family's that move here
     acceleration: np.ndarray  # (N,) m/s^1.5, of its class
     embedding: np.ndarray  # (N, D); zeros: not known
 
@@ -134,6 +139,8 @@ class LinkCosts:
     def _place(self, lost: Sights, new: Sights) -> np.ndarray:
         """Log density (K,) 1/m² of the new ones' first places, were they the lost ones."""
         way, most = self._ways_between(lost, new)
+        at_once = new.time - lost.time < AT_ONCE
+        way = np.where(at_once & (lost.level == new.level), np.linalg.norm(new.xy - lost.xy, axis=1), way)
         away = np.maximum(new.time - lost.time, 1e-3)
         moves = self._wanders(lost, new, way, most)
         kept = np.exp(-np.minimum(away / self.options.turn_s, 700.0))
@@ -142,6 +149,8 @@ class LinkCosts:
         fewer = np.log(kept) + np.log(2.0 - kept)
         straight_on = goes_on_density(lost, new, self.options.turn_s) - self._detour(lost, new, way)
         moves = np.logaddexp(straight_on + fewer, moves)
+        # cameras that disagree about a body, as while a car turns, show another velocity too
+        moves = np.where(at_once & (lost.length >= DRIVES), body_density(lost, new), moves)
         moves = np.where(way <= most, moves, -np.inf)
         stands = lost.stays_s > 0
         with np.errstate(divide="ignore"):
@@ -160,15 +169,16 @@ class LinkCosts:
         """Log density (K,) 1/m² of an object that has gone on, anywhere, or waited since it was lost."""
         options = self.options
         away = np.maximum(new.time - lost.time, 1e-3)
-        mean = options.pace * lost.speed * away
-        sigma = np.hypot(options.pace_spread * mean, _slack(lost))
+        mean = lost.pace[:, 0] * away
+        sigma = np.hypot(lost.pace[:, 1] * away, _slack(lost))
         goes = (1 - options.waits) * np.exp(-0.5 * ((way - mean) / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)
         waits = options.waits / np.minimum(most, self._size)
         return np.log((goes + waits) / LANE)
 
     def _farthest(self, lost: Sights, away: np.ndarray) -> np.ndarray:
         """How far (K,) m the lost ones can have come in `away` (K,) s."""
-        return self.options.top_speed * lost.speed * np.maximum(away, 1e-3) + _slack(lost)
+        fastest = np.minimum(self.options.top_speed * lost.speed, lost.pace[:, 0] + FASTEST_SIGMA * lost.pace[:, 1])
+        return fastest * np.maximum(away, 1e-3) + _slack(lost)
 
     def _can_turn(self, lost: Sights, new: Sights, away: np.ndarray) -> np.ndarray:
         """Whether (K,) the lost ones can have come to the velocities of the new ones in `away` (K,) s."""
@@ -264,6 +274,12 @@ def _search(graph: csr_array, directed: bool, start: np.ndarray, goal: np.ndarra
     return out
 
 
+def not_before(lost: Sights, new: Sights) -> Sights:
+    """`new`, of which those that were seen before the lost ones were last seen are where they were then."""
+    overlap = np.maximum(lost.time - new.time, 0.0)
+    return replace(new, time=new.time + overlap, xy=new.xy + overlap[:, None] * new.velocity)
+
+
 def goes_on_density(lost: Sights, new: Sights, turn_s: float) -> np.ndarray:
     """Log density (K,) 1/m² of the new ones' places for objects that forget their velocity within `turn_s`.
 
@@ -310,6 +326,13 @@ def velocity_odds(lost: Sights, new: Sights, kept: np.ndarray) -> np.ndarray:
     own = noise + kept[:, None, None] ** 2 * lost.cov[:, 2:, 2:] + spread[:, None, None] * np.eye(2)
     anyone = noise + lost.speed[:, None, None] ** 2 * np.eye(2)
     return log_normal(new.velocity - kept[:, None] * lost.velocity, own) - log_normal(new.velocity, anyone)
+
+
+def body_density(one: Sights, other: Sights) -> np.ndarray:
+    """Log density (K,) 1/m² of the places of the others where they show the body of the ones at the same time."""
+    cov = one.cov[:, :2, :2] + other.cov[:, :2, :2] + one.bias_cov + other.bias_cov
+    cov = cov + (BODY * one.length[:, None, None]) ** 2 * np.eye(2)
+    return np.where(one.level == other.level, log_normal(other.xy - one.xy, cov), -np.inf)
 
 
 def stays_density(lost: Sights, new: Sights) -> np.ndarray:

@@ -16,7 +16,7 @@ from geoloc.options import check_range
 from geoloc.pipeline.camera_sets import CameraSets
 from geoloc.pipeline.comings import Places, Waits
 from geoloc.pipeline.lineage import Event, Lineage
-from geoloc.pipeline.link_costs import LinkCostOptions, LinkCosts, Sights
+from geoloc.pipeline.link_costs import OVERLAP_S, LinkCostOptions, LinkCosts, Sights, not_before
 from geoloc.pipeline.link_rows import linked_points, linked_rows
 from geoloc.pipeline.link_solver import best_matching, link_probabilities
 from geoloc.pipeline.same_body import SameBodyOptions, same_bodies
@@ -31,7 +31,6 @@ ROUNDS = 10  # in which births and links are worked out in turn
 PLACE = 2.0  # times `entrance_reach`: side of the cells in which comings and goings are counted
 BELIEVED = 0.9
 NEGLIGIBLE = 1e-4  # probability of a link
-OVERLAP_S = 1.0  # for as long the next tracklet of an object may have begun before the last one ended
 STAND_REACH = 1.0  # of the longest class's length: where something stood is looked for as far away
 
 
@@ -93,7 +92,7 @@ def link(
     points = GroundPoints() if points is None else points
     cameras = CameraSets(points)
     costs = LinkCosts(site, options.costs)
-    tracklets = cut_into_tracklets(tracks, site, options.cut_s, options.costs.top_speed)
+    tracklets = cut_into_tracklets(tracks, site, options.cut_s, options.costs)
     body = same_bodies(tracklets, cameras, options.same_body)
     first, last = _ends_of_bodies(tracklets, body)
     firsts, lasts, number = tracklets.firsts.take(first), tracklets.lasts.take(last), tracklets.number
@@ -155,9 +154,7 @@ def _candidates(lasts: Sights, firsts: Sights, forget_s: float) -> tuple[np.ndar
 def _weighed(lasts: Sights, firsts: Sights, end: np.ndarray, begin: np.ndarray, costs: LinkCosts) -> Links:
     """The candidates that are possible at all."""
     lost, new = lasts.take(end), firsts.take(begin)
-    overlap = np.maximum(lost.time - new.time, 0.0)
-    new = replace(new, time=new.time + overlap, xy=new.xy + overlap[:, None] * new.velocity)
-    density = costs.density(lost, new)
+    density = costs.density(lost, not_before(lost, new))
     possible = np.isfinite(density)
     return Links(end[possible], begin[possible], density[possible], np.zeros(possible.sum(), bool))
 

@@ -1,15 +1,23 @@
 """Is this new track an object that was lost from sight? The costs of `link_costs` over the book of identities."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from geoloc.options import check_range
-from geoloc.pipeline.identity_book import HIDDEN, Book
-from geoloc.pipeline.link_costs import LinkCostOptions, LinkCosts, Sights
+from geoloc.pipeline.identity_book import CONFIRMED, HIDDEN, Book
+from geoloc.pipeline.link_costs import OVERLAP_S, LinkCostOptions, LinkCosts, Sights, body_density, not_before
+from geoloc.pipeline.link_solver import link_probabilities
+from geoloc.pipeline.paces import Paces
+from geoloc.pipeline.transits import UNIT_S, TransitOptions, Transits
 from geoloc.scene.site import Site
 
 OUT_OF_THE_QUESTION = -50.0  # log-odds
+NEGLIGIBLE = 0.01  # probability that a track shows an object
+ECHO_REACH = 1.5  # of its length, and no farther
+PACE_S = 1.0  # s, between looks at how fast objects move
+STOOD_S = 2.0  # s, for which an object has stood that stands
 NEVER = 14.0  # times the mean time of return, after which one in a million is still to come back
 
 
@@ -17,40 +25,83 @@ NEVER = 14.0  # times the mean time of return, after which one in a million is s
 class RecognitionOptions:
     """What makes a new track a known object."""
 
-    birth_density: float = 0.02  # new objects on a square metre near an entrance of the map
+    birth_density: float = 0.02  # new objects on a square metre near an entrance of the map, before any came
     inside_birth_density: float = 2e-5  # the same elsewhere
     open_birth_density: float = 0.002  # the same everywhere on a map that names no entrance
+    echoes: float = 0.1  # second tracks an object in sight may have
     returns: float = 0.95  # share of lost objects that come back, where the map names its entrances
     open_returns: float = 0.5  # the same where it names none, and objects leave anywhere
     return_s: float = 10.0  # mean time after which those do
+    stop_s: float = 20.0  # mean time after which an object that stood, and was not parked, goes on unseen
     leave_s: float = 3600.0  # mean time after which a hidden object leaves unseen
+    transits: TransitOptions = field(default_factory=TransitOptions)
     costs: LinkCostOptions = field(default_factory=LinkCostOptions)  # as of recordings, see `link`
 
     def __post_init__(self) -> None:
         check_range(self, birth_density=(1e-12, 1e3), inside_birth_density=(1e-12, 1e3), leave_s=(1, 1e12))
+        check_range(self, stop_s=(1e-3, 1e12), echoes=(0, 10))
         check_range(self, open_birth_density=(1e-12, 1e3), returns=(0, 1), open_returns=(0, 1), return_s=(1e-3, 1e9))
 
 
 class Recognition:
-    """What is expected at one site: where objects come, where they leave, and whether they come back."""
+    """What is expected at one site: where objects come, where they leave, and whether, where and when they come back.
+
+    How many come, and the ways that they go out of sight, is learned from what was decided before.
+    """
 
     def __init__(self, site: Site, options: RecognitionOptions | None = None) -> None:
         self.site = site
         self.options = options or RecognitionOptions()
         self.costs = LinkCosts(site, self.options.costs)
+        self.transits = Transits(self.options.transits)
+        self.paces = Paces(self.options.costs.pace, self.options.costs.pace_spread)
+        self._came = 0  # objects, near entrances
+        self._watched_s = 0.0
 
-    def odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
+    def probabilities(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
+        """Probability (n, m) that each new track is each lost identity, of which none is two: the rest is a new object.
+
+        What is not taken for a lost identity nevertheless may be it, which is then less likely to come elsewhere.
+        """
+        odds = self._odds(book, new, lost)
+        odds[book.are_apart(new, lost)] = -np.inf
+        i, j = np.nonzero(np.isfinite(odds))
+        sure = np.zeros(odds.shape)
+        if len(i):
+            sure[i, j] = link_probabilities(j, i, odds[i, j], max(odds.shape))
+        return sure
+
+    def learn(self, book: Book, new: np.ndarray, lost: np.ndarray, sure: np.ndarray) -> None:
+        """Take note of the `probabilities` that were found, before any number is given."""
+        i, j = np.nonzero(sure >= NEGLIGIBLE)
+        self.transits.learn(self._lasts(book, lost[j]), self._firsts(book, new[i]), sure[i, j])
+
+    def note_new(self, level: np.ndarray, xy: np.ndarray) -> None:
+        """Count new objects, which were first seen at points xy (N, 2) on levels (N,)."""
+        self._came += int(np.count_nonzero(self.costs.is_near("entrance", level, xy)))
+
+    def note_time(self, book: Book, time: float, passed: float) -> None:
+        """Count the time (s) in which they came, and see once a second how fast those go that are there."""
+        self._watched_s += passed
+        if len(book) and np.floor(time / PACE_S) > np.floor((time - passed) / PACE_S):
+            moves = (book["life"] == CONFIRMED) & (book["track"] >= 0) & (book["seen"] >= time - passed)
+            self.paces.learn(book.labels, book["label"][moves], book["velocity"][moves])
+
+    def _odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
         """Log-likelihood ratios (n, m): the new track is the lost identity, against a new object."""
-        lasts, firsts = _lasts(book, lost, self.options.leave_s), _firsts(book, new)
+        lasts, firsts = self._lasts(book, lost), self._firsts(book, new)
         mine, row = np.indices((len(new), len(lost))).reshape(2, -1)
         use = new[mine] != lost[row]
-        use &= firsts.time[mine] > lasts.time[row]
+        use &= firsts.time[mine] > lasts.time[row] - OVERLAP_S
         mine, row = mine[use], row[use]
-        back = self._comes_back(firsts.time[mine] - lasts.time[row])
+        seen, again = lasts.take(row), firsts.take(mine)
+        again = not_before(seen, again)
+        back = self._comes_back(again.time - seen.time) * (1.0 - book["claimed"][lost[row]])
         odds = np.full((len(new), len(lost)), -np.inf)
-        newcomer = np.log(self._density(firsts.level, firsts.xy))
+        newcomer = np.log(self._density(firsts.level, firsts.xy) + self._echoes(book, new))
+        place = self.transits.density(seen, again, self.costs.density(seen, again))
         with np.errstate(divide="ignore"):
-            odds[mine, row] = self.costs.density(lasts.take(row), firsts.take(mine)) + np.log(back) - newcomer[mine]
+            odds[mine, row] = place + np.log(back) - newcomer[mine]
         return np.where(odds > OUT_OF_THE_QUESTION, odds, -np.inf)
 
     def is_exit(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -61,6 +112,31 @@ class Recognition:
     def forget_s(self) -> float:
         """Time (s) after which a lost object does not come back at all."""
         return np.inf if self.costs.has("entrance") else NEVER * self.options.return_s
+
+    def _lasts(self, book: Book, rows: np.ndarray) -> Sights:
+        """Where lost identities were seen last."""
+        options, life = self.options, book["life"][rows]
+        stood = book["seen"][rows] - book["still_since"][rows] >= STOOD_S
+        stays_s = np.where(life == HIDDEN, options.leave_s, np.where(stood, options.stop_s, 0.0))
+        pace = self.paces.of(book.labels).take(book["label"][rows], axis=0)
+        return _sights(book, rows, (book["seen"], book["level"], book["xy"]), stays_s, pace)
+
+    def _firsts(self, book: Book, rows: np.ndarray) -> Sights:
+        """Where the tracks of identities began."""
+        place = book["first_seen"], book["start_level"], book["start"]
+        pace = self.paces.of(book.labels).take(book["label"][rows], axis=0)
+        return _sights(book, rows, place, np.zeros(len(rows)), pace)
+
+    def _echoes(self, book: Book, new: np.ndarray) -> np.ndarray:
+        """Density (n,) 1/m² of second tracks of objects that are in sight, where the new tracks are now."""
+        others = np.flatnonzero((book["track"] >= 0) & (book["seen"] >= book["seen"][new].min()))
+        mine, row = np.nonzero(_are_near(book, new, others))
+        now = book["seen"], book["level"], book["xy"]
+        one, other = (
+            _sights(book, rows, now, np.zeros(len(rows)), np.zeros((len(rows), 2))) for rows in (others[row], new[mine])
+        )
+        density = np.exp(body_density(one, other))
+        return np.bincount(mine, self.options.echoes * density, len(new))
 
     def _comes_back(self, away: np.ndarray) -> np.ndarray:
         """Probability (K,) that an object which was lost for so long comes back at all."""
@@ -75,22 +151,30 @@ class Recognition:
         if not self.costs.has("entrance"):
             return np.full(len(xy), options.open_birth_density)
         comes = self.costs.is_near("entrance", level, xy)
-        return np.where(comes, options.birth_density, options.inside_birth_density)
+        ground = self._watched_s / UNIT_S * self._ground
+        near = (1.0 + self._came) / (1.0 / options.birth_density + ground)
+        return np.where(comes, max(near, options.inside_birth_density), options.inside_birth_density)
+
+    @cached_property
+    def _ground(self) -> float:
+        """Ground (m²) in view where objects come."""
+        return float(self.costs.areas()[1])
 
 
-def _lasts(book: Book, rows: np.ndarray, leave_s: float) -> Sights:
-    """Where lost identities were seen last."""
-    stays_s = np.where(book["life"][rows] == HIDDEN, leave_s, 0.0)
-    return _sights(book, rows, (book["seen"], book["level"], book["xy"]), stays_s)
-
-
-def _firsts(book: Book, rows: np.ndarray) -> Sights:
-    """Where the tracks of identities began."""
-    return _sights(book, rows, (book["first_seen"], book["start_level"], book["start"]), np.zeros(len(rows)))
+def _are_near(book: Book, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which (n, m) of two objects on one level may be one body."""
+    apart = np.linalg.norm(book["xy"][rows][:, None] - book["xy"][others], axis=2)
+    near = apart < ECHO_REACH * book.kinds(others).length
+    near &= book["level"][rows][:, None] == book["level"][others]
+    return near & (rows[:, None] != others)
 
 
 def _sights(
-    book: Book, rows: np.ndarray, place: tuple[np.ndarray, np.ndarray, np.ndarray], stays_s: np.ndarray
+    book: Book,
+    rows: np.ndarray,
+    place: tuple[np.ndarray, np.ndarray, np.ndarray],
+    stays_s: np.ndarray,
+    pace: np.ndarray,
 ) -> Sights:
     kinds, (time, level, xy) = book.kinds(rows), place
     return Sights(
@@ -104,6 +188,7 @@ def _sights(
         family=book.families(rows),
         length=kinds.length,
         speed=kinds.speed,
+        pace=pace,
         acceleration=kinds.acceleration,
         embedding=book.looks[rows],
     )

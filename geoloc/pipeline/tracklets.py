@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.pipeline.link_costs import Sights
+from geoloc.pipeline.link_costs import LinkCostOptions, Sights
+from geoloc.pipeline.paces import Paces
 from geoloc.pipeline.packed import level_rows
 from geoloc.scene.kinds import family_of, kind_column
 from geoloc.scene.site import Site
@@ -43,11 +44,11 @@ class Tracklets:
         return np.repeat(np.arange(len(self)), self.stop - self.start)
 
 
-def cut_into_tracklets(tracks: Tracks, site: Site, cut_s: float, top_speed: float) -> Tracklets:
+def cut_into_tracklets(tracks: Tracks, site: Site, cut_s: float, costs: LinkCostOptions) -> Tracklets:
     """The tracklets of `tracks`, the tracks of all windows of a recording.
 
     A track is cut where it had no point for longer than `cut_s` and than some frames take, where it jumps farther
-    than `top_speed` times its class's speed allows, and where its class changes.
+    than the `top_speed` of `costs` times its class's speed allows, and where its class changes.
     """
     tracks = tracks.take(is_seen(tracks) & np.isin(tracks.track, np.unique(tracks.track[tracks.state != "tentative"])))
     order = np.lexsort((tracks.time, tracks.track))
@@ -63,13 +64,14 @@ def cut_into_tracklets(tracks: Tracks, site: Site, cut_s: float, top_speed: floa
         gap, goes_on = np.diff(time), np.diff(track) == 0
         usual = float(np.median(gap[goes_on])) if goes_on.any() else 0.0
         cut[1:] = ~goes_on | (gap > max(cut_s, MISSED_FRAMES * usual)) | (family[1:] != family[:-1])
-        cut[1:] |= _jumps(tracks, top_speed)
+        cut[1:] |= _jumps(tracks, costs.top_speed)
     start = np.flatnonzero(cut)
     stop = np.append(start[1:], len(tracks)) if len(start) else start
     level = level_rows(site.site_map, tracks.coded("level"))
     looks = _mean_looks(tracks.embedding, start)
-    firsts = _sights(tracks, start, _entries(time, start, stop), level, family, np.zeros(len(start)), looks)
-    lasts = _sights(tracks, stop - 1, stop - 1, level, family, _stood(tracks, start, stop), looks)
+    pace = _pace(tracks, costs)
+    firsts = _sights(tracks, start, _entries(time, start, stop), level, family, pace, np.zeros(len(start)), looks)
+    lasts = _sights(tracks, stop - 1, stop - 1, level, family, pace, _stood(tracks, start, stop), looks)
     return Tracklets(tracks, start, stop, firsts, lasts)
 
 
@@ -91,6 +93,13 @@ def _jumps(tracks: Tracks, top_speed: float) -> np.ndarray:
     sigma = np.sqrt(np.trace(tracks.position_cov, axis1=1, axis2=2))
     most = top_speed * kind_column(tracks.label[1:], "speed") * np.abs(np.diff(tracks.time))
     return apart > most + JUMP_SIGMA * np.hypot(sigma[1:], sigma[:-1])
+
+
+def _pace(tracks: Tracks, costs: LinkCostOptions) -> np.ndarray:
+    """Mean and standard deviation (N, 2) m/s of the speed of what moves in this recording, of each row's family."""
+    labels, paces = tracks.coded("label"), Paces(costs.pace, costs.pace_spread)
+    paces.learn(labels.names, labels.code, tracks.velocity)
+    return paces.of(labels.names).take(labels.code, axis=0)
 
 
 def _entries(time: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
@@ -131,6 +140,7 @@ def _sights(
     moves_as: np.ndarray,
     level: np.ndarray,
     family: np.ndarray,
+    pace: np.ndarray,
     stays_s: np.ndarray,
     looks: np.ndarray,
 ) -> Sights:
@@ -147,6 +157,7 @@ def _sights(
         family=family[at],
         length=kind_column(label, "length"),
         speed=kind_column(label, "speed"),
+        pace=pace[at],
         acceleration=kind_column(label, "acceleration"),
         embedding=looks,
     )

@@ -2,7 +2,8 @@
 
 Cells of all levels, eight neighbours each; a step that would cross a wall or pillar is not taken, and levels
 are joined where they meet, as at the foot of a ramp. Distances over such a grid are up to 8 % too long
-(Borgefors, 1986), and a cell's size off at both ends. What drives has a longer way against a one-way lane.
+(Borgefors, 1986), and a cell's size off at both ends. What drives has a longer way against a one-way lane,
+and from stall to stall.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from geoloc.scene.sitemap import Level
 MARGIN = 10.0  # m around what is seen of a level without outlines
 JOINT = 1.0  # m; levels are joined where they are no farther apart in height
 AGAINST = 10.0  # times its length: a step against a one-way lane, where a car that turns or parks moves back a little
+ACROSS = 10.0  # the same of one from stall to stall, which may be empty
 STEPS = ((1, 0), (0, 1), (1, 1), (1, -1))
 
 
@@ -86,7 +88,7 @@ class Ways:
 
 
 def _driven(site: Site, first: list[np.ndarray], number: list[np.ndarray], graph: csr_array, cell: float) -> csr_array:
-    """Each step both ways, those against a one-way lane longer."""
+    """Each step both ways, those against a one-way lane or from stall to stall longer."""
     a, b = graph.nonzero()
     length = np.asarray(graph[a, b]).ravel()
     start, end, length = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([length, length])
@@ -103,7 +105,21 @@ def _driven(site: Site, first: list[np.ndarray], number: list[np.ndarray], graph
             lane[rows[inside]] = np.cos(zone.direction), np.sin(zone.direction)
     along = np.einsum("ni,ni->n", middle[end] - middle[start], lane[start] + lane[end])
     length = np.where(along < -1e-9, AGAINST * length, length)
+    stall = _stalls(site, number, middle)
+    length = np.where((stall[start] != stall[end]) & (stall[start] >= 0) & (stall[end] >= 0), ACROSS * length, length)
     return csr_array((length, (start, end)), shape=graph.shape)
+
+
+def _stalls(site: Site, number: list[np.ndarray], middle: np.ndarray) -> np.ndarray:
+    """The stall that each cell (R,) is in; -1: none."""
+    out = np.full(len(middle), -1)
+    for level, cells in zip(site.site_map.levels, number, strict=True):
+        rows = cells[cells >= 0]
+        here = [index for index, stall in enumerate(site.site_map.stalls) if stall.level == level.name]
+        tree = shapely.STRtree([site.site_map.stalls[index].polygon for index in here])
+        cell, found = tree.query(shapely.points(middle[rows]), predicate="within")
+        out[rows[cell]] = np.array(here, dtype=int)[found]
+    return out
 
 
 def _extent(site: Site, index: int, level: Level) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,7 @@ LANES = {  # the lane that the stalls of a level and aisle open to
     ("P1", "N"): ("P1_ne", "P1_nw"),
     ("P2", "N"): ("P2_n1", "P2_nw"),
 }
+EAST, NORTH, WEST, SOUTH = 0.0, np.pi / 2, np.pi, -np.pi / 2  # rad, directions of one-way lanes
 SIGMA_Z = 0.01  # m, of each piece of floor
 FIXED = 35.0  # m; in a longer garage everything east of here lies farther east
 LONG_ROW = 30  # stalls
@@ -195,15 +196,15 @@ def _lanes(extra: float) -> nx.DiGraph:
 
 def _zones() -> list[Place]:
     zones = [
-        zone("entrance", "P1", (-20, 5, 0, 11), "entrance"),
-        zone("exit", "P1", (-20, 21, 0, 27), "exit"),
+        zone("entrance", "P1", (-20, 4, 0, 12), "entrance", EAST),
+        zone("exit", "P1", (-20, 20, 0, 28), "exit", WEST),
     ]
     for level in ("P1", "P2"):
         zones += [
-            zone(f"{level} aisle south", level, (0, 5, 45, 11), "lane"),
-            zone(f"{level} aisle north", level, (0, 21, 45, 27), "lane"),
-            zone(f"{level} west", level, (0, 5, 6, 27), "lane"),
-            zone(f"{level} east", level, (39, 5, 45, 27), "lane"),
+            zone(f"{level} aisle south", level, (6, 5, 39, 11), "lane", EAST),
+            zone(f"{level} aisle north", level, (6, 21, 39, 27), "lane", WEST),
+            zone(f"{level} west", level, (0, 5, 6, 21), "lane", SOUTH),
+            zone(f"{level} east", level, (39, 11, 45, 21), "lane", NORTH),
             zone(f"{level} walkway", level, (6, 32.4, 36, 34.6), "walkway"),
         ]
     zones += [

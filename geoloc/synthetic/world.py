@@ -103,9 +103,11 @@ def rectangle(x0: float, y0: float, x1: float, y1: float) -> Polygon:
     return shapely.box(x0, y0, x1, y1)
 
 
-def zone(name: str, level: str, corners: tuple[float, float, float, float], kind: str) -> Place:
-    """A rectangular place of a map from its corners x0, y0, x1, y1 (m)."""
-    return Place(name, level, rectangle(*corners), kind)
+def zone(
+    name: str, level: str, corners: tuple[float, float, float, float], kind: str, direction: float = np.nan
+) -> Place:
+    """A rectangular place of a map from its corners x0, y0, x1, y1 (m); `direction` as of `Place`."""
+    return Place(name, level, rectangle(*corners), kind, direction)
 
 
 def make_camera(

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
-from geoloc.pipeline.kernels.hits import EDGE_PX
+from geoloc.pipeline.kernels.hits import edge_reach
 
 RADIAL, FISHEYE, UNKNOWN = 0, 1, 2  # an unknown camera's bodies are not looked for
 STEP = 0.05  # m, of the numerical derivative by the ground
@@ -20,6 +20,9 @@ MAX_STEPS = 6
 CLOSE_PX = 0.05
 MIN_DEPTH = 1e-6  # m
 TURNS = 6  # headings that stand for all, where none is known
+TURNING = 0.3  # probability that what moves heads otherwise than its track tells
+WIDTH_SIGMA, WIDTH_PX = 0.1, 4.0  # share of a box's width, and px, by which it differs from its body's
+ODD = 2.0  # sigmas; a box that is so much wider or narrower than its body would be may show another heading
 
 
 @inlined
@@ -59,11 +62,10 @@ def see(model, params, limit, rotation, centre, x, y, z):
 
 
 @inlined
-def _foot_of_body(
-    model, params, limit, rotation, centre, width, height, x, y, z, cos, sin, half_l, half_w, tall, by_top
-):
-    """Pixel u, v of the middle of the lower, or else upper, edge of the box around a body at x, y, z (m)."""
-    left, right, low, high = np.inf, -np.inf, -np.inf, np.inf
+def sides_of_body(camera, x, y, z, cos, sin, half_l, half_w, tall):
+    """Left, right, upper and lower edge (px) of the box around a body at x, y, z (m), beyond the image's edge too."""
+    model, params, limit, rotation, centre, _, _ = camera
+    left, right, high, low = np.inf, -np.inf, np.inf, -np.inf
     for a in (-1.0, 1.0):
         for b in (-1.0, 1.0):
             px = x + a * half_l * cos - b * half_w * sin
@@ -71,52 +73,60 @@ def _foot_of_body(
             for top in range(2):
                 u, v = see(model, params, limit, rotation, centre, px, py, z + top * tall)
                 if np.isnan(u):
-                    return np.nan, np.nan
-                left, right, low, high = min(left, u), max(right, u), max(low, v), min(high, v)
+                    return np.nan, np.nan, np.nan, np.nan
+                left, right, high, low = min(left, u), max(right, u), min(high, v), max(low, v)
+    return left, right, high, low
+
+
+@inlined
+def _foot_of_body(camera, x, y, z, cos, sin, half_l, half_w, tall, by_top):
+    """Pixel u, v of the middle of the lower, or else upper, edge of the box around a body, and its width (px)."""
+    left, right, high, low = sides_of_body(camera, x, y, z, cos, sin, half_l, half_w, tall)
+    width, height = camera[5], camera[6]
     left, right = min(max(left, -0.5), width - 0.5), min(max(right, -0.5), width - 0.5)
-    return 0.5 * (left + right), high if by_top else min(max(low, -0.5), height - 0.5)
+    return 0.5 * (left + right), high if by_top else min(max(low, -0.5), height - 0.5), right - left
 
 
 @inlined
 def middle_of(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall, by_top):
     """Where a body's middle x, y (m) is whose foot is the pixel u, v, which meets the ground at x, y; NaN: nowhere.
 
-    Or the middle of whose upper edge is that pixel; it then stands near x, y.
+    Or the middle of whose upper edge is that pixel; it then stands near x, y. And the width of its box (px).
     """
-    model, params, limit, rotation, centre, width, height = camera
+    model, params, limit, rotation, centre, _, _ = camera
     u0, v0 = see(model, params, limit, rotation, centre, x, y, z)
     ux, vx = see(model, params, limit, rotation, centre, x + STEP, y, z)
     uy, vy = see(model, params, limit, rotation, centre, x, y + STEP, z)
     a, b, c, d = (ux - u0) / STEP, (uy - u0) / STEP, (vx - v0) / STEP, (vy - v0) / STEP
     determinant = a * d - b * c
     if not abs(determinant) > 0.0:
-        return np.nan, np.nan
-    mx, my = x, y
+        return np.nan, np.nan, np.nan
+    mx, my, wide = x, y, np.nan
     for _ in range(MAX_STEPS):
-        fu, fv = _foot_of_body(
-            model, params, limit, rotation, centre, width, height, mx, my, z, cos, sin, half_l, half_w, tall, by_top
-        )
+        fu, fv, wide = _foot_of_body(camera, mx, my, z, cos, sin, half_l, half_w, tall, by_top)
         du, dv = u - fu, v - fv
         if np.isnan(du):
-            return np.nan, np.nan
+            return np.nan, np.nan, np.nan
         if abs(du) < CLOSE_PX and abs(dv) < CLOSE_PX:
             break
         mx += (d * du - b * dv) / determinant
         my += (a * dv - c * du) / determinant
     reach = (4.0 if by_top else 2.0) * (half_l + half_w)
     if (mx - x) * (mx - x) + (my - y) * (my - y) > reach * reach:
-        return np.nan, np.nan
-    return mx, my
+        return np.nan, np.nan, np.nan
+    return mx, my, wide
 
 
 @compiled
-def headings(xy, away, level, size, track_xy, track_level, track_heading, stalls, out):
+def headings(xy, away, level, size, track_xy, track_level, track_heading, track_stands, stalls, out, turns):
     """Heading (N,) rad of the body at each foot: of the nearest track that has one, else of the stall; else NaN.
+
+    `turns` (N,) bool becomes whether it is of a track that does not stand, and may change.
 
     Both are looked for at about the body's middle; a track farther from it than half the body's length is another.
     """
     for i in range(len(xy)):
-        out[i] = np.nan
+        out[i], turns[i] = np.nan, False
         reach = 0.5 * size[i, 0]
         if not reach > 0.0:
             continue
@@ -128,7 +138,7 @@ def headings(xy, away, level, size, track_xy, track_level, track_heading, stalls
             dx, dy = track_xy[t, 0] - x, track_xy[t, 1] - y
             distance2 = dx * dx + dy * dy
             if distance2 < best2 and track_level[t] == level[i] and np.isfinite(track_heading[t]):
-                best2, out[i] = distance2, track_heading[t]
+                best2, out[i], turns[i] = distance2, track_heading[t], not track_stands[t]
         if np.isnan(out[i]):
             out[i] = stall_axis(x, y, level[i], stalls)
 
@@ -144,10 +154,11 @@ def stall_axis(x, y, level, stalls):
 
 
 @compiled
-def offsets(camera, foot, box, xy, z, heading, size, cameras, offset, spread):
+def offsets(camera, foot, box, xy, z, heading, turns, size, cameras, offset, spread):
     """How far each foot (N,) lies from its body's middle: `offset` (N, 2) m, and what of it is unknown (N, 2, 2) m².
 
-    `foot` (N, 2) px lies on the ground at xy (N, 2), z (N,) m; `heading` (N,) rad is NaN where unknown and then any;
+    `foot` (N, 2) px lies on the ground at xy (N, 2), z (N,) m; `heading` (N,) rad is NaN where unknown and then any,
+    as its box's width allows; so it is where that does not fit a heading that `turns` (N,) bool.
     `size` (N, 3) m, a length of 0 where no body is known. A body that fits nowhere gives zeros. Where the image's edge
     cuts a box (N, 4) px off below, its upper edge tells where the body is.
     """
@@ -160,23 +171,28 @@ def offsets(camera, foot, box, xy, z, heading, size, cameras, offset, spread):
         if not half_l > 0.0 or np.isnan(foot[i, 0]) or models[c] == UNKNOWN:
             continue
         one = models[c], params[c], limit[c], rotation[c], centre[c], image[0, c], image[1, c]
-        n_turns = 1 if np.isfinite(heading[i]) else TURNS
-        first = heading[i] if n_turns == 1 else 0.0
-        by_top = box[i, 3] >= image[1, c] - 0.5 - EDGE_PX and box[i, 1] > EDGE_PX - 0.5
+        side = box[i, 3] - box[i, 1]
+        by_top = box[i, 3] >= image[1, c] - 0.5 - edge_reach(side) and box[i, 1] > edge_reach(side) - 0.5
         v = box[i, 1] if by_top else foot[i, 1]
-        n, sx, sy, sxx, sxy, syy = 0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for t in range(n_turns):
-            angle = first + t * math.pi / n_turns
-            mx, my = middle_of(
+        known = np.isfinite(heading[i])
+        total, sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for t in range(-1 if known else 0, TURNS):
+            angle = heading[i] if t < 0 else t * math.pi / TURNS
+            mx, my, wide = middle_of(
                 one, foot[i, 0], v, xy[i, 0], xy[i, 1], z[i], math.cos(angle), math.sin(angle), half_l, half_w,
                 tall, by_top,
             )  # fmt: skip
             if np.isnan(mx):
                 continue
+            off = (box[i, 2] - box[i, 0] - wide) / (WIDTH_SIGMA * wide + WIDTH_PX)
+            weight = math.exp(-0.5 * min(off * off, 50.0)) * (1.0 - TURNING if t < 0 else TURNING / TURNS)
             dx, dy = xy[i, 0] - mx, xy[i, 1] - my
-            n, sx, sy, sxx, sxy, syy = n + 1, sx + dx, sy + dy, sxx + dx * dx, sxy + dx * dy, syy + dy * dy
-        if n:
-            offset[i, 0], offset[i, 1] = sx / n, sy / n
-            spread[i, 0, 0] = sxx / n - offset[i, 0] * offset[i, 0]
-            spread[i, 1, 1] = syy / n - offset[i, 1] * offset[i, 1]
-            spread[i, 0, 1] = spread[i, 1, 0] = sxy / n - offset[i, 0] * offset[i, 1]
+            total, sx, sy = total + weight, sx + weight * dx, sy + weight * dy
+            sxx, sxy, syy = sxx + weight * dx * dx, sxy + weight * dx * dy, syy + weight * dy * dy
+            if t < 0 and (not turns[i] or abs(off) < ODD):
+                break
+        if total > 0.0:
+            offset[i, 0], offset[i, 1] = sx / total, sy / total
+            spread[i, 0, 0] = max(sxx / total - offset[i, 0] * offset[i, 0], 0.0)
+            spread[i, 1, 1] = max(syy / total - offset[i, 1] * offset[i, 1], 0.0)
+            spread[i, 0, 1] = spread[i, 1, 0] = sxy / total - offset[i, 0] * offset[i, 1]

@@ -17,9 +17,16 @@ from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import congruence, is_covariance
 from geoloc.pipeline.kernels.surfaces import meet, surface_under
 
-EDGE_PX = 2.0  # a box that comes this close to the image's edge is cut off by it
+EDGE_PX = 2.0  # a box that comes this close to the image's edge is cut off by it,
+EDGE_SHARE = 0.02  # and one that comes as close as this share of its side
 # why a row has no point; of several reasons the last one counts
 SCORE, SINGULAR, NO_COV, HALF, OUTSIDE, NEGATIVE, NOTHING, NO_TIME, LOST, VAGUE, UNKNOWN = range(1, 12)
+
+
+@inlined
+def edge_reach(side):
+    """How close (px) to the image's edge a box with a side of so many px is cut off by it."""
+    return max(EDGE_PX, EDGE_SHARE * side)
 
 
 @compiled
@@ -48,9 +55,10 @@ def feet(camera, image, box, foot, foot_cov, score, time, floor, across, along, 
             v = bottom
         width, height = image[0, c] - 0.5, image[1, c] - 0.5
         if no_cov:
-            wide = right >= width - EDGE_PX or left <= EDGE_PX - 0.5
+            beside, below = edge_reach(right - left), edge_reach(bottom - top)
+            wide = right >= width - beside or left <= beside - 0.5
             across_px = (cut if wide else across) * (right - left)
-            along_px = (cut if bottom >= height - EDGE_PX else along) * (bottom - top)
+            along_px = (cut if bottom >= height - below else along) * (bottom - top)
             uu, vv = across_px * across_px + floor * floor, along_px * along_px + floor * floor
             uv = vu = 0.0
         why[i] = _unusable(score[i], time[i], half, uu, uv, vu, vv, left, top, right, bottom, u, v, width, height)

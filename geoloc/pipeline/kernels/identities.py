@@ -9,13 +9,13 @@ from geoloc.pipeline.kernels.compiled import compiled
 
 @compiled
 def follow(rows, time, tentative, parked, park_s, rate, said, seen_object, xy, z, velocity, cov, bias_cov, level, label,
-           still_since, life, found, own_seen, own_xy, own_z, own_velocity, own_cov, own_bias, own_level, own_label,
-           own_still, stood, stood_until):  # fmt: skip
+           still_since, life, found, claimed, own_seen, own_xy, own_z, own_velocity, own_cov, own_bias, own_level,
+           own_label, own_still, stood, stood_until):  # fmt: skip
     """Take over what each track (N,) says of the identity in its row of the book (B,), in place.
 
     `said` (N,) bool is whether a track is confirmed; `life` becomes `tentative`, `tentative` + 1 or `parked`. What
     was parked and is so no more `stood` (B, 2) m where it was, until `stood_until` (B,) s. Where an object is remains
-    as it was seen last while its track coasts.
+    as it was seen last while its track coasts, or has no point that is its own (`seen_object` < 0).
     """
     for i in range(len(rows)):
         r = rows[i]
@@ -28,7 +28,7 @@ def follow(rows, time, tentative, parked, park_s, rate, said, seen_object, xy, z
         own_still[r], own_label[r] = since, label[i]
         if seen_object[i] < 0:
             continue
-        own_seen[r], own_z[r], own_level[r] = time, z[i], level[i]
+        own_seen[r], own_z[r], own_level[r], claimed[r] = time, z[i], level[i], 0.0
         for a in range(2):
             own_xy[r, a], own_velocity[r, a] = xy[i, a], velocity[i, a]
             for b in range(2):

@@ -2,7 +2,6 @@
 
 # mypy: allow-untyped-defs
 
-
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 COEFFICIENTS = 12  # without those of a tilted sensor

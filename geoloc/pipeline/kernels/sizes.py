@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.bodies import TURNS, UNKNOWN, middle_of, see
+from geoloc.pipeline.kernels.bodies import TURNS, UNKNOWN, middle_of, sides_of_body
 from geoloc.pipeline.kernels.compiled import compiled, inlined
-from geoloc.pipeline.kernels.hits import EDGE_PX
+from geoloc.pipeline.kernels.hits import edge_reach
 from geoloc.pipeline.kernels.sight import cell_of
 from geoloc.pipeline.kernels.small import members_of
 
@@ -36,11 +36,12 @@ def _flags(camera, time, image, box, foot, level, xy, view):
             left, top, right, bottom = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
             if np.isnan(foot[i, 0]) or np.isnan(left + top + right + bottom):
                 continue
-            if bottom >= height - EDGE_PX:
+            beside, below = edge_reach(right - left), edge_reach(bottom - top)
+            if bottom >= height - below:
                 out[i] |= BELOW
-            if left <= EDGE_PX - 0.5 or right >= width - EDGE_PX:
+            if left <= beside - 0.5 or right >= width - beside:
                 out[i] |= BESIDE
-            if top <= EDGE_PX - 0.5:
+            if top <= below - 0.5:
                 out[i] |= ABOVE
             for other in range(start[c], start[c + 1]):
                 j = rows[other]
@@ -52,23 +53,6 @@ def _flags(camera, time, image, box, foot, level, xy, view):
             if cell < len(view[4]) - 1 and not (view[4][cell, c >> 3] >> (7 - (c & 7))) & 1:
                 out[i] |= WALLED
     return out
-
-
-@inlined
-def _box_of(camera, x, y, z, cos, sin, half_l, half_w, tall):
-    """Width and height (px) of the box around a body that stands at x, y, z (m); NaN where it is not in view."""
-    model, params, limit, rotation, centre, _, _ = camera
-    left, right, high, low = np.inf, -np.inf, np.inf, -np.inf
-    for a in (-1.0, 1.0):
-        for b in (-1.0, 1.0):
-            px = x + a * half_l * cos - b * half_w * sin
-            py = y + a * half_l * sin + b * half_w * cos
-            for top in range(2):
-                u, v = see(model, params, limit, rotation, centre, px, py, z + top * tall)
-                if np.isnan(u):
-                    return np.nan, np.nan
-                left, right, high, low = min(left, u), max(right, u), min(high, v), max(low, v)
-    return right - left, low - high
 
 
 @inlined
@@ -84,9 +68,9 @@ def _height(i, camera, box, xy, z, size, cameras):
         half_l, half_w = 0.5 * size[0], 0.5 * size[1]
         for t in range(TURNS if half_l != half_w else 1):
             cos, sin = math.cos(t * math.pi / TURNS), math.sin(t * math.pi / TURNS)
-            _, tall = _box_of(one, xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w, size[2])
-            if tall > 0.0:
-                least = min(least, tall)
+            _, _, top, foot = sides_of_body(one, xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w, size[2])
+            if foot - top > 0.0:
+                least = min(least, foot - top)
     return (box[i, 3] - box[i, 1]) / least if np.isfinite(least) else np.nan
 
 
@@ -144,11 +128,12 @@ def classes(rows, camera, box, foot, xy, z, sizes, spread, cameras):
             half_l, half_w, high = 0.5 * sizes[k, 0], 0.5 * sizes[k, 1], sizes[k, 2]
             for t in range(TURNS):
                 cos, sin = math.cos(t * math.pi / TURNS), math.sin(t * math.pi / TURNS)
-                x, y = middle_of(one, foot[i, 0], foot[i, 1], xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w,
+                x, y, _ = middle_of(one, foot[i, 0], foot[i, 1], xy[i, 0], xy[i, 1], z[i], cos, sin, half_l, half_w,
                                  high, False)  # fmt: skip
                 if np.isnan(x):
                     continue
-                w, h = _box_of(one, x, y, z[i], cos, sin, half_l, half_w, high)
+                left, right, top, low = sides_of_body(one, x, y, z[i], cos, sin, half_l, half_w, high)
+                w, h = right - left, low - top
                 if w > 0.0 and h > 0.0:
                     a, b = math.log(wide / w) / spread, math.log(tall / h) / spread
                     out[n, k] += math.exp(-0.5 * (a * a + b * b)) / TURNS

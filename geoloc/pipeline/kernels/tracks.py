@@ -52,7 +52,7 @@ def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, numbe
             rests, wake2, length, speed, near, near_sigma, least_length, least_speed, stalls):  # fmt: skip
     """Wake, update and settle tracks in place, those in `rows` (K,) by one object each; see `resting`, `filters`."""
     n = len(held)
-    parks, allowed, fast = np.empty(n, np.bool_), np.empty(n), np.empty(n)
+    parks, allowed, fast, said = np.empty(n, np.bool_), np.empty(n), np.empty(n), score.copy()
     state, own_cov, still_since = held["state"], held["cov"], held["still_since"]
     if rests.any():
         for t in range(n):
@@ -60,7 +60,10 @@ def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, numbe
         known = held["seen_time"], state, own_cov, held["bias_cov"], held["camera_set"]
         off = held["off"], held["off_var"], still_since
         wake(rows, rests, wake2, xyz, cov, bias_cov, camera_set, *known, fast, time, *off)
-    _update(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label)
+        for k in range(len(rows)):
+            if rows[k] >= 0 and rests[rows[k]]:
+                said[k] = max(score[k], 0.5)  # a box where it stands does not speak against it, however few see it
+    _update(held, rows, time, most, xyz, cov, bias_cov, said, camera_set, number, level, label)
     for t in range(n):
         parks[t] = length[held[t]["label"]] >= least_length
         allowed[t] = near * length[held[t]["label"]]
