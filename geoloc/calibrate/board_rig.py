@@ -175,7 +175,9 @@ def _single(
     return _Single(state.cameras[0], views[kept], poses, rows[settled.used], float(settled.sigma_px[0]), left_out)
 
 
-def _joined(names: list[str], singles: list[_Single], seen: Sightings, used: np.ndarray, n_views: int) -> State:
+def _joined(
+    names: list[str], singles: list[_Single], seen: Sightings, used: np.ndarray, n_views: int
+) -> State:
     """All cameras in the first one's frame, along the links that most views support; and the boards there."""
     poses = _chained(names, singles)
     cameras = tuple(

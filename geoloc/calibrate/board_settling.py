@@ -91,7 +91,9 @@ def _robust(state: State, seen: Sightings, used: np.ndarray, priors: Priors) -> 
     return state, sigma
 
 
-def _worst_picture(residual: np.ndarray, picture: np.ndarray, used: np.ndarray, sigma: float, gates: Gates) -> int:
+def _worst_picture(
+    residual: np.ndarray, picture: np.ndarray, used: np.ndarray, sigma: float, gates: Gates
+) -> int:
     """The picture that fits worst, or -1 if all fit."""
     pictures = np.unique(picture[used])
     own = np.array([robust_sigma(residual[used & (picture == p)]) for p in pictures])

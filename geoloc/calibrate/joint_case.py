@@ -134,11 +134,9 @@ def _lenses(
         known.append(priors.get(first))
         for name in group:
             lens[list(names).index(name)] = i
-            cameras[name] = (
-                replace(starts[name], lens=starts[first].lens, freed=(), calib_cov=np.zeros((6, 6)))
-                if (len(group) > 1)
-                else starts[name]
-            )
+            cameras[name] = replace(starts[name], lens=starts[first].lens, freed=(), calib_cov=np.zeros((6, 6))) if (
+                len(group) > 1
+            ) else starts[name]
     return lens, tuple(freed), tuple(known), tuple(cameras[name] for name in names)
 
 

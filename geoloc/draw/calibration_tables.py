@@ -1,5 +1,6 @@
 """The tables of a calibration page: all cameras, what they share, what changed, which points moved."""
 
+
 from geoloc.calibrate.report import CalibrationReport
 from geoloc.draw.calibration_cards import angle_text, camera_link, marks_text, px_text, state_badge
 from geoloc.draw.ground_bands import length_text
@@ -62,7 +63,7 @@ def overlap_section(report: CalibrationReport) -> str:
             )
     width, height = left + CELL * len(cameras), CELL * (len(cameras) + 1)
     return (
-        '<section><h3>Overlaps <small>the stronger, the more ground both see</small></h3><div class="card matrix">'
+        "<section><h3>Overlaps <small>the stronger, the more ground both see</small></h3><div class=\"card matrix\">"
         f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="overlaps of the cameras">'
         f"{''.join(parts)}</svg></div></section>"
     )

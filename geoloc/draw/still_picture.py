@@ -91,7 +91,9 @@ def _paint_marks(axes: "Axes", marks: MarkChecks, camera: str, scale: float, tim
         axes.annotate("", xy=tuple(tip), xytext=tuple(at), arrowprops=arrow)
 
 
-def _paint_names(axes: "Axes", marks: MarkChecks, quality: CameraQuality, scale: float, height: float) -> None:
+def _paint_names(
+    axes: "Axes", marks: MarkChecks, quality: CameraQuality, scale: float, height: float
+) -> None:
     """Rings around what to mark next, then names where they have room."""
     rows, best = marks.of(quality.name), quality.next_marks[:1]
     for mark, size in zip(quality.next_marks, (24, 15), strict=False):

@@ -120,7 +120,9 @@ def gather(
     return out
 
 
-def _fill(out: Sightings, at: tuple, camera: Camera, index: int, pixels: np.ndarray, origin: np.ndarray) -> None:
+def _fill(
+    out: Sightings, at: tuple, camera: Camera, index: int, pixels: np.ndarray, origin: np.ndarray
+) -> None:
     view = view_of(camera)
     rays, jacobian = camera.lens.linearise(pixels)
     out.camera[at], out.seen[at] = index, np.isfinite(rays[0])

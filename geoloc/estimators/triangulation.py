@@ -225,7 +225,9 @@ def _blank(n_points: int, n_cameras: int) -> Triangulation:
     )
 
 
-def _store(out: Triangulation, points: np.ndarray, sightings: Sightings, solved: _Solved, origin: np.ndarray) -> None:
+def _store(
+    out: Triangulation, points: np.ndarray, sightings: Sightings, solved: _Solved, origin: np.ndarray
+) -> None:
     """Write a chunk's results to the rows `points` of `out`."""
     out.refusal[points] = solved.refusal
     good = np.flatnonzero(solved.refusal == Refusal.NONE)

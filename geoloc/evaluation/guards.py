@@ -86,7 +86,9 @@ def refuse_other_units(truth: Sightings, result: Sightings, reach: float) -> Non
         raise InputError("the result's positions fit with x and y swapped: x is east, y is north")
 
 
-def _share_near(truth: Sightings, result: Sightings, reach: float, change: Callable[[np.ndarray], np.ndarray]) -> float:
+def _share_near(
+    truth: Sightings, result: Sightings, reach: float, change: Callable[[np.ndarray], np.ndarray]
+) -> float:
     """Share of the truths with a result at most `reach` (m) away once its positions are changed."""
     moved = Sightings(result.frame, result.id, change(result.where[:, :2]))
     pairs = pair_positions(Sightings(truth.frame, truth.id, truth.where[:, :2]), moved, reach)

@@ -160,7 +160,9 @@ def of_mean(name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blo
     return of_counts(name, unit, protocol, counts, blocks, lambda n: n[..., 0] / np.maximum(n[..., 1], 1.0), scale)
 
 
-def of_quantile(name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blocks, share: float = 0.5) -> Measure:
+def of_quantile(
+    name: str, unit: str, protocol: str, values: np.ndarray, blocks: Blocks, share: float = 0.5
+) -> Measure:
     """A quantile of `values` (N,) of rows that lie in `blocks`; the median by default."""
     _refuse_none(name, values)
     order = np.argsort(values, kind="stable")

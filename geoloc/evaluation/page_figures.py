@@ -139,7 +139,7 @@ def difference_section(report: Report, notes: Notes) -> str:
         return ""
     rows = "".join(_difference(d, report, notes) for d in report.differences)
     return (
-        "<section><h3>Against the other run <small>paired on the same blocks; a hollow dot could be chance</small></h3>"
+        '<section><h3>Against the other run <small>paired on the same blocks; a hollow dot could be chance</small></h3>'
         '<div class="card wide"><table class="differences"><thead><tr><th>part</th><th>figure</th>'
         '<th class="number">this</th><th class="number">other</th><th class="number">difference</th>'
         f'<th>95 % interval</th><th class="number">p</th><th>how</th></tr></thead><tbody>{rows}</tbody></table></div>'
@@ -175,7 +175,9 @@ def _picked(group: list[Figure], wanted: tuple[str, ...]) -> list[Figure]:
     return found
 
 
-def _table(title: str, figures: Iterable[Figure], report: Report, notes: Notes, unfolded: bool, named: bool) -> str:
+def _table(
+    title: str, figures: Iterable[Figure], report: Report, notes: Notes, unfolded: bool, named: bool
+) -> str:
     """A part's figures under its name; rows say their own part where the table is of several (`named`)."""
     rows = "".join(_row(figure, report, notes, named) for figure in figures)
     return (

@@ -65,7 +65,9 @@ def read_xml_pairs(path: Path, options: CameraOptions) -> tuple[Camera, ...]:
     names = [name for name in INTRINSIC_FOLDERS if (path / name).is_dir()]
     inner = path / (names[0] if names else "intrinsic")
     files = find_files(path, "extrinsic/extr_*.xml", "extrinsic calibration")
-    return tuple(read_xml_pair(inner / file.name.replace("extr_", "intr_", 1), file, options) for file in files)
+    return tuple(
+        read_xml_pair(inner / file.name.replace("extr_", "intr_", 1), file, options) for file in files
+    )
 
 
 def read_xml_pair(intrinsic: Path, extrinsic: Path, options: CameraOptions) -> Camera:
@@ -117,7 +119,9 @@ def parse_latlon_homography(path: Path) -> tuple[np.ndarray, float]:
         raise InputError(f"{path}: not a homography file ({error}); it must hold {form}") from error
 
 
-def homography_camera(name: str, path: Path, options: CameraOptions, matrix: np.ndarray, sigma_px: float) -> Camera:
+def homography_camera(
+    name: str, path: Path, options: CameraOptions, matrix: np.ndarray, sigma_px: float
+) -> Camera:
     """Camera of a pixel_from_ground homography (3, 3) in metres."""
     return Camera(
         options.name or name,
@@ -149,6 +153,8 @@ def _check_handedness(camera: Camera, path: Path) -> None:
     """
     width, height = camera.size
     middle = 0.5 * (width - 1)
-    top, centre, bottom = camera.unproject(np.array([[middle, 0], [middle, height / 2], [middle, height - 1]]))
+    top, centre, bottom = camera.unproject(
+        np.array([[middle, 0], [middle, height / 2], [middle, height - 1]])
+    )
     if camera.centre_world[2] > 0 and bottom[2] > centre[2] > max(top[2], 0.0):
         raise InputError(f"{path}: its camera looks up, head down: the file's world is left-handed; say so")

@@ -41,7 +41,9 @@ def read_cmc(
     return read_cmc_site(folder, sequence, pose_sigma), read_cmc_boxes(folder, sequence)
 
 
-def read_cmc_site(folder: Path | str, sequence: str = "CMC1", pose_sigma: tuple[float, float] = ASSUMED_SIGMA) -> Site:
+def read_cmc_site(
+    folder: Path | str, sequence: str = "CMC1", pose_sigma: tuple[float, float] = ASSUMED_SIGMA
+) -> Site:
     """The four cameras and the room: one level `floor`, z = 0, no datum.
 
     CMC5 was recorded on another day: its cameras 3 and 4 have the matrices whose names end in `__`.

@@ -36,7 +36,9 @@ READERS: dict[str, DetectionReader] = {
 }
 
 
-def read_detections(path: Path | str, kind: str | None = None, options: ReadOptions | None = None) -> ReadResult:
+def read_detections(
+    path: Path | str, kind: str | None = None, options: ReadOptions | None = None
+) -> ReadResult:
     """Detections of a file (gzip or plain) and the report on what was left out and why.
 
     `kind` is a key of `READERS`; None takes what the file looks like. A file that looks like another kind is

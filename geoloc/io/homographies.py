@@ -18,7 +18,9 @@ def invert(matrix: np.ndarray, where: str) -> np.ndarray:
     """The inverse of a homography (3, 3); a singular one is refused."""
     matrix = np.asarray(matrix, float)
     if not (np.isfinite(matrix).all() and np.linalg.cond(matrix) < 1e15):
-        raise InputError(f"{where}: the homography is singular; it must map the ground to the image one-to-one")
+        raise InputError(
+            f"{where}: the homography is singular; it must map the ground to the image one-to-one"
+        )
     return np.linalg.inv(matrix)
 
 

@@ -47,7 +47,9 @@ class Annotations:
     box: np.ndarray  # (N, 4) px
 
 
-def read_multiviewx(folder: Path | str, pose_sigma: tuple[float, float] = ASSUMED_SIGMA) -> tuple[Site, Detections]:
+def read_multiviewx(
+    folder: Path | str, pose_sigma: tuple[float, float] = ASSUMED_SIGMA
+) -> tuple[Site, Detections]:
     """Site and boxes, without personID, of a folder laid out as the recording's."""
     return read_multiviewx_site(folder, pose_sigma), read_multiviewx_boxes(folder)
 
@@ -119,7 +121,9 @@ def read_annotations(folder: Path | str) -> Annotations:
     table = np.array(boxes, float).reshape(-1, 6)
     xy = GRID_STEP * np.stack([position % GRID_WIDTH, position // GRID_WIDTH], axis=1)
     xy[:, 1] = AREA[3] - xy[:, 1]
-    return Annotations(np.array(times), person, xy, table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:])
+    return Annotations(
+        np.array(times), person, xy, table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:]
+    )
 
 
 def _camera(extrinsic: Path, pose_sigma: tuple[float, float]) -> Camera:

@@ -60,7 +60,9 @@ def read_jsonl(path: Path, options: ReadOptions) -> ReadResult:
             else:
                 unknown |= record.keys() - KNOWN
                 _add_record(rows, number, record, options)
-    rows.notes += [f"column {name!r} is not known and was not read" for name in sorted(unknown)[:SHOWN_UNKNOWN]]
+    rows.notes += [
+        f"column {name!r} is not known and was not read" for name in sorted(unknown)[:SHOWN_UNKNOWN]
+    ]
     return rows.result(options)
 
 

@@ -106,7 +106,9 @@ def points_of(cells: Cells, kind: str, options: PointOptions) -> tuple[tuple[Con
     keep &= cells.usable(("a name for the second time", np.isin(order, repeated)))
     notes += _notes(cells, crs, of, given_z[keep], options, kind)
     rows = np.flatnonzero(keep & (order == FIRST)).tolist()
-    found = tuple(ControlPoint(str(name[row]), tuple(points[row].tolist()), tuple(sigma[row].tolist())) for row in rows)
+    found = tuple(
+        ControlPoint(str(name[row]), tuple(points[row].tolist()), tuple(sigma[row].tolist())) for row in rows
+    )
     report = cells.report(kind, len(found), "control points")
     return found, replace(report, notes=(*report.notes, *notes))
 

@@ -180,7 +180,9 @@ class Rows:
         report = ReadReport(self.path, self.kind, len(table), self._skips.counted(), notes, self.unit)
         return ReadResult(table, report)
 
-    def _checks(self, values: np.ndarray, camera: np.ndarray, options: ReadOptions) -> list[tuple[str, np.ndarray]]:
+    def _checks(
+        self, values: np.ndarray, camera: np.ndarray, options: ReadOptions
+    ) -> list[tuple[str, np.ndarray]]:
         time, box, score, foot = values[:, 0], values[:, 1:5], values[:, 5], values[:, 6:8]
         with np.errstate(invalid="ignore"):
             flat = (box[:, 2] <= box[:, 0]) | (box[:, 3] <= box[:, 1])

@@ -58,7 +58,10 @@ def csv_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
         "lat": lat,
         "sigma": np.round(worst_sigma(tracks.position_cov), 4).tolist(),
         **{name: tracks.cov[:, i, j].tolist() for name, (i, j) in zip(COV_COLUMNS, UPPER, strict=True)},
-        **{name: tracks.bias_cov[:, i, j].tolist() for name, (i, j) in zip(BIAS_COLUMNS, BIAS_UPPER, strict=True)},
+        **{
+            name: tracks.bias_cov[:, i, j].tolist()
+            for name, (i, j) in zip(BIAS_COLUMNS, BIAS_UPPER, strict=True)
+        },
     }
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")

@@ -97,7 +97,9 @@ def _line_geometry(lon_lat: np.ndarray) -> dict[str, Any]:
     return {"type": "MultiLineString", "coordinates": [_rounded(part) for part in parts]}
 
 
-def _points(tracks: Tracks, lon_lat: np.ndarray, z: np.ndarray, options: WriteOptions) -> Iterator[dict[str, Any]]:
+def _points(
+    tracks: Tracks, lon_lat: np.ndarray, z: np.ndarray, options: WriteOptions
+) -> Iterator[dict[str, Any]]:
     cov = tracks.position_cov
     major, minor, angle = ellipse(cov, options.probability)
     azimuth = np.mod(90.0 - np.degrees(angle), 180.0)

@@ -23,7 +23,9 @@ def mot_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
         raise InputError(f"a state at {tracks.time.min()} s lies before frame 1; set start to the first time")
     key = np.stack([frame, tracks.track], axis=1)
     if len(np.unique(key, axis=0)) < len(key):
-        raise InputError(f"two states of one track fall into one frame at fps={options.fps:g}; give a higher one")
+        raise InputError(
+            f"two states of one track fall into one frame at fps={options.fps:g}; give a higher one"
+        )
     z = heights(tracks, site_map)
     lines = [
         f"{frame[i]},{tracks.track[i]},-1,-1,-1,-1,{tracks.score[i]:.4f},"

@@ -63,6 +63,8 @@ def _check(tracks: Tracks) -> None:
     negative = smallest < -1e-9 * np.trace(tracks.position_cov, axis1=1, axis2=2)
     if negative.any():
         row = int(np.flatnonzero(negative)[0])
-        raise InputError(f"track {tracks.track[row]} at {tracks.time[row]} s: its covariance is none (variance < 0)")
+        raise InputError(
+            f"track {tracks.track[row]} at {tracks.time[row]} s: its covariance is none (variance < 0)"
+        )
     if len(tracks) and np.abs(tracks.time).max() > LATEST_TIME:
         raise InputError(f"times up to {tracks.time.max():g} look like milliseconds; divide them by 1000")

@@ -81,7 +81,10 @@ def consistency_by_group(
 ) -> dict[int | str, Consistency]:
     """`consistency` of the `values` (N,) of each group (N,), in the order of the groups."""
     group = np.asarray(group)
-    return {name: consistency(values[group == name], dof, probability) for name in np.unique(group).tolist()}
+    return {
+        name: consistency(values[group == name], dof, probability)
+        for name in np.unique(group).tolist()
+    }
 
 
 def coverage(values: np.ndarray, dof: int, probability: float) -> float:

@@ -76,7 +76,9 @@ def pairs_of_tracks(sighted: Sighted, share: float = 0.5) -> ObjectPairs:
     together = np.array([len(np.intersect1d(seen[i], seen[j])) for i, j in zip(a, b, strict=True)], dtype=int)
     kept = same > share * together
     a, b = a[kept], b[kept]
-    return ObjectPairs(names[keys[a, 0]], keys[a, 1], names[keys[b, 0]], keys[b, 1], together[kept], same[kept])
+    return ObjectPairs(
+        names[keys[a, 0]], keys[a, 1], names[keys[b, 0]], keys[b, 1], together[kept], same[kept]
+    )
 
 
 def path_lengths(time: np.ndarray, group: np.ndarray, xy: np.ndarray, step_m: float = 1.0) -> np.ndarray:

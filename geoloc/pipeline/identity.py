@@ -50,7 +50,7 @@ class IdentityOptions:
             self, park_s=(0, 1e9), stay_s=(1, 1e12), carried_s=(0, 1e6), reconsider_s=(0, 1e6), most_lost=(0, 1e9)
         )
         check_range(self, empty_probability=(1e-9, 0.5), same_probability=(0, 1), forget_s=(0, 1e12))
-        check_range(self, view_s=(0, 1e3), sure_probability=(0, 1))
+        check_range(self, view_s=(0, 1e3), reconsider_s=(0, 1e6), sure_probability=(0, 1))
 
 
 class Identities:

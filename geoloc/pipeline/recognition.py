@@ -63,7 +63,7 @@ class Recognition:
 
         What is not taken for a lost identity nevertheless may be it, which is then less likely to come elsewhere.
         """
-        odds = self._odds(book, new, lost)
+        odds = self.odds(book, new, lost)
         odds[book.are_apart(new, lost)] = -np.inf
         i, j = np.nonzero(np.isfinite(odds))
         sure = np.zeros(odds.shape)
@@ -87,7 +87,7 @@ class Recognition:
             moves = (book["life"] == CONFIRMED) & (book["track"] >= 0) & (book["seen"] >= time - passed)
             self.paces.learn(book.labels, book["label"][moves], book["velocity"][moves])
 
-    def _odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
+    def odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
         """Log-likelihood ratios (n, m): the new track is the lost identity, against a new object."""
         lasts, firsts = self._lasts(book, lost), self._firsts(book, new)
         mine, row = np.indices((len(new), len(lost))).reshape(2, -1)

@@ -184,7 +184,7 @@ def _locate(name_or_path: str | Path, root: Path) -> tuple[Path, str]:
     if inside:
         raise InputError(f"{path} holds the sites {', '.join(inside)}; say which: load_site(name, root)")
     known = (file.stem for file in (root / "sitemaps").glob("*.geojson"))
-    raise unknown_name("site", str(name_or_path), known, str(root / "sitemaps"))
+    raise unknown_name("site", str(name_or_path), known, str(root / 'sitemaps'))
 
 
 def _map_path(root: Path, name: str) -> Path:

@@ -103,6 +103,8 @@ class Occupancy:
             ]
         )
         pose = self._pose[run]
-        hit = rectangles_overlap(leg.xyz[place, :2], leg.heading[place], own, pose[:, :2], pose[:, 3], self._size[run])
+        hit = rectangles_overlap(
+            leg.xyz[place, :2], leg.heading[place], own, pose[:, :2], pose[:, 3], self._size[run]
+        )
         hit &= np.abs(leg.xyz[place, 2] - pose[:, 2]) < STOREY
         return run[hit], sample[hit]

@@ -48,7 +48,9 @@ def make_leg(
     """
     points, heading, segment = fillet(vertices, radius)
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    n = 2 * max(1, round(along[-1] / (2 * DS))) + 1  # a car that stands reaches every other place of the lattice
+    n = (
+        2 * max(1, round(along[-1] / (2 * DS))) + 1
+    )  # a car that stands reaches every other place of the lattice
     s = np.linspace(0.0, along[-1], n)
     xy = np.stack([np.interp(s, along, points[:, i]) for i in (0, 1)], axis=-1)
     turned = np.interp(s, along, heading)

@@ -78,7 +78,9 @@ class _Walkers:
         rows = []
         for _ in range(n_frames):
             crowd = self.crowd
-            rows.append((crowd.number.copy(), crowd.xy.copy(), crowd.velocity.copy(), crowd.facing, crowd.size.copy()))
+            rows.append(
+                (crowd.number.copy(), crowd.xy.copy(), crowd.velocity.copy(), crowd.facing, crowd.size.copy())
+            )
             for _ in range(inner):
                 self._step(dt)
         times = options.start_time + np.arange(n_frames) / options.rate
@@ -153,7 +155,9 @@ class _Walkers:
         if choice < P_MEET and len(standing):
             other = standing[self.rng.integers(len(standing))]
             angle = self.rng.uniform(0, 2 * np.pi, 12)
-            found = self._walkable(crowd, i, crowd.xy[other] + 0.9 * np.column_stack([np.cos(angle), np.sin(angle)]))
+            found = self._walkable(
+                crowd, i, crowd.xy[other] + 0.9 * np.column_stack([np.cos(angle), np.sin(angle)])
+            )
             crowd.wait[other] += self.rng.uniform(*STAND)
         elif choice < P_MEET + P_DOOR and len(doors):
             found = self._walkable(crowd, i, self.rng.permutation(doors))

@@ -35,7 +35,9 @@ def plaza() -> World:
         occluders=occluders,
         control_points=tuple(
             ControlPoint(f"mark {i + 1}", (float(x), float(y), 0.0))
-            for i, (x, y) in enumerate([(1, 1), (18, 1), (35, 1), (1, 23), (18, 23), (35, 23), (12, 12), (22, 12)])
+            for i, (x, y) in enumerate(
+                [(1, 1), (18, 1), (35, 1), (1, 23), (18, 23), (35, 23), (12, 12), (22, 12)]
+            )
         ),
     )
     area = rectangle(0, 0, width, depth).difference(union_all([kiosk, fountain, *trunks]).buffer(0.3))
@@ -47,4 +49,6 @@ def plaza() -> World:
         for i, (spot, aim) in enumerate(zip(spots, aims, strict=True))
     ]
     traffic = TrafficOptions(duration=60.0, rate=5.0, n_people=40, warmup=20.0)
-    return World(Site("plaza", tuple(cameras), site_map), walks=(Walk("ground", area, doors),), traffic=traffic)
+    return World(
+        Site("plaza", tuple(cameras), site_map), walks=(Walk("ground", area, doors),), traffic=traffic
+    )

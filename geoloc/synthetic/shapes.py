@@ -11,10 +11,15 @@ BOX = np.array([(x, y, z) for x in _SIDES for y in _SIDES for z in (0.0, 0.5, 1.
 _RING = np.column_stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)]) / 2
 # of a person: feet, hips, shoulders and the top of the head
 PERSON = np.concatenate(
-    [np.column_stack([share * _RING, np.full(8, z)]) for z, share in ((0.0, 0.6), (0.5, 0.8), (0.82, 1.0), (1.0, 0.3))]
+    [
+        np.column_stack([share * _RING, np.full(8, z)])
+        for z, share in ((0.0, 0.6), (0.5, 0.8), (0.82, 1.0), (1.0, 0.3))
+    ]
 )
 # inside a body, each standing for as much of it: what of it is hidden is counted on these
-INNER = np.array([(x, y, z) for x in (-0.36, -0.12, 0.12, 0.36) for y in (-0.25, 0.25) for z in (0.2, 0.5, 0.8)])
+INNER = np.array(
+    [(x, y, z) for x in (-0.36, -0.12, 0.12, 0.36) for y in (-0.25, 0.25) for z in (0.2, 0.5, 0.8)]
+)
 
 SHRINK = np.array([0.12, 0.1, -0.12, 0.0])  # of width, height: silhouettes do not fill their boxes' corners
 
@@ -52,7 +57,9 @@ def may_see(camera: Camera, truth: Truth, min_height_px: float) -> np.ndarray:
     stretch = 1.0 / np.clip(cos, 0.5, 1.0) ** 2  # of a pinhole's image away from its middle
     size = 2.0 * radius * max(camera.lens.params[:2]) * stretch / np.maximum(distance - radius, 0.1)
     width, height = camera.size
-    corners = camera.lens.unproject(np.array([[u, v] for u in (-0.5, width - 0.5) for v in (-0.5, height - 0.5)]))
+    corners = camera.lens.unproject(
+        np.array([[u, v] for u in (-0.5, width - 0.5) for v in (-0.5, height - 0.5)])
+    )
     widest = float(np.arccos(np.clip(np.nanmin(corners[:, 2]), -1, 1)))
     angle = np.arccos(np.clip(cos, -1, 1))
     near = np.arcsin(np.clip(radius / np.maximum(distance, 1e-9), 0, 1))
@@ -71,10 +78,16 @@ def covered(frame: np.ndarray, box: np.ndarray, depth: np.ndarray, pixels: np.nd
     counts = np.diff(np.append(starts, len(frame)))
     n_others = np.repeat(counts, counts)
     far = np.repeat(np.arange(len(frame)), n_others)
-    near = np.arange(len(far)) - np.repeat(np.cumsum(n_others) - n_others, n_others) + np.repeat(starts, counts)[far]
+    near = (
+        np.arange(len(far))
+        - np.repeat(np.cumsum(n_others) - n_others, n_others)
+        + np.repeat(starts, counts)[far]
+    )
     keep = (depth[near] < depth[far]) & (solid[near, 0] < box[far, 2]) & (solid[near, 2] > box[far, 0])
     keep &= (solid[near, 1] < box[far, 3]) & (solid[near, 3] > box[far, 1])
     near, far = near[keep], far[keep]
-    behind = (pixels[far] >= solid[near, None, :2]).all(axis=2) & (pixels[far] <= solid[near, None, 2:]).all(axis=2)
+    behind = (pixels[far] >= solid[near, None, :2]).all(axis=2) & (pixels[far] <= solid[near, None, 2:]).all(
+        axis=2
+    )
     np.logical_or.at(hidden, far, behind)
     return hidden

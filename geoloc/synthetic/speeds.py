@@ -50,7 +50,9 @@ class _Field:
     back: np.ndarray  # (T, n, K) int8: which acceleration led there; -1: from the source
 
 
-def plan_drives(legs: list[Leg], blocked: list[np.ndarray], first: int, entry: int, leaves: bool) -> list[Drive]:
+def plan_drives(
+    legs: list[Leg], blocked: list[np.ndarray], first: int, entry: int, leaves: bool
+) -> list[Drive]:
     """Drives along `legs` in order, from step `first` on; none if there is no way.
 
     `blocked` has an array (T, n) bool for each leg: where the car may not be at steps first, first + 1, ...

@@ -97,7 +97,9 @@ def _under_a_floor(site_map: SiteMap, camera: Camera, rays: np.ndarray, distance
     return found
 
 
-def _raise_walls(image: np.ndarray, distance: np.ndarray, camera: Camera, rays: np.ndarray, site_map: SiteMap) -> None:
+def _raise_walls(
+    image: np.ndarray, distance: np.ndarray, camera: Camera, rays: np.ndarray, site_map: SiteMap
+) -> None:
     """Upright faces of walls and pillars that are nearer than what was met so far."""
     centre = camera.centre_world
     azimuth = np.arctan2(rays[:, 1], rays[:, 0])
@@ -124,7 +126,9 @@ def _between(azimuth: np.ndarray, start: np.ndarray, end: np.ndarray) -> slice:
     return slice(*np.searchsorted(azimuth, [low, low + abs(turn)]).tolist())
 
 
-def _meet(rays: np.ndarray, centre: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _meet(
+    rays: np.ndarray, centre: np.ndarray, start: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """How far along each ray (K, 3) the upright plane through an edge is, and whether that is over the edge."""
     edge = end - start
     slant = rays[:, 0] * edge[1] - rays[:, 1] * edge[0]
@@ -134,7 +138,9 @@ def _meet(rays: np.ndarray, centre: np.ndarray, start: np.ndarray, end: np.ndarr
         return along, (along > MOUNT) & (spot >= 0) & (spot <= 1)
 
 
-def _faces(thing: Occluder, level: Level, centre: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]:
+def _faces(
+    thing: Occluder, level: Level, centre: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]:
     """Ends (2,) m of each upright face, its foot's height, and its normal (2,) in plan."""
     solid = thing.geometry.geom_type.endswith("Polygon")
     if solid and shapely.intersects_xy(thing.geometry, *centre[:2]):

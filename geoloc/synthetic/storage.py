@@ -42,7 +42,9 @@ def load_truth(path: str | Path) -> Truth:
     if tuple(columns) != tuple(DECIMALS):
         raise InputError(f"{path}: no truth; its first line must be {','.join(DECIMALS)}")
     try:
-        number_of = {name: np.array(columns[name], float) for name, decimals in DECIMALS.items() if decimals >= 0}
+        number_of = {
+            name: np.array(columns[name], float) for name, decimals in DECIMALS.items() if decimals >= 0
+        }
     except ValueError as error:
         raise InputError(f"{path}: a column of numbers holds something else ({error})") from error
     return Truth(

@@ -31,10 +31,14 @@ def intersection() -> World:
         levels=(Level("ground", (Surface((0.0, 0.0, 0.0), rectangle(-80, -80, 80, 80), 0.02),)),),
         datum=Datum(52.52001, 13.40495, 72.0),
         zones=tuple(zones),
-        occluders=tuple(Occluder(f"house {i + 1}", "ground", box(*house), 8.0) for i, house in enumerate(houses)),
+        occluders=tuple(
+            Occluder(f"house {i + 1}", "ground", box(*house), 8.0) for i, house in enumerate(houses)
+        ),
     )
     spots = {"c1": (-9, -9), "c2": (9.5, -9.5), "c3": (9, 9), "c4": (-9.5, 9.5)}
-    cameras = [make_camera(name, (x, y, 7.0), (-0.35 * x, -0.35 * y, 0), 88) for name, (x, y) in spots.items()]
+    cameras = [
+        make_camera(name, (x, y, 7.0), (-0.35 * x, -0.35 * y, 0), 88) for name, (x, y) in spots.items()
+    ]
     cameras.append(make_camera("c5", (-7, -50, 7.0), (1, -22, 0), 75))
     traffic = TrafficOptions(duration=60.0, rate=10.0, n_cars=36, parked_share=0.0, warmup=30.0)
     return World(Site("intersection", tuple(cameras), site_map), _crossing(), traffic=traffic)
@@ -71,12 +75,16 @@ def grid_site(n_cameras: int = 100, objects_per_camera: float = 3.0) -> World:
     cars, most of them parked.
     """
     if n_cameras < 4:
-        raise InputError(f"grid_site: {n_cameras} cameras; it needs at least 4, one at each corner of a block")
+        raise InputError(
+            f"grid_site: {n_cameras} cameras; it needs at least 4, one at each corner of a block"
+        )
     side = int(np.ceil(np.sqrt(n_cameras)))
     reach = (side - 1) * PITCH
     blocks = [(i, j) for i in range(side - 1) for j in range(side - 1)]
     site_map = SiteMap(
-        levels=(Level("ground", (Surface((0.0, 0.0, 0.0), rectangle(-40, -40, reach + 40, reach + 40), 0.02),)),),
+        levels=(
+            Level("ground", (Surface((0.0, 0.0, 0.0), rectangle(-40, -40, reach + 40, reach + 40), 0.02),)),
+        ),
         datum=Datum(51.05041, 13.73726, 113.0),
         stalls=tuple(place for block in blocks if _kind(block) == 0 for place in _lot(block)),
         zones=tuple(_street_zones(side, reach)),
@@ -161,4 +169,6 @@ def _corner_camera(i: int, j: int, side: int) -> Camera:
     if (i + j) % 2 and 0 < i < side - 1:
         towards[0] = -towards[0]  # neighbours look at different blocks
     x, y = np.array([i, j]) * PITCH + 4.0 * towards
-    return make_camera(f"g{j:02d}{i:02d}", (x, y, 6.0), (x + 12.0 * towards[0], y + 12.0 * towards[1], 0.0), 85)
+    return make_camera(
+        f"g{j:02d}{i:02d}", (x, y, 6.0), (x + 12.0 * towards[0], y + 12.0 * towards[1], 0.0), 85
+    )

@@ -5,7 +5,7 @@ import pytest
 from sites import square
 
 from geoloc import GroundPoints, InputError, LinkingOptions, Tracks, link, smooth
-from geoloc.pipeline.link_costs import LinkCosts, wandered
+from geoloc.pipeline.link_costs import LinkCostOptions, LinkCosts, wandered
 from geoloc.pipeline.link_rows import carried
 from geoloc.pipeline.link_solver import best_matching, link_probabilities
 from geoloc.pipeline.motion import constant_velocity
@@ -268,7 +268,7 @@ def test_nothing_turns_on_the_spot_at_speed(site: Site, rng: np.random.Generator
         track(1, 0.0, 4.0, (-20.0, 0.0), (5.0, 0.0), rng, "car"),
         track(2, 5.0, 8.0, (25.0, 1.0), (-5.0, 0.0), rng, "car"),
     )
-    ends = cut_into_tracklets(tracks, site, 0.5, 2.0)
+    ends = cut_into_tracklets(tracks, site, 0.5, LinkCostOptions())
     costs = LinkCosts(site)
     back = costs.density(ends.lasts.take(np.array([0])), ends.firsts.take(np.array([1])))
     assert back[0] == -np.inf
@@ -277,6 +277,6 @@ def test_nothing_turns_on_the_spot_at_speed(site: Site, rng: np.random.Generator
 def test_the_tracks_of_slow_cameras_are_not_cut_between_their_frames(site: Site, rng: np.random.Generator) -> None:
     tracks = track(3, 0.0, 40.0, (-6.0, 0.0), (0.3, 0.0), rng)
     slow = tracks.take(np.arange(0, len(tracks), 10))  # a frame a second
-    assert len(cut_into_tracklets(slow, site, 0.5, 2.0)) == 1
+    assert len(cut_into_tracklets(slow, site, 0.5, LinkCostOptions())) == 1
     missing = slow.take((slow.time < 10.0) | (slow.time > 16.0))
-    assert len(cut_into_tracklets(missing, site, 0.5, 2.0)) == 2
+    assert len(cut_into_tracklets(missing, site, 0.5, LinkCostOptions())) == 2

@@ -42,7 +42,9 @@ class Target:
         return bool((self.truth.track >= 0).any())
 
 
-def load_target(name_or_folder: str | Path, seconds: float = 8.0, seed: int = 1, truth_sigma: float = 0.0) -> Target:
+def load_target(
+    name_or_folder: str | Path, seconds: float = 8.0, seed: int = 1, truth_sigma: float = 0.0
+) -> Target:
     """A synthetic world of WORLDS, `seconds` long and drawn from `seed`, or the first `seconds` of a folder.
 
     A folder holds a site, its boxes (BOX_FILES) and true positions (TRUTH_FILES), as `geoloc demo` and

@@ -116,7 +116,9 @@ def _honesty_figures(measured: Robustness, name: str, absent: list[Absent]) -> l
     return figures
 
 
-def _figure(measured: Robustness, part: str, figure: str, per_draw: np.ndarray, said: str, unit: str = "%") -> Figure:
+def _figure(
+    measured: Robustness, part: str, figure: str, per_draw: np.ndarray, said: str, unit: str = "%"
+) -> Figure:
     low, high = mean_interval(per_draw) if len(per_draw) > 1 else NO_INTERVAL
     sure = f"; 95 % over {len(per_draw)} draws" if np.isfinite(low) else ""
     protocol = f"{said}; {measured.protocol}{sure}"

@@ -2,6 +2,7 @@
 
 # mypy: allow-untyped-defs
 
+
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 COEFFICIENTS = 12  # without those of a tilted sensor
