@@ -102,23 +102,22 @@ def substitute(factor, first, values):
 
 @compiled
 def envelope_inverse(factor, first):
-    """The inverse's lower half, as far as it lies in the envelope."""
+    """The inverse, as far as it lies in the envelope or mirrors it."""
     n = len(factor)
-    out, below = np.zeros((n, n)), np.empty(n, np.int64)
+    out, below, column = np.zeros((n, n)), np.empty(n, np.int64), np.empty(n)
     for j in range(n - 1, -1, -1):
         count = 0
         for k in range(j + 1, n):
             if first[k] <= j:
-                below[count] = k
+                below[count], column[count] = k, factor[k, j]
                 count += 1
         for a in range(count):
             i, total = below[a], 0.0
             for b in range(count):
-                k = below[b]
-                total -= factor[k, j] * (out[k, i] if k > i else out[i, k])
-            out[i, j] = total * factor[j, j]
+                total -= column[b] * out[i, below[b]]
+            out[i, j] = out[j, i] = total * factor[j, j]
         total = factor[j, j]
         for b in range(count):
-            total -= factor[below[b], j] * out[below[b], j]
+            total -= column[b] * out[j, below[b]]
         out[j, j] = total * factor[j, j]
     return out
