@@ -72,6 +72,11 @@ class LinkCosts:
         self.site = site
         self.options = options or LinkCostOptions()
 
+    def prepare(self) -> None:
+        """Work out the ways of the site, if it has walls, now rather than when an object is first looked for."""
+        if not self._is_open:
+            _ = self._ways
+
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Nothing of it changes: copies of an engine share it."""
         return self
@@ -238,13 +243,13 @@ def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarra
     a, b = start[rows], goal[rows]
     if len(np.unique(b)) < len(np.unique(a)):  # ways go both ways: search from the side that has fewer cells
         a, b = b, a
-    out[rows] = _search(ways.graph, False, a, b, most[rows])
+    out[rows] = _search(ways.graph, a, b, most[rows])
     rows = np.flatnonzero(known & drives)
-    out[rows] = _search(ways.driven, True, start[rows], goal[rows], most[rows])
+    out[rows] = _search(ways.driven, start[rows], goal[rows], most[rows])
     return out
 
 
-def _search(graph: csr_array, directed: bool, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
+def _search(graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
     """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most about so long."""
     out = np.full(len(start), np.inf)
     # the longest first, so that each batch's search goes no farther than its own pairs need
@@ -259,7 +264,7 @@ def _search(graph: csr_array, directed: bool, start: np.ndarray, goal: np.ndarra
     for first in range(0, len(sources), BATCH):
         mine = slice(*np.searchsorted(place, [first, first + BATCH]))
         rows, batch = order[mine], by_rank[first : first + BATCH]
-        field = dijkstra(graph, directed=directed, indices=batch, limit=float(most[rows].max()))
+        field = dijkstra(graph, indices=batch, limit=float(most[rows].max()))
         out[rows] = field[place[mine] - first, goal[rows]]
     return out
 
