@@ -1,6 +1,6 @@
 """Is what begins here what ended there? Likelihoods of pairs of sights, from place, velocity, time, class and looks."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Self
 
@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from geoloc.options import check_range
+from geoloc.pipeline.lazily import link_odds
 from geoloc.scene.site import Site
 from geoloc.scene.ways import Ways
 
@@ -62,7 +63,9 @@ class Sights:
 
     def take(self, rows: np.ndarray) -> Self:
         """The rows that an index or a mask selects."""
-        return type(self)(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        # `take` copies whole rows, several times faster than an index
+        return type(self)(**{name: column.take(rows, axis=0) for name, column in self.__dict__.items()})
 
 
 class LinkCosts:
@@ -275,34 +278,18 @@ def goes_on_density(lost: Sights, new: Sights, turn_s: float) -> np.ndarray:
     That the velocities agree is part of it: the density of place and velocity (of an integrated process of
     Ornstein and Uhlenbeck, 1930), over that of the velocity alone of just any object of the class.
     """
-    away = np.maximum(new.time - lost.time, 0.0)
-    state = np.concatenate([lost.xy, lost.velocity], axis=1)
-    moved, cov = wandered(state, lost.cov, away, lost.speed, turn_s)
-    cov = cov + new.cov
-    cov[:, :2, :2] += lost.bias_cov + new.bias_cov
-    step = np.concatenate([new.xy, new.velocity], axis=1) - moved
-    any_velocity = new.cov[:, 2:, 2:] + lost.speed[:, None, None] ** 2 * np.eye(2)
-    return log_normal(step, cov) - log_normal(new.velocity, any_velocity)
+    was = lost.xy, lost.velocity, lost.cov, lost.bias_cov, lost.speed
+    goes = np.maximum(new.time - lost.time, 0.0), new.xy, new.velocity, new.cov, new.bias_cov
+    return np.asarray(link_odds.goes_on(*map(np.ascontiguousarray, (*was, *goes)), float(turn_s)))
 
 
 def wandered(
     state: np.ndarray, cov: np.ndarray, dt: np.ndarray, speed: np.ndarray, turn_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """States (K, 4) and covariances (K, 4, 4) after dt (K,) s; velocities, of sigma `speed`, last for `turn_s`."""
-    t = dt / turn_s
-    kept, lost = np.exp(-t), -np.expm1(-t)
-    transition = np.zeros((len(dt), 4, 4))
-    transition[:, [0, 1], [0, 1]] = 1.0
-    transition[:, [0, 1], [2, 3]] = (turn_s * lost)[:, None]
-    transition[:, [2, 3], [2, 3]] = kept[:, None]
-    added = np.zeros((len(dt), 4, 4))
-    # the series where the closed form cancels
-    place = np.where(t > 1e-2, 2.0 * t - 2.0 * lost - lost**2, 2.0 / 3.0 * t**3)
-    added[:, [0, 1], [0, 1]] = (speed**2 * turn_s**2 * place)[:, None]
-    added[:, [0, 1, 2, 3], [2, 3, 0, 1]] = (speed**2 * turn_s * lost**2)[:, None]
-    added[:, [2, 3], [2, 3]] = (speed**2 * -np.expm1(-2.0 * t))[:, None]
-    moved = np.einsum("kij,kj->ki", transition, state)
-    return moved, transition @ cov @ transition.swapaxes(1, 2) + added
+    given = map(np.ascontiguousarray, (state, cov, dt, speed))
+    moved, spread = link_odds.wander(*given, float(turn_s))
+    return moved, spread
 
 
 def velocity_odds(lost: Sights, new: Sights, kept: np.ndarray) -> np.ndarray:
@@ -310,24 +297,20 @@ def velocity_odds(lost: Sights, new: Sights, kept: np.ndarray) -> np.ndarray:
 
     Against those of just any object of the class (Ornstein and Uhlenbeck, 1930).
     """
-    spread = lost.speed**2 * (1.0 - kept**2)
-    noise = new.cov[:, 2:, 2:]
-    own = noise + kept[:, None, None] ** 2 * lost.cov[:, 2:, 2:] + spread[:, None, None] * np.eye(2)
-    anyone = noise + lost.speed[:, None, None] ** 2 * np.eye(2)
-    return log_normal(new.velocity - kept[:, None] * lost.velocity, own) - log_normal(new.velocity, anyone)
+    given = lost.velocity, lost.cov, lost.speed, new.velocity, new.cov, kept
+    return np.asarray(link_odds.velocity_odds(*map(np.ascontiguousarray, given)))
 
 
 def stays_density(lost: Sights, new: Sights) -> np.ndarray:
     """Log density (K,) 1/m² of the new ones' places for objects that stood still."""
-    cov = lost.cov[:, :2, :2] + new.cov[:, :2, :2] + lost.bias_cov + new.bias_cov
-    cov = cov + (0.1 * lost.length[:, None, None]) ** 2 * np.eye(2)
-    return np.where(lost.level == new.level, log_normal(new.xy - lost.xy, cov), -np.inf)
+    given = lost.xy, lost.cov, lost.bias_cov, 0.1 * lost.length, new.xy, new.cov, new.bias_cov
+    density = link_odds.stays(*map(np.ascontiguousarray, given))
+    return np.where(lost.level == new.level, density, -np.inf)
 
 
 def log_normal(step: np.ndarray, cov: np.ndarray) -> np.ndarray:
     """Log density (K,) of steps (K, d) under normal distributions of mean 0 and covariance (K, d, d)."""
-    distance2 = np.einsum("ki,ki->k", step, np.linalg.solve(cov, step[:, :, None])[:, :, 0])
-    return -0.5 * (distance2 + np.linalg.slogdet(cov)[1] + step.shape[1] * np.log(2 * np.pi))
+    return np.asarray(link_odds.log_normals(np.ascontiguousarray(step), np.ascontiguousarray(cov)))
 
 
 def _slack(lost: Sights) -> np.ndarray:
