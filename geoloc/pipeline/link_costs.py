@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import dijkstra
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import link_odds
 from geoloc.scene.site import Site
+from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.ways import Ways
 
 DRIVES = 1.0  # m; classes that are shorter go against one-way lanes as they like
@@ -78,7 +79,7 @@ class LinkCosts:
     def prepare(self) -> None:
         """Work out the ways of the site, if it has walls, now rather than when an object is first looked for."""
         if not self._is_open:
-            _ = self._ways
+            ways_of(self.site)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Nothing of it changes: copies of an engine share it."""
@@ -198,16 +199,16 @@ class LinkCosts:
         way = np.where(off_map, straight, way)
         return np.where(same_level, np.maximum(straight, way), way), most
 
-    @cached_property
+    @property
     def _is_open(self) -> bool:
         """Whether nothing stands in any way: one level without walls and one-way lanes."""
         return len(self.site.site_map.levels) == 1 and not self.site.site_map.occluders and not self._is_one_way
 
-    @cached_property
+    @property
     def _is_one_way(self) -> bool:
-        return any(np.isfinite(zone.direction) for zone in self.site.site_map.zones)
+        return has_lanes(self.site.site_map)
 
-    @cached_property
+    @property
     def _ways(self) -> Ways:
         return ways_of(self.site)
 
@@ -227,6 +228,12 @@ class LinkCosts:
         known &= lost.embedding.any(axis=1) & new.embedding.any(axis=1)
         cosine = np.einsum("kd,kd->k", lost.embedding, new.embedding)
         return np.where(known, self.options.appearance_weight * (cosine - self.options.appearance_neutral), 0.0)
+
+
+@lru_cache(maxsize=64)
+def has_lanes(site_map: SiteMap) -> bool:
+    """Whether a map has one-way lanes."""
+    return any(np.isfinite(zone.direction) for zone in site_map.zones)
 
 
 @lru_cache(maxsize=16)
