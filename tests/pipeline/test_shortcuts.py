@@ -49,7 +49,8 @@ def test_a_wall_parts_wherever_the_other_walls_are(rng: np.random.Generator) -> 
         shapely.linestrings(xy[pairs])[:, None], shapely.linestrings(piece.reshape(-1, 2, 2))
     ).any(axis=1)
     parted = np.array([tuple(p) not in left for p in pairs.tolist()])
-    assert parted.any() and not (parted & ~crosses).any()
+    assert parted.any()
+    assert not (parted & ~crosses).any()
 
 
 def test_whoever_stands_in_the_way_is_found(rng: np.random.Generator) -> None:
@@ -98,8 +99,9 @@ def test_steps_that_no_wall_can_meet_are_not_tried_and_the_ways_are_the_same(mon
     quick = Ways.of(site)
     monkeypatch.setattr("geoloc.scene.ways._near_walls", lambda _, first, shape, cell: np.ones(shape, dtype=bool))
     slow = Ways.of(site)
-    assert (quick.graph != slow.graph).nnz == 0 and (quick.driven != slow.driven).nnz == 0
-    near = _near_walls([one for one in walls], quick.first[0], quick.number[0].shape, quick.cell)
+    assert (quick.graph != slow.graph).nnz == 0
+    assert (quick.driven != slow.driven).nnz == 0
+    near = _near_walls(list(walls), quick.first[0], quick.number[0].shape, quick.cell)
     assert 0.0 < near.mean() < 0.9
 
 
