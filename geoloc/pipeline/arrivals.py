@@ -62,11 +62,11 @@ def bounded(window: Detections, max_boxes: int, dropped: Counter[str]) -> Detect
     if len(window) <= max_boxes:
         return window
     names, camera = window.coded("camera")
+    if np.bincount(camera).max() <= max_boxes:
+        return window
     score = np.where(np.isfinite(window.score), window.score, -np.inf)
     order = np.lexsort((window.id, -score, camera))
     first = np.searchsorted(camera[order], np.arange(len(names)))
     kept = order[np.arange(len(order)) - first[camera[order]] < max_boxes]
-    if len(kept) == len(window):
-        return window
     dropped[EXCESS] += len(window) - len(kept)
     return window.take(np.sort(kept))

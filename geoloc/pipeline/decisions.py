@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoloc.options import check_range
-from geoloc.pipeline.lazily import decisions
+from geoloc.pipeline.lazily import decisions, identities
 from geoloc.pipeline.lazily import tracks as steps
 from geoloc.scene.kinds import family_of
 
@@ -193,8 +193,9 @@ class Decisions:
         rows = new.ravel()
         if self._looks.shape[1] != looks.shape[1]:
             self._looks = np.zeros((len(self._shadows), looks.shape[1]), dtype=np.float32)
-        self._pairs = np.concatenate([self._pairs, pairs])
-        self._shadows = np.concatenate([self._shadows, held[rows]])
+        self._pairs = np.asarray(identities.joined(self._pairs, pairs, np.empty(len(self._pairs) + len(pairs), PAIR)))
+        room = np.empty(len(self._shadows) + len(rows), held.dtype)
+        self._shadows = np.asarray(identities.joined(self._shadows, held.take(rows), room))
         self._noise = np.concatenate([self._noise, noise[rows]])
         self._looks = np.concatenate([self._looks, looks[rows]])
 

@@ -94,8 +94,7 @@ class Footprint:
         """Take in the window that was corrected last: its `points` as projected, and the groups that they formed."""
         if len(groups) == len(points) or self._time > float(points.time.max()) - self.options.every_s + SAME_TIME_S:
             return
-        shared = np.bincount(groups.group)[groups.group] >= 2
-        self._fade(float(points.time[shared].max()))
+        self._fade(learning.latest_shared(np.ascontiguousarray(points.time), groups.group, len(groups)))
         noise, camera, label = self._window
         bias_cov, away = np.ascontiguousarray(points.bias_cov), np.ascontiguousarray(points.away)
         group, xy = groups.group, np.ascontiguousarray(points.xy)
@@ -145,13 +144,10 @@ class Footprint:
         self._solve()
 
     def _solve(self) -> None:
-        options, n_cameras = self.options, len(self._site.cameras)
-        length = kind_arrays(tuple(self._labels)).length
-        bias = self._bias_sigma[0] / np.maximum(self._bias_sigma[1], 1.0)
-        shift = np.sqrt(options.shift_sigma**2 + options.constant_share * bias**2)
-        own = options.camera_offset_sigma * length.repeat(n_cameras)
-        sigma = np.concatenate([options.offset_sigma * length, own, shift.repeat(2)])
-        size = n_cameras, len(self._labels)
+        options, length = self.options, kind_arrays(tuple(self._labels)).length
+        known = options.offset_sigma, options.camera_offset_sigma, options.shift_sigma, options.constant_share
+        sigma = solving.prior_sigmas(self._bias_sigma, length, *map(float, known))
+        size = len(self._site.cameras), len(self._labels)
         self._mean, self._cov = solving.solve_offsets(self._information, self._weighted, sigma, *size)
 
     def _fade(self, time: float) -> None:

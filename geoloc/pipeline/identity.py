@@ -65,6 +65,7 @@ class Identities:
         self.book = Book(site)
         self.lineage = Lineage()
         self.recognition = Recognition(site, self.options.recognition)
+        self.recognition.costs.prepare()  # not in the midst of a live step
         self.echoes = Echoes(self.book, self.lineage, self.options.echoes)
         self.echoed = NO_ECHO  # (K, 2) objects of this window: an echo's, and that of the row that it is an echo of
         self._time = np.nan

@@ -1,6 +1,6 @@
 """Is what begins here what ended there? Likelihoods of pairs of sights, from place, velocity, time, class and looks."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Self
 
@@ -10,7 +10,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from geoloc.options import check_range
+from geoloc.pipeline.lazily import link_odds
 from geoloc.scene.site import Site
+from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.ways import Ways
 
 DRIVES = 1.0  # m; classes that are shorter go against one-way lanes as they like
@@ -18,6 +20,7 @@ LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 SLACK = 3.0  # m by which a way over cells may be off
 VELOCITY_SIGMA = 3.0
 FASTEST_SIGMA = 5.0  # over the mean pace: nothing is faster
+STANDS = 0.1  # of its class's length: how far off an object that stands may be when it is seen again
 BODY = 0.3  # of its class's length: how far apart two tracks of one body may be
 AT_ONCE = 1e-3  # s
 OVERLAP_S = 2.0  # for as long an object's next track may have begun before its last one ended
@@ -67,7 +70,9 @@ class Sights:
 
     def take(self, rows: np.ndarray) -> Self:
         """The rows that an index or a mask selects."""
-        return type(self)(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        # `take` copies whole rows, several times faster than an index
+        return type(self)(**{name: column.take(rows, axis=0) for name, column in self.__dict__.items()})
 
 
 class LinkCosts:
@@ -76,6 +81,11 @@ class LinkCosts:
     def __init__(self, site: Site, options: LinkCostOptions | None = None) -> None:
         self.site = site
         self.options = options or LinkCostOptions()
+
+    def prepare(self) -> None:
+        """Work out the ways of the site, if it has walls, now rather than when an object is first looked for."""
+        if not self._is_open:
+            ways_of(self.site)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Nothing of it changes: copies of an engine share it."""
@@ -200,16 +210,16 @@ class LinkCosts:
         way = np.where(off_map, straight, way)
         return np.where(same_level, np.maximum(straight, way), way), most
 
-    @cached_property
+    @property
     def _is_open(self) -> bool:
         """Whether nothing stands in any way: one level without walls and one-way lanes."""
         return len(self.site.site_map.levels) == 1 and not self.site.site_map.occluders and not self._is_one_way
 
-    @cached_property
+    @property
     def _is_one_way(self) -> bool:
-        return any(np.isfinite(zone.direction) for zone in self.site.site_map.zones)
+        return has_lanes(self.site.site_map)
 
-    @cached_property
+    @property
     def _ways(self) -> Ways:
         return ways_of(self.site)
 
@@ -231,6 +241,12 @@ class LinkCosts:
         return np.where(known, self.options.appearance_weight * (cosine - self.options.appearance_neutral), 0.0)
 
 
+@lru_cache(maxsize=64)
+def has_lanes(site_map: SiteMap) -> bool:
+    """Whether a map has one-way lanes."""
+    return any(np.isfinite(zone.direction) for zone in site_map.zones)
+
+
 @lru_cache(maxsize=16)
 def ways_of(site: Site) -> Ways:
     """The ways of a site, which all engines of it share."""
@@ -248,13 +264,13 @@ def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarra
     a, b = start[rows], goal[rows]
     if len(np.unique(b)) < len(np.unique(a)):  # ways go both ways: search from the side that has fewer cells
         a, b = b, a
-    out[rows] = _search(ways.graph, False, a, b, most[rows])
+    out[rows] = _search(ways.graph, a, b, most[rows])
     rows = np.flatnonzero(known & drives)
-    out[rows] = _search(ways.driven, True, start[rows], goal[rows], most[rows])
+    out[rows] = _search(ways.driven, start[rows], goal[rows], most[rows])
     return out
 
 
-def _search(graph: csr_array, directed: bool, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
+def _search(graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
     """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most about so long."""
     out = np.full(len(start), np.inf)
     # the longest first, so that each batch's search goes no farther than its own pairs need
@@ -269,7 +285,7 @@ def _search(graph: csr_array, directed: bool, start: np.ndarray, goal: np.ndarra
     for first in range(0, len(sources), BATCH):
         mine = slice(*np.searchsorted(place, [first, first + BATCH]))
         rows, batch = order[mine], by_rank[first : first + BATCH]
-        field = dijkstra(graph, directed=directed, indices=batch, limit=float(most[rows].max()))
+        field = dijkstra(graph, indices=batch, limit=float(most[rows].max()))
         out[rows] = field[place[mine] - first, goal[rows]]
     return out
 
@@ -286,34 +302,18 @@ def goes_on_density(lost: Sights, new: Sights, turn_s: float) -> np.ndarray:
     That the velocities agree is part of it: the density of place and velocity (of an integrated process of
     Ornstein and Uhlenbeck, 1930), over that of the velocity alone of just any object of the class.
     """
-    away = np.maximum(new.time - lost.time, 0.0)
-    state = np.concatenate([lost.xy, lost.velocity], axis=1)
-    moved, cov = wandered(state, lost.cov, away, lost.speed, turn_s)
-    cov = cov + new.cov
-    cov[:, :2, :2] += lost.bias_cov + new.bias_cov
-    step = np.concatenate([new.xy, new.velocity], axis=1) - moved
-    any_velocity = new.cov[:, 2:, 2:] + lost.speed[:, None, None] ** 2 * np.eye(2)
-    return log_normal(step, cov) - log_normal(new.velocity, any_velocity)
+    was = lost.xy, lost.velocity, lost.cov, lost.bias_cov, lost.speed
+    goes = np.maximum(new.time - lost.time, 0.0), new.xy, new.velocity, new.cov, new.bias_cov
+    return np.asarray(link_odds.goes_on(*map(np.ascontiguousarray, (*was, *goes)), float(turn_s)))
 
 
 def wandered(
     state: np.ndarray, cov: np.ndarray, dt: np.ndarray, speed: np.ndarray, turn_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """States (K, 4) and covariances (K, 4, 4) after dt (K,) s; velocities, of sigma `speed`, last for `turn_s`."""
-    t = dt / turn_s
-    kept, lost = np.exp(-t), -np.expm1(-t)
-    transition = np.zeros((len(dt), 4, 4))
-    transition[:, [0, 1], [0, 1]] = 1.0
-    transition[:, [0, 1], [2, 3]] = (turn_s * lost)[:, None]
-    transition[:, [2, 3], [2, 3]] = kept[:, None]
-    added = np.zeros((len(dt), 4, 4))
-    # the series where the closed form cancels
-    place = np.where(t > 1e-2, 2.0 * t - 2.0 * lost - lost**2, 2.0 / 3.0 * t**3)
-    added[:, [0, 1], [0, 1]] = (speed**2 * turn_s**2 * place)[:, None]
-    added[:, [0, 1, 2, 3], [2, 3, 0, 1]] = (speed**2 * turn_s * lost**2)[:, None]
-    added[:, [2, 3], [2, 3]] = (speed**2 * -np.expm1(-2.0 * t))[:, None]
-    moved = np.einsum("kij,kj->ki", transition, state)
-    return moved, transition @ cov @ transition.swapaxes(1, 2) + added
+    given = map(np.ascontiguousarray, (state, cov, dt, speed))
+    moved, spread = link_odds.wander(*given, float(turn_s))
+    return moved, spread
 
 
 def velocity_odds(lost: Sights, new: Sights, kept: np.ndarray) -> np.ndarray:
@@ -321,31 +321,30 @@ def velocity_odds(lost: Sights, new: Sights, kept: np.ndarray) -> np.ndarray:
 
     Against those of just any object of the class (Ornstein and Uhlenbeck, 1930).
     """
-    spread = lost.speed**2 * (1.0 - kept**2)
-    noise = new.cov[:, 2:, 2:]
-    own = noise + kept[:, None, None] ** 2 * lost.cov[:, 2:, 2:] + spread[:, None, None] * np.eye(2)
-    anyone = noise + lost.speed[:, None, None] ** 2 * np.eye(2)
-    return log_normal(new.velocity - kept[:, None] * lost.velocity, own) - log_normal(new.velocity, anyone)
+    given = lost.velocity, lost.cov, lost.speed, new.velocity, new.cov, kept
+    return np.asarray(link_odds.velocity_odds(*map(np.ascontiguousarray, given)))
 
 
 def body_density(one: Sights, other: Sights) -> np.ndarray:
     """Log density (K,) 1/m² of the places of the others where they show the body of the ones at the same time."""
-    cov = one.cov[:, :2, :2] + other.cov[:, :2, :2] + one.bias_cov + other.bias_cov
-    cov = cov + (BODY * one.length[:, None, None]) ** 2 * np.eye(2)
-    return np.where(one.level == other.level, log_normal(other.xy - one.xy, cov), -np.inf)
+    return _same_place(one, other, BODY)
 
 
 def stays_density(lost: Sights, new: Sights) -> np.ndarray:
     """Log density (K,) 1/m² of the new ones' places for objects that stood still."""
-    cov = lost.cov[:, :2, :2] + new.cov[:, :2, :2] + lost.bias_cov + new.bias_cov
-    cov = cov + (0.1 * lost.length[:, None, None]) ** 2 * np.eye(2)
-    return np.where(lost.level == new.level, log_normal(new.xy - lost.xy, cov), -np.inf)
+    return _same_place(lost, new, STANDS)
+
+
+def _same_place(one: Sights, other: Sights, slack: float) -> np.ndarray:
+    """Log density (K,) 1/m² of places within about a `slack`, of the class's length, of others."""
+    given = one.xy, one.cov, one.bias_cov, slack * one.length, other.xy, other.cov, other.bias_cov
+    density = link_odds.stays(*map(np.ascontiguousarray, given))
+    return np.where(one.level == other.level, density, -np.inf)
 
 
 def log_normal(step: np.ndarray, cov: np.ndarray) -> np.ndarray:
     """Log density (K,) of steps (K, d) under normal distributions of mean 0 and covariance (K, d, d)."""
-    distance2 = np.einsum("ki,ki->k", step, np.linalg.solve(cov, step[:, :, None])[:, :, 0])
-    return -0.5 * (distance2 + np.linalg.slogdet(cov)[1] + step.shape[1] * np.log(2 * np.pi))
+    return np.asarray(link_odds.log_normals(np.ascontiguousarray(step), np.ascontiguousarray(cov)))
 
 
 def _slack(lost: Sights) -> np.ndarray:

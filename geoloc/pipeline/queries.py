@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 import shapely
 
@@ -21,6 +21,9 @@ from geoloc.pipeline.lineage import Event, lineage_graph
 from geoloc.pipeline.stays import Keys, phases, stays_inside
 from geoloc.scene.fingerprint import calibration_fingerprint
 from geoloc.scene.sitemap import Place as MapPlace
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 STANDS = ("parked", "hidden")  # lives of an object that takes a stall
 STALL_S = 10.0  # s; and so does one that is in it for longer
@@ -118,7 +121,7 @@ class State:
         mine = set(self._family(self._became(object)[0])) | {object}
         return tuple(event for event in self._events if event.number in mine or mine & set(event.others))
 
-    def lineage(self, object: int) -> nx.MultiDiGraph:
+    def lineage(self, object: int) -> "nx.MultiDiGraph":
         """An object's numbers as nodes, and an edge with its `event` from each to the one that it became or left.
 
         InputError where nothing is known of the object.

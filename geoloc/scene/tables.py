@@ -196,7 +196,7 @@ class Table:
         For the engine's own stages, at every window; columns that are not given are missing.
         """
         n = len(arrays[next(iter(cls.columns))])  # in no table a column of names
-        arrays.update({name: cls.columns[name].filled(n) for name in cls.columns if name not in arrays})
+        arrays.update({name: _missing(cls, name, n) for name in cls.columns if name not in arrays})
         return cls._wrap(arrays)
 
     @classmethod
@@ -218,6 +218,18 @@ class Table:
         """Columns that are kept as arrays alone."""
         codes, columns = self._codes, self.__dict__
         return [(name, columns[name]) for name in self.columns if name not in codes]
+
+
+_absent: dict[tuple[type[Table], str], np.ndarray] = {}  # missing rows, of which tables take as many as they have
+
+
+def _missing(table: type[Table], name: str, n: int) -> np.ndarray:
+    """`n` missing rows of a column, which no one writes into."""
+    known = _absent.get((table, name))
+    if known is None or len(known) < n:
+        known = _absent[table, name] = table.columns[name].filled(2 * n + 64)
+        known.setflags(write=False)
+    return known[:n]
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

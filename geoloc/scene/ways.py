@@ -31,8 +31,8 @@ class Ways:
     cell: float  # m
     first: np.ndarray  # (L, 2) m, lower corner of each level's cells
     number: tuple[np.ndarray, ...]  # of each level (ny, nx): row of each cell, -1 where nothing can stand
-    graph: csr_array  # (R, R) m, each step once
-    driven: csr_array  # (R, R) m, each step both ways, as they are for vehicles
+    graph: csr_array  # (R, R) m, each step both ways
+    driven: csr_array  # (R, R) m, the same as they are for vehicles
 
     @classmethod
     def of(cls, site: Site, cell: float = 1.0) -> "Ways":
@@ -54,7 +54,8 @@ class Ways:
         steps = [_steps(site, *of_level, cell) for of_level in levels]
         steps.append(_joints(first, number, z, cell))
         a, b, length = (np.concatenate(part) for part in zip(*steps, strict=True))
-        graph = csr_array((length, (a, b)), shape=(total, total))
+        both = np.concatenate([a, b]), np.concatenate([b, a])
+        graph = csr_array((np.concatenate([length, length]), both), shape=(total, total))
         return cls(cell, np.array(first), tuple(number), graph, _driven(site, first, number, graph, cell))
 
     def distances(self, level: int, xy: np.ndarray, drives: bool = False) -> np.ndarray:
@@ -62,7 +63,7 @@ class Ways:
         row = int(self.rows(np.array([level]), xy[None])[0])
         if row < 0:
             return np.full(self.graph.shape[0], np.inf)
-        return np.asarray(dijkstra(self.driven if drives else self.graph, directed=drives, indices=row))
+        return np.asarray(dijkstra(self.driven if drives else self.graph, indices=row))
 
     def rows(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """The cell of each point xy (N, 2) m on levels (N,), or the free one nearest to it within 2 m; -1: none."""
@@ -88,10 +89,9 @@ class Ways:
 
 
 def _driven(site: Site, first: list[np.ndarray], number: list[np.ndarray], graph: csr_array, cell: float) -> csr_array:
-    """Each step both ways, those against a one-way lane or from stall to stall longer."""
-    a, b = graph.nonzero()
-    length = np.asarray(graph[a, b]).ravel()
-    start, end, length = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([length, length])
+    """The same steps, those against a one-way lane or from stall to stall longer."""
+    start, end = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr)), graph.indices
+    length = graph.data
     middle = np.zeros((graph.shape[0], 2))
     for low, cells in zip(first, number, strict=True):
         row, column = np.nonzero(cells >= 0)
@@ -136,7 +136,8 @@ def _steps(
     site: Site, level: Level, first: np.ndarray, cells: np.ndarray, cell: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps between neighbours on one level that cross no occluder: both cells and the length (m) of each."""
-    walls = shapely.union_all([o.geometry for o in site.site_map.occluders if o.level == level.name])
+    occluders = [o.geometry for o in site.site_map.occluders if o.level == level.name]
+    walls, near = shapely.union_all(occluders), _near_walls(occluders, first, cells.shape, cell)
     shapely.prepare(walls)
     ny, nx = cells.shape
     found = []
@@ -145,13 +146,34 @@ def _steps(
         a = cells[ys, xs]
         b = cells[ys.start + dy : ys.stop + dy, dx:nx]
         row, column = np.nonzero((a >= 0) & (b >= 0))
-        start = first + cell * (np.column_stack([column, row + ys.start]) + 0.5)
+        tried = np.flatnonzero(near[row + ys.start, column])
+        start = first + cell * (np.column_stack([column, row + ys.start])[tried] + 0.5)
         lines = shapely.linestrings(np.stack([start, start + cell * np.array([dx, dy])], axis=1))
-        free = ~shapely.intersects(walls, lines)
+        free = np.ones(len(row), dtype=bool)
+        free[tried] = ~shapely.intersects(walls, lines)
         a, b = a[row, column][free], b[row, column][free]
         found.append((a, b, np.full(len(a), cell * np.hypot(dx, dy))))
     a, b, length = (np.concatenate(part) for part in zip(*found, strict=True))
     return a, b, length
+
+
+def _near_walls(
+    occluders: list[shapely.Geometry], first: np.ndarray, shape: tuple[int, ...], cell: float
+) -> np.ndarray:
+    """Cells (ny, nx) from whose middles a step may meet an occluder: those about the box of each of its edges."""
+    near = np.zeros(shape, dtype=bool)
+    for geometry in shapely.get_parts(occluders).tolist() if occluders else []:
+        corners = shapely.get_coordinates(geometry)
+        ends = np.stack([corners, np.roll(corners, -1, axis=0)])  # an edge that is none, from last to first, is no harm
+        low = np.floor((ends.min(axis=0) - first) / cell).astype(int) - 2
+        high = np.floor((ends.max(axis=0) - first) / cell).astype(int) + 3
+        for x0, y0, x1, y1 in np.hstack([np.maximum(low, 0), np.maximum(high, 0)]).tolist():
+            near[y0:y1, x0:x1] = True
+        if geometry.area > 0.0:  # what is in it is met too
+            x0, y0 = np.maximum(low.min(axis=0), 0)
+            x1, y1 = np.maximum(high.max(axis=0), 0)
+            near[y0:y1, x0:x1] = True
+    return near
 
 
 def _joints(

@@ -11,6 +11,8 @@ import numpy as np
 from geoloc.pipeline import localizer as main_path
 from geoloc.pipeline.clocks import Clocks
 from geoloc.pipeline.footprint import Footprint
+from geoloc.pipeline.history import History
+from geoloc.pipeline.identity import Identities
 from geoloc.pipeline.localizer import Localizer
 from geoloc.pipeline.tracking import Tracker
 from geoloc.scene.site import Site
@@ -19,6 +21,8 @@ from geoloc.scene.tables import Detections
 STAGES: tuple[tuple[object, str], ...] = (
     (main_path, "set_duplicates_apart"),
     (main_path, "project_to_ground"),
+    (main_path, "weigh_boxes"),
+    (main_path, "find_bodies"),
     (main_path, "align_times"),
     (main_path, "with_bias"),
     (main_path, "associate"),
@@ -30,6 +34,8 @@ STAGES: tuple[tuple[object, str], ...] = (
     (Clocks, "learn"),
     (Footprint, "correct"),
     (Footprint, "learn"),
+    (Identities, "update"),
+    (History, "note"),
 )
 
 
@@ -50,12 +56,16 @@ def _timed() -> Iterator[dict[str, list[float]]]:
     taken: dict[str, list[float]] = defaultdict(list)
     before = [(owner, name, getattr(owner, name)) for owner, name in STAGES]
     for owner, name, work in before:
-        setattr(owner, name, _clocked(work, taken[name]))
+        setattr(owner, name, _clocked(work, taken[_said(owner, name)]))
     try:
         yield taken
     finally:
         for owner, name, work in before:
             setattr(owner, name, work)
+
+
+def _said(owner: object, name: str) -> str:
+    return f"{owner.__name__}.{name}" if isinstance(owner, type) else name
 
 
 def _clocked(work: Callable[..., Any], taken: list[float]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 
-FEW = 256  # nodes up to which all pairs are tried: quicker than a grid
+FEW = 4096  # nodes up to which all pairs are tried: quicker than a grid
 LEAST_REACH = 1e-3  # m
 
 
@@ -41,17 +41,36 @@ def _meet(i, j, xy, room, level, z, level_gap):
 def _all_pairs(xy, room, source, level, z, level_gap):
     n, count = len(xy), 0
     found = np.empty((4 * n + 16, 2), np.int64)
+    x, y = xy[:, 0].copy(), xy[:, 1].copy()
+    near = np.zeros((n // 8 + 1) * 8, np.uint8)
+    words = near.view(np.uint64)  # eight nodes at once: most are far away
     other = 0  # the first node of the next source
     for i in range(n):
         while other < n and source[other] == source[i]:
             other += 1
         if count + n > len(found):
             found = longer(found, n)
-        for j in range(other, n):
-            if _meet(i, j, xy, room, level, z, level_gap):
-                found[count, 0], found[count, 1] = i, j
-                count += 1
-    return found[:count].copy()
+        _mark_near(i, np.uint64(other), np.uint64(n), x, y, room, near)
+        for word in range(other // 8, len(words)):
+            if words[word] == 0:
+                continue
+            for j in range(max(8 * word, other), 8 * word + 8):
+                if near[j] and (level[i] == level[j] or abs(z[i] - z[j]) <= level_gap):
+                    found[count, 0], found[count, 1] = i, j
+                    count += 1
+    return found[:count]
+
+
+@inlined
+def _mark_near(i, first, end, x, y, room, near):
+    """Which nodes from `first` on are near enough to node i.
+
+    A loop without branches, counted without a sign, which is what the processor's vectors take.
+    """
+    at_x, at_y, own = x[i], y[i], room[i]
+    for j in range(first, end):
+        dx, dy = at_x - x[j], at_y - y[j]
+        near[j] = dx * dx + dy * dy <= own + room[j]
 
 
 @compiled
@@ -70,44 +89,48 @@ def _grid_pairs(xy, reach, gate, room, source, level, z, level_gap):
     for i in range(n):
         scale[i] = math.ceil(math.log2(max(reach[i], LEAST_REACH)))
         lowest, highest = min(lowest, scale[i]), max(highest, scale[i])
-    cells = np.empty(highest - lowest + 1)  # of each scale, for a gate of one sigma
+    cells, there = np.empty(highest - lowest + 1), np.zeros(highest - lowest + 1, np.bool_)
     for s in range(lowest, highest + 1):
-        cells[s - lowest] = math.sqrt(2.0) * math.pow(2.0, s)
-    head, following, n_buckets = _fill(xy, scale, lowest, cells, gate)
+        cells[s - lowest] = gate * (math.sqrt(2.0) * math.pow(2.0, s))
+    for i in range(n):
+        there[scale[i] - lowest] = True
+    cell, head, following, n_buckets = _fill(xy, scale, lowest, cells)
     found, count = np.empty((8 * n + 16, 2), np.int64), 0
     for i in range(n):
         for s in range(scale[i], highest + 1):
-            cell = gate * cells[s - lowest]
-            x, y = math.floor(xy[i, 0] / cell), math.floor(xy[i, 1] / cell)
+            if not there[s - lowest]:
+                continue
+            x, y = math.floor(xy[i, 0] / cells[s - lowest]), math.floor(xy[i, 1] / cells[s - lowest])
             for cx in range(x - 1, x + 2):
                 for cy in range(y - 1, y + 2):
                     j = head[_bucket(cx, cy, s, n_buckets)]
                     while j >= 0:
                         # a pair of one scale is found from both, one of two buckets' cells by chance
-                        own = scale[j] == s and (s > scale[i] or j > i)
-                        own = own and math.floor(xy[j, 0] / cell) == cx and math.floor(xy[j, 1] / cell) == cy
+                        own = scale[j] == s and cell[j, 0] == cx and cell[j, 1] == cy and (s > scale[i] or j > i)
                         if own and source[i] != source[j] and _meet(i, j, xy, room, level, z, level_gap):
                             if count == len(found):
                                 found = longer(found, 0)
                             found[count, 0], found[count, 1] = min(i, j), max(i, j)
                             count += 1
                         j = following[j]
-    return found[:count].copy()
+    return found[:count]
 
 
 @compiled
-def _fill(xy, scale, lowest, cells, gate):
-    """Nodes in hashed cells of their scale's grid: first node of each bucket, the next one of each node, and size."""
+def _fill(xy, scale, lowest, cells):
+    """Nodes in hashed cells of their scale's grid: cells (n, 2), first node of each bucket, next of each node, size."""
     n_buckets = 16
     while n_buckets < 2 * len(xy):
         n_buckets *= 2
     head, following = np.full(n_buckets, -1, np.int64), np.full(len(xy), -1, np.int64)
+    cell = np.empty((len(xy), 2))
     for i in range(len(xy)):
-        cell = gate * cells[scale[i] - lowest]
-        b = _bucket(math.floor(xy[i, 0] / cell), math.floor(xy[i, 1] / cell), scale[i], n_buckets)
+        for k in range(2):
+            cell[i, k] = math.floor(xy[i, k] / cells[scale[i] - lowest])
+        b = _bucket(cell[i, 0], cell[i, 1], scale[i], n_buckets)
         following[i] = head[b]
         head[b] = i
-    return head, following, n_buckets
+    return cell, head, following, n_buckets
 
 
 @inlined
@@ -118,18 +141,28 @@ def _bucket(x, y, scale, n_buckets):
 
 
 @compiled
-def _in_order(pairs, n):
-    """Pairs sorted by their first node, then their second."""
+def _starts(numbers, n):
+    """Where each of n numbers begins among sorted ones (E,)."""
     start = np.zeros(n + 1, np.int64)
-    for e in range(len(pairs)):
-        start[pairs[e, 0] + 1] += 1
+    for number in numbers:
+        start[number + 1] += 1
     for i in range(n):
         start[i + 1] += start[i]
-    out, at = np.empty_like(pairs), start[:-1].copy()
+    return start
+
+
+@compiled
+def _in_order(pairs, n):
+    """Pairs sorted by their first node, then their second."""
+    second, out = np.empty_like(pairs), np.empty_like(pairs)
+    at = _starts(pairs[:, 1], n)
     for e in range(len(pairs)):
-        i = pairs[e, 0]
-        out[at[i]] = pairs[e]
+        j = pairs[e, 1]
+        second[at[j]] = pairs[e]
+        at[j] += 1
+    at = _starts(pairs[:, 0], n)
+    for e in range(len(pairs)):  # those of one first node stay in the order of their second
+        i = second[e, 0]
+        out[at[i]] = second[e]
         at[i] += 1
-    for i in range(n):
-        out[start[i] : start[i + 1], 1] = np.sort(out[start[i] : start[i + 1], 1])
     return out

@@ -23,9 +23,12 @@ def improve_small(node_stats, source, component, n_families, model, cluster):
     """
     start, rows = members_of(component, len(component))
     room, improved = 0, 0  # most windows need none
+    size = np.zeros(len(cluster), np.int64)
+    for c in cluster:
+        size[c] += 1
     for c in range(len(component)):
         own = rows[start[c] : start[c + 1]]
-        if 2 < len(own) <= FEW and _is_parted(own, cluster):
+        if 2 < len(own) <= FEW and _is_parted(own, cluster, size):
             if room == 0:
                 room = 1 << FEW
                 stats, value, top = np.zeros((room, node_stats.shape[1])), np.empty(room), np.empty(room, np.int64)
@@ -34,24 +37,37 @@ def improve_small(node_stats, source, component, n_families, model, cluster):
             _part(len(own), value, best, part)
             now = _value_now(own, cluster, value)
             if now > -np.inf and best[(1 << len(own)) - 1] > now + LEAST_GAIN:
+                for i in own:
+                    size[cluster[i]] -= 1
                 _put(own, part, cluster)
+                for i in own:
+                    size[cluster[i]] += 1
                 improved += 1
     return improved
 
 
 @inlined
-def _is_parted(own, cluster):
-    """Whether these nodes are in several clusters, which have no others and are numbered by none of the others."""
+def _is_parted(own, cluster, size):
+    """Whether these nodes are in several clusters, which have no others and are numbered by none of the others.
+
+    `size` (n,) is how many nodes are in the cluster of each number.
+    """
     several, inside = False, 0
-    for i in own:
-        several = several or cluster[i] != cluster[own[0]]
+    for j in range(len(own)):
+        several = several or cluster[own[j]] != cluster[own[0]]
+        known = False  # the nodes in this one's cluster were counted
+        for k in range(j):
+            known = known or cluster[own[k]] == cluster[own[j]]
+        if not known:
+            inside += size[cluster[own[j]]]
     if not several:
         return False
-    for i in range(len(cluster)):
-        touched = False
-        for j in own:
-            touched = touched or cluster[i] == cluster[j] or cluster[i] == j
-        inside += touched
+    for j in range(len(own)):
+        known = False  # and so were those in the cluster of its number
+        for k in range(len(own)):
+            known = known or cluster[own[k]] == own[j]
+        if not known:
+            inside += size[own[j]]
     return inside == len(own)
 
 

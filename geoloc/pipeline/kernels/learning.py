@@ -16,6 +16,18 @@ from geoloc.pipeline.kernels.small import inverse_symmetric, members_of
 
 
 @compiled
+def latest_shared(time, group, n_groups):
+    """The latest time (s) of a point (N,) that has others in its group; -inf: none has."""
+    count, latest = np.zeros(n_groups, np.int64), -np.inf
+    for g in group:
+        count[g] += 1
+    for i in range(len(time)):
+        if count[group[i]] >= 2:
+            latest = max(latest, time[i])
+    return latest
+
+
+@compiled
 def weights_of(noise, bias_cov, varies, group, n_groups):
     """Weights W (N, 3) of points, and the inverse (G, 3) of their groups' sums, as xx, xy, yy."""
     weight, total = np.empty((len(group), 3)), np.zeros((n_groups, 3))

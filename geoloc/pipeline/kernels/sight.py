@@ -60,6 +60,10 @@ def missed(xyz, level, detected, reporting, centre, view, others, radius, height
     (M, 3) m, of `radius` (M,) and `height` (M,) m, may stand in front. A camera takes `log_miss`.
     """
     out, seen = np.zeros(len(xyz)), view[4]
+    order = np.argsort(others[:, 0])
+    sorted_x, widest = others[:, 0][order], 0.0
+    for m in range(len(others)):
+        widest = max(widest, radius[m])
     for k in range(len(xyz)):
         row = cell_of(view, level[k], xyz[k, 0], xyz[k, 1])
         for c in range(len(reporting)):
@@ -67,19 +71,25 @@ def missed(xyz, level, detected, reporting, centre, view, others, radius, height
                 continue
             if len(detected) and detected[k, c]:
                 continue
-            if not is_hidden(centre[c], xyz[k], others, radius, height):
+            low = np.searchsorted(sorted_x, min(xyz[k, 0], centre[c, 0]) - widest)
+            high = np.searchsorted(sorted_x, max(xyz[k, 0], centre[c, 0]) + widest, side="right")
+            if not is_hidden(centre[c], xyz[k], others, radius, height, order, low, high):
                 out[k] += log_miss
         out[k] = max(out[k], -limit)
     return out
 
 
 @inlined
-def is_hidden(centre, foot, others, radius, height):
-    """Whether one of `others` stands between a camera's centre (3,) and a foot (3,) m; a camera without one: no."""
+def is_hidden(centre, foot, others, radius, height, order, low, high):
+    """Whether one of `others` stands between a camera's centre (3,) and a foot (3,) m; a camera without one: no.
+
+    Those from `low` to before `high` of their `order` are tried.
+    """
     x, y = foot[0] - centre[0], foot[1] - centre[1]
     distance = max(math.sqrt(x * x + y * y), 1e-9)
     x, y = x / distance, y / distance
-    for m in range(len(others)):
+    for at in range(low, high):
+        m = order[at]
         dx, dy = others[m, 0] - centre[0], others[m, 1] - centre[1]
         along = dx * x + dy * y
         if 0.0 < along < distance - radius[m] and abs(dx * y - dy * x) < radius[m]:

@@ -11,7 +11,24 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
+
+
+@compiled
+def prior_sigmas(bias, length, offset_sigma, camera_offset_sigma, shift_sigma, constant_share):
+    """Sigmas (P,) of the parameters before anything is learned; `bias` (2, C) are sums of sigmas (m) and their numbers.
+    """
+    n_labels, n_cameras = len(length), bias.shape[1]
+    sigma = np.empty(n_labels * (1 + n_cameras) + 2 * n_cameras)
+    for k in range(n_labels):
+        sigma[k] = offset_sigma * length[k]
+        for c in range(n_cameras):
+            sigma[n_labels + k * n_cameras + c] = camera_offset_sigma * length[k]
+    for c in range(n_cameras):
+        mean, first = bias[0, c] / max(bias[1, c], 1.0), n_labels * (1 + n_cameras) + 2 * c
+        sigma[first] = math.sqrt(shift_sigma * shift_sigma + constant_share * (mean * mean))
+        sigma[first + 1] = sigma[first]
+    return sigma
 
 
 @compiled
@@ -78,12 +95,24 @@ def _first_entries(lower):
 @compiled
 def factorise(lower, first):
     """Cholesky's factor in place of the lower half of a matrix; the diagonal keeps 1 / l_ii."""
-    for i in range(len(lower)):
-        for j in range(first[i], i + 1):
-            total = lower[i, j]
-            for k in range(max(first[i], first[j]), j):
-                total -= lower[i, k] * lower[j, k]
-            lower[i, j] = total * lower[j, j] if j < i else 1.0 / math.sqrt(total)
+    n = len(lower)
+    columns = np.zeros((n, n))  # of the factor, as rows
+    for i in range(n):
+        for k in range(first[i], i):
+            lower[i, k] *= lower[k, k]
+            _take_off(lower[i, k], columns[k], np.uint64(k + 1), np.uint64(i), lower[i])
+            columns[k, i] = lower[i, k]
+        total = lower[i, i]
+        for k in range(first[i], i):
+            total -= lower[i, k] * lower[i, k]
+        lower[i, i] = 1.0 / math.sqrt(total)
+
+
+@inlined
+def _take_off(factor, row, low, high, out):
+    """Less `factor` times a row, from `low` to before `high`: counted without a sign, for the processor's vectors."""
+    for j in range(low, high):
+        out[j] -= factor * row[j]
 
 
 @compiled
@@ -102,23 +131,27 @@ def substitute(factor, first, values):
 
 @compiled
 def envelope_inverse(factor, first):
-    """The inverse's lower half, as far as it lies in the envelope."""
+    """The inverse, as far as it lies in the envelope or mirrors it."""
     n = len(factor)
-    out, below = np.zeros((n, n)), np.empty(n, np.int64)
+    out, total = np.zeros((n, n)), np.empty(n)
+    below, column, run = np.empty(n, np.int64), np.empty(n), np.empty((n, 2), np.uint64)
     for j in range(n - 1, -1, -1):
-        count = 0
+        count, n_runs = 0, 0
         for k in range(j + 1, n):
             if first[k] <= j:
-                below[count] = k
+                if count == 0 or below[count - 1] != k - 1:
+                    run[n_runs, 0] = k
+                    n_runs += 1
+                run[n_runs - 1, 1] = k + 1
+                below[count], column[count], total[k] = k, factor[k, j], 0.0
                 count += 1
-        for a in range(count):
-            i, total = below[a], 0.0
-            for b in range(count):
-                k = below[b]
-                total -= factor[k, j] * (out[k, i] if k > i else out[i, k])
-            out[i, j] = total * factor[j, j]
-        total = factor[j, j]
         for b in range(count):
-            total -= factor[below[b], j] * out[below[b], j]
-        out[j, j] = total * factor[j, j]
+            for r in range(n_runs):
+                _take_off(column[b], out[below[b]], run[r, 0], run[r, 1], total)
+        rest = factor[j, j]
+        for b in range(count):
+            i = below[b]
+            out[i, j] = out[j, i] = total[i] * factor[j, j]
+            rest -= column[b] * out[j, i]
+        out[j, j] = rest * factor[j, j]
     return out

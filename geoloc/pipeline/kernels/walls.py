@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.pipeline.kernels.compiled import compiled, inlined
 
+TOUCH = 1e-6  # m, by which roundings may move where a way crosses a wall
 SIGMAS = 2.0  # a node that is as far from a wall is on its own side of it
 
 
@@ -19,21 +20,30 @@ def not_parted(pairs, xy, reach, level, start, piece):
     from start (L + 1,) on, and neither may lie on the other's side.
     """
     out, count = np.empty_like(pairs), 0
+    room = np.empty((len(piece), 4))  # low x, high x, low y, high y
+    for w in range(len(piece)):
+        room[w, 0], room[w, 1] = min(piece[w, 0], piece[w, 2]), max(piece[w, 0], piece[w, 2])
+        room[w, 2], room[w, 3] = min(piece[w, 1], piece[w, 3]), max(piece[w, 1], piece[w, 3])
     for p in range(len(pairs)):
         i, j = pairs[p, 0], pairs[p, 1]
         apart = False
         if level[i] == level[j]:
+            low_x, high_x = min(xy[i, 0], xy[j, 0]) - TOUCH, max(xy[i, 0], xy[j, 0]) + TOUCH
+            low_y, high_y = min(xy[i, 1], xy[j, 1]) - TOUCH, max(xy[i, 1], xy[j, 1]) + TOUCH
             for w in range(start[level[i]], start[level[i] + 1]):
+                # most pieces lie elsewhere
+                if room[w, 0] > high_x or room[w, 1] < low_x or room[w, 2] > high_y or room[w, 3] < low_y:
+                    continue
                 if _parts(piece[w], xy[i], xy[j], SIGMAS * reach[i], SIGMAS * reach[j]):
                     apart = True
                     break
         if not apart:
-            out[count] = pairs[p]
+            out[count, 0], out[count, 1] = i, j
             count += 1
     return out[:count]
 
 
-@compiled
+@inlined
 def _parts(piece, a, b, of_a, of_b):
     """Whether a piece (4,) lies between points a and b, and farther from them (m) than `of_a` and `of_b`."""
     x, y = piece[2] - piece[0], piece[3] - piece[1]
