@@ -351,6 +351,11 @@ def load_state(site: Site, folder: str | Path) -> State:
 
     It answers by the calibration and map that it was made with. InputError where it is of another site, or damaged.
     """
+    return load_engine(site, folder).state
+
+
+def load_engine(site: Site, folder: str | Path) -> Localizer:
+    """A copy of the engine whose state is in a folder; see `load_state`."""
     path = Path(folder)
     for left in reversed(range(TRIES)):
         found = StateFolder.find(path, site)
@@ -364,10 +369,10 @@ def load_state(site: Site, folder: str | Path) -> State:
     raise InputError(f"{path}: is changing too fast to be read; ask again")
 
 
-def _read(folder: StateFolder) -> State:
+def _read(folder: StateFolder) -> Localizer:
     journaled = JournaledLocalizer(folder, JournalOptions())
     journaled._restore(write=False)
     history = journaled.localizer.history
     number = history.chunks[0].number if history.chunks else history.n_chunks
     history.chunks.extendleft(folder.chunks_before(number, history.start))
-    return journaled.state
+    return journaled.localizer
