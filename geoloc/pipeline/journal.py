@@ -23,6 +23,7 @@ from geoloc.pipeline.codec import decode, encode
 from geoloc.pipeline.epochs import CHANGES, Epoch, moved
 from geoloc.pipeline.fed import Fed, Reached
 from geoloc.pipeline.lineage import Event
+from geoloc.pipeline.linking import Linked, link
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, windows_of_site
 from geoloc.pipeline.packets import Answer, PacketLocalizer, last_said, packets_of
 from geoloc.pipeline.queries import State
@@ -146,6 +147,15 @@ class JournaledLocalizer:
         """As `Localizer.undo`: the operator says that `other` is not `object`."""
         entry = {"call": "undo", "object": int(object), "other": int(other), "why": str(why)}
         return self._logged(entry, lambda: self.packets.undo(int(object), int(other), str(why)))
+
+    def link(self, tracks: Tracks, points: GroundPoints) -> Linked:
+        """As `geoloc.link`: numbers that it gives are in the log before they are returned, and never given again."""
+        first = self.localizer.identities.book.first_free
+        linked = link(tracks, self.localizer.site, self.localizer.options.linking, points, first)
+        stop = linked.first_free
+        if stop > first:
+            self._logged({"call": "reserve", "stop": stop}, lambda: self.packets.reserve(stop))
+        return linked
 
     def replay(self, detections: Detections) -> Iterator[Tracks]:
         """Feed a recording, but for the windows that the folder has already: the tracks of each."""
@@ -292,6 +302,7 @@ class JournaledLocalizer:
             "step": lambda: self._step(entry["detections"], entry["time"], entry["cameras"]),
             "push": lambda: self._feed(entry["packet"], entry["first"]),
             "finish": self.packets.finish,
+            "reserve": lambda: self.packets.reserve(entry["stop"]),
             "undo": lambda: self.packets.undo(entry["object"], entry["other"], entry["why"]),
         }
         if entry["call"] not in calls:
