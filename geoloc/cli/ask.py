@@ -83,12 +83,12 @@ def seconds(text: str | None) -> float | None:
 
 def _at(state: State, args: Namespace) -> tuple[Any, list[str]]:
     places = state.at(seconds(args.time))
-    return [asdict(place) for place in places], [_place(place) for place in places]
+    return [asdict(place) for place in places], [place_in_words(place) for place in places]
 
 
 def _where(state: State, args: Namespace) -> tuple[Any, list[str]]:
     place = state.where(_number(args), seconds(args.time))
-    return asdict(place), [*place.told, _place(place)]
+    return asdict(place), [*place.told, place_in_words(place)]
 
 
 def _who(state: State, args: Namespace) -> tuple[Any, list[str]]:
@@ -115,11 +115,12 @@ def _occupancy(state: State, args: Namespace) -> tuple[Any, list[str]]:
 def _lineage(state: State, args: Namespace) -> tuple[Any, list[str]]:
     graph, events = state.lineage(_number(args)), state.events(_number(args))
     edges = [[one, other, data["event"].kind] for one, other, data in graph.edges(data=True)]
-    answer = {"numbers": sorted(graph.nodes), "edges": edges, "events": [_plain(event) for event in events]}
-    return answer, [f"{clock(event.time)}  {event}" for event in events]
+    answer = {"numbers": sorted(graph.nodes), "edges": edges, "events": [plain_event(event) for event in events]}
+    return answer, [f"{clock(event.time)}  event {event.id}: {event}" for event in events]
 
 
-def _plain(event: Event) -> dict[str, Any]:
+def plain_event(event: Event) -> dict[str, Any]:
+    """An event for machines: as JSON, with `told` the same in words."""
     wrong = {name: time if isfinite(time) else None for name, time in (("since", event.since), ("until", event.until))}
     return asdict(event) | wrong | {"told": str(event)}
 
@@ -147,7 +148,8 @@ def _number(args: Namespace) -> int:
         raise InputError(f"{args.question} {args.subject!r}: give the number of an object, such as 17") from error
 
 
-def _place(place: Place) -> str:
+def place_in_words(place: Place) -> str:
+    """Where an object is, how sharply, and who says so: one line."""
     x, y = place.xy
     where = f"{place.level} x {x:.2f} y {y:.2f} m, sigma {place.sigma:.2f} m"
     return f"{place.object} {place.label} {place.life}: {where}, {_provenance(place.provenance)}"

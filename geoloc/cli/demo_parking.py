@@ -48,7 +48,7 @@ def show_parking(args: Namespace) -> None:
     if (folder / HEAD).is_file():  # of this command's last run: the same windows would be left out
         shutil.rmtree(folder)
     report = RunReport(seen.site.name, rows_read=len(seen.detections))
-    how = Namespace(state=folder, changed=(), packets=False)
+    how = Namespace(state=folder, changed=(), packets=False, smooth=False)
     tracks, _, state, options = localize_on(how, seen.detections, seen.site, options, report)
     report.add_tracks(tracks.take(tracks.state != "tentative"))
     names = ("boxes.csv", "truth.csv", "state", "lineage.html", "lineage.png", "run.json")

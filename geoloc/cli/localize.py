@@ -116,8 +116,10 @@ def run(args: Namespace) -> None:
     else:
         work = localize_packets if args.packets else localize_with_report
         tracks, points, state = work(detections, site, options, report)
+        if args.smooth:
+            tracks = link(tracks, site, options.linking, points).tracks
     if args.smooth:
-        tracks = smooth(link(tracks, site, options.linking, points).tracks, site, options.tracking)
+        tracks = smooth(tracks, site, options.tracking)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
     write_results(files, site, tracks, None if args.smooth else state)  # what was linked has numbers of its own
@@ -190,7 +192,10 @@ def localize_with_report(
 def localize_on(
     args: Namespace, detections: Detections, site: Site, options: LocalizerOptions | None, report: RunReport
 ) -> tuple[Tracks, GroundPoints, State, LocalizerOptions]:
-    """As `localize_with_report`, going on from the state in a folder, with the options that it has."""
+    """As `localize_with_report`, going on from the state in a folder, with the options that it has.
+
+    To be smoothed, tracks are linked, under numbers that the state never gives.
+    """
     from geoloc.pipeline.journal import JournaledLocalizer
 
     folder: Path = args.state
@@ -199,10 +204,13 @@ def localize_on(
             held = f"{journaled.number:,} {'packets' if args.packets else 'windows'}"
             report.notes.append(f"{folder}: goes on after {held}, {journaled.replayed:,} of them replayed")
         if args.packets:
-            found = _run_packets(journaled.packets, detections, journaled.replay_packets, report)
+            tracks, points, state = _run_packets(journaled.packets, detections, journaled.replay_packets, report)
         else:
-            found = _run_with_report(journaled.localizer, detections, journaled.replay(detections), report)
-        return *found, journaled.folder.options
+            steps = journaled.replay(detections)
+            tracks, points, state = _run_with_report(journaled.localizer, detections, steps, report)
+        if args.smooth:
+            tracks = journaled.link(tracks, points).tracks
+        return tracks, points, state, journaled.folder.options
 
 
 def _run_with_report(

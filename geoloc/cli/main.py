@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": "a synthetic garage, end to end: boxes to tracks, figures, map",
     "localize": "boxes of a site's cameras to tracks on its map",
     "ask": "where objects of a site are and were, out of a state that localize kept",
+    "undo": "take back that two objects were taken for one, in a state that localize kept",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, and how sharply",
     "calibrate": "cameras from marks, how good they are, and what to mark next",

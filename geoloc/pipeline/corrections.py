@@ -21,14 +21,40 @@ def take_back(book: Book, echoes: Echoes, lineage: Lineage, pair: tuple[int, int
         _part_merged(book, echoes, joined, number, other)
     book.tell_apart(number, other)
     since = joined.event.time if joined.event.kind == "recognised" else float("inf")
-    event = Event(time, "undone", number, (other,), why=why or "the operator says so", since=since)
-    lineage.add(event)
+    return lineage.add(Event(time, "undone", number, (other,), why=why or "the operator says so", since=since))
+
+
+def to_undo(book: Book, lineage: Lineage, id: int) -> Event:
+    """The event of an `id`, which can be taken back; InputError says why another one cannot be."""
+    known = {event.id: event for event in (*lineage.events, *(joined.event for joined in book.joined))}
+    can = ", ".join(str(joined.event.id) for joined in book.joined if can_be_undone(book, joined.event))
+    instead = f"what can be undone: {can}" if can else "nothing can be undone"
+    if id not in known:
+        raise InputError(f"no event {id} among those that are remembered; {instead}")
+    event = known[id]
+    if event.kind not in ("recognised", "merged"):
+        raise InputError(f"event {id} ({event}) took no two objects for one; {instead}")
+    if not any(joined.event == event for joined in book.joined):
+        raise InputError(f"event {id} ({event}) was undone, split again, or is too long ago; {instead}")
+    last = _about(book, event.number)[-1].event
+    if last != event:
+        raise InputError(f"undo event {last.id} first ({last}): it was decided after event {id}")
     return event
+
+
+def can_be_undone(book: Book, event: Event) -> bool:
+    """Whether nothing came of a decision since that would have to be taken back before it."""
+    about = _about(book, event.number)
+    return bool(about) and about[-1].event == event
+
+
+def _about(book: Book, number: int) -> list[Joined]:
+    return [one for one in book.joined if number == one.event.number or number in one.event.others]
 
 
 def _last_joined(book: Book, pair: tuple[int, int]) -> Joined:
     number, other = pair
-    about = [one for one in book.joined if number == one.event.number or number in one.event.others]
+    about = _about(book, number)
     mine = [one for one in about if one.event.number == number and other in one.event.others]
     if not mine:
         known = ", ".join(f"({one.event.number}, {one.event.others[0]})" for one in about)

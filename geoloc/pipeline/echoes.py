@@ -139,8 +139,7 @@ class Echoes:
             if owner == other:
                 self.owner[track] = number
         self.owner[second] = number
-        event = Event(time, "merged", number, (other,), why="in one body, and no camera sees both")
-        self._lineage.add(event)
+        event = self._lineage.add(Event(time, "merged", number, (other,), why="in one body, and no camera sees both"))
         book.note_joined(event, b)
         over = np.zeros(len(book), dtype=bool)
         over[b] = True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from geoloc.options import check_range
-from geoloc.pipeline.corrections import take_back
+from geoloc.pipeline.corrections import can_be_undone, take_back, to_undo
 from geoloc.pipeline.decisions import Exchange
 from geoloc.pipeline.echoes import Echoes, EchoOptions
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
@@ -109,6 +109,15 @@ class Identities:
         one again. InputError where that was not decided lately, or other things came of it.
         """
         return take_back(self.book, self.echoes, self.lineage, (object, other), why, self._time)
+
+    @property
+    def undoable(self) -> list[Event]:
+        """The decisions that `undo` would take back now, in the order in which they were made."""
+        return [event for event in (joined.event for joined in self.book.joined) if can_be_undone(self.book, event)]
+
+    def to_undo(self, id: int) -> Event:
+        """The event of an `id`, whose (number, others[0]) `undo` takes back; InputError where it cannot be, and why."""
+        return to_undo(self.book, self.lineage, id)
 
     # ---- the tracks that are there
 
@@ -311,8 +320,7 @@ class Identities:
     def _take_over(self, known: int, new: int, sure: float, why: str, cameras: tuple[str, ...] = ()) -> None:
         """The new row's track is the known identity's: its number goes on, the new one's ends."""
         number, other = int(self.book["number"][known]), int(self.book["number"][new])
-        event = Event(self._time, "recognised", number, (other,), sure, why, cameras)
-        self.lineage.add(event)
+        event = self.lineage.add(Event(self._time, "recognised", number, (other,), sure, why, cameras))
         self.book.note_joined(event, known)
         if self.book["track"][known] >= 0:  # coasts to where it is not
             self.echoes.owner[int(self.book["track"][known])] = number

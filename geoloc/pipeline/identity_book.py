@@ -79,6 +79,7 @@ class Book:
     looks: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     labels: tuple[str, ...] = ()
     next_number: int = 1
+    reserved: tuple[tuple[int, int], ...] = ()  # numbers, from one and before another, that others than it have given
     joined: list[Joined] = field(default_factory=list)  # the last ones, in order; replaced, never changed in place
     apart: set[tuple[int, int]] = field(default_factory=set)  # pairs of numbers that are two objects for sure
 
@@ -118,8 +119,7 @@ class Book:
         """New rows for the tracks in rows `shown` (n,), which show no known identity, under numbers none ever had."""
         n = len(shown)
         new: np.ndarray = np.zeros(n, self.rows.dtype)
-        new["track"], new["number"] = tracks.track[shown], self.next_number + np.arange(n)
-        self.next_number += n
+        new["track"], new["number"] = tracks.track[shown], self._free_numbers(n)
         new["since"] = new["first_seen"] = tracks.time[shown]
         new["start"] = tracks.xy[shown]
         new["start_level"] = level_rows(self.site.site_map, tracks.coded("level"))[shown]
@@ -131,6 +131,24 @@ class Book:
         self.rows = np.asarray(identities.joined(self.rows, new, np.empty(len(self) + n, new.dtype)))
         self.looks = np.concatenate([self.looks, looks])
         return rows
+
+    @property
+    def first_free(self) -> int:
+        """The lowest number that nobody ever had or will get, were it reserved."""
+        return max(self.next_number, self.reserved[-1][1] if self.reserved else 1)
+
+    def reserve(self, stop: int) -> None:
+        """Give no number from `first_free` on and before `stop`: others have."""
+        if stop > self.first_free:
+            self.reserved = (*self.reserved, (self.first_free, stop))
+
+    def _free_numbers(self, n: int) -> np.ndarray:
+        number = self.next_number + np.arange(n)
+        for first, stop in self.reserved:
+            if first >= self.next_number:
+                number[number >= first] += stop - first
+        self.next_number = int(number[-1]) + 1 if n else self.next_number
+        return number
 
     def follow(self, rows: np.ndarray, tracks: Tracks, time: float, park_s: float) -> None:
         """Take over what this window's `tracks` say of the identities in `rows`."""

@@ -23,6 +23,7 @@ from geoloc.pipeline.codec import decode, encode
 from geoloc.pipeline.epochs import CHANGES, Epoch, moved
 from geoloc.pipeline.fed import Fed, Reached
 from geoloc.pipeline.lineage import Event
+from geoloc.pipeline.linking import Linked, link
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, windows_of_site
 from geoloc.pipeline.packets import Answer, PacketLocalizer, last_said, packets_of
 from geoloc.pipeline.queries import State
@@ -146,6 +147,15 @@ class JournaledLocalizer:
         """As `Localizer.undo`: the operator says that `other` is not `object`."""
         entry = {"call": "undo", "object": int(object), "other": int(other), "why": str(why)}
         return self._logged(entry, lambda: self.packets.undo(int(object), int(other), str(why)))
+
+    def link(self, tracks: Tracks, points: GroundPoints) -> Linked:
+        """As `geoloc.link`: numbers that it gives are in the log before they are returned, and never given again."""
+        first = self.localizer.identities.book.first_free
+        linked = link(tracks, self.localizer.site, self.localizer.options.linking, points, first)
+        stop = linked.first_free
+        if stop > first:
+            self._logged({"call": "reserve", "stop": stop}, lambda: self.packets.reserve(stop))
+        return linked
 
     def replay(self, detections: Detections) -> Iterator[Tracks]:
         """Feed a recording, but for the windows that the folder has already: the tracks of each."""
@@ -292,6 +302,7 @@ class JournaledLocalizer:
             "step": lambda: self._step(entry["detections"], entry["time"], entry["cameras"]),
             "push": lambda: self._feed(entry["packet"], entry["first"]),
             "finish": self.packets.finish,
+            "reserve": lambda: self.packets.reserve(entry["stop"]),
             "undo": lambda: self.packets.undo(entry["object"], entry["other"], entry["why"]),
         }
         if entry["call"] not in calls:
@@ -351,6 +362,11 @@ def load_state(site: Site, folder: str | Path) -> State:
 
     It answers by the calibration and map that it was made with. InputError where it is of another site, or damaged.
     """
+    return load_engine(site, folder).state
+
+
+def load_engine(site: Site, folder: str | Path) -> Localizer:
+    """A copy of the engine whose state is in a folder; see `load_state`."""
     path = Path(folder)
     for left in reversed(range(TRIES)):
         found = StateFolder.find(path, site)
@@ -364,10 +380,10 @@ def load_state(site: Site, folder: str | Path) -> State:
     raise InputError(f"{path}: is changing too fast to be read; ask again")
 
 
-def _read(folder: StateFolder) -> State:
+def _read(folder: StateFolder) -> Localizer:
     journaled = JournaledLocalizer(folder, JournalOptions())
     journaled._restore(write=False)
     history = journaled.localizer.history
     number = history.chunks[0].number if history.chunks else history.n_chunks
     history.chunks.extendleft(folder.chunks_before(number, history.start))
-    return journaled.state
+    return journaled.localizer

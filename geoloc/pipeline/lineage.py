@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ class Event:
     `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
     in words, and `cameras` that saw it then. What was said from `since` on and before `until` (s; inf: up to this
     event) was wrong: they were taken for each other, or, where the operator took it back, it was the other object that
-    went by this number.
+    went by this number. `id` counts a site's events from 1 on; 0: it is in no lineage yet.
     """
 
     time: float
@@ -41,6 +41,7 @@ class Event:
     cameras: tuple[str, ...] = ()
     since: float = np.inf
     until: float = np.inf
+    id: int = 0
 
     def was_wrong(self, time: np.ndarray) -> np.ndarray:
         """Whether what was said at times (N,) s was wrong."""
@@ -68,11 +69,13 @@ class Lineage:
         """The list of events is replaced, never changed in place."""
         return copy(self)
 
-    def add(self, event: Event) -> None:
-        """Take note of an event."""
+    def add(self, event: Event) -> Event:
+        """Take note of an event, which gets its `id`."""
+        event = replace(event, id=self.n_events + 1)
         room = len(self.events) < 2 * self.keep
         self.events = [*(self.events if room else self.events[1 - self.keep :]), event]
         self.n_events += 1
+        return event
 
     def since(self, n: int) -> list[Event]:
         """The events after the first `n`."""

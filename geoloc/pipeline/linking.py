@@ -56,12 +56,13 @@ class Linked:
     """What linking gave: tracks under lasting numbers, points beside them, and what was linked to what and why.
 
     Where several tracks showed one body, its row names one of their objects; `points` are those that were given,
-    of that object too, so that boxes are still found.
+    of that object too, so that boxes are still found. From `first_free` on numbers are nobody's.
     """
 
     tracks: Tracks
     points: GroundPoints
     lineage: Lineage
+    first_free: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +80,17 @@ class Links:
 
 
 def link(
-    tracks: Tracks, site: Site, options: LinkingOptions | None = None, points: GroundPoints | None = None
+    tracks: Tracks,
+    site: Site,
+    options: LinkingOptions | None = None,
+    points: GroundPoints | None = None,
+    first_free: int = 1,
 ) -> Linked:
     """`tracks` of all windows of a recording, as `localize` gives them, linked over the whole of it.
 
     An object takes the number of its earliest tracklet, which is one of those that came in, unless a track that
-    came in was cut: the later part of it, where it is linked to nothing, takes a number that is higher than all.
+    came in was cut: the later part of it, where it is linked to nothing, takes a number that is higher than all, and
+    not below `first_free`: see `JournaledLocalizer.link`, which goes on behind those.
     `points` of all windows tell which cameras saw a track: without them only places tell whether two tracks show
     one body. Tentative tracks that were never confirmed stay as they are.
     """
@@ -101,9 +107,10 @@ def link(
     links = replace(links, own=number[last[links.end]] == number[first[links.begin]])
     links, odds, sure = _weigh(links, lasts, firsts, costs, duration, float(logit(options.goes_on)))
     chosen = best_matching(links.end, links.begin, odds, len(firsts)) & (sure >= options.same_probability)
-    numbers, lineage = _numbers(tracklets, body, links.take(chosen), sure[chosen], lasts, firsts)
+    free = max(first_free, int(tracks.track.max(initial=0)) + 1)
+    numbers, lineage = _numbers(tracklets, body, links.take(chosen), sure[chosen], lasts, firsts, free)
     linked, alias = linked_rows(tracks, tracklets, numbers, cameras, options.fill_s)
-    return Linked(linked, linked_points(points, alias), lineage)
+    return Linked(linked, linked_points(points, alias), lineage, max(free, int(numbers.max(initial=0)) + 1))
 
 
 def _ends_of_bodies(tracklets: Tracklets, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,16 +216,21 @@ def _waits(links: Links, lasts: Sights, firsts: Sights, duration: float) -> Wait
 
 
 def _numbers(
-    tracklets: Tracklets, body: np.ndarray, links: Links, sure: np.ndarray, lasts: Sights, firsts: Sights
+    tracklets: Tracklets,
+    body: np.ndarray,
+    links: Links,
+    sure: np.ndarray,
+    lasts: Sights,
+    firsts: Sights,
+    free: int,
 ) -> tuple[np.ndarray, Lineage]:
-    """The number (n,) of each tracklet's object, and the events."""
+    """The number (n,) of each tracklet's object, new ones from `free` on, and the events."""
     chain = _chains(links, len(firsts))[body]
     number, start = tracklets.number, tracklets.firsts.time
     order = np.lexsort((np.arange(len(chain)), start, chain))
     heads = order[np.unique(chain[order], return_index=True)[1]]  # the earliest tracklet of each chain
     heads = heads[np.argsort(start[heads], kind="stable")]
     given, events = {}, []
-    free = int(number.max(initial=0)) + 1
     taken: set[int] = set()
     for head in heads.tolist():
         own = int(number[head])

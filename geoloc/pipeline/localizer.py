@@ -116,7 +116,7 @@ class Localizer:
         heard = self._reporting(detections, time, cameras)
         groups = associate(points, predicted, options.association, self.tracker.camera_set, self.site.site_map)
         objects = fuse(points, groups, self.site, options.fusion, predicted)
-        objects = weigh_existence(objects, points, groups, self.site, heard, options.existence)
+        objects = weigh_existence(objects, points, groups, self.site, heard, options.existence, predicted)
         self.footprint.learn(aligned, groups)
         self.clocks.learn(found, predicted, groups, time)
         objects = self._remember(points, groups, objects, dropped, np.concatenate([follows, more]))

@@ -107,6 +107,10 @@ class PacketLocalizer:
         self._orders.append(_Order(self._closed, object, other, why))
         return event
 
+    def reserve(self, stop: int) -> None:
+        """As `Book.reserve`; windows that are replayed keep to it."""
+        self.localizer.identities.book.reserve(stop)
+
     @property
     def waits(self) -> bool:
         """Whether there is anything that `finish` would do."""
@@ -230,7 +234,9 @@ class PacketLocalizer:
         copies = {n: window.before for n, window in self._windows.items() if window.before is not None}
         # before the first copy there was nothing
         saved = max((n for n in copies if n <= self._stale), default=min(copies))
+        reserved = self.localizer.identities.book.reserved
         self.localizer.resume_from(copies[saved])
+        self.localizer.identities.book.reserved = reserved
         first = int(min(saved, self._stale))
         redone = [n for n in self._windows if first <= n <= self._closed]
         self.counts["windows replayed"] += len(redone)

@@ -126,3 +126,20 @@ def test_a_folder_without_a_state_is_refused(call: Call, root: Path) -> None:
     done = call("ask", "yard", root / "nothing", "at", "--root", root)
     assert done.code == 2
     assert "holds no state" in done.err
+
+
+def test_smoothed_numbers_are_not_given_again_live(call: Call, root: Path) -> None:
+    boxes = walkers(yard(), 8.0)
+    hidden = (boxes.time >= START + 1.0) & (boxes.time < START + 2.0) & (boxes.id % 3 == 0)
+    early, late = boxes.time < START + 4.0, boxes.time >= START + 5.0
+    write_detections(root / "one.csv", boxes.take(early & ~hidden))
+    moved = boxes.take(late)
+    write_detections(root / "two.csv", moved.replace(box=moved.box + np.array([60.0, 0.0, 60.0, 0.0])))
+    cut = ("--set", "linking.goes_on=1e-6", "--set", "linking.same_probability=1.0")
+    common = ("--root", root, "--state", root / "state", *cut, "-o")
+    assert call("localize", "yard", root / "one.csv", "--smooth", *common, root / "a.csv").code == 0
+    given = set(read_tracks(root / "a.csv").track.tolist())
+    assert len(given) == 4
+    assert call("localize", "yard", root / "two.csv", *common, root / "b.csv").code == 0
+    again = set(read_tracks(root / "b.csv").track.tolist())
+    assert max(given) not in again

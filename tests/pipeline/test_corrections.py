@@ -7,6 +7,9 @@ from sites import camera, feet_seen
 
 from geoloc.errors import InputError
 from geoloc.options import merge_options
+from geoloc.pipeline.corrections import can_be_undone, to_undo
+from geoloc.pipeline.identity_book import Book, Joined
+from geoloc.pipeline.lineage import Event, Lineage
 from geoloc.pipeline.localizer import Localizer
 from geoloc.pipeline.packets import PacketLocalizer, packets_of
 from geoloc.scene.site import Site
@@ -141,3 +144,15 @@ def test_late_packets_do_not_bring_back_what_was_taken_back(site: Site) -> None:
     assert live.localizer.state.where(second).object == second
     kinds = [event.kind for event in live.localizer.identities.lineage.events if event.number == first]
     assert kinds.count("undone") == 1
+
+
+def test_what_came_of_a_decision_is_undone_before_it() -> None:
+    book, lineage = Book(lot()), Lineage()
+    row, look = np.zeros(1, book.rows.dtype), np.zeros((1, 0), dtype=np.float32)
+    told = [Event(START + k, "recognised", *pair) for k, pair in enumerate([(3, (5,)), (2, (3,)), (7, (8,))])]
+    told = [lineage.add(event) for event in told]
+    book.joined = [Joined(event, row, look) for event in told]
+    assert [event.id for event in told if can_be_undone(book, event)] == [2, 3]
+    assert to_undo(book, lineage, 2) == told[1]
+    with pytest.raises(InputError, match=r"undo event 2 first \(3 is 2, .*: it was decided after event 1"):
+        to_undo(book, lineage, 1)

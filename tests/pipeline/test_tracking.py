@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 from consistency import assert_consistent
+from scipy.stats import multivariate_normal
 from sites import drawn, square, walk
 
 from geoloc.errors import InputError, UnknownNameError
+from geoloc.pipeline.existence import ExistenceOptions
 from geoloc.pipeline.identity import IdentityOptions
+from geoloc.pipeline.lazily import sight
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
 from geoloc.scene.tables import Detections, Objects
@@ -52,9 +55,37 @@ def test_low_scores_extend_tracks_and_start_none(rng):
     weak = strong.replace(score=np.full(len(strong), 0.3))
     assert len(localize(weak, square())) == 0
     half = strong.replace(score=np.where(strong.time < 1.0, 0.95, 0.3))
-    tracks = localize(half, square(), LocalizerOptions(tracking=TrackingOptions(delete_probability=0.001)))
+    tracks = localize(half, square())
     assert len(set(tracks.track.tolist())) == 1
     assert confirmed(tracks).time.max() == pytest.approx(times[-1])
+
+
+def test_a_low_score_does_not_speak_against_a_track_that_expected_its_box_there(rng):
+    times = np.arange(0.0, 8.0, 0.1)
+    seen = walk(square(), np.array([[-4.0, 0.0]]), np.array([[0.8, 0.0]]), times, rng, sigma_px=6.0)
+    seen = seen.take(seen.camera == "A")
+    seen = seen.replace(score=np.where(seen.time < 2.0, 0.95, 0.2))
+    score = {}
+    for density in (0.0125, 1e3):  # of a crowd, in which any box may be anybody's
+        score[density] = localize(seen, square(), LocalizerOptions(existence=ExistenceOptions(density=density))).score
+    assert score[0.0125][-1] > 0.8, score[0.0125][-1]  # 0.90
+    assert score[1e3][-1] < 0.05
+
+
+def test_what_a_place_says_is_its_density_over_that_of_others():
+    def one(*values):
+        return np.array([values], dtype=float)
+
+    out, none = np.zeros(1), np.zeros(1)
+    cov, bias, known = one(*np.diag([0.04, 0.09, 1.0])), np.zeros((1, 3, 3)), one(*np.diag([0.05, 0.01, 1.0, 1.0]))
+    near = one(0.3, 0.2, 0.0), cov, bias, one(0.1, 0.1), known, np.zeros((1, 2, 2)), np.array([0.05])
+    sight.expect(np.array([0]), *near, out)
+    expected = multivariate_normal([0.1, 0.1], np.diag([0.09, 0.10])).logpdf([0.3, 0.2]) - np.log(0.05)
+    assert out[0] == pytest.approx(expected, abs=1e-9)
+    sight.expect(np.array([-1]), *near, none)
+    far = one(3.0, 0.2, 0.0), *near[1:]
+    sight.expect(np.array([0]), *far, none)
+    assert none[0] == 0.0
 
 
 def test_a_strong_box_is_believed_sooner_than_a_weak_one(rng):

@@ -24,8 +24,8 @@ def cell_of(view, level, x, y):
 
 
 @compiled
-def weigh_groups(camera, score, group, level, floor, reporting, centre, view, xyz, radius, height, log_miss, limit,
-                 out):  # fmt: skip
+def weigh_groups(camera, score, group, level, expected, floor, reporting, centre, view, xyz, radius, height, log_miss,
+                 limit, out):  # fmt: skip
     """Probability `out` (G,) that each group of points (N,) is there; see `weigh`, and `missed` if `log_miss` < 0."""
     n_groups = len(out)
     against = np.zeros(n_groups)
@@ -34,22 +34,45 @@ def weigh_groups(camera, score, group, level, floor, reporting, centre, view, xy
         for i in range(len(group)):
             detected[group[i], camera[i]] = True
         against = missed(xyz, level, detected, reporting, centre, view, xyz, radius, height, log_miss, limit)
-    out[:] = weigh(score, group, against, floor, limit)
+    out[:] = weigh(score, group, against, expected, floor, limit)
 
 
 @compiled
-def weigh(score, group, against, floor, limit):
+def weigh(score, group, against, expected, floor, limit):
     """Probability (G,) of each group: its boxes' scores, and log-odds `against` (G,) it, held within `limit`.
 
-    Scores (N,) are read as probabilities within [floor, 1 - floor].
+    Scores (N,) are read as probabilities within [floor, 1 - floor]; low ones are made up for by what `expect` says.
     """
     out = np.zeros(len(against))
     for i in range(len(score)):
         p = min(max(score[i], floor), 1.0 - floor)
-        out[group[i]] += math.log(p / (1.0 - p))
+        said = math.log(p / (1.0 - p))
+        out[group[i]] += said if said >= 0.0 else min(said + expected[group[i]], 0.0)
     for g in range(len(out)):
         out[g] = 1.0 / (1.0 + math.exp(-min(max(out[g] + against[g], -limit), limit)))
     return out
+
+
+@compiled
+def expect(track, xyz, cov, bias_cov, known_xy, known_cov, known_bias, density, out):
+    """Log of how much likelier each place is the group's own than any other object's: `out` (G,), 0 where it is not.
+
+    Groups at xyz (G, 3) m with cov and bias_cov (G, 3, 3) m², in rows `track` (G,) of tracks at known_xy (T, 2) with
+    known_cov (T, 4, 4) and known_bias (T, 2, 2), -1: of none; others stand with `density` (G,) 1/m².
+    """
+    for g in range(len(track)):
+        t = track[g]
+        if t < 0:
+            continue
+        xx = cov[g, 0, 0] + bias_cov[g, 0, 0] + known_cov[t, 0, 0] + known_bias[t, 0, 0]
+        xy = cov[g, 0, 1] + bias_cov[g, 0, 1] + known_cov[t, 0, 1] + known_bias[t, 0, 1]
+        yy = cov[g, 1, 1] + bias_cov[g, 1, 1] + known_cov[t, 1, 1] + known_bias[t, 1, 1]
+        size = xx * yy - xy * xy
+        if size <= 0.0:
+            continue
+        x, y = xyz[g, 0] - known_xy[t, 0], xyz[g, 1] - known_xy[t, 1]
+        off2 = (yy * x * x - 2.0 * xy * x * y + xx * y * y) / size
+        out[g] = max(0.0, -0.5 * off2 - math.log(2.0 * math.pi * math.sqrt(size) * density[g]))
 
 
 @compiled
