@@ -205,6 +205,9 @@ def _zones() -> list[Place]:
             zone(f"{level} aisle north", level, (6, 21, 39, 27), "lane", WEST),
             zone(f"{level} west", level, (0, 5, 6, 21), "lane", SOUTH),
             zone(f"{level} east", level, (39, 11, 45, 21), "lane", NORTH),
+            zone(f"{level} corner southeast", level, (39, 5, 45, 11), "lane"),
+            zone(f"{level} corner northeast", level, (39, 21, 45, 27), "lane"),
+            zone(f"{level} corner northwest", level, (0, 21, 6, 27), "lane"),
             zone(f"{level} walkway", level, (6, 32.4, 36, 34.6), "walkway"),
         ]
     zones += [
