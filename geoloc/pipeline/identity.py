@@ -18,7 +18,7 @@ from geoloc.pipeline.echoes import Echoes, EchoOptions
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.identity_book import CONFIRMED, GONE, HIDDEN, LIVES, OUT_OF_SIGHT, PARKED, TENTATIVE, Book
 from geoloc.pipeline.lineage import Event, Lineage
-from geoloc.pipeline.link_costs import OVERLAP_S
+from geoloc.pipeline.link_costs import DRIVES, OVERLAP_S
 from geoloc.pipeline.recognition import Recognition, RecognitionOptions
 from geoloc.pipeline.tracking import logit, probability
 from geoloc.scene.site import Site
@@ -37,7 +37,9 @@ class IdentityOptions:
     stay_s: float = 7200.0  # mean time that a parked object which nobody sees stays: its score falls with it
     view_s: float = 1.0  # views of one place closer in time than this err alike
     sure_probability: float = 0.99  # that there is anything: a track that ends before was nothing
-    same_probability: float = 0.5  # a new track takes a lost identity's number from here on
+    same_probability: float = 0.5  # a new track takes a lost identity's number from here on: a vehicle's, where the
+    # map names entrances
+    open_same_probability: float = 0.8  # the same of people, and of all where it names none: they come from anywhere
     reconsider_s: float = 6.0  # for as long a new object may turn out to be one that was lost after it began
     carried_s: float = 10.0  # a track that leaves a place, where another appears within this time, was carried off
     forget_s: float = 14400.0  # an object out of sight for longer is archived
@@ -50,7 +52,7 @@ class IdentityOptions:
             self, park_s=(0, 1e9), stay_s=(1, 1e12), carried_s=(0, 1e6), reconsider_s=(0, 1e6), most_lost=(0, 1e9)
         )
         check_range(self, empty_probability=(1e-9, 0.5), same_probability=(0, 1), forget_s=(0, 1e12))
-        check_range(self, view_s=(0, 1e3), reconsider_s=(0, 1e6), sure_probability=(0, 1))
+        check_range(self, view_s=(0, 1e3), sure_probability=(0, 1), open_same_probability=(0, 1))
 
 
 class Identities:
@@ -164,7 +166,7 @@ class Identities:
         life, unseen = book["life"], book["track"] < 0
         out = life == OUT_OF_SIGHT
         over = (life == GONE) | ((life == TENTATIVE) & unseen)
-        over |= out & (self._time - book["seen"] > min(self.options.forget_s, self.recognition.forget_s))
+        over |= out & (self._time - book["seen"] > np.minimum(self.options.forget_s, self.recognition.forget_s(book)))
         if np.count_nonzero(out) > self.options.most_lost:
             over |= out & (book["seen"] < np.sort(book["seen"][out])[-self.options.most_lost])
         book.strike(over)
@@ -263,6 +265,7 @@ class Identities:
         young = (book["judged"] == 1) & (book["track"] >= 0) & (book["revision"] == 0)
         young &= (self._time - book["first_seen"] <= self.options.reconsider_s) & (book["seen"] == self._time)
         rows = np.flatnonzero(young)
+        rows = rows[book.kinds(rows).length >= DRIVES]
         if not len(rows) or not len(lost):
             return rows[:0]
         since = book["seen"][lost] - book["first_seen"][rows][:, None]
@@ -274,7 +277,8 @@ class Identities:
         sure = self.recognition.probabilities(book, new, lost)
         first = sure[: len(new) - n_again]
         self.recognition.learn(book, new[: len(first)], lost, first)
-        taken = sure >= self.options.same_probability
+        enclosed = self.recognition.enclosed(book.kinds(new).length)
+        taken = sure >= np.where(enclosed, self.options.same_probability, self.options.open_same_probability)[:, None]
         for i, j in np.argwhere(taken).tolist():
             apart = float(np.linalg.norm(book["xy"][lost[j]] - book["start"][new[i]]))
             away = float(book["first_seen"][new[i]] - book["seen"][lost[j]])
@@ -330,7 +334,7 @@ class Identities:
         """New objects that are none of those that were lost."""
         book = self.book
         born = rows[(book["number"][rows] >= 0) & (book["revision"][rows] == 0)]
-        self.recognition.note_new(book["start_level"][born], book["start"][born])
+        self.recognition.note_new(book, born)
         for row in born.tolist():
             self.lineage.add(Event(self._time, "born", int(book["number"][row])))
 

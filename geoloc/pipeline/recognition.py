@@ -7,7 +7,7 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.identity_book import CONFIRMED, HIDDEN, Book
-from geoloc.pipeline.link_costs import OVERLAP_S, LinkCostOptions, LinkCosts, Sights, body_density, not_before
+from geoloc.pipeline.link_costs import DRIVES, OVERLAP_S, LinkCostOptions, LinkCosts, Sights, body_density, not_before
 from geoloc.pipeline.link_solver import link_probabilities
 from geoloc.pipeline.paces import Paces
 from geoloc.pipeline.transits import UNIT_S, TransitOptions, Transits
@@ -26,13 +26,13 @@ class RecognitionOptions:
     """What makes a new track a known object."""
 
     birth_density: float = 0.02  # new objects on a square metre near an entrance of the map, before any came
-    inside_birth_density: float = 2e-5  # the same elsewhere
-    open_birth_density: float = 0.002  # the same everywhere on a map that names no entrance
+    inside_birth_density: float = 2e-5  # the same elsewhere, of vehicles
+    open_birth_density: float = 0.002  # the same of people, and of all on a map that names no entrance
     echoes: float = 0.1  # second tracks an object in sight may have
-    returns: float = 0.95  # share of lost objects that come back, where the map names its entrances
-    open_returns: float = 0.5  # the same where it names none, and objects leave anywhere
+    returns: float = 0.95  # share of lost vehicles that come back, where the map names its entrances
+    open_returns: float = 0.5  # the same of people, and where it names none: they leave anywhere
     return_s: float = 10.0  # mean time after which those do
-    stop_s: float = 20.0  # mean time after which an object that stood, and was not parked, goes on unseen
+    stop_s: float = 20.0  # mean time after which a vehicle that stood, and was not parked, goes on unseen
     leave_s: float = 3600.0  # mean time after which a hidden object leaves unseen
     transits: TransitOptions = field(default_factory=TransitOptions)
     costs: LinkCostOptions = field(default_factory=LinkCostOptions)  # as of recordings, see `link`
@@ -76,9 +76,11 @@ class Recognition:
         i, j = np.nonzero(sure >= NEGLIGIBLE)
         self.transits.learn(self._lasts(book, lost[j]), self._firsts(book, new[i]), sure[i, j])
 
-    def note_new(self, level: np.ndarray, xy: np.ndarray) -> None:
-        """Count new objects, which were first seen at points xy (N, 2) on levels (N,)."""
-        self._came += int(np.count_nonzero(self.costs.is_near("entrance", level, xy)))
+    def note_new(self, book: Book, rows: np.ndarray) -> None:
+        """Count the new objects in `rows`."""
+        rows = rows[self.enclosed(book.kinds(rows).length)]
+        comes = self.costs.is_near("entrance", book["start_level"][rows], book["start"][rows])
+        self._came += int(np.count_nonzero(comes))
 
     def note_time(self, book: Book, time: float, passed: float) -> None:
         """Count the time (s) in which they came, and see once a second how fast those go that are there."""
@@ -96,9 +98,9 @@ class Recognition:
         mine, row = mine[use], row[use]
         seen, again = lasts.take(row), firsts.take(mine)
         again = not_before(seen, again)
-        back = self._comes_back(again.time - seen.time) * (1.0 - book["claimed"][lost[row]])
+        back = self._comes_back(again.time - seen.time, seen.length) * (1.0 - book["claimed"][lost[row]])
         odds = np.full((len(new), len(lost)), -np.inf)
-        newcomer = np.log(self._density(firsts.level, firsts.xy) + self._echoes(book, new))
+        newcomer = np.log(self._density(firsts) + self._echoes(book, new))
         place = self.transits.density(seen, again, self.costs.density(seen, again))
         with np.errstate(divide="ignore"):
             odds[mine, row] = place + np.log(back) - newcomer[mine]
@@ -108,15 +110,22 @@ class Recognition:
         """Whether objects leave the site at points xy (N, 2) on levels (N,)."""
         return self.costs.is_near("exit", level, xy)
 
-    @property
-    def forget_s(self) -> float:
-        """Time (s) after which a lost object does not come back at all."""
-        return np.inf if self.costs.has("entrance") else NEVER * self.options.return_s
+    def enclosed(self, length: np.ndarray) -> np.ndarray:
+        """Which objects of so many m (N,) come and leave by the entrances and exits that the map names alone.
+
+        Vehicles do; people get out of cars and go through doors.
+        """
+        return (length >= DRIVES) & self.costs.has("entrance")
+
+    def forget_s(self, book: Book) -> np.ndarray:
+        """Time (B,) s after which each lost object does not come back at all."""
+        return np.where(self.enclosed(book.kinds(np.arange(len(book))).length), np.inf, NEVER * self.options.return_s)
 
     def _lasts(self, book: Book, rows: np.ndarray) -> Sights:
         """Where lost identities were seen last."""
         options, life = self.options, book["life"][rows]
-        stood = book["seen"][rows] - book["still_since"][rows] >= STOOD_S
+        stood = self.enclosed(book.kinds(rows).length)
+        stood &= book["seen"][rows] - book["still_since"][rows] >= STOOD_S
         stays_s = np.where(life == HIDDEN, options.leave_s, np.where(stood, options.stop_s, 0.0))
         pace = self.paces.of(book.labels).take(book["label"][rows], axis=0)
         return _sights(book, rows, (book["seen"], book["level"], book["xy"]), stays_s, pace)
@@ -138,22 +147,23 @@ class Recognition:
         density = np.exp(body_density(one, other))
         return np.bincount(mine, self.options.echoes * density, len(new))
 
-    def _comes_back(self, away: np.ndarray) -> np.ndarray:
-        """Probability (K,) that an object which was lost for so long comes back at all."""
+    def _comes_back(self, away: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Probability (K,) that an object of a `length` (K,) m which was lost for so long comes back at all."""
         options = self.options
-        if self.costs.has("entrance"):
-            return np.full(len(away), options.returns)
-        return options.open_returns * np.exp(-away / options.return_s)
+        leaves = options.open_returns * np.exp(-away / options.return_s)
+        return np.where(self.enclosed(length), options.returns, leaves)
 
-    def _density(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
-        """How many new objects (N,) 1/m² are to be expected at points."""
+    def _density(self, firsts: Sights) -> np.ndarray:
+        """How many new objects (N,) 1/m² are to be expected where these were first seen."""
         options = self.options
         if not self.costs.has("entrance"):
-            return np.full(len(xy), options.open_birth_density)
-        comes = self.costs.is_near("entrance", level, xy)
+            return np.full(len(firsts), options.open_birth_density)
+        comes = self.costs.is_near("entrance", firsts.level, firsts.xy)
         ground = self._watched_s / UNIT_S * self._ground
         near = (1.0 + self._came) / (1.0 / options.birth_density + ground)
-        return np.where(comes, max(near, options.inside_birth_density), options.inside_birth_density)
+        density = np.where(comes, max(near, options.inside_birth_density), options.inside_birth_density)
+        elsewhere = np.where(comes, options.birth_density, options.open_birth_density)
+        return np.where(self.enclosed(firsts.length), density, elsewhere)
 
     @cached_property
     def _ground(self) -> float:
