@@ -17,9 +17,12 @@ def align(xy, cov, bias_cov, dt, sigma, speed, track_xy, track_velocity, track_c
     """
     moved, grown, late = xy.copy(), cov.copy(), np.zeros_like(cov)
     keys = track_xy.copy()  # their order along x
-    order = order_of(keys)
+    order, fastest = order_of(keys), 0.0
+    for t in range(len(track_xy)):
+        fastest = max(fastest, abs(track_velocity[t, 0]))
     for i in range(len(xy)):
-        t, variance = nearest(xy[i, 0], xy[i, 1], track_xy, order), sigma[i] * sigma[i]
+        t = nearest_then(xy[i, 0], xy[i, 1], dt[i], track_xy, track_velocity, order, fastest)
+        variance = sigma[i] * sigma[i]
         if t >= 0:
             vx, vy = track_velocity[t, 0], track_velocity[t, 1]
             late_xx, late_xy, late_yy = vx * vx * variance, vx * vy * variance, vy * vy * variance
@@ -40,6 +43,32 @@ def align(xy, cov, bias_cov, dt, sigma, speed, track_xy, track_velocity, track_c
         grown[i, 1, 1] += unsure
         late[i, 0, 0] = late[i, 1, 1] = speed[i] * speed[i] * variance
     return moved, grown, late
+
+
+@inlined
+def nearest_then(x, y, dt, points, velocity, order, fastest):
+    """As `nearest`, to where the `points` (T, 2), which move, were `dt` s ago; none is `fastest` along x by more."""
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high) // 2
+        if points[order[middle], 0] < x:
+            low = middle + 1
+        else:
+            high = middle
+    best, best2, way = -1, np.inf, abs(fastest * dt)
+    for step in (-1, 1):
+        k = low - 1 if step < 0 else low
+        while 0 <= k < len(order):
+            t = order[k]
+            k += step
+            least = abs(points[t, 0] - x) - way
+            if least > 0.0 and least * least > best2:
+                break
+            dx, dy = points[t, 0] - velocity[t, 0] * dt - x, points[t, 1] - velocity[t, 1] * dt - y
+            distance2 = dx * dx + dy * dy
+            if distance2 < best2 or (distance2 == best2 and t < best):
+                best, best2 = t, distance2
+    return best
 
 
 @inlined
