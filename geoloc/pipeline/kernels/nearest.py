@@ -12,14 +12,18 @@ from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
 def align(xy, cov, bias_cov, dt, sigma, speed, track_xy, track_velocity, track_cov, gate2):
     """Points xy (N, 2) m at other times by `dt` (N,) s: positions (N, 2) and covariances (N, 2, 2) m² there.
 
-    Within `gate2` squared sigmas of its nearest track a point moves with it; else its cov grows by `speed` (N,).
+    Within `gate2` squared sigmas of the track that was nearest then a point moves with it; else its cov grows by
+    `speed` (N,).
     The third, `late` (N, 2, 2) m², is what clocks of `sigma` (N,) s mean.
     """
     moved, grown, late = xy.copy(), cov.copy(), np.zeros_like(cov)
     keys = track_xy.copy()  # their order along x
-    order = order_of(keys)
+    order, fastest = order_of(keys), 0.0
+    for t in range(len(track_xy)):
+        fastest = max(fastest, abs(track_velocity[t, 0]))
     for i in range(len(xy)):
-        t, variance = nearest(xy[i, 0], xy[i, 1], track_xy, order), sigma[i] * sigma[i]
+        t = nearest(xy[i, 0], xy[i, 1], dt[i], track_xy, track_velocity, order, fastest)
+        variance = sigma[i] * sigma[i]
         if t >= 0:
             vx, vy = track_velocity[t, 0], track_velocity[t, 1]
             late_xx, late_xy, late_yy = vx * vx * variance, vx * vy * variance, vy * vy * variance
@@ -43,8 +47,11 @@ def align(xy, cov, bias_cov, dt, sigma, speed, track_xy, track_velocity, track_c
 
 
 @inlined
-def nearest(x, y, points, order):
-    """Row of `points` (T, 2) nearest to x, y, the first of equal ones; -1 of none. `order` sorts them along x."""
+def nearest(x, y, dt, points, velocity, order, fastest):
+    """Row of the `points` (T, 2) that was nearest to x, y `dt` s ago, the first of equal ones; -1 of none.
+
+    They have a `velocity` (T, 2), along x at most as large as `fastest`; `order` sorts them along x as they lie now.
+    """
     low, high = 0, len(order)
     while low < high:
         middle = (low + high) // 2
@@ -52,15 +59,16 @@ def nearest(x, y, points, order):
             low = middle + 1
         else:
             high = middle
-    best, best2 = -1, np.inf
+    best, best2, way = -1, np.inf, abs(fastest * dt)
     for step in (-1, 1):
         k = low - 1 if step < 0 else low
         while 0 <= k < len(order):
             t = order[k]
             k += step
-            dx, dy = points[t, 0] - x, points[t, 1] - y
-            if dx * dx > best2:
+            least = abs(points[t, 0] - x) - way
+            if least > 0.0 and least * least > best2:
                 break
+            dx, dy = points[t, 0] - velocity[t, 0] * dt - x, points[t, 1] - velocity[t, 1] * dt - y
             distance2 = dx * dx + dy * dy
             if distance2 < best2 or (distance2 == best2 and t < best):
                 best, best2 = t, distance2
