@@ -17,6 +17,7 @@ import numpy as np
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import decisions
 from geoloc.pipeline.lazily import tracks as steps
+from geoloc.pipeline.packed import JointArrays
 from geoloc.scene.kinds import family_of
 
 KEEP, EXCHANGE, AT_LAST = 1, 2, 2  # as in `kernels.decisions`
@@ -66,7 +67,8 @@ class Window(NamedTuple):
 
     time: float
     rows: np.ndarray
-    objects: tuple[np.ndarray, ...]  # xyz, cov, bias_cov, score, camera_set, object, level, label: as for the filters
+    objects: tuple[np.ndarray, ...]  # xyz, cov, bias_cov, score, camera_set, object, level, sure, label: as for filters
+    climbs: tuple[float, JointArrays]  # how often, 1/s, and where objects change levels
     looks: np.ndarray  # (K, D)
 
     @property
@@ -200,7 +202,7 @@ class Decisions:
 
     def _update(self, wanted: np.ndarray, window: Window) -> None:
         """The shadows (2 H,) take the objects that they want, -1: none."""
-        steps.renew(self._shadows, wanted, window.time, np.inf, *window.objects)
+        steps.renew(self._shadows, wanted, window.time, np.inf, *window.climbs, *window.objects)
 
     def _bound(self) -> None:
         if len(self) > self.options.most_pairs:

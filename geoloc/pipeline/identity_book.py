@@ -32,6 +32,7 @@ COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "z": (np.float64, ()),
     "level": (np.int64, ()),
     "start_level": (np.int64, ()),
+    "level_probability": (np.float64, ()),
     "velocity": (np.float64, (2,)),
     "cov": (np.float64, (4, 4)),
     "bias_cov": (np.float64, (2, 2)),
@@ -138,6 +139,7 @@ class Book:
         )
         own = [self[name] for name in FOLLOWED]
         identities.follow(rows, *how, tracks.still_since, *own, self["stood"], self["stood_until"])
+        self["level_probability"][rows] = tracks.level_probability
         if tracks.embedding.shape[1] and tracks.embedding.shape[1] == self.looks.shape[1]:
             self.looks[rows] = tracks.embedding
 
@@ -196,6 +198,7 @@ class Book:
             track=self["number"][rows],
             object=np.full(n, -1),
             level=Coded(level_names(self.site.site_map), self["level"][rows]),
+            level_probability=self["level_probability"][rows],
             xy=self["xy"][rows],
             z=self["z"][rows],
             velocity=np.zeros((n, 2)),

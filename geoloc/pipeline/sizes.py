@@ -96,7 +96,7 @@ def _mended(
     # the body may stand nearer by what the hidden part is high; the image's edge is in the foot's own sigma
     hidden = np.where(of_rows & BELOW, 0.0, (1.0 - share) * height)
     sizes.widen(cov, rows, hidden, camera, xy, z, np.ascontiguousarray(points.away), centre)
-    level = points.coded("level")
+    level, sure = points.coded("level"), points.level_probability.copy()
     stands = np.flatnonzero((length < options.upright_length) & ((of_rows & ABOVE) == 0))
     if len(stands):
         kept, under = _under_tops(points, rows[stands], camera, flags, height[stands], site, projection)
@@ -112,8 +112,10 @@ def _mended(
         cov[at], bias_cov[at] = own_cov[better], under.bias_cov[better]
         code = level_rows(site.site_map, level)
         code[at] = found.code[better]
+        sure[at] = under.level_probability[better]
         level = Coded(found.names, code)
-    return points.revised(xy=xy, z=z, cov=cov, bias_cov=bias_cov, foot=foot, level=level)
+    placed = {"xy": xy, "z": z, "cov": cov, "bias_cov": bias_cov, "foot": foot}
+    return points.revised(**placed, level=level, level_probability=sure)
 
 
 def _size_of(cov: np.ndarray) -> np.ndarray:

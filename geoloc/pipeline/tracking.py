@@ -19,7 +19,15 @@ from geoloc.pipeline.existence import ExistenceOptions, scene_arrays
 from geoloc.pipeline.lazily import filters, resting
 from geoloc.pipeline.lazily import tracks as steps
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
-from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, stall_arrays, view_arrays
+from geoloc.pipeline.packed import (
+    common_numbers,
+    joint_arrays,
+    kind_arrays,
+    level_names,
+    level_rows,
+    stall_arrays,
+    view_arrays,
+)
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Objects, Tracks
 
@@ -52,6 +60,7 @@ class TrackingOptions:
     rest_s: float = 5.0  # a vehicle that stood in a stall for as long rests, until it is seen to move
     rest_elsewhere_s: float = 120.0  # and so does one that stood elsewhere for longer than any light is red
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
+    climb_s: float = 2.0  # mean time after which an object where two levels meet changes to the other
     max_sigma: float = 10.0  # m; a track without points whose position is known worse than this is forgotten
 
     def __post_init__(self) -> None:
@@ -62,11 +71,11 @@ class TrackingOptions:
         check_range(self, inside_birth_probability=(1e-12, 1), confirm_probability=(0, 1))
         check_range(self, delete_probability=(0, 1), lifetime_s=(1e-3, 1e9), max_coast_s=(0, 1e9))
         check_range(self, rest_s=(0, 1e12), rest_elsewhere_s=(0, 1e12))
-        check_range(self, max_sigma=(1e-6, 1e6))
+        check_range(self, max_sigma=(1e-6, 1e6), climb_s=(1e-3, 1e9))
 
 
-def filter_dtype(size: int) -> np.dtype:
-    """What the tracker knows of a track, with a motion of so many states: one row a track, ids ascending."""
+def filter_dtype(size: int, n_levels: int) -> np.dtype:
+    """What the tracker knows of a track, with so many states of motion and levels: one row a track, ids ascending."""
     return np.dtype(
         [
             ("track", np.int64),
@@ -76,7 +85,8 @@ def filter_dtype(size: int) -> np.dtype:
             ("log_odds", np.float64),  # of its existence
             ("seen_time", np.float64),  # s, of its last point
             ("camera_set", np.int64),  # see Objects
-            ("level", np.int64),  # index into the map's levels
+            ("levels", np.float64, (n_levels,)),  # probability of each
+            ("level", np.int64),  # the likeliest one, index into the map's levels
             ("z", np.float64),  # m
             ("anchor", np.float64, (2,)),  # m, where it stands
             ("still_since", np.float64),  # s, and since when
@@ -107,7 +117,8 @@ class Tracker:
         self.time = np.nan
         self._next_id = 1
         self._last_step = np.inf  # s since the window before; infinite at the first
-        self._filters: np.ndarray = np.zeros(0, filter_dtype(STATE_SIZE[self.options.motion]))
+        dtype = filter_dtype(STATE_SIZE[self.options.motion], len(site.site_map.levels))
+        self._filters: np.ndarray = np.zeros(0, dtype)
         self._looks = np.zeros((0, 0), dtype=np.float32)  # (T, D) each track's embedding
         self._labels: tuple[str, ...] = ()  # that were met so far
         self._rested = np.zeros(0, dtype=bool)  # (T,) which tracks rested until this window
@@ -146,13 +157,15 @@ class Tracker:
         held, kinds = self._filters, kind_arrays(self._labels)
         rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
         names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
-        seen = (*(np.ascontiguousarray(getattr(objects, name)) for name in names), level, label)
-        window = Window(self.time, rows, seen, np.ascontiguousarray(objects.embedding))
+        sure = np.ascontiguousarray(objects.level_probability)
+        seen = (*(np.ascontiguousarray(getattr(objects, name)) for name in names), level, sure, label)
+        climbs = 1.0 / self.options.climb_s, joint_arrays(self.site.site_map, level_names(self.site.site_map), True)
+        window = Window(self.time, rows, seen, climbs, np.ascontiguousarray(objects.embedding))
         self.exchanges = self._decisions.weigh(held, self._looks, self._noise, self._labels, window)
         if self.exchanges:
             self._rested = self._rests()
         stands = self._rested, WAKE2, kinds.length, kinds.speed, STAND, STAND_SIGMA, PARKS, LEAST_SPEED
-        steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map))
+        steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map), *climbs)
         self._learn_appearance(rows, objects.embedding)
         if self.existence.detection_probability:
             steps.miss(held, *scene_arrays(self.site, reporting, objects, self.existence))
@@ -219,14 +232,16 @@ class Tracker:
         n, held = len(self._filters), self._filters
         track, of, level, label, said = (np.empty(n, dtype=np.int64) for _ in range(5))
         xy, velocity, cov, bias_cov = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 4, 4)), np.empty((n, 2, 2))
-        z, heading, still_since, score = (np.empty(n) for _ in range(4))
+        z, heading, still_since, score, sure = (np.empty(n) for _ in range(5))
         # the filters live on, the table stays as it is
-        steps.tell(held, track, of, level, label, xy, z, velocity, cov, bias_cov, heading, still_since, score, said)
+        where = level, sure, label, xy, z, velocity, cov, bias_cov
+        steps.tell(held, track, of, *where, heading, still_since, score, said)
         return Tracks.trusted(
             time=np.full(n, self.time),
             track=track,
             object=of,
             level=Coded(level_names(self.site.site_map), level),
+            level_probability=sure,
             xy=xy,
             z=z,
             velocity=velocity,

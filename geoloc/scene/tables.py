@@ -286,6 +286,7 @@ class GroundPoints(Table):
     detection: np.ndarray
     object: np.ndarray
     level: np.ndarray
+    level_probability: np.ndarray
     xy: np.ndarray
     z: np.ndarray
     cov: np.ndarray
@@ -302,6 +303,7 @@ class GroundPoints(Table):
         "detection": Column(int),
         "object": Column(int),  # -1: in none yet
         "level": Column(str),
+        "level_probability": Column(float, missing=1.0),  # that it is this one, by its camera alone
         "xy": Column(float, (2,), "m"),
         "z": Column(float, unit="m"),  # of the level there
         "cov": Column(float, (2, 2), "m2"),
@@ -321,6 +323,7 @@ class Objects(Table):
     object: np.ndarray
     time: np.ndarray
     level: np.ndarray
+    level_probability: np.ndarray
     xyz: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
@@ -335,6 +338,7 @@ class Objects(Table):
         "object": Column(int),
         "time": Column(float, unit="s"),
         "level": Column(str),
+        "level_probability": Column(float, missing=1.0),  # that it is this one, by this window alone
         "xyz": Column(float, (3,), "m"),
         "cov": Column(float, (3, 3), "m2"),
         "bias_cov": Column(float, (3, 3), "m2"),
@@ -355,6 +359,7 @@ class Tracks(Table):
     track: np.ndarray
     object: np.ndarray
     level: np.ndarray
+    level_probability: np.ndarray
     xy: np.ndarray
     z: np.ndarray
     velocity: np.ndarray
@@ -373,6 +378,7 @@ class Tracks(Table):
         "track": Column(int),
         "object": Column(int),  # -1: coasting
         "level": Column(str),
+        "level_probability": Column(float, missing=1.0),  # that it is on this one, by all that was seen of it
         "xy": Column(float, (2,), "m"),
         "z": Column(float, unit="m"),  # of the level where it was seen last
         "velocity": Column(float, (2,), "m/s"),

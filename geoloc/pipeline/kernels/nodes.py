@@ -9,6 +9,7 @@ import numpy as np
 from geoloc.pipeline.kernels.clusters import cluster_nodes
 from geoloc.pipeline.kernels.compiled import compiled
 from geoloc.pipeline.kernels.edges import candidate_edges
+from geoloc.pipeline.kernels.levels import joined
 from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, INFORMATION, PLAIN, settle
 from geoloc.pipeline.kernels.small import inverse_symmetric, is_covariance, order_of
 from geoloc.pipeline.kernels.walls import not_parted
@@ -16,12 +17,12 @@ from geoloc.pipeline.kernels.walls import not_parted
 
 @compiled
 def group_nodes(points, tracks, source, camera, camera_sets, camera_set, n_families, density, gate, level_gap, few,
-                model, max_moves, walls):  # fmt: skip
+                model, max_moves, walls, joints):  # fmt: skip
     """The group (N,) of each point, the track (G,) of each group or -1, and whether all covariances are some.
 
     `points` and `tracks` are what `fill_nodes` takes of either, `source` (N,) the places of the points' cameras in
     order. `camera` (N,) counts through `camera_sets` (K,), those of one camera each, and `camera_set` (T,) tells who
-    saw a track last. `walls` are `start` and `piece` of `not_parted`.
+    saw a track last. `walls` are `start` and `piece` of `not_parted`, `joints` as of `kernels.levels`.
     """
     xy, looks = points[0], points[-1]
     order, sources = order_nodes(source, xy, tracks[0], len(camera_sets))
@@ -35,6 +36,8 @@ def group_nodes(points, tracks, source, camera, camera_sets, camera_set, n_famil
     pairs = candidate_edges(place, reach, gate, sources, level, z, level_gap, few)
     if len(walls[1]):
         pairs = not_parted(pairs, place, reach, level, walls[0], walls[1])
+    if len(joints[3]) > 1:
+        pairs = joined(pairs, place, reach, level, joints)
     cluster = cluster_nodes(stats, sources, pairs, n_families, model, max_moves)
     group, track = groups_of(cluster, order, len(xy))
     return group, track, good
