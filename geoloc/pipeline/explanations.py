@@ -7,6 +7,7 @@ cameras; without such it is what the camera alone holds likelier, and the next w
 import numpy as np
 
 from geoloc.pipeline.association import AssociationOptions, Groups
+from geoloc.scene.kinds import kind_of
 from geoloc.scene.tables import GroundPoints, Tracks
 
 LEAST = 1e-6  # probability of a level
@@ -60,7 +61,9 @@ def _worth(row: int, points: GroundPoints, groups: Groups, tracks: Tracks, optio
 
 
 def _nearness(row: int, points: GroundPoints, xy: np.ndarray, cov: np.ndarray, options: AssociationOptions) -> float:
-    """Log-likelihood ratio of a point and what lies at xy (2,) being one, against objects that are there by chance."""
+    """Log-likelihood ratio of a point and what lies at xy (2,) being one, against two; as of the association."""
     both, step = points.cov[row] + points.bias_cov[row] + cov, points.xy[row] - xy
     spread = 0.5 * float(np.log(np.linalg.det(both))) + float(np.log(2.0 * np.pi))
-    return -0.5 * float(step @ np.linalg.solve(both, step)) - spread - float(np.log(options.density))
+    density = options.density / kind_of(str(points.label[row])).length ** 2
+    two = float(np.log(density) + np.log1p(-options.detection_probability))  # a camera missed one of them
+    return -0.5 * float(step @ np.linalg.solve(both, step)) - spread - two

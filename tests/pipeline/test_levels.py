@@ -11,6 +11,7 @@ from geoloc.scene.joints import joints_of
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Place, SiteMap, Surface
 from geoloc.scene.tables import Detections, Tracks
+from geoloc.scene.ways import Ways
 
 RAMP = (
     Level("P1", (Surface((0.0, 0.0, 0.0), shapely.box(-30, -10, 0.2, 10), 0.01),)),
@@ -93,10 +94,9 @@ def test_another_camera_tells_the_level_of_a_box_at_the_edge_of_a_deck() -> None
 def test_a_car_that_drives_under_a_deck_keeps_its_id_and_level() -> None:
     """Seen from above the deck, its last boxes may stand on the deck's edge; the track decides."""
     site, rng = decks(WEST, UNDER), np.random.default_rng(3)
-    times = np.arange(0.0, 6.0, 0.1)
     seen = []
-    for t in times:
-        x = -6.0 + 3.0 * t
+    for t in np.arange(0.0, 12.0, 0.1):
+        x = min(-6.0 + 3.0 * t, 8.2) + max(0.0, 2.0 * (t - 9.0))  # it waits for four seconds
         seen.append(boxes([WEST] if x < 8.5 else [UNDER], [(x, 1.0, 0.0)], float(t), rng))
     tracks = localize(Detections.concat(seen), site)
     confirmed = tracks.take(tracks.state != "tentative")
@@ -114,3 +114,7 @@ def test_levels_are_joined_where_they_meet_and_in_lifts_only() -> None:
     (joint,) = joints_of(SiteMap(DECKS, zones=zones))
     assert joint.ramp.is_empty
     assert joint.climb.equals(lift)
+    for given, way in ((zones, 11.0), ((), np.inf)):  # 4 m to the lift, 3 m up, 4 m on
+        ways = Ways.of(Site("lift", (WEST,), SiteMap(DECKS, zones=given)))
+        up = ways.distances(0, np.array([27.5, 6.5]))[ways.rows(np.array([1]), np.array([[35.5, 6.5]]))[0]]
+        assert up == pytest.approx(way, abs=1.0)
