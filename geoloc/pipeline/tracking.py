@@ -28,6 +28,7 @@ from geoloc.pipeline.packed import (
     stall_arrays,
     view_arrays,
 )
+from geoloc.scene.lanes import DRIVES, lane_axes, one_way_lanes
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Objects, Tracks
 
@@ -52,6 +53,7 @@ class TrackingOptions:
     turn_acceleration: float = 0.2  # rad/s^1.5, density of the turn rate's change (coordinated turn)
     reach_sigma: float = 2.0  # of the class's speed: a new object may have come from as far as this
     birth_probability: float = 0.3  # that a group of points where nobody could look before is a new object
+    wrong_way: float = 0.01  # share of the vehicles in one-way lanes that drive against them
     inside_birth_probability: float = 0.002  # the same in the midst of what was in view a moment before
     birth_score: float = 0.5  # groups whose best score is lower extend tracks and start none
     confirm_probability: float = 0.9  # a track is confirmed, and reported, from here on
@@ -71,7 +73,7 @@ class TrackingOptions:
         check_range(self, inside_birth_probability=(1e-12, 1), confirm_probability=(0, 1))
         check_range(self, delete_probability=(0, 1), lifetime_s=(1e-3, 1e9), max_coast_s=(0, 1e9))
         check_range(self, rest_s=(0, 1e12), rest_elsewhere_s=(0, 1e12))
-        check_range(self, max_sigma=(1e-6, 1e6), climb_s=(1e-3, 1e9))
+        check_range(self, max_sigma=(1e-6, 1e6), climb_s=(1e-3, 1e9), wrong_way=(1e-6, 0.5))
 
 
 def filter_dtype(size: int, n_levels: int) -> np.dtype:
@@ -208,7 +210,22 @@ class Tracker:
             since = self._next_id, self._last_step, options.reach_sigma
             steps.bear(born, new, self.time, *since, *prior, *where, *seen)
             self._next_id += len(new)
+            if one_way_lanes(self.site.site_map):
+                self._head_along_lanes(born)
         return born
+
+    def _head_along_lanes(self, born: np.ndarray) -> None:
+        """Before it is seen again, a vehicle in a one-way lane is taken to drive along it, rarely against it.
+
+        The first two moments of a velocity that is normal across the lane, and one of both halves of a normal along it.
+        """
+        axes = lane_axes(self.site.site_map, born["level"], born["state"][:, :2])
+        kinds = kind_arrays(self._labels)
+        speed = np.where(kinds.length >= DRIVES, kinds.speed, 0.0).take(born["label"])
+        share = (1.0 - 2.0 * self.options.wrong_way) * math.sqrt(2.0 / math.pi)
+        ahead = share * speed[:, None] * axes
+        born["state"][:, 2:4] += ahead
+        born["cov"][:, 2:4, 2:4] -= ahead[:, :, None] * ahead[:, None, :]
 
     def _go_on(self, born: np.ndarray, looks: np.ndarray) -> None:
         """Confirm the tracks that are likely enough, drop those that are not, or were not seen for too long."""
