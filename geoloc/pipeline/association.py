@@ -41,6 +41,7 @@ class AssociationOptions:
     outlier_scale: float = 3.0  # how much wider the noise of such a point is
     level_gap: float = 1.0  # m; nodes of two levels are one object only where these meet, no farther apart
     label_confusion: float = 0.0001  # probability that one object is given labels of two families
+    height_spread: float = 0.3  # m, standard deviation of the heights of different vehicles
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity above `appearance_neutral`
     appearance_neutral: float = 0.6  # cosine similarity that speaks neither for nor against
     max_moves: int = 8  # rounds of moving single nodes after the contraction
@@ -48,7 +49,7 @@ class AssociationOptions:
     def __post_init__(self) -> None:
         check_range(self, density=(1e-9, 1e3), detection_probability=(0, 0.999), gate_sigma=(0.1, 100))
         check_range(self, outlier_probability=(0, 0.5), outlier_scale=(1, 100), label_confusion=(1e-9, 1))
-        check_range(self, level_gap=(0, 1e3))
+        check_range(self, level_gap=(0, 1e3), height_spread=(0, 1e3))
         check_range(self, appearance_weight=(0, 1e3), appearance_neutral=(-1, 1), max_moves=(0, 1000))
 
 
@@ -90,6 +91,8 @@ def associate(
             np.ascontiguousarray(table.z),
             kind_arrays(labels[k].names).length,
             families[k],
+            np.ascontiguousarray(table.height),
+            np.ascontiguousarray(table.height_var),
             looks[k],
         )
         for k, table in enumerate((points, tracks))
@@ -125,6 +128,7 @@ def _odds_model(options: AssociationOptions) -> np.ndarray:
             options.label_confusion,
             options.appearance_weight,
             options.appearance_neutral,
+            2.0 * options.height_spread**2,
         ]
     )
 

@@ -75,6 +75,8 @@ def fuse(
         count,
         camera_set,
     )
+    heights = np.ascontiguousarray(points.height), np.ascontiguousarray(points.height_var)
+    height, height_var = fusing.mean_heights(*heights, group, n)
     track = np.asarray(groups.track, dtype=np.int64)
     return Objects.trusted(
         object=np.arange(n),
@@ -84,6 +86,8 @@ def fuse(
         xyz=xyz,
         cov=fused_cov,
         bias_cov=fused_bias,
+        height=height,
+        height_var=height_var,
         label=Coded(labels.names, label),
         score=np.ones(n),
         best_score=best_score,

@@ -33,6 +33,8 @@ COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "level": (np.int64, ()),
     "start_level": (np.int64, ()),
     "level_probability": (np.float64, ()),
+    "height": (np.float64, ()),  # m; NaN: not known
+    "height_var": (np.float64, ()),
     "velocity": (np.float64, (2,)),
     "cov": (np.float64, (4, 4)),
     "bias_cov": (np.float64, (2, 2)),
@@ -139,7 +141,8 @@ class Book:
         )
         own = [self[name] for name in FOLLOWED]
         identities.follow(rows, *how, tracks.still_since, *own, self["stood"], self["stood_until"])
-        self["level_probability"][rows] = tracks.level_probability
+        for name in ("level_probability", "height", "height_var"):
+            self[name][rows] = getattr(tracks, name)
         if tracks.embedding.shape[1] and tracks.embedding.shape[1] == self.looks.shape[1]:
             self.looks[rows] = tracks.embedding
 
@@ -204,6 +207,8 @@ class Book:
             velocity=np.zeros((n, 2)),
             cov=cov,
             bias_cov=self["bias_cov"][rows],
+            height=self["height"][rows],
+            height_var=self["height_var"][rows],
             label=Coded(self.labels, self["label"][rows]),
             score=score,
             still_since=self["still_since"][rows],

@@ -17,6 +17,7 @@ from geoloc.scene.ways import Ways
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 SLACK = 3.0  # m by which a way over cells may be off
 VELOCITY_SIGMA = 3.0
+ODD = 0.05  # share of heights that are wrong, a load on the roof or a bad box
 TURNS = 0.1  # share of vehicles that forget meanwhile which way they drove
 BATCH = 64  # fields of way lengths that are held at once
 
@@ -33,13 +34,14 @@ class LinkCostOptions:
     top_acceleration: float = 5.0  # m/s²; nothing changes its velocity faster
     turn_s: float = 10.0  # time within which an object out of sight forgets its velocity
     wrong_way: float = 0.01  # share of the vehicles that drive against one-way lanes
+    height_spread: float = 0.3  # m, standard deviation of the heights of different vehicles
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity above `appearance_neutral`
     appearance_neutral: float = 0.6
 
     def __post_init__(self) -> None:
         check_range(self, entrance_reach=(0, 1e4), waits=(1e-6, 1), turn_s=(1e-3, 1e9))
         check_range(self, pace=(1e-3, 10), pace_spread=(1e-3, 10), top_speed=(1e-3, 100))
-        check_range(self, wrong_way=(1e-6, 0.5))
+        check_range(self, wrong_way=(1e-6, 0.5), height_spread=(0, 1e3))
         check_range(self, top_acceleration=(1e-3, 1e6))
 
 
@@ -58,6 +60,8 @@ class Sights:
     length: np.ndarray  # (N,) m, of its class
     speed: np.ndarray  # (N,) m/s, of its class
     acceleration: np.ndarray  # (N,) m/s^1.5, of its class
+    height: np.ndarray  # (N,) m, NaN: not known
+    height_var: np.ndarray  # (N,) m²
     embedding: np.ndarray  # (N, D); zeros: not known
 
     def __len__(self) -> int:
@@ -90,7 +94,7 @@ class LinkCosts:
         rows = np.flatnonzero(possible)
         if len(rows):
             lost, new = lost.take(rows), new.take(rows)
-            out[rows] = self._place(lost, new) + self._looks(lost, new)
+            out[rows] = self._place(lost, new) + self._looks(lost, new) + self._heights(lost, new)
         return out
 
     def comes_at(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -146,6 +150,14 @@ class LinkCosts:
             free = self._place_by_ways(lost.take(rows), new.take(rows), False) + np.log(against[rows])
         out[rows] = np.logaddexp(out[rows], free) + self._keep_direction(against[rows], new.take(rows))
         return out
+
+    def _heights(self, lost: Sights, new: Sights) -> np.ndarray:
+        """Log-likelihood ratio (K,) of the heights of one vehicle, against those of two; 0 where one is not known."""
+        own = lost.height_var + new.height_var
+        anyone = own + 2.0 * self.options.height_spread**2
+        step2 = (new.height - lost.height) ** 2
+        ratio = np.sqrt(anyone / own) * np.exp(0.5 * step2 * (1.0 / anyone - 1.0 / own))
+        return np.where(np.isnan(ratio), 0.0, np.log(ODD + (1.0 - ODD) * ratio))
 
     def _goes_against(self, lost: Sights) -> np.ndarray:
         """Probability (K,) that vehicles drive against one-way lanes, by how they moved in theirs."""

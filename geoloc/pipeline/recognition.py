@@ -105,5 +105,7 @@ def _sights(
         length=kinds.length,
         speed=kinds.speed,
         acceleration=kinds.acceleration,
+        height=book["height"][rows],
+        height_var=book["height_var"][rows],
         embedding=book.looks[rows],
     )

@@ -33,7 +33,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Objects, Tracks
 
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
-APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
+APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding and height
 UNSAID = ("",)  # of lives, which are for `identity`
 STATES = ("tentative", "confirmed", "coasting")  # in the order of `kernels.filters`
 STAND, STAND_SIGMA = 0.25, 3.0  # of its length, and sigmas: an object that is nearer still stands where it stood
@@ -95,6 +95,8 @@ def filter_dtype(size: int, n_levels: int) -> np.dtype:
             ("heading", np.float64),  # rad, of its last clear motion or its stall; NaN: none
             ("off", np.float64, (2,)),  # m, running mean of where its objects are while it rests
             ("off_var", np.float64),  # m², of that mean
+            ("height", np.float64),  # m, running mean of what its boxes say; NaN: not known
+            ("height_var", np.float64),  # m², of one of them
             ("label", np.int64),  # number among the labels that the tracker has met
             ("confirmed", np.int64),  # 0 or 1
             ("object", np.int64),  # of this window; -1: none
@@ -162,17 +164,21 @@ class Tracker:
         sure = np.ascontiguousarray(objects.level_probability)
         seen = (*(np.ascontiguousarray(getattr(objects, name)) for name in names), level, sure, label)
         climbs = 1.0 / self.options.climb_s, joint_arrays(self.site.site_map, level_names(self.site.site_map), True)
-        window = Window(self.time, rows, seen, climbs, np.ascontiguousarray(objects.embedding))
+        heights = np.ascontiguousarray(objects.height), np.ascontiguousarray(objects.height_var)
+        window = Window(self.time, rows, seen, climbs, np.ascontiguousarray(objects.embedding), heights)
         self.exchanges = self._decisions.weigh(held, self._looks, self._noise, self._labels, window)
         if self.exchanges:
             self._rested = self._rests()
         stands = self._rested, WAKE2, kinds.length, kinds.speed, STAND, STAND_SIGMA, PARKS, LEAST_SPEED
         steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map), *climbs)
         self._learn_appearance(rows, objects.embedding)
+        self._learn_heights(rows, objects)
         if self.existence.detection_probability:
             steps.miss(held, *scene_arrays(self.site, reporting, objects, self.existence))
         new = np.flatnonzero((rows < 0) & (objects.best_score >= self.options.birth_score))
-        self._go_on(self._born(new, seen), objects.embedding[new])
+        born = self._born(new, seen)
+        born["height"], born["height_var"] = objects.height[new], objects.height_var[new]
+        self._go_on(born, objects.embedding[new])
         return self._table()
 
     def finish(self) -> list[Exchange]:
@@ -200,6 +206,16 @@ class Tracker:
             old = rows >= 0
             mixed = (1.0 - APPEARANCE_RATE) * self._looks[rows[old]] + APPEARANCE_RATE * embedding[old]
             self._looks[rows[old]] = unit_rows(mixed)
+
+    def _learn_heights(self, rows: np.ndarray, objects: Objects) -> None:
+        """What one object's boxes say errs alike from window to window: the mean is no surer than one of them."""
+        told = np.flatnonzero((objects.height_var > 0.0) & (rows >= 0))
+        if not len(told):
+            return
+        held, at = self._filters, rows[told]
+        for name in ("height", "height_var"):
+            seen, known = getattr(objects, name)[told], held[name][at]
+            held[name][at] = np.where(np.isnan(known), seen, known + APPEARANCE_RATE * (seen - known))
 
     def _born(self, new: np.ndarray, seen: tuple[np.ndarray, ...]) -> np.ndarray:
         """New tracks for the objects that no track explains, in rows `new` (N,) of what was `seen`."""
@@ -264,6 +280,8 @@ class Tracker:
             velocity=velocity,
             cov=cov,
             bias_cov=bias_cov,
+            height=held["height"].copy(),
+            height_var=held["height_var"].copy(),
             label=Coded(self._labels, label),
             score=score,
             heading=heading,

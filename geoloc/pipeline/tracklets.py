@@ -148,5 +148,7 @@ def _sights(
         length=kind_column(label, "length"),
         speed=kind_column(label, "speed"),
         acceleration=kind_column(label, "acceleration"),
+        height=tracks.height[moves_as],
+        height_var=tracks.height_var[moves_as],
         embedding=looks,
     )

@@ -294,6 +294,8 @@ class GroundPoints(Table):
     away: np.ndarray
     foot: np.ndarray
     box: np.ndarray
+    height: np.ndarray
+    height_var: np.ndarray
     label: np.ndarray
     score: np.ndarray
     embedding: np.ndarray
@@ -311,6 +313,8 @@ class GroundPoints(Table):
         "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
         "foot": Column(float, (2,), "px"),  # middle of the box's lower edge; NaN where it was given, or not seen
         "box": Column(float, (4,), "px"),  # left, top, right, bottom
+        "height": Column(float, unit="m"),  # of a vehicle, by its boxes; NaN: not known
+        "height_var": Column(float, unit="m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),
         "embedding": Column(np.float32, (WIDTH,)),
@@ -327,6 +331,8 @@ class Objects(Table):
     xyz: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
+    height: np.ndarray
+    height_var: np.ndarray
     label: np.ndarray
     score: np.ndarray
     best_score: np.ndarray
@@ -342,6 +348,8 @@ class Objects(Table):
         "xyz": Column(float, (3,), "m"),
         "cov": Column(float, (3, 3), "m2"),
         "bias_cov": Column(float, (3, 3), "m2"),
+        "height": Column(float, unit="m"),  # of a vehicle, by its boxes; NaN: not known
+        "height_var": Column(float, unit="m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists, given this window alone
         "best_score": Column(float, missing=1.0),  # highest score of its detections
@@ -365,6 +373,8 @@ class Tracks(Table):
     velocity: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
+    height: np.ndarray
+    height_var: np.ndarray
     label: np.ndarray
     score: np.ndarray
     heading: np.ndarray
@@ -384,6 +394,8 @@ class Tracks(Table):
         "velocity": Column(float, (2,), "m/s"),
         "cov": Column(float, (4, 4), "m2, m2/s, m2/s2"),  # of x, y, vx, vy
         "bias_cov": Column(float, (2, 2), "m2"),
+        "height": Column(float, unit="m"),  # of a vehicle, by its boxes; NaN: not known
+        "height_var": Column(float, unit="m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists
         "heading": Column(float, unit="rad"),  # it drives or last drove this way, from east; NaN: not known

@@ -145,6 +145,20 @@ def _lift(cov, a, b):
 
 
 @compiled
+def mean_heights(height, var, group, n_groups):
+    """Mean height (G,) m of each group's points by information, and its variance (G,) m²; NaN where none is known."""
+    mean, total = np.zeros(n_groups), np.zeros(n_groups)
+    for i in range(len(group)):
+        if var[i] > 0.0:
+            total[group[i]] += 1.0 / var[i]
+            mean[group[i]] += height[i] / var[i]
+    for g in range(n_groups):
+        total[g] = 1.0 / total[g] if total[g] > 0.0 else np.nan
+        mean[g] *= total[g]
+    return mean, total
+
+
+@compiled
 def mean_looks(embedding, group, n_groups):
     """Sum (G, D) of each group's embeddings scaled to unit length; what is not finite counts as zero."""
     out = np.zeros((n_groups, embedding.shape[1]))

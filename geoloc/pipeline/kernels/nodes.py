@@ -10,7 +10,7 @@ from geoloc.pipeline.kernels.clusters import cluster_nodes
 from geoloc.pipeline.kernels.compiled import compiled
 from geoloc.pipeline.kernels.edges import candidate_edges
 from geoloc.pipeline.kernels.levels import joined
-from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, INFORMATION, PLAIN, settle
+from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, HEIGHT, INFORMATION, PLAIN, settle
 from geoloc.pipeline.kernels.small import inverse_symmetric, is_covariance, order_of
 from geoloc.pipeline.kernels.walls import not_parted
 
@@ -67,10 +67,11 @@ def fill_nodes(order, first, given, camera, n_families, density, columns, stats)
     """Put points, or tracks, into their places of the nodes' arrays; of `order` (n,) they are the numbers from `first`.
 
     `given` are xy, cov, bias_cov, the labels' codes, level, z, length (K,) m and family (K,) of the codes, -1 for
-    none, and looks (N, D) of unit length. `columns` are xy, reach, level and z of nodes; a node's reach is its worst
-    standard deviation. See `odds` for `stats` and for `camera` (N,). False where some cov + bias_cov is no covariance.
+    none, height and its variance, NaN where not known, and looks (N, D) of unit length. `columns` are xy, reach, level
+    and z of nodes; a node's reach is its worst standard deviation. See `odds` for `stats` and for `camera` (N,). False
+    where some cov + bias_cov is no covariance.
     """
-    xy, cov, bias_cov, label, level, z, length, family, looks = given
+    xy, cov, bias_cov, label, level, z, length, family, height, height_var, looks = given
     out_xy, out_reach, out_level, out_z = columns
     log_density, good = math.log(density), True
     for k in range(len(order)):
@@ -91,6 +92,8 @@ def fill_nodes(order, first, given, camera, n_families, density, columns, stats)
         row[PLAIN], row[PLAIN + 1], row[PLAIN + 2] = cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1]
         row[CAMERA] = camera[i]
         row[COUNT], row[DENSITY] = 1.0, log_density - 2.0 * math.log(length[label[i]])
+        if height_var[i] > 0.0:
+            row[HEIGHT], row[HEIGHT + 1] = 1.0 / height_var[i], height[i] / height_var[i]
         if n_families > 0 and family[label[i]] >= 0:
             row[CONTENT + family[label[i]]] = 1.0
         for j in range(looks.shape[1]):
