@@ -18,6 +18,7 @@ from geoloc.pipeline.kernels.small import members_of
 WHOLE, BELOW, BESIDE, ABOVE, BEHIND, WALLED = 0, 1, 2, 4, 8, 16  # bits of what is not seen of a box
 LEAST_DROP = 0.1  # m; no camera is less above what it sees
 TURNED = 0.33  # of the difference of a block's sides: standard deviation of its depth, turned anyhow
+LOWEST, HIGHEST = 0.5, 6.0  # m; no vehicle is as low or as high as this
 IN_FRONT = 0.1  # of a box's height, by which it reaches lower than what it hides
 
 
@@ -183,7 +184,10 @@ def heights(camera, flags, box, foot, xy, z, label, length, width, least_length,
         shown = high / scale
         down = max(drop - shown, 0.0) / away
         deep, varies = 2.0 / math.pi * (length[k] + width[k]), TURNED * (length[k] - width[k])
-        out[i] = shown - down * deep
+        tall = shown - down * deep
+        if not LOWEST < tall < HIGHEST:
+            continue
+        out[i] = tall
         noise = spread * shown
         var[i] = noise * noise + (error_px / scale) * (error_px / scale) + down * down * varies * varies
     return out, var
