@@ -1,10 +1,11 @@
 """Tracks as CSV, with everything that the table holds but the embedding, and back.
 
-Columns: track, time (UTC Unix s), object (-1 = coasting), level, x, y (m, east and north of the datum), z (m,
-of the ground there), vx, vy (m/s), label, score, state, lon, lat (degrees, WGS84; empty where the map has no
-datum), sigma (m, largest standard deviation of the reported position in any direction), then the upper triangle
-of the covariance of x, y, vx, vy row by row, cov_x_x ... cov_vy_vy (m², m²/s, m²/s²), and of the bias, bias_x_x,
-bias_x_y, bias_y_y (m²). Numbers come back bit by bit; z, lon, lat and sigma are not read back.
+Columns: track, time (UTC Unix s), object (-1 = coasting), level, level_probability (that it is this one), x, y
+(m, east and north of the datum), z (m, of the ground there), vx, vy (m/s), label, score, state, lon, lat (degrees,
+WGS84; empty where the map has no datum), sigma (m, largest standard deviation of the reported position in any
+direction), then the upper triangle of the covariance of x, y, vx, vy row by row, cov_x_x ... cov_vy_vy (m², m²/s,
+m²/s²), and of the bias, bias_x_x, bias_x_y, bias_y_y (m²). Numbers come back bit by bit; z, lon, lat and sigma are
+not read back.
 """
 
 import csv
@@ -24,12 +25,13 @@ from geoloc.scene.tables import Tracks
 AXES = ("x", "y", "vx", "vy")
 UPPER = [(i, j) for i in range(4) for j in range(i, 4)]
 BIAS_UPPER = [(0, 0), (0, 1), (1, 1)]
+SINCE = ("level_probability",)  # columns that files of before do not have
 COV_COLUMNS = [f"cov_{AXES[i]}_{AXES[j]}" for i, j in UPPER]
 BIAS_COLUMNS = [f"bias_{AXES[i]}_{AXES[j]}" for i, j in BIAS_UPPER]
 TEXT_COLUMNS = ("level", "label", "state")
 WHOLE_COLUMNS = ("track", "object")
 COLUMNS = (
-    *("track", "time", "object", "level", "x", "y", "z", "vx", "vy", "label", "score", "state"),
+    *("track", "time", "object", "level", "level_probability", "x", "y", "z", "vx", "vy", "label", "score", "state"),
     *("lon", "lat", "sigma"),
     *COV_COLUMNS,
     *BIAS_COLUMNS,
@@ -48,6 +50,7 @@ def csv_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
         "time": tracks.time.tolist(),
         "object": tracks.object.tolist(),
         "level": tracks.level.tolist(),
+        "level_probability": tracks.level_probability.tolist(),
         **{name: values.tolist() for name, values in zip(("x", "y"), tracks.xy.T, strict=True)},
         "z": np.round(heights(tracks, site_map), 4).tolist(),
         **{name: values.tolist() for name, values in zip(("vx", "vy"), tracks.velocity.T, strict=True)},
@@ -75,7 +78,7 @@ def read_tracks(path: Path | str) -> Tracks:
     cells = read_columns(path)
     if not cells:
         raise InputError(f"{path}: the file is empty; it must hold tracks that write_tracks wrote")
-    missing = [name for name in COLUMNS if name not in cells]
+    missing = [name for name in COLUMNS if name not in cells and name not in SINCE]
     if missing:
         raise InputError(f"{path}: not tracks of geoloc; it has no column {', '.join(missing[:5])}")
     return _table(cells, path)
@@ -94,6 +97,7 @@ def _table(cells: dict[str, list[str]], path: Path | str) -> Tracks:
             out[:, i, j] = out[:, j, i] = numbers(name)
         return out
 
+    later = {name: numbers(name) for name in SINCE if name in cells}
     return Tracks(
         time=numbers("time"),
         track=numbers("track"),
@@ -103,5 +107,6 @@ def _table(cells: dict[str, list[str]], path: Path | str) -> Tracks:
         score=numbers("score"),
         cov=matrix(COV_COLUMNS, UPPER, 4),
         bias_cov=matrix(BIAS_COLUMNS, BIAS_UPPER, 2),
+        **later,
         **{name: np.array(cells[name], dtype=str) for name in TEXT_COLUMNS},
     )

@@ -1,8 +1,8 @@
 """Tracks as GeoJSON (RFC 7946): one line a track, one point a state; longitude first, WGS84.
 
 Properties of a point (feature `"state"`): track, object (-1 = coasting), time (UTC Unix s), time_utc (ISO
-8601, for a GIS's time controller), label, state, level, score, sigma_m (largest standard deviation in any
-direction), ellipse_major_m and ellipse_minor_m (semi-axes), ellipse_azimuth_deg (of the major axis,
+8601, for a GIS's time controller), label, state, level, level_probability, score, sigma_m (largest standard
+deviation in any direction), ellipse_major_m and ellipse_minor_m (semi-axes), ellipse_azimuth_deg (of the major axis,
 clockwise from north, 0 to 180), ellipse_probability, speed_mps, heading_deg (clockwise from north),
 velocity_east_mps, velocity_north_mps, z_m (above the datum, of the level's surface). Of a line (feature
 `"track"`): track, label, levels, time_first, time_last, time_first_utc, time_last_utc, n_states. A track of
@@ -127,6 +127,7 @@ def _points(
             "label": str(tracks.label[i]),
             "state": str(tracks.state[i]),
             "level": str(tracks.level[i]),
+            "level_probability": _finite(tracks.level_probability[i]),
             "score": _finite(tracks.score[i]),
             "ellipse_probability": options.probability,
             **{name: values[i] for name, values in rounded.items()},

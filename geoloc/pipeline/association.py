@@ -16,7 +16,15 @@ from geoloc.geometry.gaussian import require_covariances
 from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import edges, nodes
-from geoloc.pipeline.packed import NO_WALLS, camera_sets, common_numbers, kind_arrays, wall_arrays
+from geoloc.pipeline.packed import (
+    NO_JOINTS,
+    NO_WALLS,
+    camera_sets,
+    common_numbers,
+    joint_arrays,
+    kind_arrays,
+    wall_arrays,
+)
 from geoloc.scene.kinds import family_of
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import GroundPoints, Tracks
@@ -31,8 +39,9 @@ class AssociationOptions:
     gate_sigma: float = 4.0  # nodes further apart than this many joint sigmas are never one object
     outlier_probability: float = 0.05  # share of points whose noise is `outlier_scale` times what they say
     outlier_scale: float = 3.0  # how much wider the noise of such a point is
-    level_gap: float = 1.0  # m; nodes of two levels are one object only where the levels nearly meet, as on a ramp
+    level_gap: float = 1.0  # m; nodes of two levels are one object only where these meet, no farther apart
     label_confusion: float = 0.0001  # probability that one object is given labels of two families
+    height_spread: float = 0.3  # m, standard deviation of the heights of different vehicles
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity above `appearance_neutral`
     appearance_neutral: float = 0.6  # cosine similarity that speaks neither for nor against
     max_moves: int = 8  # rounds of moving single nodes after the contraction
@@ -40,7 +49,7 @@ class AssociationOptions:
     def __post_init__(self) -> None:
         check_range(self, density=(1e-9, 1e3), detection_probability=(0, 0.999), gate_sigma=(0.1, 100))
         check_range(self, outlier_probability=(0, 0.5), outlier_scale=(1, 100), label_confusion=(1e-9, 1))
-        check_range(self, level_gap=(0, 1e3))
+        check_range(self, level_gap=(0, 1e3), height_spread=(0, 1e3))
         check_range(self, appearance_weight=(0, 1e3), appearance_neutral=(-1, 1), max_moves=(0, 1000))
 
 
@@ -82,15 +91,19 @@ def associate(
             np.ascontiguousarray(table.z),
             kind_arrays(labels[k].names).length,
             families[k],
+            np.ascontiguousarray(table.height),
+            np.ascontiguousarray(table.height_var),
             looks[k],
         )
         for k, table in enumerate((points, tracks))
     ]
     seen = np.zeros(len(tracks), dtype=np.int64) if camera_set is None else camera_set
     sources = _ranks(cameras.names).take(cameras.code), cameras.code, camera_sets(cameras.names), seen
-    fences = NO_WALLS if site_map is None else wall_arrays(site_map, _distinct(levels[0].names, levels[1].names))
+    distinct = _distinct(levels[0].names, levels[1].names)
+    fences = NO_WALLS if site_map is None else wall_arrays(site_map, distinct)
+    joints = NO_JOINTS if site_map is None else joint_arrays(site_map, distinct, False)
     how = options.density, options.gate_sigma, options.level_gap, edges.FEW, _odds_model(options), options.max_moves
-    group, track, good = nodes.group_nodes(*given, *sources, families[2], *how, fences)
+    group, track, good = nodes.group_nodes(*given, *sources, families[2], *how, fences, joints)
     if not good:
         both = np.concatenate([table.cov[:, :2, :2] + table.bias_cov for table in (points, tracks)])
         require_covariances(both, "cov + bias_cov of points, then tracks")
@@ -115,6 +128,7 @@ def _odds_model(options: AssociationOptions) -> np.ndarray:
             options.label_confusion,
             options.appearance_weight,
             options.appearance_neutral,
+            2.0 * options.height_spread**2,
         ]
     )
 

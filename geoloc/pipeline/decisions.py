@@ -17,6 +17,7 @@ import numpy as np
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import decisions, identities
 from geoloc.pipeline.lazily import tracks as steps
+from geoloc.pipeline.packed import JointArrays
 from geoloc.scene.kinds import family_of
 
 KEEP, EXCHANGE, AT_LAST = 1, 2, 2  # as in `kernels.decisions`
@@ -35,6 +36,7 @@ class DecisionOptions:
     reach: float = 5.0  # m; an object farther off is never the track's
     outlier_probability: float = 0.05  # as in the association
     outlier_scale: float = 3.0
+    height_spread: float = 0.3  # m, as in the association
     label_confusion: float = 0.0001
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity
     view_s: float = 1.0  # views closer in time than this err alike
@@ -44,6 +46,7 @@ class DecisionOptions:
         check_range(self, last_probability=(0.5, 1 - 1e-9))
         check_range(self, most_pairs=(0, 10_000), reach=(0, 1e3), outlier_probability=(0, 0.5), outlier_scale=(1, 100))
         check_range(self, label_confusion=(1e-9, 1), appearance_weight=(0, 1e3), view_s=(0, 1e3))
+        check_range(self, height_spread=(0, 1e3))
 
 
 class Exchange(NamedTuple):
@@ -66,8 +69,10 @@ class Window(NamedTuple):
 
     time: float
     rows: np.ndarray
-    objects: tuple[np.ndarray, ...]  # xyz, cov, bias_cov, score, camera_set, object, level, label: as for the filters
+    objects: tuple[np.ndarray, ...]  # xyz, cov, bias_cov, score, camera_set, object, level, sure, label: as for filters
+    climbs: tuple[float, JointArrays]  # how often, 1/s, and where objects change levels
     looks: np.ndarray  # (K, D)
+    heights: tuple[np.ndarray, np.ndarray]  # (K,) m, and their variances (K,) m²
 
     @property
     def placed(self) -> tuple[np.ndarray, ...]:
@@ -76,9 +81,9 @@ class Window(NamedTuple):
         return xyz, cov, bias_cov, camera_set
 
     @property
-    def label(self) -> np.ndarray:
-        """Number (K,) of each object's label."""
-        return self.objects[-1]
+    def kinds(self) -> tuple[np.ndarray, ...]:
+        """Number (K,) of each object's label, and its height."""
+        return self.objects[-1], *self.heights
 
 
 class Decisions:
@@ -118,7 +123,7 @@ class Decisions:
         if len(self):
             verdict = self._carry_on(model, families, held, window, wanted)
             exchanges = self._exchange(verdict, held, looks, window)
-        about = window.placed, window.label, families, *_alike(window.looks, looks)
+        about = window.placed, window.kinds, families, *_alike(window.looks, looks)
         new, odds = decisions.ambiguous(model, held, window.rows, *about, self._pairs, verdict)
         if len(new) or len(self):
             kept = verdict == KEEP
@@ -143,7 +148,7 @@ class Decisions:
         self, model: np.ndarray, families: np.ndarray, held: np.ndarray, window: Window, wanted: np.ndarray
     ) -> np.ndarray:
         looks, own_looks = _alike(window.looks, self._looks)
-        now = held, decisions.objects_of(window.rows, len(held)), window.placed, window.label, families, looks
+        now = held, decisions.objects_of(window.rows, len(held)), window.placed, window.kinds, families, looks
         own = self._pairs, self._shadows, own_looks, wanted
         verdict: np.ndarray = decisions.carry_on(window.time, self._passed, model, *now, *own)
         return verdict
@@ -201,7 +206,7 @@ class Decisions:
 
     def _update(self, wanted: np.ndarray, window: Window) -> None:
         """The shadows (2 H,) take the objects that they want, -1: none."""
-        steps.renew(self._shadows, wanted, window.time, np.inf, *window.objects)
+        steps.renew(self._shadows, wanted, window.time, np.inf, *window.climbs, *window.objects)
 
     def _bound(self) -> None:
         if len(self) > self.options.most_pairs:
@@ -234,6 +239,7 @@ def _model(options: DecisionOptions) -> np.ndarray:
             options.appearance_weight,
             options.view_s,
             options.reach,
+            2.0 * options.height_spread**2,
         ]
     )
 

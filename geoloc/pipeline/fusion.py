@@ -45,6 +45,7 @@ def fuse(
     labels, levels, cameras = (points.coded(name) for name in ("label", "level", "camera"))
     time, best_score, xyz = np.empty(n), np.empty(n), np.empty((n, 3))
     fused_cov, fused_bias = np.empty((n, 3, 3)), np.empty((n, 3, 3))
+    sure = np.ones(n)
     label, level, count, camera_set = (np.empty(n, dtype=np.int64) for _ in range(4))
     fusing.fuse_groups(
         np.ascontiguousarray(points.time),
@@ -54,6 +55,7 @@ def fuse(
         np.ascontiguousarray(points.score),
         labels.code,
         levels.code,
+        np.ascontiguousarray(points.level_probability),
         cameras.code,
         group,
         camera_numbers(cameras.names),
@@ -68,18 +70,24 @@ def fuse(
         fused_bias,
         label,
         level,
+        sure,
         best_score,
         count,
         camera_set,
     )
+    heights = np.ascontiguousarray(points.height), np.ascontiguousarray(points.height_var)
+    height, height_var = fusing.mean_heights(*heights, group, n)
     track = np.asarray(groups.track, dtype=np.int64)
     return Objects.trusted(
         object=np.arange(n),
         time=time,
         level=Coded(levels.names, level),
+        level_probability=sure,
         xyz=xyz,
         cov=fused_cov,
         bias_cov=fused_bias,
+        height=height,
+        height_var=height_var,
         label=Coded(labels.names, label),
         score=np.ones(n),
         best_score=best_score,

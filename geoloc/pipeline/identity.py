@@ -18,9 +18,10 @@ from geoloc.pipeline.echoes import Echoes, EchoOptions
 from geoloc.pipeline.existence import ExistenceOptions, missed_evidence
 from geoloc.pipeline.identity_book import CONFIRMED, GONE, HIDDEN, LIVES, OUT_OF_SIGHT, PARKED, TENTATIVE, Book
 from geoloc.pipeline.lineage import Event, Lineage
-from geoloc.pipeline.link_costs import DRIVES, OVERLAP_S
+from geoloc.pipeline.link_costs import OVERLAP_S
 from geoloc.pipeline.recognition import Recognition, RecognitionOptions
 from geoloc.pipeline.tracking import logit, probability
+from geoloc.scene.lanes import DRIVES
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
 

@@ -33,6 +33,9 @@ COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "z": (np.float64, ()),
     "level": (np.int64, ()),
     "start_level": (np.int64, ()),
+    "level_probability": (np.float64, ()),
+    "height": (np.float64, ()),  # m; NaN: not known
+    "height_var": (np.float64, ()),
     "velocity": (np.float64, (2,)),
     "cov": (np.float64, (4, 4)),
     "bias_cov": (np.float64, (2, 2)),
@@ -174,6 +177,8 @@ class Book:
         )
         own = [self[name] for name in FOLLOWED]
         identities.follow(rows, *how, tracks.still_since, *own, self["stood"], self["stood_until"])
+        for name in ("level_probability", "height", "height_var"):
+            self[name][rows] = getattr(tracks, name)
         if tracks.embedding.shape[1] and tracks.embedding.shape[1] == self.looks.shape[1]:
             self.looks[rows] = tracks.embedding
 
@@ -232,11 +237,14 @@ class Book:
             track=self["number"][rows],
             object=np.full(n, -1),
             level=Coded(level_names(self.site.site_map), self["level"][rows]),
+            level_probability=self["level_probability"][rows],
             xy=self["xy"][rows],
             z=self["z"][rows],
             velocity=np.zeros((n, 2)),
             cov=cov,
             bias_cov=self["bias_cov"][rows],
+            height=self["height"][rows],
+            height_var=self["height_var"][rows],
             label=Coded(self.labels, self["label"][rows]),
             score=score,
             still_since=self["still_since"][rows],

@@ -11,11 +11,11 @@ from scipy.sparse.csgraph import dijkstra
 
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import link_odds
+from geoloc.scene.lanes import DRIVES, lane_axes
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.ways import Ways
 
-DRIVES = 1.0  # m; classes that are shorter go against one-way lanes as they like
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 SLACK = 3.0  # m by which a way over cells may be off
 VELOCITY_SIGMA = 3.0
@@ -24,6 +24,8 @@ STANDS = 0.1  # of its class's length: how far off an object that stands may be 
 BODY = 0.3  # of its class's length: how far apart two tracks of one body may be
 AT_ONCE = 1e-3  # s
 OVERLAP_S = 2.0  # for as long an object's next track may have begun before its last one ended
+ODD = 0.05  # share of heights that are wrong, a load on the roof or a bad box
+TURNS = 0.1  # share of vehicles that forget meanwhile which way they drove
 BATCH = 64  # fields of way lengths that are held at once
 
 
@@ -38,12 +40,15 @@ class LinkCostOptions:
     top_speed: float = 2.0  # times its class's speed: nothing is faster
     top_acceleration: float = 5.0  # m/s²; nothing changes its velocity faster
     turn_s: float = 10.0  # time within which an object out of sight forgets its velocity
+    wrong_way: float = 0.01  # share of the vehicles that drive against one-way lanes
+    height_spread: float = 0.3  # m, standard deviation of the heights of different vehicles
     appearance_weight: float = 10.0  # log-odds per unit of cosine similarity above `appearance_neutral`
     appearance_neutral: float = 0.6
 
     def __post_init__(self) -> None:
         check_range(self, entrance_reach=(0, 1e4), waits=(1e-6, 1), turn_s=(1e-3, 1e9))
         check_range(self, pace=(1e-3, 10), pace_spread=(1e-3, 10), top_speed=(1e-3, 100))
+        check_range(self, wrong_way=(1e-6, 0.5), height_spread=(0, 1e3))
         check_range(self, top_acceleration=(1e-3, 1e6))
 
 
@@ -63,6 +68,8 @@ class Sights:
     speed: np.ndarray  # (N,) m/s, of its class
     pace: np.ndarray  # (N, 2) m/s, mean and standard deviation of the speed of its family's that move here
     acceleration: np.ndarray  # (N,) m/s^1.5, of its class
+    height: np.ndarray  # (N,) m, NaN: not known
+    height_var: np.ndarray  # (N,) m²
     embedding: np.ndarray  # (N, D); zeros: not known
 
     def __len__(self) -> int:
@@ -102,7 +109,7 @@ class LinkCosts:
         rows = np.flatnonzero(possible)
         if len(rows):
             lost, new = lost.take(rows), new.take(rows)
-            out[rows] = self._place(lost, new) + self._looks(lost, new)
+            out[rows] = self._place(lost, new) + self._looks(lost, new) + self._heights(lost, new)
         return out
 
     def comes_at(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -148,7 +155,49 @@ class LinkCosts:
 
     def _place(self, lost: Sights, new: Sights) -> np.ndarray:
         """Log density (K,) 1/m² of the new ones' first places, were they the lost ones."""
-        way, most = self._ways_between(lost, new)
+        if not self._is_one_way:
+            return self._place_by_ways(lost, new, False)
+        drives = lost.length >= DRIVES
+        against = np.where(drives, self._goes_against(lost), 0.0)
+        with np.errstate(divide="ignore"):
+            out = self._place_by_ways(lost, new, True) + np.log1p(-against)
+            rows = np.flatnonzero(drives)
+            free = self._place_by_ways(lost.take(rows), new.take(rows), False) + np.log(against[rows])
+        out[rows] = np.logaddexp(out[rows], free) + self._keep_direction(against[rows], new.take(rows))
+        return out
+
+    def _heights(self, lost: Sights, new: Sights) -> np.ndarray:
+        """Log-likelihood ratio (K,) of the heights of one vehicle, against those of two; 0 where one is not known."""
+        own = lost.height_var + new.height_var
+        anyone = own + 2.0 * self.options.height_spread**2
+        step2 = (new.height - lost.height) ** 2
+        ratio = np.sqrt(anyone / own) * np.exp(0.5 * step2 * (1.0 / anyone - 1.0 / own))
+        return np.where(np.isnan(ratio), 0.0, np.log(ODD + (1.0 - ODD) * ratio))
+
+    def _goes_against(self, lost: Sights) -> np.ndarray:
+        """Probability (K,) that vehicles drive against one-way lanes, by how they moved in theirs."""
+        rate, seen = self.options.wrong_way, self._seen_against(lost)
+        return rate * seen / (rate * seen + (1.0 - rate) * (1.0 - seen))
+
+    def _keep_direction(self, against: np.ndarray, new: Sights) -> np.ndarray:
+        """Log-likelihood ratio (K,) of the new ones' directions for vehicles that drove `against` (K,) theirs."""
+        rate, seen = self.options.wrong_way, self._seen_against(new)
+        against = TURNS * rate + (1.0 - TURNS) * against
+        alike = against * seen + (1.0 - against) * (1.0 - seen)
+        return np.log(alike / (rate * seen + (1.0 - rate) * (1.0 - seen)))
+
+    def _seen_against(self, sights: Sights) -> np.ndarray:
+        """Probability (K,) of a velocity against the lane where it is, by the velocity alone; 0.5 where none is."""
+        from scipy.special import ndtr
+
+        axes = lane_axes(self.site.site_map, sights.level, sights.xy)
+        along = np.einsum("ki,ki->k", axes, sights.velocity)
+        sigma = np.sqrt(np.einsum("ki,kij,kj->k", axes, sights.cov[:, 2:, 2:], axes))
+        return np.asarray(np.where(axes.any(axis=1), ndtr(-along / np.maximum(sigma, 0.1)), 0.5))
+
+    def _place_by_ways(self, lost: Sights, new: Sights, lanes: bool) -> np.ndarray:
+        """As `_place`, for vehicles that keep to one-way `lanes` or do not care."""
+        way, most = self._ways_between(lost, new, lanes)
         at_once = new.time - lost.time < AT_ONCE
         way = np.where(at_once & (lost.level == new.level), np.linalg.norm(new.xy - lost.xy, axis=1), way)
         away = np.maximum(new.time - lost.time, 1e-3)
@@ -157,7 +206,7 @@ class LinkCosts:
         # it takes two turns to go anywhere
         moves = moves + 2.0 * np.log(-np.expm1(-away / self.options.turn_s)) + velocity_odds(lost, new, kept)
         fewer = np.log(kept) + np.log(2.0 - kept)
-        straight_on = goes_on_density(lost, new, self.options.turn_s) - self._detour(lost, new, way)
+        straight_on = goes_on_density(lost, new, self.options.turn_s) - self._detour(lost, new, way, lanes)
         moves = np.logaddexp(straight_on + fewer, moves)
         # cameras that disagree about a body, as while a car turns, show another velocity too
         moves = np.where(at_once & (lost.length >= DRIVES), body_density(lost, new), moves)
@@ -168,9 +217,9 @@ class LinkCosts:
         stays = np.where(stands, stays_density(lost, new), -np.inf)
         return np.where(stands, np.logaddexp(stays, left + moves), moves)
 
-    def _detour(self, lost: Sights, new: Sights, way: np.ndarray) -> np.ndarray:
+    def _detour(self, lost: Sights, new: Sights, way: np.ndarray, lanes: bool) -> np.ndarray:
         """Logarithm (K,) of how many times longer a way along one-way lanes is: few drive straight on against one."""
-        if not self._is_one_way:
+        if not lanes:
             return np.zeros(len(lost))
         straight = np.linalg.norm(new.xy - lost.xy, axis=1)
         return np.where(lost.length >= DRIVES, np.log(np.maximum(way, SLACK) / np.maximum(straight, SLACK)), 0.0)
@@ -196,7 +245,7 @@ class LinkCosts:
         sigma = np.sqrt(np.trace(lost.cov[:, 2:, 2:] + new.cov[:, 2:, 2:], axis1=1, axis2=2))
         return change <= self.options.top_acceleration * np.maximum(away, 0.0) + VELOCITY_SIGMA * sigma
 
-    def _ways_between(self, lost: Sights, new: Sights) -> tuple[np.ndarray, np.ndarray]:
+    def _ways_between(self, lost: Sights, new: Sights, lanes: bool) -> tuple[np.ndarray, np.ndarray]:
         """Length (K,) m of the shortest way of each pair, infinite where there is none, and the longest possible."""
         most = self._farthest(lost, new.time - lost.time)
         straight = np.linalg.norm(new.xy - lost.xy, axis=1)
@@ -205,7 +254,7 @@ class LinkCosts:
             return np.where(same_level, straight, np.inf), most
         ways = self._ways
         start, goal = ways.rows(lost.level, lost.xy), ways.rows(new.level, new.xy)
-        way = way_lengths(ways, start, goal, 1.1 * most, (lost.length >= DRIVES) & self._is_one_way)
+        way = way_lengths(ways, start, goal, 1.1 * most, (lost.length >= DRIVES) & lanes)
         off_map = np.isinf(way) & same_level & ((start < 0) | (goal < 0))
         way = np.where(off_map, straight, way)
         return np.where(same_level, np.maximum(straight, way), way), most

@@ -24,6 +24,7 @@ from geoloc.pipeline.duplicates import (
     without_room,
 )
 from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
+from geoloc.pipeline.explanations import one_explanation
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
 from geoloc.pipeline.hindsight import with_hindsight
@@ -33,7 +34,7 @@ from geoloc.pipeline.lazily import overlaps, reporting
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.linking import LinkingOptions
 from geoloc.pipeline.packed import camera_rows
-from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
+from geoloc.pipeline.projection import ProjectionOptions, project_to_levels
 from geoloc.pipeline.queries import State
 from geoloc.pipeline.sizes import SizeOptions, weigh_boxes
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
@@ -106,7 +107,7 @@ class Localizer:
         time = self._time(detections, time)
         detections = bounded(detections, options.max_boxes, self.dropped)
         speaking, follows, doubtful = set_duplicates_apart(self.clocks.correct(detections), options.duplicates)
-        projected, dropped = project_to_ground(speaking, self.site, options.projection)
+        projected, dropped = project_to_levels(speaking, self.site, options.projection)
         projected = weigh_boxes(projected, self.site, options.sizes, options.projection)
         predicted = self.tracker.predict(time)
         projected, more = without_room(projected, doubtful, options.duplicates)
@@ -115,6 +116,9 @@ class Localizer:
         points = with_bias(self.footprint.correct(aligned, doubt), late)
         heard = self._reporting(detections, time, cameras)
         groups = associate(points, predicted, options.association, self.tracker.camera_set, self.site.site_map)
+        kept, groups = one_explanation(points, groups, predicted, options.association)
+        if len(kept) < len(points):
+            found, aligned, points = (table.take(kept) for table in (found, aligned, points))
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence, predicted)
         self.footprint.learn(aligned, groups)

@@ -1,5 +1,7 @@
 """A site and classes as the plain arrays that kernels take, packed once and kept."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -7,14 +9,16 @@ import numpy as np
 import shapely
 
 from geoloc.pipeline.lazily import surfaces
+from geoloc.scene.joints import joints_of
 from geoloc.scene.kinds import kind_of
 from geoloc.scene.lenses import Fisheye, Homography
 from geoloc.scene.rig import rig_of
 from geoloc.scene.site import Site
-from geoloc.scene.sitemap import SiteMap
+from geoloc.scene.sitemap import Level, SiteMap
 from geoloc.scene.tables import Coded
 from geoloc.scene.visibility import Visibility
 
+WIDER = 5.0  # m
 
 class KindArrays(NamedTuple):
     """Constants (K,) of the kinds of K labels, see `scene.kinds`."""
@@ -103,10 +107,64 @@ def surface_arrays(site_map: SiteMap) -> SurfaceArrays:
     )
 
 
-def _edges(outline: shapely.Polygon) -> np.ndarray:
+@lru_cache(maxsize=64)
+def wide_surfaces(site_map: SiteMap, level: int) -> SurfaceArrays:
+    """The surfaces of one level, wider by what a point near their edge may be off."""
+    one = site_map.levels[level]
+    pieces = [replace(s, polygon=s.polygon.buffer(WIDER, join_style="mitre")) for s in one.surfaces]
+    arrays = surface_arrays(SiteMap(levels=(Level(one.name, tuple(pieces)),)))
+    return arrays._replace(level=arrays.level + level)
+
+
+def _edges(outline: shapely.Geometry) -> np.ndarray:
     """Edges (E, 4) of all rings."""
-    rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(outline)]
+    rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(outline))]
     return np.concatenate([np.hstack([ring[:-1], ring[1:]]) for ring in rings])
+
+
+class Areas(NamedTuple):
+    """Areas as `kernels.levels` takes them."""
+
+    edges: np.ndarray  # (E, 4) m
+    start: np.ndarray  # (n + 1,) first edge of each
+    endless: np.ndarray  # (n,) bool
+
+
+def _areas(geometries: Sequence[shapely.Geometry], endless: Sequence[bool]) -> Areas:
+    edges = [_edges(geometry) if not geometry.is_empty else np.zeros((0, 4)) for geometry in geometries]
+    start = np.cumsum([0, *(len(part) for part in edges)])
+    return Areas(np.concatenate([np.zeros((0, 4)), *edges]), start, np.array(endless, dtype=bool))
+
+
+@lru_cache(maxsize=16)
+def level_areas(site_map: SiteMap) -> Areas:
+    """The outline of each level of a map, all its surfaces together."""
+    outlines = [shapely.union_all([s.outline for s in level.surfaces]) for level in site_map.levels]
+    return _areas(outlines, [any(s.polygon.is_empty for s in level.surfaces) for level in site_map.levels])
+
+
+class JointArrays(NamedTuple):
+    """Where levels are joined, see `kernels.levels`."""
+
+    edges: np.ndarray
+    start: np.ndarray
+    endless: np.ndarray
+    pair: np.ndarray  # (L, L) the joint of two levels, -1: none
+
+
+@lru_cache(maxsize=64)
+def joint_arrays(site_map: SiteMap, names: tuple[str, ...], climbs: bool) -> JointArrays:
+    """The joints between levels of these names, in that order; with `climbs` those of stairs and lifts too."""
+    place = {site_map.level_index[name]: k for k, name in enumerate(names)}
+    found = [(j, j.ramp.union(j.climb) if climbs else j.ramp) for j in joints_of(site_map)]
+    found = [(j, area) for j, area in found if j.first in place and j.second in place and not area.is_empty]
+    pair = np.full((len(names), len(names)), -1)
+    for k, (j, _) in enumerate(found):
+        pair[place[j.first], place[j.second]] = pair[place[j.second], place[j.first]] = k
+    return JointArrays(*_areas([area for _, area in found], [False] * len(found)), pair)
+
+
+NO_JOINTS = JointArrays(*_areas([], []), np.zeros((0, 0), dtype=np.int64))  # of no map
 
 
 class CameraArrays(NamedTuple):

@@ -6,14 +6,16 @@ from functools import lru_cache
 import numpy as np
 
 from geoloc.options import check_range
-from geoloc.pipeline.lazily import hits, lens
-from geoloc.pipeline.packed import camera_arrays, camera_rows, level_names, surface_arrays
+from geoloc.pipeline.lazily import hits, lens, levels
+from geoloc.pipeline.packed import camera_arrays, camera_rows, level_areas, level_names, surface_arrays, wide_surfaces
+from geoloc.scene.joints import GAP
 from geoloc.scene.lenses import Fisheye, Homography, fisheye_jacobians, fisheye_rays
 from geoloc.scene.linearise import by_parameters, linearise_radial_tangential
 from geoloc.scene.rig import Rig, rig_of
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Detections, Dropped, GroundPoints
 
+NOT_THERE = 9  # place in UNUSABLE
 BLOCK = 16384  # rows whose rays are worked out at once, so that their arrays stay in the cache
 UNUSABLE = (  # in the order of `kernels.hits`
     "",
@@ -51,6 +53,27 @@ def project_to_ground(
 ) -> tuple[GroundPoints, Dropped]:
     """Where the detections' feet meet the map, and the rows that have no such point, with the reason."""
     options = options or ProjectionOptions()
+    return _project(detections, site, options).tables(detections, site, options)
+
+
+def project_to_levels(
+    detections: Detections, site: Site, options: ProjectionOptions | None = None
+) -> tuple[GroundPoints, Dropped]:
+    """As `project_to_ground`, and after these a row more of each box that may as well stand on another level.
+
+    The `level_probability` of both rows, which have one `detection`, add up to one.
+    """
+    options = options or ProjectionOptions()
+    found = _project(detections, site, options)
+    points, dropped = found.tables(detections, site, options)
+    rows = np.flatnonzero((found.other >= 0) & (found.why == 0))
+    if not len(rows):
+        return points, dropped
+    others = _on_others(found, rows, camera_rows(site, detections.coded("camera")), site, options.max_sigma)
+    return GroundPoints.concat([points, others.tables(detections, site, options)[0]]), dropped
+
+
+def _project(detections: Detections, site: Site, options: ProjectionOptions) -> "_Found":
     camera = camera_rows(site, detections.coded("camera"))
     found = _Found(len(camera))
     _find_feet(found, detections, camera, site, options)
@@ -58,7 +81,26 @@ def project_to_ground(
         rows = _rows_of_family(camera, family, site)
         for start in range(0, len(rows), BLOCK):
             _find_hits(found, rows[start : start + BLOCK], camera, family, site, options.max_sigma)
-    return found.tables(detections, site, options)
+    return found
+
+
+def _on_others(found: "_Found", rows: np.ndarray, camera: np.ndarray, site: Site, max_sigma: float) -> "_Found":
+    """What is found of `rows` on the next likely level of each, and of no other row.
+
+    Where both levels meet in height there is nothing to choose: it is one place.
+    """
+    rig, arrays, other = rig_of(site), camera_arrays(site), _Found(len(camera))
+    other.pixel, other.pixel_cov, other.foot, other.why[:] = found.pixel, found.pixel_cov, found.foot, NOT_THERE
+    other.why[rows] = 0
+    for family, level in sorted({*zip(arrays.family[camera[rows]].tolist(), found.other[rows].tolist(), strict=True)}):
+        own = rows[(arrays.family[camera[rows]] == family) & (found.other[rows] == level)]
+        rays = _linearise(rig, family, camera[own], other.pixel.take(own, axis=1))
+        out = other.why, other.level, other.xy, other.z, other.cov, other.bias_cov, other.away
+        where = arrays.rotation, arrays.centre, arrays.calib_cov[family], wide_surfaces(site.site_map, level)
+        hits.hit_rays(own, camera, *rays, other.pixel_cov, *where, max_sigma, *out)
+    other.sure = 1.0 - found.sure
+    other.why[rows[np.abs(other.z[rows] - found.z[rows]) <= GAP]] = NOT_THERE
+    return other
 
 
 def feet_of(
@@ -94,6 +136,7 @@ def stand_under(
     return kept, GroundPoints.trusted(
         time=np.full(len(kept), np.nan),
         level=Coded(level_names(site.site_map), found.level[kept]),
+        level_probability=found.sure[kept],
         xy=found.xy[kept],
         z=found.z[kept],
         away=found.away[kept],
@@ -109,6 +152,8 @@ class _Found:
         self.pixel, self.pixel_cov = np.empty((2, n)), np.empty((3, n))
         self.why = np.zeros(n, dtype=np.int8)
         self.level = np.zeros(n, dtype=np.int64)
+        self.sure = np.ones(n)  # that it is this level
+        self.other = np.full(n, -1)  # the next likely one, -1: none is
         self.foot = np.empty((n, 2))  # of a box's lower edge
         self.xy, self.z, self.away = np.empty((n, 2)), np.empty(n), np.empty((n, 2))
         self.cov, self.bias_cov = np.empty((n, 2, 2)), np.empty((n, 2, 2))
@@ -120,6 +165,7 @@ class _Found:
             camera=detections.coded("camera"),
             detection=detections.id,
             level=Coded(level_names(site.site_map), self.level),
+            level_probability=self.sure,
             xy=self.xy,
             z=self.z,
             cov=self.cov,
@@ -190,6 +236,10 @@ def _hit_rays(
     rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
     where = arrays.rotation, centre, arrays.calib_cov[family]
     hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, surfaces, max_sigma, *out)
+    n_levels = len(site.site_map.levels)
+    if n_levels > 1:
+        at = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, camera, centre, surfaces
+        levels.tell_levels(rows, *at, level_areas(site.site_map), n_levels, found.sure, found.other)
 
 
 def _linearise(

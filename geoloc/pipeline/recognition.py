@@ -7,10 +7,11 @@ import numpy as np
 
 from geoloc.options import check_range
 from geoloc.pipeline.identity_book import CONFIRMED, HIDDEN, Book
-from geoloc.pipeline.link_costs import DRIVES, OVERLAP_S, LinkCostOptions, LinkCosts, Sights, body_density, not_before
+from geoloc.pipeline.link_costs import OVERLAP_S, LinkCostOptions, LinkCosts, Sights, body_density, not_before
 from geoloc.pipeline.link_solver import link_probabilities
 from geoloc.pipeline.paces import Paces
 from geoloc.pipeline.transits import UNIT_S, TransitOptions, Transits
+from geoloc.scene.lanes import DRIVES
 from geoloc.scene.site import Site
 
 OUT_OF_THE_QUESTION = -50.0  # log-odds
@@ -200,5 +201,7 @@ def _sights(
         speed=kinds.speed,
         pace=pace,
         acceleration=kinds.acceleration,
+        height=book["height"][rows],
+        height_var=book["height_var"][rows],
         embedding=book.looks[rows],
     )

@@ -22,6 +22,7 @@ from geoloc.scene.tables import Coded, GroundPoints
 BELOW, BESIDE, ABOVE = 1, 2, 4  # as in `kernels.sizes`
 NAMES = {"person": PERSON, "bicycle": BICYCLE, "car": CAR, "truck": TRUCK}  # that a size can tell
 USUAL = np.array([0.4, 0.1, 0.4, 0.1])  # share of each among what moves
+VEHICLE = 3.0  # m; of classes that are shorter all are about as high
 SURER = 4.0  # times the variance: a foot that is as vague as this against the head is not trusted
 LEAST_FIT = float(np.exp(-0.5 * 3.0**2)) / 6  # of a body that is 3 sigmas off, seen from one of 6 sides
 
@@ -34,11 +35,12 @@ class SizeOptions:
     height_sigma: float = 0.08  # of its class's height: how much one person differs from another
     upright_length: float = 1.0  # m; bodies that are shorter stand under their tops
     class_probability: float = 0.95  # a generic label is replaced by the class that is as likely as this; 1: never
+    box_sigma: float = 0.05  # of a vehicle's height, as its boxes tell it
     size_sigma: float = 0.15  # of the logarithm of a box's width and height within a class
 
     def __post_init__(self) -> None:
         check_range(self, low=(0, 1), height_sigma=(0, 1), upright_length=(0, 1e6), class_probability=(0.5, 1))
-        check_range(self, size_sigma=(1e-3, 10))
+        check_range(self, size_sigma=(1e-3, 10), box_sigma=(1e-3, 10))
 
 
 def weigh_boxes(points: GroundPoints, site: Site, options: SizeOptions, projection: ProjectionOptions) -> GroundPoints:
@@ -52,9 +54,29 @@ def weigh_boxes(points: GroundPoints, site: Site, options: SizeOptions, projecti
     foot, box, xy, z = _of_boxes(points)
     where = np.ascontiguousarray(points.time), box, foot, level, xy, z
     flags, rows, share = sizes.look(camera, *where, labels.code, kinds, options.low, view, body_arrays(site))
+    points = _measured(points, camera, flags, site, options, projection)
     if options.class_probability < 1.0 and _generic(labels.names).any():
         points = _named(points, camera, flags, site, options)
     return _mended(points, camera, flags, (rows, share), site, options, projection) if len(rows) else points
+
+
+def _measured(
+    points: GroundPoints,
+    camera: np.ndarray,
+    flags: np.ndarray,
+    site: Site,
+    options: SizeOptions,
+    projection: ProjectionOptions,
+) -> GroundPoints:
+    """`points` with the heights of vehicles that are seen whole, from not too far above."""
+    labels = points.coded("label")
+    kinds = kind_arrays(labels.names)
+    if not (kinds.length >= VEHICLE).any():
+        return points
+    foot, box, xy, z = _of_boxes(points)
+    how = kinds.length, kinds.width, VEHICLE, options.box_sigma, projection.foot_sigma_px, body_arrays(site)
+    height, var = sizes.heights(camera, flags, box, foot, xy, z, labels.code, *how)
+    return points.revised(height=height, height_var=var)
 
 
 def _named(
@@ -96,7 +118,7 @@ def _mended(
     # the body may stand nearer by what the hidden part is high; the image's edge is in the foot's own sigma
     hidden = np.where(of_rows & BELOW, 0.0, (1.0 - share) * height)
     sizes.widen(cov, rows, hidden, camera, xy, z, np.ascontiguousarray(points.away), centre)
-    level = points.coded("level")
+    level, sure = points.coded("level"), points.level_probability.copy()
     stands = np.flatnonzero((length < options.upright_length) & ((of_rows & ABOVE) == 0))
     if len(stands):
         kept, under = _under_tops(points, rows[stands], camera, flags, height[stands], site, projection)
@@ -112,8 +134,10 @@ def _mended(
         cov[at], bias_cov[at] = own_cov[better], under.bias_cov[better]
         code = level_rows(site.site_map, level)
         code[at] = found.code[better]
+        sure[at] = under.level_probability[better]
         level = Coded(found.names, code)
-    return points.revised(xy=xy, z=z, cov=cov, bias_cov=bias_cov, foot=foot, level=level)
+    placed = {"xy": xy, "z": z, "cov": cov, "bias_cov": bias_cov, "foot": foot}
+    return points.revised(**placed, level=level, level_probability=sure)
 
 
 def _size_of(cov: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from geoloc.scene.map_storage import load_map, save_map
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_cameras, save_cameras
 
-SCHEMA = 2
+SCHEMA = 3
 HEAD = "state.json"
 KEYS = ("schema", "site", "epochs")
 CHUNK = re.compile(r"history-\d{12}-[0-9a-f]{8}")  # file of a chunk: its number and checksum

@@ -19,12 +19,21 @@ from geoloc.pipeline.existence import ExistenceOptions, scene_arrays
 from geoloc.pipeline.lazily import filters, resting
 from geoloc.pipeline.lazily import tracks as steps
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
-from geoloc.pipeline.packed import common_numbers, kind_arrays, level_names, level_rows, stall_arrays, view_arrays
+from geoloc.pipeline.packed import (
+    common_numbers,
+    joint_arrays,
+    kind_arrays,
+    level_names,
+    level_rows,
+    stall_arrays,
+    view_arrays,
+)
+from geoloc.scene.lanes import DRIVES, lane_axes, one_way_lanes
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Coded, Objects, Tracks
 
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
-APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding
+APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding and height
 UNSAID = ("",)  # of lives, which are for `identity`
 STATES = ("tentative", "confirmed", "coasting")  # in the order of `kernels.filters`
 STAND, STAND_SIGMA = 0.25, 3.0  # of its length, and sigmas: an object that is nearer still stands where it stood
@@ -44,6 +53,7 @@ class TrackingOptions:
     turn_acceleration: float = 0.2  # rad/s^1.5, density of the turn rate's change (coordinated turn)
     reach_sigma: float = 2.0  # of the class's speed: a new object may have come from as far as this
     birth_probability: float = 0.3  # that a group of points where nobody could look before is a new object
+    wrong_way: float = 0.01  # share of the vehicles in one-way lanes that drive against them
     inside_birth_probability: float = 0.002  # the same in the midst of what was in view a moment before
     birth_score: float = 0.5  # groups whose best score is lower extend tracks and start none
     confirm_probability: float = 0.9  # a track is confirmed, and reported, from here on
@@ -52,6 +62,7 @@ class TrackingOptions:
     rest_s: float = 5.0  # a vehicle that stood in a stall for as long rests, until it is seen to move
     rest_elsewhere_s: float = 120.0  # and so does one that stood elsewhere for longer than any light is red
     max_coast_s: float = 5.0  # a track without points for longer is forgotten
+    climb_s: float = 2.0  # mean time after which an object where two levels meet changes to the other
     max_sigma: float = 10.0  # m; a track without points whose position is known worse than this is forgotten
 
     def __post_init__(self) -> None:
@@ -62,11 +73,11 @@ class TrackingOptions:
         check_range(self, inside_birth_probability=(1e-12, 1), confirm_probability=(0, 1))
         check_range(self, delete_probability=(0, 1), lifetime_s=(1e-3, 1e9), max_coast_s=(0, 1e9))
         check_range(self, rest_s=(0, 1e12), rest_elsewhere_s=(0, 1e12))
-        check_range(self, max_sigma=(1e-6, 1e6))
+        check_range(self, max_sigma=(1e-6, 1e6), climb_s=(1e-3, 1e9), wrong_way=(1e-6, 0.5))
 
 
-def filter_dtype(size: int) -> np.dtype:
-    """What the tracker knows of a track, with a motion of so many states: one row a track, ids ascending."""
+def filter_dtype(size: int, n_levels: int) -> np.dtype:
+    """What the tracker knows of a track, with so many states of motion and levels: one row a track, ids ascending."""
     return np.dtype(
         [
             ("track", np.int64),
@@ -76,13 +87,16 @@ def filter_dtype(size: int) -> np.dtype:
             ("log_odds", np.float64),  # of its existence
             ("seen_time", np.float64),  # s, of its last point
             ("camera_set", np.int64),  # see Objects
-            ("level", np.int64),  # index into the map's levels
+            ("levels", np.float64, (n_levels,)),  # probability of each
+            ("level", np.int64),  # the likeliest one, index into the map's levels
             ("z", np.float64),  # m
             ("anchor", np.float64, (2,)),  # m, where it stands
             ("still_since", np.float64),  # s, and since when
             ("heading", np.float64),  # rad, of its last clear motion or its stall; NaN: none
             ("off", np.float64, (2,)),  # m, running mean of where its objects are while it rests
             ("off_var", np.float64),  # m², of that mean
+            ("height", np.float64),  # m, running mean of what its boxes say; NaN: not known
+            ("height_var", np.float64),  # m², of one of them
             ("label", np.int64),  # number among the labels that the tracker has met
             ("confirmed", np.int64),  # 0 or 1
             ("object", np.int64),  # of this window; -1: none
@@ -107,7 +121,8 @@ class Tracker:
         self.time = np.nan
         self._next_id = 1
         self._last_step = np.inf  # s since the window before; infinite at the first
-        self._filters: np.ndarray = np.zeros(0, filter_dtype(STATE_SIZE[self.options.motion]))
+        dtype = filter_dtype(STATE_SIZE[self.options.motion], len(site.site_map.levels))
+        self._filters: np.ndarray = np.zeros(0, dtype)
         self._looks = np.zeros((0, 0), dtype=np.float32)  # (T, D) each track's embedding
         self._labels: tuple[str, ...] = ()  # that were met so far
         self._rested = np.zeros(0, dtype=bool)  # (T,) which tracks rested until this window
@@ -146,18 +161,24 @@ class Tracker:
         held, kinds = self._filters, kind_arrays(self._labels)
         rows = filters.rows_of_ids(held["track"], np.ascontiguousarray(objects.track))
         names = ("xyz", "cov", "bias_cov", "score", "camera_set", "object")
-        seen = (*(np.ascontiguousarray(getattr(objects, name)) for name in names), level, label)
-        window = Window(self.time, rows, seen, np.ascontiguousarray(objects.embedding))
+        sure = np.ascontiguousarray(objects.level_probability)
+        seen = (*(np.ascontiguousarray(getattr(objects, name)) for name in names), level, sure, label)
+        climbs = 1.0 / self.options.climb_s, joint_arrays(self.site.site_map, level_names(self.site.site_map), True)
+        heights = np.ascontiguousarray(objects.height), np.ascontiguousarray(objects.height_var)
+        window = Window(self.time, rows, seen, climbs, np.ascontiguousarray(objects.embedding), heights)
         self.exchanges = self._decisions.weigh(held, self._looks, self._noise, self._labels, window)
         if self.exchanges:
             self._rested = self._rests()
         stands = self._rested, WAKE2, kinds.length, kinds.speed, STAND, STAND_SIGMA, PARKS, LEAST_SPEED
-        steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map))
+        steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map), *climbs)
         self._learn_appearance(rows, objects.embedding)
+        self._learn_heights(rows, objects)
         if self.existence.detection_probability:
             steps.miss(held, *scene_arrays(self.site, reporting, objects, self.existence))
         new = np.flatnonzero((rows < 0) & (objects.best_score >= self.options.birth_score))
-        self._go_on(self._born(new, seen), objects.embedding[new])
+        born = self._born(new, seen)
+        born["height"], born["height_var"] = objects.height[new], objects.height_var[new]
+        self._go_on(born, objects.embedding[new])
         return self._table()
 
     def finish(self) -> list[Exchange]:
@@ -186,6 +207,16 @@ class Tracker:
             mixed = (1.0 - APPEARANCE_RATE) * self._looks[rows[old]] + APPEARANCE_RATE * embedding[old]
             self._looks[rows[old]] = unit_rows(mixed)
 
+    def _learn_heights(self, rows: np.ndarray, objects: Objects) -> None:
+        """What one object's boxes say errs alike from window to window: the mean is no surer than one of them."""
+        told = np.flatnonzero((objects.height_var > 0.0) & (rows >= 0))
+        if not len(told):
+            return
+        held, at = self._filters, rows[told]
+        for name in ("height", "height_var"):
+            seen, known = getattr(objects, name)[told], held[name][at]
+            held[name][at] = np.where(np.isnan(known), seen, known + APPEARANCE_RATE * (seen - known))
+
     def _born(self, new: np.ndarray, seen: tuple[np.ndarray, ...]) -> np.ndarray:
         """New tracks for the objects that no track explains, in rows `new` (N,) of what was `seen`."""
         options, born = self.options, np.zeros(len(new), self._filters.dtype)
@@ -195,7 +226,22 @@ class Tracker:
             since = self._next_id, self._last_step, options.reach_sigma
             steps.bear(born, new, self.time, *since, *prior, *where, *seen)
             self._next_id += len(new)
+            if one_way_lanes(self.site.site_map):
+                self._head_along_lanes(born)
         return born
+
+    def _head_along_lanes(self, born: np.ndarray) -> None:
+        """Before it is seen again, a vehicle in a one-way lane is taken to drive along it, rarely against it.
+
+        The first two moments of a velocity that is normal across the lane, and one of both halves of a normal along it.
+        """
+        axes = lane_axes(self.site.site_map, born["level"], born["state"][:, :2])
+        kinds = kind_arrays(self._labels)
+        speed = np.where(kinds.length >= DRIVES, kinds.speed, 0.0).take(born["label"])
+        share = (1.0 - 2.0 * self.options.wrong_way) * math.sqrt(2.0 / math.pi)
+        ahead = share * speed[:, None] * axes
+        born["state"][:, 2:4] += ahead
+        born["cov"][:, 2:4, 2:4] -= ahead[:, :, None] * ahead[:, None, :]
 
     def _go_on(self, born: np.ndarray, looks: np.ndarray) -> None:
         """Confirm the tracks that are likely enough, drop those that are not, or were not seen for too long."""
@@ -219,19 +265,23 @@ class Tracker:
         n, held = len(self._filters), self._filters
         track, of, level, label, said = (np.empty(n, dtype=np.int64) for _ in range(5))
         xy, velocity, cov, bias_cov = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 4, 4)), np.empty((n, 2, 2))
-        z, heading, still_since, score = (np.empty(n) for _ in range(4))
+        z, heading, still_since, score, sure = (np.empty(n) for _ in range(5))
         # the filters live on, the table stays as it is
-        steps.tell(held, track, of, level, label, xy, z, velocity, cov, bias_cov, heading, still_since, score, said)
+        where = level, sure, label, xy, z, velocity, cov, bias_cov
+        steps.tell(held, track, of, *where, heading, still_since, score, said)
         return Tracks.trusted(
             time=np.full(n, self.time),
             track=track,
             object=of,
             level=Coded(level_names(self.site.site_map), level),
+            level_probability=sure,
             xy=xy,
             z=z,
             velocity=velocity,
             cov=cov,
             bias_cov=bias_cov,
+            height=held["height"].copy(),
+            height_var=held["height_var"].copy(),
             label=Coded(self._labels, label),
             score=score,
             heading=heading,

@@ -159,5 +159,7 @@ def _sights(
         speed=kind_column(label, "speed"),
         pace=pace[at],
         acceleration=kind_column(label, "acceleration"),
+        height=tracks.height[moves_as],
+        height_var=tracks.height_var[moves_as],
         embedding=looks,
     )

@@ -298,6 +298,7 @@ class GroundPoints(Table):
     detection: np.ndarray
     object: np.ndarray
     level: np.ndarray
+    level_probability: np.ndarray
     xy: np.ndarray
     z: np.ndarray
     cov: np.ndarray
@@ -305,6 +306,8 @@ class GroundPoints(Table):
     away: np.ndarray
     foot: np.ndarray
     box: np.ndarray
+    height: np.ndarray
+    height_var: np.ndarray
     label: np.ndarray
     score: np.ndarray
     embedding: np.ndarray
@@ -314,6 +317,7 @@ class GroundPoints(Table):
         "detection": Column(int),
         "object": Column(int),  # -1: in none yet
         "level": Column(str),
+        "level_probability": Column(float, missing=1.0),  # that it is this one, by its camera alone
         "xy": Column(float, (2,), "m"),
         "z": Column(float, unit="m"),  # of the level there
         "cov": Column(float, (2, 2), "m2"),
@@ -321,6 +325,8 @@ class GroundPoints(Table):
         "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
         "foot": Column(float, (2,), "px"),  # middle of the box's lower edge; NaN where it was given, or not seen
         "box": Column(float, (4,), "px"),  # left, top, right, bottom
+        "height": Column(float, unit="m"),  # of a vehicle, by its boxes; NaN: not known
+        "height_var": Column(float, unit="m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),
         "embedding": Column(np.float32, (WIDTH,)),
@@ -333,9 +339,12 @@ class Objects(Table):
     object: np.ndarray
     time: np.ndarray
     level: np.ndarray
+    level_probability: np.ndarray
     xyz: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
+    height: np.ndarray
+    height_var: np.ndarray
     label: np.ndarray
     score: np.ndarray
     best_score: np.ndarray
@@ -347,9 +356,12 @@ class Objects(Table):
         "object": Column(int),
         "time": Column(float, unit="s"),
         "level": Column(str),
+        "level_probability": Column(float, missing=1.0),  # that it is this one, by this window alone
         "xyz": Column(float, (3,), "m"),
         "cov": Column(float, (3, 3), "m2"),
         "bias_cov": Column(float, (3, 3), "m2"),
+        "height": Column(float, unit="m"),  # of a vehicle, by its boxes; NaN: not known
+        "height_var": Column(float, unit="m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists, given this window alone
         "best_score": Column(float, missing=1.0),  # highest score of its detections
@@ -367,11 +379,14 @@ class Tracks(Table):
     track: np.ndarray
     object: np.ndarray
     level: np.ndarray
+    level_probability: np.ndarray
     xy: np.ndarray
     z: np.ndarray
     velocity: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
+    height: np.ndarray
+    height_var: np.ndarray
     label: np.ndarray
     score: np.ndarray
     heading: np.ndarray
@@ -385,11 +400,14 @@ class Tracks(Table):
         "track": Column(int),
         "object": Column(int),  # -1: coasting
         "level": Column(str),
+        "level_probability": Column(float, missing=1.0),  # that it is on this one, by all that was seen of it
         "xy": Column(float, (2,), "m"),
         "z": Column(float, unit="m"),  # of the level where it was seen last
         "velocity": Column(float, (2,), "m/s"),
         "cov": Column(float, (4, 4), "m2, m2/s, m2/s2"),  # of x, y, vx, vy
         "bias_cov": Column(float, (2, 2), "m2"),
+        "height": Column(float, unit="m"),  # of a vehicle, by its boxes; NaN: not known
+        "height_var": Column(float, unit="m2"),
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists
         "heading": Column(float, unit="rad"),  # it drives or last drove this way, from east; NaN: not known

@@ -1,8 +1,8 @@
 """How far it is from one place of a site to another for what must go round walls and over ramps.
 
 Cells of all levels, eight neighbours each; a step that would cross a wall or pillar is not taken, and levels
-are joined where they meet, as at the foot of a ramp. Distances over such a grid are up to 8 % too long
-(Borgefors, 1986), and a cell's size off at both ends. What drives has a longer way against a one-way lane,
+are joined where they meet, as at the foot of a ramp, and by stairs and lifts. Distances over such a grid are up to
+8 % too long (Borgefors, 1986), and a cell's size off at both ends. What drives has a longer way against a one-way lane,
 and from stall to stall.
 """
 
@@ -14,6 +14,7 @@ import shapely
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from geoloc.scene.joints import joints_of
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level
 
@@ -52,7 +53,7 @@ class Ways:
             z.append(height)
         levels = zip(site.site_map.levels, first, number, strict=True)
         steps = [_steps(site, *of_level, cell) for of_level in levels]
-        steps.append(_joints(first, number, z, cell))
+        steps += [_joints(first, number, z, cell), _climbs(site, first, number, cell)]
         a, b, length = (np.concatenate(part) for part in zip(*steps, strict=True))
         both = np.concatenate([a, b]), np.concatenate([b, a])
         graph = csr_array((np.concatenate([length, length]), both), shape=(total, total))
@@ -196,3 +197,23 @@ def _joints(
         found.append((a[meets], b[meets], np.maximum(length[meets], 1e-3)))
     a, b, length = (np.concatenate(part) for part in zip(*found, strict=True))
     return a, b, length
+
+
+def _climbs(
+    site: Site, first: list[np.ndarray], number: list[np.ndarray], cell: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A step between the middles of a zone of stairs or a lift that two levels have, as long as it is high."""
+    found = []
+    for joint in joints_of(site.site_map):
+        for zone in shapely.get_parts(joint.climb):
+            middle = shapely.get_coordinates(shapely.point_on_surface(zone))
+            places = [np.floor((middle[0] - first[k]) / cell).astype(int) for k in (joint.first, joint.second)]
+            sizes = [np.array(number[k].shape)[::-1] for k in (joint.first, joint.second)]
+            if not all(((at >= 0) & (at < size)).all() for at, size in zip(places, sizes, strict=True)):
+                continue
+            rows = [int(number[k][y, x]) for k, (x, y) in zip((joint.first, joint.second), places, strict=True)]
+            heights = [site.site_map.levels[k].z_at(middle)[0] for k in (joint.first, joint.second)]
+            if min(rows) >= 0:
+                found.append((rows[0], rows[1], max(abs(heights[1] - heights[0]), cell)))
+    a, b, length = np.array(found, float).reshape(-1, 3).T
+    return a.astype(int), b.astype(int), length

@@ -13,8 +13,9 @@ import numpy as np
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 
 # log-odds from which on a pair is open, exchanged, and exchanged at the end; how long it is open (s); outliers' share
-# and scale²; log-odds of labels that differ; weight of appearance; s of views that err alike; m, the farthest objects
-LEAST, ENOUGH, AT_LAST, LAG, SHARE, WIDE, CONFUSION, WEIGHT, VIEW, REACH = range(10)
+# and scale²; log-odds of labels that differ; weight of appearance; s of views that err alike; m, the farthest objects;
+# twice the variance of vehicles' heights, m²
+LEAST, ENOUGH, AT_LAST, LAG, SHARE, WIDE, CONFUSION, WEIGHT, VIEW, REACH, SPREAD2 = range(11)
 DROP, KEEP, EXCHANGE = range(3)
 SIGMAS = 4.0  # that a track's object may be off
 TINY = 1e-300
@@ -44,12 +45,22 @@ def _fit(k, t, objects, tracks, model):
 
 @compiled
 def _content(k, t, labels, own_labels, families, looks, own_looks, model):
-    """What label and appearance of object k say for its being track t's; 0 of none (-1)."""
+    """What label, height and appearance of object k say for its being track t's; 0 of none (-1).
+
+    `labels` and `own_labels` are labels (K,), (T,), heights and their variances.
+    """
     if k < 0:
         return 0.0
     said = 0.0
-    if families[labels[k]] != families[own_labels[t]]:
+    label, height, height_var = labels
+    own_label, own_height, own_var = own_labels
+    if families[label[k]] != families[own_label[t]]:
         said += model[CONFUSION]
+    if height_var[k] > 0.0 and own_var[t] > 0.0:
+        own, step = height_var[k] + own_var[t], height[k] - own_height[t]
+        both = own + model[SPREAD2]
+        ratio = math.sqrt(both / own) * math.exp(0.5 * step * step * (1.0 / both - 1.0 / own))
+        said += math.log(model[SHARE] + (1.0 - model[SHARE]) * ratio)
     dot, own2 = 0.0, 0.0
     for d in range(looks.shape[1]):
         dot += looks[k, d] * own_looks[t, d]
@@ -63,6 +74,12 @@ def _content(k, t, labels, own_labels, families, looks, own_looks, model):
 def _placed(held):
     """What `_fit` takes of tracks."""
     return held["state"], held["cov"], held["bias_cov"], held["camera_set"]
+
+
+@compiled
+def _kinds(held):
+    """What `_content` takes of tracks."""
+    return held["label"], held["height"], held["height_var"]
 
 
 @compiled
@@ -99,7 +116,7 @@ def carry_on(time, passed, model, held, object_of, objects, labels, families, lo
     verdict = np.full(len(pairs), DROP)
     track, confirmed, tracks = held["track"], held["confirmed"], _placed(held)
     since, until, odds = pairs["since"], pairs["until"], pairs["odds"]
-    shadows, shadow_labels = _placed(shadow_held), shadow_held["label"]
+    shadows, shadow_labels = _placed(shadow_held), _kinds(shadow_held)
     fresh = min(1.0, passed / model[VIEW]) if model[VIEW] > 0.0 else 1.0
     for h in range(len(pairs)):
         i, j, p, q = _row_of(track, pairs[h]["first"]), _row_of(track, pairs[h]["second"]), 2 * h, 2 * h + 1
@@ -140,7 +157,7 @@ def ambiguous(model, held, rows, objects, labels, families, looks, own_looks, kn
     """
     n, count = len(held), 0
     object_of = objects_of(rows, n)
-    track, level, own_labels, tracks = held["track"], held["level"], held["label"], _placed(held)
+    track, level, own_labels, tracks = held["track"], held["level"], _kinds(held), _placed(held)
     state, cov = tracks[0], tracks[1]
     first, second, odds = known_pairs["first"], known_pairs["second"], known_pairs["odds"]
     reach, most = np.empty(n), 0.0

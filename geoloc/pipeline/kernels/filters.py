@@ -45,11 +45,11 @@ def rows_of_ids(ids, wanted):
 
 
 @compiled
-def update(rows, time, most, xyz, object_cov, object_bias, score, camera_set, number, level, label,
-           state, cov, bias_cov, log_odds, own_set, seen_time, own_level, own_z, own_label, own_object):  # fmt: skip
+def update(rows, time, most, xyz, object_cov, object_bias, score, camera_set, number, label,
+           state, cov, bias_cov, log_odds, own_set, seen_time, own_z, own_label, own_object):  # fmt: skip
     """Kalman update in place (Joseph's form) of the tracks in `rows` (K,) by one object each; -1: of none.
 
-    Objects at xyz (K, 3) with cov and bias_cov (K, 3, 3), score, camera set, number, level and label (K,); tracks of
+    Objects at xyz (K, 3) with cov and bias_cov (K, 3, 3), score, camera set, number and label (K,); tracks of
     state (T, d), cov (T, d, d), bias_cov (T, 2, 2), log_odds (T,), held below `most`, and what else is kept of them.
     """
     size = state.shape[1]
@@ -76,7 +76,7 @@ def update(rows, time, most, xyz, object_cov, object_bias, score, camera_set, nu
             for j in range(2):
                 bias_cov[t, i, j] = object_bias[k, i, j]
         own_set[t], seen_time[t], own_object[t] = camera_set[k], time, number[k]
-        own_level[t], own_z[t], own_label[t] = level[k], xyz[k, 2], label[k]
+        own_z[t], own_label[t] = xyz[k, 2], label[k]
 
 
 @inlined

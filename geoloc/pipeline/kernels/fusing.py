@@ -7,19 +7,21 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.levels import SURE
 from geoloc.pipeline.kernels.small import congruence, inverse_symmetric
 from geoloc.pipeline.kernels.surfaces import surface_under
 
 
 @compiled
-def fuse_groups(time, xy, cov, bias_cov, score, label, level, camera, group, camera_number, body, surface_level,
-                surfaces, shared_bias, spread, out_time, xyz, out_cov, out_bias, out_label, out_level, best_score,
-                count, camera_set):  # fmt: skip
+def fuse_groups(time, xy, cov, bias_cov, score, label, level, sure, camera, group, camera_number, body, surface_level,
+                surfaces, shared_bias, spread, out_time, xyz, out_cov, out_bias, out_label, out_level, out_sure,
+                best_score, count, camera_set):  # fmt: skip
     """Fill the columns (G, ...) of a table of objects from points (N, ...) and the `group` (N,) of each.
 
     Time (s) is the mean of a group's points, the label that of its best scored one, the last of equal ones; the level
-    is that of the first. `body` (L,) m is added to `cov` by label; `camera_number` (C,) are summed up to the camera
-    set. `surface_level` (V,) are the map's levels of the points' ones.
+    is the likeliest, where each point's is right with the probability `sure` (N,). `body` (L,) m is added to `cov` by
+    label; `camera_number` (C,) are summed up to the camera set. `surface_level` (V,) are the map's levels of the
+    points' ones.
     """
     n_groups, n = len(count), len(group)
     start, mean, cameras = np.empty(n_groups), np.zeros(n_groups), np.zeros(n_groups, np.uint64)
@@ -33,6 +35,7 @@ def fuse_groups(time, xy, cov, bias_cov, score, label, level, camera, group, cam
         count[g] += 1
         mean[g] += time[i] - start[g]  # from the first: seconds since 1970 leave no digits for a sum
         cameras[g] += camera_number[camera[i]]
+    agree_on_levels(level, sure, group, len(surface_level), out_level, out_sure)
     extent, on = np.empty(n_groups), np.empty(n_groups, np.int64)
     for g in range(n_groups):
         out_time[g], camera_set[g] = start[g] + mean[g] / count[g], np.int64(cameras[g] >> np.uint64(1))
@@ -40,6 +43,27 @@ def fuse_groups(time, xy, cov, bias_cov, score, label, level, camera, group, cam
     place = np.empty((n_groups, 2))
     fuse_points(xy, cov, bias_cov, group, count, shared_bias, spread, extent, place, out_cov, out_bias)
     lift(place, on, surfaces, xyz, out_cov, out_bias)
+
+
+@compiled
+def agree_on_levels(level, sure, group, n_levels, out_level, out_sure):
+    """The likeliest level (G,) of each group of points (N,), the first of equal ones, and its probability (G,)."""
+    out_sure[:] = 1.0
+    if n_levels == 1:
+        return
+    odds = np.zeros((len(out_level), n_levels))
+    for i in range(len(group)):
+        right = min(max(sure[i], 1.0 - SURE), SURE)
+        for k in range(n_levels):
+            odds[group[i], k] += math.log(right if k == level[i] else (1.0 - right) / (n_levels - 1))
+    for g in range(len(out_level)):
+        for k in range(n_levels):
+            if odds[g, k] > odds[g, out_level[g]]:
+                out_level[g] = k
+        total = 0.0
+        for k in range(n_levels):
+            total += math.exp(odds[g, k] - odds[g, out_level[g]])
+        out_sure[g] = 1.0 / total
 
 
 @compiled
@@ -118,6 +142,20 @@ def _lift(cov, a, b):
     cov[0, 2] = cov[2, 0] = x
     cov[1, 2] = cov[2, 1] = y
     cov[2, 2] = a * x + b * y
+
+
+@compiled
+def mean_heights(height, var, group, n_groups):
+    """Mean height (G,) m of each group's points by information, and its variance (G,) m²; NaN where none is known."""
+    mean, total = np.zeros(n_groups), np.zeros(n_groups)
+    for i in range(len(group)):
+        if var[i] > 0.0:
+            total[group[i]] += 1.0 / var[i]
+            mean[group[i]] += height[i] / var[i]
+    for g in range(n_groups):
+        total[g] = 1.0 / total[g] if total[g] > 0.0 else np.nan
+        mean[g] *= total[g]
+    return mean, total
 
 
 @compiled

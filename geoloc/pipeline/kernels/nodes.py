@@ -9,19 +9,20 @@ import numpy as np
 from geoloc.pipeline.kernels.clusters import cluster_nodes
 from geoloc.pipeline.kernels.compiled import compiled
 from geoloc.pipeline.kernels.edges import candidate_edges
-from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, INFORMATION, PLAIN, settle
+from geoloc.pipeline.kernels.levels import joined
+from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, HEIGHT, INFORMATION, PLAIN, settle
 from geoloc.pipeline.kernels.small import inverse_symmetric, is_covariance, order_of
 from geoloc.pipeline.kernels.walls import not_parted
 
 
 @compiled
 def group_nodes(points, tracks, source, camera, camera_sets, camera_set, n_families, density, gate, level_gap, few,
-                model, max_moves, walls):  # fmt: skip
+                model, max_moves, walls, joints):  # fmt: skip
     """The group (N,) of each point, the track (G,) of each group or -1, and whether all covariances are some.
 
     `points` and `tracks` are what `fill_nodes` takes of either, `source` (N,) the places of the points' cameras in
     order. `camera` (N,) counts through `camera_sets` (K,), those of one camera each, and `camera_set` (T,) tells who
-    saw a track last. `walls` are `start` and `piece` of `not_parted`.
+    saw a track last. `walls` are `start` and `piece` of `not_parted`, `joints` as of `kernels.levels`.
     """
     xy, looks = points[0], points[-1]
     order, sources = order_nodes(source, xy, tracks[0], len(camera_sets))
@@ -35,6 +36,8 @@ def group_nodes(points, tracks, source, camera, camera_sets, camera_set, n_famil
     pairs = candidate_edges(place, reach, gate, sources, level, z, level_gap, few)
     if len(walls[1]):
         pairs = not_parted(pairs, place, reach, level, walls[0], walls[1])
+    if len(joints[3]) > 1:
+        pairs = joined(pairs, place, reach, level, joints)
     cluster = cluster_nodes(stats, sources, pairs, n_families, model, max_moves)
     group, track = groups_of(cluster, order, len(xy))
     return group, track, good
@@ -64,10 +67,11 @@ def fill_nodes(order, first, given, camera, n_families, density, columns, stats)
     """Put points, or tracks, into their places of the nodes' arrays; of `order` (n,) they are the numbers from `first`.
 
     `given` are xy, cov, bias_cov, the labels' codes, level, z, length (K,) m and family (K,) of the codes, -1 for
-    none, and looks (N, D) of unit length. `columns` are xy, reach, level and z of nodes; a node's reach is its worst
-    standard deviation. See `odds` for `stats` and for `camera` (N,). False where some cov + bias_cov is no covariance.
+    none, height and its variance, NaN where not known, and looks (N, D) of unit length. `columns` are xy, reach, level
+    and z of nodes; a node's reach is its worst standard deviation. See `odds` for `stats` and for `camera` (N,). False
+    where some cov + bias_cov is no covariance.
     """
-    xy, cov, bias_cov, label, level, z, length, family, looks = given
+    xy, cov, bias_cov, label, level, z, length, family, height, height_var, looks = given
     out_xy, out_reach, out_level, out_z = columns
     log_density, good = math.log(density), True
     for k in range(len(order)):
@@ -88,6 +92,8 @@ def fill_nodes(order, first, given, camera, n_families, density, columns, stats)
         row[PLAIN], row[PLAIN + 1], row[PLAIN + 2] = cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1]
         row[CAMERA] = camera[i]
         row[COUNT], row[DENSITY] = 1.0, log_density - 2.0 * math.log(length[label[i]])
+        if height_var[i] > 0.0:
+            row[HEIGHT], row[HEIGHT + 1] = 1.0 / height_var[i], height[i] / height_var[i]
         if n_families > 0 and family[label[i]] >= 0:
             row[CONTENT + family[label[i]]] = 1.0
         for j in range(looks.shape[1]):

@@ -1,10 +1,11 @@
 """Log-likelihood ratio of one object against two, for two clusters of nodes.
 
 A row of `stats` is what a cluster's odds need: fused x, y (m) and covariance xx, xy, yy (m²), which follow from
-information xx, xy, yy (1/m²) and information times position (1/m); count, log of the density (1/m²), a count for
-each of F families of labels, and the embedding (D). But for the first five, the sum over its nodes is the cluster's,
-so joining and taking out are additions. Of a cluster that is one node, three are its covariance without bias (m²) and
-one the number of its camera, from 1; of a track less the number of the one camera that saw it last, 0 of several.
+information xx, xy, yy (1/m²) and information times position (1/m); count, log of the density (1/m²), information on
+the height (1/m²) and that times the height (1/m), a count for each of F families of labels, and the embedding (D).
+But for the first five, the sum over its nodes is the cluster's, so joining and taking out are additions. Of a
+cluster that is one node, three are its covariance without bias (m²) and one the number of its camera, from 1; of a
+track less the number of the one camera that saw it last, 0 of several.
 `model` is a row of numbers, see `GATE2` and so on.
 """
 
@@ -16,11 +17,12 @@ import numpy as np
 
 from geoloc.pipeline.kernels.compiled import inlined
 
-INFORMATION, COUNT, DENSITY, PLAIN, CAMERA, CONTENT = 5, 10, 11, 12, 15, 16  # columns of stats
+INFORMATION, COUNT, DENSITY, PLAIN, CAMERA, HEIGHT, CONTENT = 5, 10, 11, 12, 15, 16, 18  # columns of stats
 # what `model` holds: gate²; share and scale² of outliers; log-odds of a missed detection; of labels that differ;
-# the weight of appearance and the cosine that is neutral
-GATE2, SHARE, WIDE, MISSED, CONFUSION, WEIGHT, NEUTRAL = range(7)
+# the weight of appearance and the cosine that is neutral; twice the variance of vehicles' heights, m²
+GATE2, SHARE, WIDE, MISSED, CONFUSION, WEIGHT, NEUTRAL, SPREAD2 = range(8)
 LOG_2PI = math.log(2.0 * math.pi)
+KNOWN = 1e-6  # 1/m²; less is what rounding leaves
 KEEPS = 0.5  # probability that a camera errs now as it did when it saw the track last
 
 
@@ -53,6 +55,8 @@ def odds_of(a, i, b, j, n_families, model):
             if density > 0.0:
                 log_density = (a[i, DENSITY] + b[j, DENSITY]) / (a[i, COUNT] + b[j, COUNT])
                 odds = math.log(density) - LOG_2PI - log_density + model[MISSED]
+                if a[i, HEIGHT] > KNOWN and b[j, HEIGHT] > KNOWN:
+                    odds += _height_odds(a[i], b[j], model)
                 if a.shape[1] > CONTENT:
                     odds += _label_odds(a[i], b[j], n_families, model) + _look_odds(a[i], b[j], n_families, model)
     return odds
@@ -74,6 +78,16 @@ def _plain_density(a, b, dx, dy, model):
     if not determinant > 0.0:
         return 0.0
     return _density((yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant, determinant, model)
+
+
+@inlined
+def _height_odds(a, b, model):
+    """What heights say: of one body they differ by their noise, of two by what vehicles differ, too."""
+    step = a[HEIGHT + 1] / a[HEIGHT] - b[HEIGHT + 1] / b[HEIGHT]
+    own = 1.0 / a[HEIGHT] + 1.0 / b[HEIGHT]
+    any_ = own + model[SPREAD2]
+    ratio = math.sqrt(any_ / own) * math.exp(0.5 * step * step * (1.0 / any_ - 1.0 / own))
+    return math.log(model[SHARE] + (1.0 - model[SHARE]) * ratio)
 
 
 @inlined

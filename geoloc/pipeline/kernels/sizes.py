@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.bodies import TURNS, UNKNOWN, middle_of, sides_of_body
+from geoloc.pipeline.kernels.bodies import TURNS, UNKNOWN, middle_of, see, sides_of_body
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.hits import edge_reach
 from geoloc.pipeline.kernels.sight import cell_of
@@ -17,6 +17,8 @@ from geoloc.pipeline.kernels.small import members_of
 
 WHOLE, BELOW, BESIDE, ABOVE, BEHIND, WALLED = 0, 1, 2, 4, 8, 16  # bits of what is not seen of a box
 LEAST_DROP = 0.1  # m; no camera is less above what it sees
+TURNED = 0.33  # of the difference of a block's sides: standard deviation of its depth, turned anyhow
+LOWEST, HIGHEST = 0.5, 6.0  # m; no vehicle is as low or as high as this
 IN_FRONT = 0.1  # of a box's height, by which it reaches lower than what it hides
 
 
@@ -138,3 +140,39 @@ def classes(rows, camera, box, foot, xy, z, sizes, spread, cameras):
                     a, b = math.log(wide / w) / spread, math.log(tall / h) / spread
                     out[n, k] += math.exp(-0.5 * (a * a + b * b)) / TURNS
     return out
+
+
+@compiled
+def heights(camera, flags, box, foot, xy, z, label, length, width, least_length, spread, error_px, cameras):
+    """How high (N,) m bodies are by their boxes, and the variances (N,) m²; NaN where it cannot be told.
+
+    A box reaches from the near lower edge of a body to its far upper one, where the camera looks down on it: a block
+    that is turned anyhow is 2 / pi of its length and width deep in the mean. Boxes differ by `spread` of their height
+    and `error_px`.
+    """
+    models, params, limit, rotation, centre, _ = cameras
+    out, var = np.full(len(camera), np.nan), np.full(len(camera), np.nan)
+    for i in range(len(camera)):
+        c, k = camera[i], label[i]
+        high = box[i, 3] - box[i, 1]
+        if length[k] < least_length or models[c] == UNKNOWN or np.isnan(foot[i, 0]) or not high > 0.0:
+            continue
+        if flags[i] & (BELOW | ABOVE | BEHIND | WALLED):
+            continue
+        u, v = see(models[c], params[c], limit[c], rotation[c], centre[c], xy[i, 0], xy[i, 1], z[i])
+        p, q = see(models[c], params[c], limit[c], rotation[c], centre[c], xy[i, 0], xy[i, 1], z[i] + 1.0)
+        scale = math.hypot(p - u, q - v)  # px/m
+        drop = centre[c, 2] - z[i]
+        away = math.hypot(centre[c, 0] - xy[i, 0], centre[c, 1] - xy[i, 1])
+        if not scale > 0.0 or not drop > LEAST_DROP or not away > drop:
+            continue
+        shown = high / scale
+        down = max(drop - shown, 0.0) / away
+        deep, varies = 2.0 / math.pi * (length[k] + width[k]), TURNED * (length[k] - width[k])
+        tall = shown - down * deep
+        if not LOWEST < tall < HIGHEST:
+            continue
+        out[i] = tall
+        noise = spread * shown
+        var[i] = noise * noise + (error_px / scale) * (error_px / scale) + down * down * varies * varies
+    return out, var

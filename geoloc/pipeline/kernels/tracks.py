@@ -11,6 +11,7 @@ import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled
 from geoloc.pipeline.kernels.filters import fade, live_on, logit, say_states, update
+from geoloc.pipeline.kernels.levels import believe
 from geoloc.pipeline.kernels.motion import move_on
 from geoloc.pipeline.kernels.resting import rest, resting, settle, wake
 from geoloc.pipeline.kernels.sight import cell_of, missed
@@ -48,9 +49,13 @@ def drift(held, dt, noise, turn_noise):
 
 
 @compiled
-def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label,
-            rests, wake2, length, speed, near, near_sigma, least_length, least_speed, stalls):  # fmt: skip
-    """Wake, update and settle tracks in place, those in `rows` (K,) by one object each; see `resting`, `filters`."""
+def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, sure, label,
+            rests, wake2, length, speed, near, near_sigma, least_length, least_speed, stalls,
+            rate, joints):  # fmt: skip
+    """Wake, update and settle tracks, in place, those of `rows` (K,) by an object each.
+
+    See `resting`, `filters`, `levels`.
+    """
     n = len(held)
     parks, allowed, fast, said = np.empty(n, np.bool_), np.empty(n), np.empty(n), score.copy()
     state, own_cov, still_since = held["state"], held["cov"], held["still_since"]
@@ -63,7 +68,8 @@ def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, numbe
         for k in range(len(rows)):
             if rows[k] >= 0 and rests[rows[k]]:
                 said[k] = max(score[k], 0.5)  # a box where it stands does not speak against it, however few see it
-    _update(held, rows, time, most, xyz, cov, bias_cov, said, camera_set, number, level, label)
+    believe(held, rows, time, rate, xyz, cov, camera_set, level, sure, joints)
+    _update(held, rows, time, most, xyz, cov, bias_cov, said, camera_set, number, label)
     for t in range(n):
         parks[t] = length[held[t]["label"]] >= least_length
         allowed[t] = near * length[held[t]["label"]]
@@ -72,18 +78,19 @@ def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, numbe
 
 
 @compiled
-def _update(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label):
-    update(rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label,
+def _update(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, label):
+    update(rows, time, most, xyz, cov, bias_cov, score, camera_set, number, label,
            held["state"], held["cov"], held["bias_cov"], held["log_odds"], held["camera_set"], held["seen_time"],
-           held["level"], held["z"], held["label"], held["object"])  # fmt: skip
+           held["z"], held["label"], held["object"])  # fmt: skip
 
 
 @compiled
-def renew(held, wanted, time, most, xyz, cov, bias_cov, score, camera_set, number, level, label):
+def renew(held, wanted, time, most, rate, joints, xyz, cov, bias_cov, score, camera_set, number, level, sure, label):
     """Update tracks (T,) in place by the objects (T,) that they want, several the same one or none (-1)."""
     rows = np.flatnonzero(wanted >= 0)
     k = wanted[rows]
-    seen = xyz[k], cov[k], bias_cov[k], score[k], camera_set[k], number[k], level[k], label[k]
+    seen = xyz[k], cov[k], bias_cov[k], score[k], camera_set[k], number[k], label[k]
+    believe(held, rows, time, rate, xyz[k], cov[k], camera_set[k], level[k], sure[k], joints)
     _update(held, rows, time, most, *seen)
 
 
@@ -103,7 +110,7 @@ def miss(held, reporting, centre, view, others, radius, height, log_miss, limit)
 
 @compiled
 def bear(born, new, time, next_id, since, reach_sigma, edge_probability, inside_probability, speed, view,
-         xyz, cov, bias_cov, score, camera_set, number, level, label):  # fmt: skip
+         xyz, cov, bias_cov, score, camera_set, number, level, sure, label):  # fmt: skip
     """Fill `born` (N,) records of tracks for the objects in the rows `new` (N,), `since` s after the window before.
 
     Where none could be seen as far as an object may have come meanwhile, it is one with `edge_probability`.
@@ -123,6 +130,9 @@ def bear(born, new, time, next_id, since, reach_sigma, edge_probability, inside_
             one["cov"][i, i] = fast * fast if i < 4 else TURN_RATE_SIGMA * TURN_RATE_SIGMA
         one["log_odds"] = logit(edge_probability if hidden <= reach else inside_probability) + logit(score[k])
         one["camera_set"], one["level"], one["z"], one["label"] = camera_set[k], level[k], xyz[k, 2], label[k]
+        others = max(len(one["levels"]) - 1, 1)
+        for j in range(len(one["levels"])):
+            one["levels"][j] = sure[k] if j == level[k] else (1.0 - sure[k]) / others
         one["heading"], one["object"] = np.nan, number[k]
 
 
@@ -150,11 +160,12 @@ def go_on(held, born, time, confirm, delete, max_coast, max_sigma, out, kept):
 
 
 @compiled
-def tell(held, track, object_, level, label, xy, z, velocity, cov, bias_cov, heading, still_since, score, state):
+def tell(held, track, object_, level, sure, label, xy, z, velocity, cov, bias_cov, heading, still_since, score, state):
     """Fill the columns (T, ...) of a table of tracks."""
     for t in range(len(held)):
         one = held[t]
         track[t], object_[t], level[t], label[t] = one["track"], one["object"], one["level"], one["label"]
+        sure[t] = one["levels"][one["level"]]
         z[t], heading[t], still_since[t] = one["z"], one["heading"], one["still_since"]
         for i in range(2):
             xy[t, i], velocity[t, i] = one["state"][i], one["state"][2 + i]
