@@ -167,12 +167,12 @@ class LinkCosts:
         return out
 
     def _heights(self, lost: Sights, new: Sights) -> np.ndarray:
-        """Log-likelihood ratio (K,) of the heights of one vehicle, against those of two; 0 where one is not known."""
+        """Log-likelihood ratio (K,) of the heights of one vehicle, against those of two; never above 0."""
         own = lost.height_var + new.height_var
         anyone = own + 2.0 * self.options.height_spread**2
         step2 = (new.height - lost.height) ** 2
         ratio = np.sqrt(anyone / own) * np.exp(0.5 * step2 * (1.0 / anyone - 1.0 / own))
-        return np.where(np.isnan(ratio), 0.0, np.log(ODD + (1.0 - ODD) * ratio))
+        return np.where(np.isnan(ratio), 0.0, np.log(ODD + (1.0 - ODD) * np.minimum(ratio, 1.0)))
 
     def _goes_against(self, lost: Sights) -> np.ndarray:
         """Probability (K,) that vehicles drive against one-way lanes, by how they moved in theirs."""

@@ -35,7 +35,7 @@ class SizeOptions:
     height_sigma: float = 0.08  # of its class's height: how much one person differs from another
     upright_length: float = 1.0  # m; bodies that are shorter stand under their tops
     class_probability: float = 0.95  # a generic label is replaced by the class that is as likely as this; 1: never
-    box_sigma: float = 0.05  # of a vehicle's height, as its boxes tell it
+    box_sigma: float = 0.08  # of a vehicle's height, as its boxes tell it
     size_sigma: float = 0.15  # of the logarithm of a box's width and height within a class
 
     def __post_init__(self) -> None:
@@ -74,8 +74,9 @@ def _measured(
     if not (kinds.length >= VEHICLE).any():
         return points
     foot, box, xy, z = _of_boxes(points)
+    away = np.ascontiguousarray(points.away)
     how = kinds.length, kinds.width, VEHICLE, options.box_sigma, projection.foot_sigma_px, body_arrays(site)
-    height, var = sizes.heights(camera, flags, box, foot, xy, z, labels.code, *how)
+    height, var = sizes.heights(camera, flags, box, foot, xy, z, away, labels.code, *how)
     return points.revised(height=height, height_var=var)
 
 

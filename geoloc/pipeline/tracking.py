@@ -172,7 +172,7 @@ class Tracker:
         stands = self._rested, WAKE2, kinds.length, kinds.speed, STAND, STAND_SIGMA, PARKS, LEAST_SPEED
         steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map), *climbs)
         self._learn_appearance(rows, objects.embedding)
-        self._learn_heights(rows, objects)
+        steps.learn_heights(held, rows, *heights, APPEARANCE_RATE)
         if self.existence.detection_probability:
             steps.miss(held, *scene_arrays(self.site, reporting, objects, self.existence))
         new = np.flatnonzero((rows < 0) & (objects.best_score >= self.options.birth_score))
@@ -206,16 +206,6 @@ class Tracker:
             old = rows >= 0
             mixed = (1.0 - APPEARANCE_RATE) * self._looks[rows[old]] + APPEARANCE_RATE * embedding[old]
             self._looks[rows[old]] = unit_rows(mixed)
-
-    def _learn_heights(self, rows: np.ndarray, objects: Objects) -> None:
-        """What one object's boxes say errs alike from window to window: the mean is no surer than one of them."""
-        told = np.flatnonzero((objects.height_var > 0.0) & (rows >= 0))
-        if not len(told):
-            return
-        held, at = self._filters, rows[told]
-        for name in ("height", "height_var"):
-            seen, known = getattr(objects, name)[told], held[name][at]
-            held[name][at] = np.where(np.isnan(known), seen, known + APPEARANCE_RATE * (seen - known))
 
     def _born(self, new: np.ndarray, seen: tuple[np.ndarray, ...]) -> np.ndarray:
         """New tracks for the objects that no track explains, in rows `new` (N,) of what was `seen`."""

@@ -60,7 +60,7 @@ def _content(k, t, labels, own_labels, families, looks, own_looks, model):
         own, step = height_var[k] + own_var[t], height[k] - own_height[t]
         both = own + model[SPREAD2]
         ratio = math.sqrt(both / own) * math.exp(0.5 * step * step * (1.0 / both - 1.0 / own))
-        said += math.log(model[SHARE] + (1.0 - model[SHARE]) * ratio)
+        said += math.log(model[SHARE] + (1.0 - model[SHARE]) * min(ratio, 1.0))
     dot, own2 = 0.0, 0.0
     for d in range(looks.shape[1]):
         dot += looks[k, d] * own_looks[t, d]

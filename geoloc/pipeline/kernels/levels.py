@@ -11,13 +11,15 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
-from geoloc.pipeline.kernels.surfaces import MIN_DROP
+from geoloc.pipeline.kernels.surfaces import ENDLESS, MIN_DROP
 
 SURE = 0.99  # most that one window says for a level: a map is not that exact
 LEAK = 1e-6  # probability that an object is on any other level, for whatever reason
 AGAIN = 0.2  # of an observation: what the same cameras say once more
 SIGMAS = 2.0  # an object that is as near to a joint may be on it
 FARTHEST = 1e9  # m
+LEAST = 0.02  # probability of another level from which on it is worth a thought
+FAR = 4.0  # sigmas off a surface, where no point is
 NOWHERE = 1e-4  # odds of a level whose surface does not hold the point at all
 
 
@@ -56,7 +58,7 @@ def tell_levels(rows, why, level, xy, z, cov, bias_cov, camera, centre, surfaces
     """How likely the `level` of each of `rows` is the right one, `sure` (N,), and the next likely one, `other` (N,).
 
     A ray meets the first level whose outline holds it; near an edge, within what cov + bias_cov (N, 2, 2) say, it may
-    pass by or be stopped by one that it seems to pass. -1: no other is likelier than in one case of a thousand.
+    pass by or be stopped by one that it seems to pass. -1: no other is as likely as `LEAST`.
     """
     odds, depth, reach = np.empty(n_levels), np.empty(n_levels), np.empty(n_levels)
     for n in range(len(rows)):
@@ -66,31 +68,50 @@ def tell_levels(rows, why, level, xy, z, cov, bias_cov, camera, centre, surfaces
             continue
         c = camera[i]
         wx, wy, wz = xy[i, 0] - centre[c, 0], xy[i, 1] - centre[c, 1], z[i] - centre[c, 2]
-        near = _candidates(wx, wy, wz, centre[c], level[i], surfaces, outlines, depth, reach)
-        if not near:
-            continue
         xx, yy = cov[i, 0, 0] + bias_cov[i, 0, 0], cov[i, 1, 1] + bias_cov[i, 1, 1]
         cross = cov[i, 0, 1] + bias_cov[i, 0, 1]
+        if not _may_be_another(wx, wy, wz, centre[c], level[i], surfaces, FAR * math.sqrt(xx + yy)):
+            continue
+        _candidates(wx, wy, wz, centre[c], surfaces, depth, reach)
         _in_order(wx, wy, xx, cross, yy, centre[c], outlines, depth, reach, odds)
         total, best = 0.0, -1
         for k in range(n_levels):
             total += odds[k]
             if k != level[i] and (best < 0 or odds[k] > odds[best]):
                 best = k
-        if odds[best] > 1e-3 * total:
+        if odds[best] > LEAST * total:
             other[i] = best
             sure[i] = odds[level[i]] / total
 
 
 @inlined
-def _candidates(wx, wy, wz, origin, own, surfaces, outlines, depth, reach):
+def _may_be_another(wx, wy, wz, origin, own, surfaces, room):
+    """Whether a ray w, whose end is known within `room` m, comes near a surface of another level than its `own`."""
+    planes, _, level, bounds, shape, _, _ = surfaces
+    for s in range(len(planes)):
+        if level[s] == own:
+            continue
+        fall = planes[s, 0] * wx + planes[s, 1] * wy - wz
+        above = origin[2] - (planes[s, 0] * origin[0] + planes[s, 1] * origin[1] + planes[s, 2])
+        if not (fall > MIN_DROP and above > 0.0):
+            continue
+        distance = above / fall
+        x, y, r = origin[0] + distance * wx, origin[1] + distance * wy, distance * room
+        if shape[s] == ENDLESS:
+            return True
+        if bounds[s, 0] - r <= x <= bounds[s, 2] + r and bounds[s, 1] - r <= y <= bounds[s, 3] + r:
+            return True
+    return False
+
+
+@inlined
+def _candidates(wx, wy, wz, origin, surfaces, depth, reach):
     """Where a ray w that ends on level `own` meets each level (L,), in its lengths: `reach`, and how deep inside it.
 
-    A level that it does not meet from above has none: infinite. Whether any but its own has one.
+    A level that it does not meet from above has none: infinite.
     """
     planes, _, level, _, _, surface_edges, surface_start = surfaces
     depth[:], reach[:] = -np.inf, np.inf
-    several = False
     for s in range(len(planes)):
         a, b = planes[s, 0], planes[s, 1]
         fall = a * wx + b * wy - wz
@@ -104,8 +125,6 @@ def _candidates(wx, wy, wz, origin, own, surfaces, outlines, depth, reach):
             inside, _, _ = depth_in(surface_edges, surface_start[s], surface_start[s + 1], x, y)
         if inside > depth[level[s]]:
             depth[level[s]], reach[level[s]] = inside, distance
-            several = several or level[s] != own
-    return several
 
 
 @inlined

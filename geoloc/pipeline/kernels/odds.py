@@ -87,7 +87,8 @@ def _height_odds(a, b, model):
     own = 1.0 / a[HEIGHT] + 1.0 / b[HEIGHT]
     any_ = own + model[SPREAD2]
     ratio = math.sqrt(any_ / own) * math.exp(0.5 * step * step * (1.0 / any_ - 1.0 / own))
-    return math.log(model[SHARE] + (1.0 - model[SHARE]) * ratio)
+    # most vehicles are as high as one another: that these two are says nothing
+    return math.log(model[SHARE] + (1.0 - model[SHARE]) * min(ratio, 1.0))
 
 
 @inlined

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.bodies import TURNS, UNKNOWN, middle_of, see, sides_of_body
+from geoloc.pipeline.kernels.bodies import RADIAL, TURNS, UNKNOWN, middle_of, see, sides_of_body
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.hits import edge_reach
 from geoloc.pipeline.kernels.sight import cell_of
@@ -143,36 +143,39 @@ def classes(rows, camera, box, foot, xy, z, sizes, spread, cameras):
 
 
 @compiled
-def heights(camera, flags, box, foot, xy, z, label, length, width, least_length, spread, error_px, cameras):
+def heights(camera, flags, box, foot, xy, z, away, label, length, width, least_length, spread, error_px, cameras):
     """How high (N,) m bodies are by their boxes, and the variances (N,) m²; NaN where it cannot be told.
 
-    A box reaches from the near lower edge of a body to its far upper one, where the camera looks down on it: a block
-    that is turned anyhow is 2 / pi of its length and width deep in the mean. Boxes differ by `spread` of their height
-    and `error_px`.
+    A box reaches from the near lower edge of a body to its near upper one, or its far one where the camera looks down
+    on it: whichever is higher in the image. A block that is turned anyhow is 2 / pi of its length and width deep in
+    the mean. Boxes differ by `spread` of their height and `error_px`. A fisheye, which bends upright edges, tells none.
     """
     models, params, limit, rotation, centre, _ = cameras
     out, var = np.full(len(camera), np.nan), np.full(len(camera), np.nan)
     for i in range(len(camera)):
         c, k = camera[i], label[i]
         high = box[i, 3] - box[i, 1]
-        if length[k] < least_length or models[c] == UNKNOWN or np.isnan(foot[i, 0]) or not high > 0.0:
+        if length[k] < least_length or models[c] != RADIAL or np.isnan(foot[i, 0]) or not high > 0.0:
             continue
         if flags[i] & (BELOW | ABOVE | BEHIND | WALLED):
             continue
-        u, v = see(models[c], params[c], limit[c], rotation[c], centre[c], xy[i, 0], xy[i, 1], z[i])
-        p, q = see(models[c], params[c], limit[c], rotation[c], centre[c], xy[i, 0], xy[i, 1], z[i] + 1.0)
-        scale = math.hypot(p - u, q - v)  # px/m
-        drop = centre[c, 2] - z[i]
-        away = math.hypot(centre[c, 0] - xy[i, 0], centre[c, 1] - xy[i, 1])
-        if not scale > 0.0 or not drop > LEAST_DROP or not away > drop:
-            continue
-        shown = high / scale
-        down = max(drop - shown, 0.0) / away
-        deep, varies = 2.0 / math.pi * (length[k] + width[k]), TURNED * (length[k] - width[k])
-        tall = shown - down * deep
+        one = models[c], params[c], limit[c], rotation[c], centre[c]
+        deep = 2.0 / math.pi * (length[k] + width[k])
+        near, row_m = _reaches(one, xy[i, 0], xy[i, 1], z[i], box[i, 1])
+        far, _ = _reaches(one, xy[i, 0] + deep * away[i, 0], xy[i, 1] + deep * away[i, 1], z[i], box[i, 1])
+        tall = min(near, far)
         if not LOWEST < tall < HIGHEST:
             continue
-        out[i] = tall
-        noise = spread * shown
-        var[i] = noise * noise + (error_px / scale) * (error_px / scale) + down * down * varies * varies
+        noise = math.hypot(spread * high, error_px) / row_m
+        varies = max(near - far, 0.0) / deep * TURNED * (length[k] - width[k])
+        out[i], var[i] = tall, noise * noise + varies * varies
     return out, var
+
+
+@inlined
+def _reaches(camera, x, y, z, row):
+    """How high (m) over a place the row of an image is, and the rows of a metre there; NaN where it is not in view."""
+    model, params, limit, rotation, centre = camera
+    _, low = see(model, params, limit, rotation, centre, x, y, z + 1.0)
+    _, top = see(model, params, limit, rotation, centre, x, y, z + 2.0)
+    return (1.0 + (low - row) / (low - top), low - top) if low - top > 0.0 else (np.nan, np.nan)

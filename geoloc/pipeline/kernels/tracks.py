@@ -85,6 +85,22 @@ def _update(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, numbe
 
 
 @compiled
+def learn_heights(held, rows, height, var, rate):
+    """Take the heights (K,) of objects into the running means of the tracks in `rows` (K,), in place; -1: of none.
+
+    What one object's boxes say errs alike from window to window: the mean is no surer than one of them.
+    """
+    for k in range(len(rows)):
+        if rows[k] < 0 or not var[k] > 0.0:
+            continue
+        one = held[rows[k]]
+        if not one["height_var"] > 0.0:
+            one["height"], one["height_var"] = height[k], var[k]
+        one["height"] += rate * (height[k] - one["height"])
+        one["height_var"] += rate * (var[k] - one["height_var"])
+
+
+@compiled
 def renew(held, wanted, time, most, rate, joints, xyz, cov, bias_cov, score, camera_set, number, level, sure, label):
     """Update tracks (T,) in place by the objects (T,) that they want, several the same one or none (-1)."""
     rows = np.flatnonzero(wanted >= 0)
