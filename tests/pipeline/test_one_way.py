@@ -84,7 +84,7 @@ def _one(time: float) -> Objects:
 def _sight(time: float, x: float, speed: float) -> Sights:
     return Sights(np.array([time]), np.array([0]), np.array([[x, 0.0]]), np.array([[speed, 0.0]]),
                   0.1 * np.eye(4)[None], 0.01 * np.eye(2)[None], np.zeros(1), np.array(["vehicle"]), np.array([4.5]),
-                  np.array([8.0]), np.array([2.0]), np.array([np.nan]), np.array([np.nan]),
+                  np.array([8.0]), np.array([[4.0, 2.4]]), np.array([2.0]), np.array([np.nan]), np.array([np.nan]),
                   np.zeros((1, 0)))  # fmt: skip
 
 
