@@ -70,7 +70,10 @@ def project_to_levels(
     if not len(rows):
         return points, dropped
     others = _on_others(found, rows, camera_rows(site, detections.coded("camera")), site, options.max_sigma)
-    return GroundPoints.concat([points, others.tables(detections, site, options)[0]]), dropped
+    there = others.why == 0
+    if not there.any():
+        return points, dropped
+    return GroundPoints.concat([points, others.points(detections, site).take(there)]), dropped
 
 
 def _project(detections: Detections, site: Site, options: ProjectionOptions) -> "_Found":
@@ -160,7 +163,18 @@ class _Found:
 
     def tables(self, detections: Detections, site: Site, options: ProjectionOptions) -> tuple[GroundPoints, Dropped]:
         """The rows that have a point, and the others with the reason."""
-        points = GroundPoints.trusted(
+        points = self.points(detections, site)
+        if not self.why.any():
+            return points, NOTHING_DROPPED
+        dropped = np.flatnonzero(self.why)
+        why, camera = self.why[dropped].tolist(), detections.camera[dropped].tolist()
+        said = [UNUSABLE[w].format(max_sigma=options.max_sigma, camera=c) for w, c in zip(why, camera, strict=True)]
+        reason = np.array(said, dtype=np.str_)
+        return points.take(self.why == 0), Dropped(detection=detections.id[dropped], reason=reason)
+
+    def points(self, detections: Detections, site: Site) -> GroundPoints:
+        """A point of each row; of one that has none it means nothing."""
+        return GroundPoints.trusted(
             time=detections.time,
             camera=detections.coded("camera"),
             detection=detections.id,
@@ -177,13 +191,6 @@ class _Found:
             score=detections.score,
             embedding=detections.embedding,
         )
-        if not self.why.any():
-            return points, NOTHING_DROPPED
-        dropped = np.flatnonzero(self.why)
-        why, camera = self.why[dropped].tolist(), detections.camera[dropped].tolist()
-        said = [UNUSABLE[w].format(max_sigma=options.max_sigma, camera=c) for w, c in zip(why, camera, strict=True)]
-        reason = np.array(said, dtype=np.str_)
-        return points.take(self.why == 0), Dropped(detection=detections.id[dropped], reason=reason)
 
 
 NOTHING_DROPPED = Dropped()
