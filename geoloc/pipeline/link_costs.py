@@ -6,15 +6,13 @@ from typing import Self
 
 import numpy as np
 import shapely
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import link_odds
 from geoloc.scene.lanes import DRIVES, lane_axes
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
-from geoloc.scene.ways import Ways
+from geoloc.scene.ways import Ways, way_lengths
 
 LANE = 4.0  # m, breadth of the ways over which a lost object spreads
 SLACK = 3.0  # m by which a way over cells may be off
@@ -26,7 +24,6 @@ AT_ONCE = 1e-3  # s
 OVERLAP_S = 2.0  # for as long an object's next track may have begun before its last one ended
 ODD = 0.05  # share of heights that are wrong, a load on the roof or a bad box
 TURNS = 0.1  # share of vehicles that forget meanwhile which way they drove
-BATCH = 64  # fields of way lengths that are held at once
 
 
 @dataclass(frozen=True)
@@ -300,43 +297,6 @@ def has_lanes(site_map: SiteMap) -> bool:
 def ways_of(site: Site) -> Ways:
     """The ways of a site, which all engines of it share."""
     return Ways.of(site)
-
-
-def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarray, drives: np.ndarray) -> np.ndarray:
-    """Length (K,) m of the way from cell to cell of each pair; infinite where it is longer than `most` (K,) m.
-
-    What `drives` (K,) bool has a longer way against one-way lanes.
-    """
-    out = np.full(len(start), np.inf)
-    known = (start >= 0) & (goal >= 0)
-    rows = np.flatnonzero(known & ~drives)
-    a, b = start[rows], goal[rows]
-    if len(np.unique(b)) < len(np.unique(a)):  # ways go both ways: search from the side that has fewer cells
-        a, b = b, a
-    out[rows] = _search(ways.graph, a, b, most[rows])
-    rows = np.flatnonzero(known & drives)
-    out[rows] = _search(ways.driven, start[rows], goal[rows], most[rows])
-    return out
-
-
-def _search(graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most about so long."""
-    out = np.full(len(start), np.inf)
-    # the longest first, so that each batch's search goes no farther than its own pairs need
-    sources, source = np.unique(start, return_inverse=True)
-    limit = np.zeros(len(sources))
-    np.maximum.at(limit, source, most)
-    rank = np.empty(len(sources), dtype=int)
-    rank[np.argsort(limit, kind="stable")] = np.arange(len(sources))
-    order = np.argsort(rank[source], kind="stable")
-    place = rank[source][order]
-    by_rank = sources[np.argsort(rank)]
-    for first in range(0, len(sources), BATCH):
-        mine = slice(*np.searchsorted(place, [first, first + BATCH]))
-        rows, batch = order[mine], by_rank[first : first + BATCH]
-        field = dijkstra(graph, indices=batch, limit=float(most[rows].max()))
-        out[rows] = field[place[mine] - first, goal[rows]]
-    return out
 
 
 def not_before(lost: Sights, new: Sights) -> Sights:

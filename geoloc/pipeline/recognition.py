@@ -60,9 +60,9 @@ class Recognition:
         self._watched_s = 0.0
 
     def probabilities(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
-        """Probability (n, m) that each new track is each lost identity, of which none is two: the rest is a new object.
+        """Probability (n, m) that the tracks in rows `new` (n,) of the book are the lost identities in `lost` (m,).
 
-        What is not taken for a lost identity nevertheless may be it, which is then less likely to come elsewhere.
+        No track is two of them and none of them two tracks; what is left of a row of it is a new object.
         """
         odds = self.odds(book, new, lost)
         odds[book.are_apart(new, lost)] = -np.inf
@@ -73,7 +73,7 @@ class Recognition:
         return sure
 
     def learn(self, book: Book, new: np.ndarray, lost: np.ndarray, sure: np.ndarray) -> None:
-        """Take note of the `probabilities` that were found, before any number is given."""
+        """Take note of the `probabilities` (n, m) that were found, before any number is given."""
         i, j = np.nonzero(sure >= NEGLIGIBLE)
         self.transits.learn(self._lasts(book, lost[j]), self._firsts(book, new[i]), sure[i, j])
 
@@ -91,7 +91,10 @@ class Recognition:
             self.paces.learn(book.labels, book["label"][moves], book["velocity"][moves])
 
     def odds(self, book: Book, new: np.ndarray, lost: np.ndarray) -> np.ndarray:
-        """Log-likelihood ratios (n, m): the new track is the lost identity, against a new object."""
+        """Log-likelihood ratios (n, m): a track in `new` (n,) is an identity in `lost` (m,), against a new object.
+
+        Both are rows of the book; -inf: out of the question.
+        """
         lasts, firsts = self._lasts(book, lost), self._firsts(book, new)
         mine, row = np.indices((len(new), len(lost))).reshape(2, -1)
         use = new[mine] != lost[row]

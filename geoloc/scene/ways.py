@@ -22,6 +22,7 @@ MARGIN = 10.0  # m around what is seen of a level without outlines
 JOINT = 1.0  # m; levels are joined where they are no farther apart in height
 AGAINST = 10.0  # times its length: a step against a one-way lane, where a car that turns or parks moves back a little
 ACROSS = 10.0  # the same of one from stall to stall, which may be empty
+BATCH = 64  # fields of way lengths that are held at once
 STEPS = ((1, 0), (0, 1), (1, 1), (1, -1))
 
 
@@ -87,6 +88,43 @@ class Ways:
                 best = np.argmin(((found + np.array([y0 - y, x0 - x])) ** 2).sum(axis=1))
                 rows[i] = near[tuple(found[best])]
         return rows
+
+
+def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarray, drives: np.ndarray) -> np.ndarray:
+    """Length (K,) m of the way from cell to cell of each pair; infinite where it is longer than `most` (K,) m.
+
+    What `drives` (K,) bool has a longer way against one-way lanes.
+    """
+    out = np.full(len(start), np.inf)
+    known = (start >= 0) & (goal >= 0)
+    rows = np.flatnonzero(known & ~drives)
+    a, b = start[rows], goal[rows]
+    if len(np.unique(b)) < len(np.unique(a)):  # ways go both ways: search from the side that has fewer cells
+        a, b = b, a
+    out[rows] = _search(ways.graph, a, b, most[rows])
+    rows = np.flatnonzero(known & drives)
+    out[rows] = _search(ways.driven, start[rows], goal[rows], most[rows])
+    return out
+
+
+def _search(graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most about so long."""
+    out = np.full(len(start), np.inf)
+    # the longest first, so that each batch's search goes no farther than its own pairs need
+    sources, source = np.unique(start, return_inverse=True)
+    limit = np.zeros(len(sources))
+    np.maximum.at(limit, source, most)
+    rank = np.empty(len(sources), dtype=int)
+    rank[np.argsort(limit, kind="stable")] = np.arange(len(sources))
+    order = np.argsort(rank[source], kind="stable")
+    place = rank[source][order]
+    by_rank = sources[np.argsort(rank)]
+    for first in range(0, len(sources), BATCH):
+        mine = slice(*np.searchsorted(place, [first, first + BATCH]))
+        rows, batch = order[mine], by_rank[first : first + BATCH]
+        field = dijkstra(graph, indices=batch, limit=float(most[rows].max()))
+        out[rows] = field[place[mine] - first, goal[rows]]
+    return out
 
 
 def _driven(site: Site, first: list[np.ndarray], number: list[np.ndarray], graph: csr_array, cell: float) -> csr_array:
