@@ -28,7 +28,7 @@ from geoloc.calibrate.intrinsics import (
 )
 from geoloc.errors import GeometryError, InputError
 from geoloc.scene.camera import Camera
-from geoloc.scene.tables import name_codes
+from geoloc.scene.columns import name_codes
 
 MOST_COMPARED = 100  # views of a pair of cameras that are compared with each other
 FIRST = Slip(0.01, 0.005)  # of the board, before the pictures have said more

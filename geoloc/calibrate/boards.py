@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.scene.tables import Column, Table
+from geoloc.scene.columns import Column, Table
 
 KINDS = ("chessboard", "charuco")
 MOST_ACROSS = 200  # corners; more are a mistake

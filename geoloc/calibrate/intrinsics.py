@@ -20,8 +20,8 @@ from geoloc.calibrate.boards import FEWEST_CORNERS, Board, BoardCorners, Refused
 from geoloc.errors import GeometryError, InputError, unknown_name
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
+from geoloc.scene.columns import name_codes
 from geoloc.scene.lenses import Lens
-from geoloc.scene.tables import name_codes
 
 AUTO = "auto"
 UNKNOWNS = {

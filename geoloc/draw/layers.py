@@ -10,10 +10,11 @@ import shapely
 from shapely import Geometry, Polygon
 
 from geoloc.errors import unknown_name
+from geoloc.scene.columns import Column, Table
 from geoloc.scene.footprint import Footprint
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
-from geoloc.scene.tables import Column, Table, Tracks
+from geoloc.scene.tables import Tracks
 
 MAIN_SHARE = 0.25  # a camera is shown on levels of which it sees this share of what it sees of any
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geoloc.scene.tables import LATEST_TIME
+from geoloc.scene.columns import LATEST_TIME
 
 UNIX_TIMES = (1e8, LATEST_TIME)  # s; times outside are seconds of a recording without a date
 

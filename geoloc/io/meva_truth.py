@@ -9,7 +9,7 @@ from geoloc.errors import InputError
 from geoloc.files import find_files, read_columns
 from geoloc.geometry.geodesy import enu_from_geodetic
 from geoloc.io.meva import read_boxes, read_meva_datum
-from geoloc.scene.tables import Column, Table
+from geoloc.scene.columns import Column, Table
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 

@@ -10,7 +10,7 @@ from geoloc.errors import InputError
 from geoloc.files import read_text
 from geoloc.io.cells import is_number
 from geoloc.io.rows import ReadReport, Skips
-from geoloc.scene.tables import LATEST_TIME
+from geoloc.scene.columns import LATEST_TIME
 
 UNIT = 0.01  # how far from 1 a quaternion's length may be: files are rounded to three digits at the worst
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.scene.tables import LATEST_TIME, Detections
+from geoloc.scene.columns import LATEST_TIME
+from geoloc.scene.tables import Detections
 
 MAX_NAME = 200  # characters of a camera or label; one runaway name would widen the whole column
 SHOWN_LINES = 5

@@ -22,7 +22,8 @@ from geoloc.io.recording_forms import CITYFLOW_EDGE_SHIFT
 from geoloc.io.rows import ReadReport
 from geoloc.io.track_csv import BIAS_COLUMNS, BIAS_UPPER, COV_COLUMNS, UPPER
 from geoloc.io.truth import BoxTracks
-from geoloc.scene.tables import LATEST_TIME, Tracks
+from geoloc.scene.columns import LATEST_TIME
+from geoloc.scene.tables import Tracks
 
 IDENTITY = ("track", "id", "object", "track_id", "object_id")
 BOX = ("x1", "y1", "x2", "y2")

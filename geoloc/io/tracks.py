@@ -12,8 +12,9 @@ from geoloc.io.track_csv import csv_text, read_tracks
 from geoloc.io.track_geojson import geojson_text
 from geoloc.io.track_mot import mot_text
 from geoloc.io.track_options import WriteOptions
+from geoloc.scene.columns import LATEST_TIME
 from geoloc.scene.sitemap import SiteMap
-from geoloc.scene.tables import LATEST_TIME, Tracks
+from geoloc.scene.tables import Tracks
 
 __all__ = ["WRITERS", "TrackWriter", "WriteOptions", "read_tracks", "write_tracks"]
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from geoloc.files import write_whole
-from geoloc.scene.tables import Column, Table
+from geoloc.scene.columns import Column, Table
 
 
 class GroundTruth(Table):

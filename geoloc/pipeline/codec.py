@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.scene.tables import Coded, Table
+from geoloc.scene.columns import Coded, Table
 
-HOMES = ("geoloc.pipeline.", "geoloc.scene.tables")  # modules whose classes are known
+HOMES = ("geoloc.pipeline.", "geoloc.scene.columns", "geoloc.scene.tables")  # modules whose classes are known
 ALIGN = 16  # bytes; arrays begin at multiples of it, as numpy's own do
 LENGTH = struct.Struct("<I")
 KINDS = "biufUS"  # of arrays

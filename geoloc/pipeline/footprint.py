@@ -20,8 +20,9 @@ from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.pipeline.lazily import learning, offsets, solving
 from geoloc.pipeline.packed import camera_rows, kind_arrays
+from geoloc.scene.columns import Coded
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, GroundPoints
+from geoloc.scene.tables import GroundPoints
 
 
 @dataclass(frozen=True)

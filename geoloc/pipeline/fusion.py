@@ -9,8 +9,9 @@ from geoloc.options import check_range
 from geoloc.pipeline.association import Groups
 from geoloc.pipeline.lazily import fusing, small
 from geoloc.pipeline.packed import camera_numbers, kind_arrays, rows_of_levels, surface_arrays
+from geoloc.scene.columns import Coded
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
+from geoloc.scene.tables import GroundPoints, Objects, Tracks
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from geoloc.options import check_range
 from geoloc.pipeline.lazily import ways
 from geoloc.pipeline.lineage import Event, Lineage
 from geoloc.pipeline.packed import camera_rows, common_numbers, level_names, level_rows
+from geoloc.scene.columns import Coded
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, GroundPoints, Tracks
+from geoloc.scene.tables import GroundPoints, Tracks
 
 OVER = ("out_of_sight", "gone", "became")  # lives at the end of a way: lost, left, goes on under another number
 BIRTH_S = 60.0  # after which a new number that is not confirmed is none

@@ -21,9 +21,10 @@ from geoloc.pipeline.lineage import Event, Lineage
 from geoloc.pipeline.link_costs import OVERLAP_S
 from geoloc.pipeline.recognition import Recognition, RecognitionOptions
 from geoloc.pipeline.tracking import logit, probability
+from geoloc.scene.columns import Coded
 from geoloc.scene.lanes import DRIVES
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, GroundPoints, Objects, Tracks
+from geoloc.scene.tables import GroundPoints, Objects, Tracks
 
 NO_ECHO: np.ndarray = np.zeros((0, 2), dtype=int)
 SURE = 4.6  # log-odds that what stood there a moment ago still does

@@ -9,9 +9,10 @@ from geoloc.pipeline.lazily import identities
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.packed import KindArrays, common_numbers, kind_arrays, level_names, level_rows
 from geoloc.pipeline.tracking import STATES
+from geoloc.scene.columns import Coded
 from geoloc.scene.kinds import family_of
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, Tracks
+from geoloc.scene.tables import Tracks
 
 LIVES = ("tentative", "confirmed", "parked", "hidden", "out_of_sight", "gone")
 TENTATIVE, CONFIRMED, PARKED, HIDDEN, OUT_OF_SIGHT, GONE = range(6)

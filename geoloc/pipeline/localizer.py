@@ -38,8 +38,9 @@ from geoloc.pipeline.projection import ProjectionOptions, project_to_levels
 from geoloc.pipeline.queries import State
 from geoloc.pipeline.sizes import SizeOptions, weigh_boxes
 from geoloc.pipeline.tracking import Tracker, TrackingOptions
+from geoloc.scene.columns import LATEST_TIME
 from geoloc.scene.site import Site
-from geoloc.scene.tables import LATEST_TIME, Detections, Dropped, GroundPoints, Objects, Tracks
+from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks
 
 logger = logging.getLogger(__name__)
 

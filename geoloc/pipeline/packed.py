@@ -9,13 +9,13 @@ import numpy as np
 import shapely
 
 from geoloc.pipeline.lazily import surfaces
+from geoloc.scene.columns import Coded
 from geoloc.scene.joints import joints_of
 from geoloc.scene.kinds import kind_of
 from geoloc.scene.lenses import Fisheye, Homography
 from geoloc.scene.rig import rig_of
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap
-from geoloc.scene.tables import Coded
 from geoloc.scene.visibility import Visibility
 
 WIDER = 5.0  # m

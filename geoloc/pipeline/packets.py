@@ -19,7 +19,8 @@ from geoloc.errors import InputError
 from geoloc.pipeline.arrivals import Reach
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.localizer import Localizer, step_through, window_numbers
-from geoloc.scene.tables import LATEST_TIME, Detections, GroundPoints, Tracks
+from geoloc.scene.columns import LATEST_TIME
+from geoloc.scene.tables import Detections, GroundPoints, Tracks
 
 MOST_HELD = 1000  # frames of a camera far ahead of all others
 SAID_OF_A_BOX = ("box", "foot", "foot_cov", "label", "score", "embedding")

@@ -8,12 +8,13 @@ import numpy as np
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import hits, lens, levels
 from geoloc.pipeline.packed import camera_arrays, camera_rows, level_areas, level_names, surface_arrays, wide_surfaces
+from geoloc.scene.columns import Coded
 from geoloc.scene.joints import GAP
 from geoloc.scene.lenses import Fisheye, Homography, fisheye_jacobians, fisheye_rays
 from geoloc.scene.linearise import by_parameters, linearise_radial_tangential
 from geoloc.scene.rig import Rig, rig_of
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, Detections, Dropped, GroundPoints
+from geoloc.scene.tables import Detections, Dropped, GroundPoints
 
 NOT_THERE = 9  # place in UNUSABLE
 BLOCK = 16384  # rows whose rays are worked out at once, so that their arrays stay in the cache

@@ -15,9 +15,10 @@ from geoloc.options import check_range
 from geoloc.pipeline.lazily import sizes
 from geoloc.pipeline.packed import body_arrays, camera_arrays, camera_rows, kind_arrays, level_rows, view_arrays
 from geoloc.pipeline.projection import ProjectionOptions, stand_under
+from geoloc.scene.columns import Coded
 from geoloc.scene.kinds import BICYCLE, CAR, GENERIC, PERSON, TRUCK
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, GroundPoints
+from geoloc.scene.tables import GroundPoints
 
 BELOW, BESIDE, ABOVE = 1, 2, 4  # as in `kernels.sizes`
 NAMES = {"person": PERSON, "bicycle": BICYCLE, "car": CAR, "truck": TRUCK}  # that a size can tell

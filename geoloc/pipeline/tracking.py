@@ -28,9 +28,10 @@ from geoloc.pipeline.packed import (
     stall_arrays,
     view_arrays,
 )
+from geoloc.scene.columns import Coded
 from geoloc.scene.lanes import DRIVES, lane_axes, one_way_lanes
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Coded, Objects, Tracks
+from geoloc.scene.tables import Objects, Tracks
 
 MAX_LOG_ODDS = 7.0  # of existence, so that a track that is no longer seen is given up in time
 APPEARANCE_RATE = 0.2  # of a window in a track's running mean embedding and height

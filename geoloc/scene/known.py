@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.scene.columns import Column, Table
 from geoloc.scene.lenses import Lens
 from geoloc.scene.sitemap import Level, SiteMap
-from geoloc.scene.tables import Column, Table
 
 LINE_KINDS = ("plumb", "parallel", "horizon")
 LINE_SIGMA = 1.0  # px; how well a person draws the end of a line

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from geoloc.scene.tables import Column, Table
+from geoloc.scene.columns import Column, Table
 
 MARK_SIGMA = 1.0  # px; how well a person marks a point who says nothing about it
 

@@ -9,11 +9,11 @@ import numpy as np
 from geoloc.errors import InputError, unknown_name
 from geoloc.io.rows import MAX_NAME
 from geoloc.io.world_files import PlanImage
+from geoloc.scene.columns import Table
 from geoloc.scene.known import LINE_KINDS, ImageLines
 from geoloc.scene.marks import Marks
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint
-from geoloc.scene.tables import Table
 from geoloc.service.marking_files import MarkingFiles
 from geoloc.service.marking_state import DrawnLine, MarkingState, Question, Solve, Spot, Verdict
 from geoloc.service.scan_view import ScanView

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from geoloc.scene.tables import Column, Table
+from geoloc.scene.columns import Column, Table
 
 
 class Truth(Table):

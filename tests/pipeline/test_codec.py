@@ -9,7 +9,8 @@ from geoloc.errors import InputError
 from geoloc.pipeline.codec import decode, encode
 from geoloc.pipeline.footprint import FootprintOptions
 from geoloc.pipeline.lineage import Event
-from geoloc.scene.tables import Coded, Detections
+from geoloc.scene.columns import Coded
+from geoloc.scene.tables import Detections
 
 
 def again(value: object) -> object:

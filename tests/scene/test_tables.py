@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from geoloc.errors import InputError, UnknownNameError
-from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks, name_codes
+from geoloc.scene.columns import name_codes
+from geoloc.scene.tables import Detections, Dropped, GroundPoints, Objects, Tracks
 
 TABLES = pytest.mark.parametrize("table", [Detections, Dropped, GroundPoints, Objects, Tracks])
 

@@ -7,8 +7,9 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.scene.columns import name_codes
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Detections, name_codes
+from geoloc.scene.tables import Detections
 
 N_STRENGTHS = 5  # as ImageNet-C
 
