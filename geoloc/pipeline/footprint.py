@@ -2,9 +2,11 @@
 
 The bottom centre of a box is not the object's centre, and no calibration is exact. Each point is modelled as
 
-    z = x + (a_class + a_camera,class) away + b_camera + noise
+    z = x + (a_class + a_camera,class) away + b_camera + S c_camera + noise
 
-with Gaussian priors on the offsets `a` (m, along the line of sight) and shifts `b` (m, east and north). Points
+with Gaussian priors on the offsets `a` (m, along the line of sight), shifts `b` (m, east and north) and errors `c` (of
+unit variance, along and across the line of sight). `S` is how far a sigma of the camera's calibration takes that point
+beyond the camera's mean: an angle that is off is metres far away and centimetres near by. Points
 of one object in different cameras share x, so their differences determine the parameters (linear least
 squares with x eliminated, in information form, so that it runs online). What is left of their uncertainty goes
 into `bias_cov`. From the same residuals the noise is learned, along and across the line of sight: a share that
@@ -32,7 +34,7 @@ class FootprintOptions:
     offset_sigma: float = 0.4  # of the class's length: its offset along the line of sight; 0: none is learned
     camera_offset_sigma: float = 0.2  # of the class's length: what a camera adds to it
     shift_sigma: float = 0.1  # m, of a camera's shift east and north, besides what its bias_cov tells
-    constant_share: float = 0.75  # of the variance in bias_cov: what a shift of the camera explains
+    constant_share: float = 0.75  # of the variance in bias_cov: what a camera's shift and errors explain
     every_s: float = 0.5  # windows closer than this to the last one learned from are passed over: errors repeat
     memory_s: float = 3600.0  # evidence fades with this time constant
     point_sigma: float = 0.2  # of the class's length: a point however sharp; a camera's own, unlike the body's
@@ -49,6 +51,7 @@ class _Window(NamedTuple):
     """What `correct` worked out for N points and `learn` needs again."""
 
     noise: np.ndarray  # (N, 2, 2) m², and the doubt about each body
+    reach: np.ndarray  # (N, 2) m that one sigma of the camera's errors along and across the line of sight means
     camera: np.ndarray  # (N,) row of each point's camera
     label: np.ndarray  # (N,) and of its label
 
@@ -76,19 +79,21 @@ class Footprint:
     def correct(self, points: GroundPoints, doubt: np.ndarray) -> GroundPoints:
         """`points` moved to where their objects stand, their noise scaled, the doubt about both in `bias_cov`.
 
-        `doubt` (N, 2, 2) m² is that about each point's own body, which no camera's shift explains.
+        `doubt` (N, 2, 2) m² is that about each point's own body, which no error of a camera explains.
         """
         if not len(points):
             return points
         camera, label = camera_rows(self._site, points.coded("camera")), self._label_rows(points.coded("label"))
-        stated = np.ascontiguousarray(points.cov), np.ascontiguousarray(points.bias_cov)
-        if offsets.add_bias_sigmas(camera, stated[1], self._bias_sigma):
+        bias_cov, away = np.ascontiguousarray(points.bias_cov), np.ascontiguousarray(points.away)
+        if offsets.add_bias_sigmas(camera, bias_cov, self._bias_sigma):
             self._solve()
-        where = np.ascontiguousarray(points.xy), *stated, np.ascontiguousarray(points.away), camera, label
+        reach = offsets.reaches(bias_cov, away, camera, self._bias_sigma, float(self.options.constant_share))
+        stated = np.ascontiguousarray(points.cov), bias_cov
+        where = np.ascontiguousarray(points.xy), *stated, away, reach, camera, label
         known = self._floor, self._mean, self._cov, self._noise_normal, self._noise_right
         varies = 1.0 - self.options.constant_share
         xy, noise, bias_cov = offsets.correct(*where, *known, self.options.noise_strength, varies)
-        self._window = _Window(noise + doubt, camera, label)
+        self._window = _Window(noise + doubt, reach, camera, label)
         return points.revised(xy=xy, bias_cov=bias_cov + doubt, cov=noise)
 
     def learn(self, points: GroundPoints, groups: Groups) -> None:
@@ -96,18 +101,17 @@ class Footprint:
         if len(groups) == len(points) or self._time > float(points.time.max()) - self.options.every_s + SAME_TIME_S:
             return
         self._fade(learning.latest_shared(np.ascontiguousarray(points.time), groups.group, len(groups)))
-        noise, camera, label = self._window
+        noise, reach, camera, label = self._window
         bias_cov, away = np.ascontiguousarray(points.bias_cov), np.ascontiguousarray(points.away)
         group, xy = groups.group, np.ascontiguousarray(points.xy)
         weight, total = learning.weights_of(noise, bias_cov, 1.0 - self.options.constant_share, group, len(groups))
         size = len(self._labels), len(self._site.cameras)
         evidence = self._information, self._weighted
-        learning.learn_offsets(xy, weight, total, away, camera, label, group, *size, ROBUST_DISTANCE2, *evidence)
+        seen = away, reach, camera, label, group
+        learning.learn_offsets(xy, weight, total, *seen, *size, ROBUST_DISTANCE2, *evidence)
         self._solve()
-        seen = np.ascontiguousarray(points.cov), weight, total, away, camera, label, group
-        learning.learn_noise(
-            xy, *seen, self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
-        )
+        known = self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
+        learning.learn_noise(xy, np.ascontiguousarray(points.cov), weight, total, *seen, *known)
 
     def _label_rows(self, labels: Coded) -> np.ndarray:
         """Row (N,) of each point's label, with room made for those that come up for the first time."""
@@ -131,9 +135,9 @@ class Footprint:
         n_cameras, old = len(self._site.cameras), len(self._labels)
         for label in new:
             self._labels[label] = len(self._labels)
-        n = len(self._labels)
-        kept = np.r_[np.arange(old), n + np.arange(old * n_cameras), n * (1 + n_cameras) + np.arange(2 * n_cameras)]
-        size = n * (1 + n_cameras) + 2 * n_cameras
+        n, of_cameras = len(self._labels), offsets.N_OF_CAMERA * n_cameras
+        kept = np.r_[np.arange(old), n + np.arange(old * n_cameras), n * (1 + n_cameras) + np.arange(of_cameras)]
+        size = n * (1 + n_cameras) + of_cameras
         information, weighted = np.zeros((size, size)), np.zeros(size)
         if len(self._mean):
             information[np.ix_(kept, kept)], weighted[kept] = self._information, self._weighted

@@ -11,6 +11,7 @@ import pytest
 from sites import square
 
 from geoloc.pipeline.kernels.compiled import is_compiled
+from geoloc.pipeline.kernels.offsets import N_OF_CAMERA
 from geoloc.pipeline.kernels.solving import solve_offsets
 from geoloc.pipeline.localizer import Localizer, localize, windows
 from geoloc.scene.tables import Detections
@@ -95,10 +96,10 @@ def test_the_same_input_gives_the_same_bytes(rng):
 def test_offsets_solved_along_their_ties_are_those_of_the_whole_matrix(rng):
     """Two labels, 6 cameras in a row, each tied to the next: what points need of the inverse, and the mean."""
     n_cameras, n_labels = 6, 2
-    n = n_labels * (1 + n_cameras) + 2 * n_cameras
+    n = n_labels * (1 + n_cameras) + N_OF_CAMERA * n_cameras
     information = np.zeros((n, n))
     for c in range(n_cameras - 1):
-        own = [0, 1, *(2 + k * n_cameras + d for d in (c, c + 1) for k in (0, 1)), *range(14 + 2 * c, 18 + 2 * c)]
+        own = [0, 1, *(2 + k * n_cameras + d for d in (c, c + 1) for k in (0, 1)), *range(14 + N_OF_CAMERA * c, 14 + N_OF_CAMERA * (c + 2))]
         design = rng.normal(size=(5, len(own)))
         information[np.ix_(own, own)] += design.T @ design
     sigma, weighted = rng.uniform(0.1, 1.0, n), rng.normal(size=n)
@@ -108,5 +109,6 @@ def test_offsets_solved_along_their_ties_are_those_of_the_whole_matrix(rng):
     np.testing.assert_allclose(mean, whole @ weighted, atol=1e-12)
     for c in range(n_cameras):
         for k in range(n_labels):
-            four = np.ix_(*[[k, 2 + k * n_cameras + c, 14 + 2 * c, 15 + 2 * c]] * 2)
-            np.testing.assert_allclose(cov[four], whole[four], atol=1e-12)
+            of_camera = 14 + N_OF_CAMERA * c + np.arange(N_OF_CAMERA)
+            own = np.ix_(*[[k, 2 + k * n_cameras + c, *of_camera]] * 2)
+            np.testing.assert_allclose(cov[own], whole[own], atol=1e-12)

@@ -11,7 +11,7 @@ B_i = t_i W_i D_i, m_i = (Σ W)⁻¹ W_i D_i and S = Σ t_i W_i.
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
-from geoloc.pipeline.kernels.offsets import column_of
+from geoloc.pipeline.kernels.offsets import N_MOVING, column_of, design_of, variance_along
 from geoloc.pipeline.kernels.small import inverse_symmetric, members_of
 
 
@@ -59,7 +59,8 @@ def centred(values, weight, total, group):
 
 
 @compiled
-def learn_offsets(xy, weight, total, away, camera, label, group, n_labels, n_cameras, robust2, information, weighted):
+def learn_offsets(xy, weight, total, away, reach, camera, label, group, n_labels, n_cameras, robust2, information,
+                  weighted):  # fmt: skip
     """Add what groups of two points and more say to `information` (P, P) and `weighted` (P,).
 
     A point whose residual is `robust2` squared sigmas off its group counts for a quarter (Geman and McClure).
@@ -67,13 +68,16 @@ def learn_offsets(xy, weight, total, away, camera, label, group, n_labels, n_cam
     n = len(group)
     residual = centred(xy, weight, total, group)
     start, rows = members_of(group, len(total))
-    pull, mean, columns = np.empty((n, 2, 4)), np.empty((n, 2, 4)), np.empty((n, 4), np.int64)
-    own = camera, label, n_labels, n_cameras
-    _learn_groups(*own, start, rows, weight, total, away, residual, robust2, pull, mean, columns, information, weighted)
+    pull, mean, columns = np.empty((n, 2, N_MOVING)), np.empty((n, 2, N_MOVING)), np.empty((n, N_MOVING), np.int64)
+    design = np.empty((n, 2, N_MOVING))
+    for i in range(n):
+        design_of(away[i], reach[i], design[i])
+    own, room = (camera, label, n_labels, n_cameras), (pull, mean, columns)
+    _learn_groups(*own, start, rows, weight, total, design, residual, robust2, *room, information, weighted)
 
 
 @inlined
-def _learn_groups(camera, label, n_labels, n_cameras, start, rows, weight, total, away, residual, robust2,
+def _learn_groups(camera, label, n_labels, n_cameras, start, rows, weight, total, design, residual, robust2,
                   pull, mean, columns, information, weighted):  # fmt: skip
     """The groups' points are `rows` (N,) from `start` (G + 1,) on; `pull`, `mean` and `columns` are room to work in."""
     for g in range(len(total)):
@@ -83,8 +87,8 @@ def _learn_groups(camera, label, n_labels, n_cameras, start, rows, weight, total
         sum_xx, sum_xy, sum_yy, right_x, right_y = 0.0, 0.0, 0.0, 0.0, 0.0
         for i in own:
             trust = _trust(weight[i], residual[i], robust2)
-            _spread_design(weight[i], total[g], away[i], trust, pull[i], mean[i])
-            for p in range(4):
+            _spread_design(weight[i], total[g], design[i], trust, pull[i], mean[i])
+            for p in range(N_MOVING):
                 columns[i, p] = column_of(p, camera[i], label[i], n_cameras, n_labels)
             sum_xx += trust * weight[i, 0]
             sum_xy += trust * weight[i, 1]
@@ -93,7 +97,7 @@ def _learn_groups(camera, label, n_labels, n_cameras, start, rows, weight, total
             right_y += trust * (weight[i, 1] * residual[i, 0] + weight[i, 2] * residual[i, 1])
         for i in own:
             _add_right(columns[i], pull[i], mean[i], residual[i], right_x, right_y, weighted)
-            _add_own(columns[i], pull[i], away[i], information)
+            _add_own(columns[i], pull[i], design[i], information)
             for j in own:
                 _add_pair(columns[i], columns[j], pull[i], pull[j], mean[i], mean[j], sum_xx, sum_xy, sum_yy,
                           information)  # fmt: skip
@@ -108,11 +112,10 @@ def _trust(weight, residual, robust2):
 
 
 @inlined
-def _spread_design(weight, total, away, trust, pull, mean):
-    """B = t W D and m = (Σ W)⁻¹ W D, both (2, 4), of the design D = [away, away, 1]."""
-    for p in range(4):
-        x = away[0] if p < 2 else (1.0 if p == 2 else 0.0)
-        y = away[1] if p < 2 else (0.0 if p == 2 else 1.0)
+def _spread_design(weight, total, design, trust, pull, mean):
+    """B = t W D and m = (Σ W)⁻¹ W D, both (2, 6), of the design D."""
+    for p in range(N_MOVING):
+        x, y = design[0, p], design[1, p]
         wx, wy = weight[0] * x + weight[1] * y, weight[1] * x + weight[2] * y
         pull[0, p], pull[1, p] = trust * wx, trust * wy
         mean[0, p], mean[1, p] = total[0] * wx + total[1] * wy, total[1] * wx + total[2] * wy
@@ -120,41 +123,41 @@ def _spread_design(weight, total, away, trust, pull, mean):
 
 @inlined
 def _add_right(columns, pull, mean, residual, right_x, right_y, weighted):
-    for p in range(4):
+    for p in range(N_MOVING):
         own = pull[0, p] * residual[0] + pull[1, p] * residual[1]
         weighted[columns[p]] += own - (mean[0, p] * right_x + mean[1, p] * right_y)
 
 
 @inlined
-def _add_own(columns, pull, away, information):
-    for p in range(4):
-        x = away[0] if p < 2 else (1.0 if p == 2 else 0.0)
-        y = away[1] if p < 2 else (0.0 if p == 2 else 1.0)
-        for q in range(4):
-            information[columns[p], columns[q]] += x * pull[0, q] + y * pull[1, q]
+def _add_own(columns, pull, design, information):
+    for p in range(N_MOVING):
+        for q in range(N_MOVING):
+            information[columns[p], columns[q]] += design[0, p] * pull[0, q] + design[1, p] * pull[1, q]
 
 
 @inlined
 def _add_pair(columns_i, columns_j, pull_i, pull_j, mean_i, mean_j, xx, xy, yy, information):
-    for q in range(4):
+    for q in range(N_MOVING):
         sx, sy = xx * mean_j[0, q] + xy * mean_j[1, q], xy * mean_j[0, q] + yy * mean_j[1, q]
         x, y = sx - pull_j[0, q], sy - pull_j[1, q]
-        for p in range(4):
+        for p in range(N_MOVING):
             crossed = pull_i[0, p] * mean_j[0, q] + pull_i[1, p] * mean_j[1, q]
             information[columns_i[p], columns_j[q]] += mean_i[0, p] * x + mean_i[1, p] * y - crossed
 
 
 @compiled
-def learn_noise(xy, cov, weight, total, away, camera, label, group, mean, floor, robust2, noise_normal, noise_right):
+def learn_noise(xy, cov, weight, total, away, reach, camera, label, group, mean, floor, robust2, noise_normal,
+                noise_right):  # fmt: skip
     """Residuals after the offsets `mean` (P,), along and across the line of sight, against what they should be."""
     n_cameras, n_labels = noise_normal.shape[0], noise_normal.shape[1]
-    count, left_over = np.zeros(len(total), np.int64), np.empty_like(xy)
+    count, left_over, design = np.zeros(len(total), np.int64), xy.copy(), np.empty((2, N_MOVING))
     for i in range(len(group)):
         count[group[i]] += 1
-        at = mean[label[i]] + mean[column_of(1, camera[i], label[i], n_cameras, n_labels)]
-        shift = column_of(2, camera[i], label[i], n_cameras, n_labels)
-        left_over[i, 0] = xy[i, 0] - at * away[i, 0] - mean[shift]
-        left_over[i, 1] = xy[i, 1] - at * away[i, 1] - mean[shift + 1]
+        design_of(away[i], reach[i], design)
+        for p in range(N_MOVING):
+            known = mean[column_of(p, camera[i], label[i], n_cameras, n_labels)]
+            left_over[i, 0] -= design[0, p] * known
+            left_over[i, 1] -= design[1, p] * known
     residual = centred(left_over, weight, total, group)
     for i in range(len(group)):
         if count[group[i]] < 2:
@@ -163,10 +166,10 @@ def learn_noise(xy, cov, weight, total, away, camera, label, group, mean, floor,
         t = total[group[i]]
         for axis in range(2):
             x, y = (away[i, 0], away[i, 1]) if axis == 0 else (-away[i, 1], away[i, 0])
-            stated = _along(x, y, cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1])
-            believed = _along(x, y, noise[0], noise[1], noise[2])
+            stated = variance_along(x, y, cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1])
+            believed = variance_along(x, y, noise[0], noise[1], noise[2])
             # a mean takes from its residuals
-            left = min(max(1.0 - _along(x, y, t[0], t[1], t[2]) / believed, 1e-3), 1.0)
+            left = min(max(1.0 - variance_along(x, y, t[0], t[1], t[2]) / believed, 1e-3), 1.0)
             off = x * residual[i, 0] + y * residual[i, 1]
             square = min(off * off / left, robust2 * believed)
             unit = stated + floor[label[i]]
@@ -178,9 +181,3 @@ def learn_noise(xy, cov, weight, total, away, camera, label, group, mean, floor,
             normal[1, 1] += left * second * second
             right[0] += left * value * first
             right[1] += left * value * second
-
-
-@inlined
-def _along(x, y, xx, xy, yy):
-    """Variance in the unit direction x, y."""
-    return xx * x * x + 2.0 * xy * x * y + yy * y * y

@@ -1,7 +1,8 @@
 """Offsets and noise of cameras and classes: applied to points, and learned from what cameras disagree on.
 
-Parameters are, for L labels and C cameras: an offset a label, one a label and camera, and a shift east and north
-a camera. Each point moves with four of them: its label's, its camera's for that label, its camera's two.
+Parameters are, for L labels and C cameras: an offset a label (m), one a label and camera (m), and four a camera: a
+shift east and north (m), and errors along and across the line of sight, in sigmas of what each point's own bias allows
+beyond that shift. Each point moves with six of them: its label's, its camera's for that label, its camera's four.
 Normal equations of the noise have, for each camera, label and axis (along and across the line of sight), two
 unknowns: the factor on the projected pixels' variance, and that on the label's own in m².
 """
@@ -12,17 +13,19 @@ import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
 
+N_MOVING = 6  # parameters that move a point
+N_OF_CAMERA = 4  # of them a camera's, whatever the label
 LEAST_FACTOR = 0.01  # of the stated variance that learning leaves
 
 
 @inlined
 def column_of(k, camera, label, n_cameras, n_labels):
-    """Which parameter is the k-th of the four that move a point."""
+    """Which parameter is the k-th of those that move a point."""
     if k == 0:
         return label
     if k == 1:
         return n_labels + label * n_cameras + camera
-    return n_labels * (1 + n_cameras) + 2 * camera + k - 2
+    return n_labels * (1 + n_cameras) + N_OF_CAMERA * camera + k - 2
 
 
 @compiled
@@ -38,22 +41,45 @@ def add_bias_sigmas(camera, bias_cov, sums):
 
 
 @compiled
-def correct(xy, cov, bias_cov, away, camera, label, floor, mean, mean_cov, noise_normal, noise_right, strength, varies):
+def reaches(bias_cov, away, camera, sums, constant):
+    """How far (N, 2) m one sigma of a camera's errors along and across the line of sight takes each point.
+
+    What a shift of its camera explains is taken off; `constant` is the share that both explain.
+    """
+    out = np.empty((len(away), 2))
+    for i in range(len(away)):
+        x, y = away[i]
+        xx, xy, yy = bias_cov[i, 0, 0], bias_cov[i, 0, 1], bias_cov[i, 1, 1]
+        shift = (sums[0, camera[i]] / sums[1, camera[i]]) ** 2
+        out[i, 0] = np.sqrt(constant * max(variance_along(x, y, xx, xy, yy) - shift, 0.0))
+        out[i, 1] = np.sqrt(constant * max(variance_along(-y, x, xx, xy, yy) - shift, 0.0))
+    return out
+
+
+@inlined
+def variance_along(x, y, xx, xy, yy):
+    """Variance in the unit direction x, y."""
+    return max(xx * x * x + 2.0 * xy * x * y + yy * y * y, 0.0)
+
+
+@compiled
+def correct(xy, cov, bias_cov, away, reach, camera, label, floor, mean, mean_cov, noise_normal, noise_right, strength,
+            varies):  # fmt: skip
     """Points (N,) less their offsets: xy (N, 2), cov as learned and bias_cov with the doubt (N, 2, 2) m².
 
-    `floor` (L,) m² is a label's own variance, `varies` the share of bias_cov that no shift explains.
+    `floor` (L,) m² is a label's own variance, `varies` the share of bias_cov that no error of the camera explains.
     """
     moved, noise, bias = np.empty_like(xy), np.empty_like(cov), np.empty_like(bias_cov)
-    at, design = np.empty(4, np.int64), np.empty((2, 4))
+    at, design = np.empty(N_MOVING, np.int64), np.empty((2, N_MOVING))
     factors = np.empty((2, 2))
-    points, known = (xy, cov, bias_cov, away, camera, label), (floor, mean, mean_cov, noise_normal, noise_right)
+    points, known = (xy, cov, bias_cov, away, reach, camera, label), (floor, mean, mean_cov, noise_normal, noise_right)
     _correct_rows(*points, *known, strength, varies, at, design, factors, moved, noise, bias)
     return moved, noise, bias
 
 
 @inlined
-def _correct_rows(xy, cov, bias_cov, away, camera, label, floor, mean, mean_cov, noise_normal, noise_right, strength,
-                  varies, at, design, factors, moved, noise, bias):  # fmt: skip
+def _correct_rows(xy, cov, bias_cov, away, reach, camera, label, floor, mean, mean_cov, noise_normal, noise_right,
+                  strength, varies, at, design, factors, moved, noise, bias):  # fmt: skip
     """`at`, `design` and `factors` are room to work in."""
     n_cameras, n_labels = noise_normal.shape[0], noise_normal.shape[1]
     for i in range(len(xy)):
@@ -61,29 +87,32 @@ def _correct_rows(xy, cov, bias_cov, away, camera, label, floor, mean, mean_cov,
         for axis in range(2):
             solve_factors(noise_normal[c, k, axis], noise_right[c, k, axis], strength, factors[axis])
         _scale_noise(cov[i], away[i], factors, floor[k], noise[i])
-        for p in range(4):
+        for p in range(N_MOVING):
             at[p] = column_of(p, c, k, n_cameras, n_labels)
-        _design(away[i], design)
+        design_of(away[i], reach[i], design)
         for a in range(2):
             shift = 0.0
-            for p in range(4):
+            for p in range(N_MOVING):
                 shift += design[a, p] * mean[at[p]]
             moved[i, a] = xy[i, a] - shift
             for b in range(2):
                 doubt = 0.0
-                for p in range(4):
-                    for q in range(4):
+                for p in range(N_MOVING):
+                    for q in range(N_MOVING):
                         doubt += design[a, p] * mean_cov[at[p], at[q]] * design[b, q]
                 bias[i, a, b] = varies * bias_cov[i, a, b] + doubt
         bias[i, 0, 1] = bias[i, 1, 0] = 0.5 * (bias[i, 0, 1] + bias[i, 1, 0])
 
 
 @inlined
-def _design(away, out):
+def design_of(away, reach, out):
+    """How far (2, 6) m a point moves with one unit of each of its parameters."""
     out[0, 0] = out[0, 1] = away[0]
     out[1, 0] = out[1, 1] = away[1]
     out[0, 2] = out[1, 3] = 1.0
     out[0, 3] = out[1, 2] = 0.0
+    out[0, 4], out[1, 4] = reach[0] * away[0], reach[0] * away[1]
+    out[0, 5], out[1, 5] = -reach[1] * away[1], reach[1] * away[0]
 
 
 @inlined

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.pipeline.kernels.offsets import N_OF_CAMERA
 
 
 @compiled
@@ -19,15 +20,14 @@ def prior_sigmas(bias, length, offset_sigma, camera_offset_sigma, shift_sigma, c
     """Sigmas (P,) of the parameters before anything is learned; `bias` (2, C) are sums of sigmas (m) and their numbers.
     """
     n_labels, n_cameras = len(length), bias.shape[1]
-    sigma = np.empty(n_labels * (1 + n_cameras) + 2 * n_cameras)
+    sigma = np.ones(n_labels * (1 + n_cameras) + N_OF_CAMERA * n_cameras)
     for k in range(n_labels):
         sigma[k] = offset_sigma * length[k]
         for c in range(n_cameras):
             sigma[n_labels + k * n_cameras + c] = camera_offset_sigma * length[k]
     for c in range(n_cameras):
-        mean, first = bias[0, c] / max(bias[1, c], 1.0), n_labels * (1 + n_cameras) + 2 * c
-        sigma[first] = math.sqrt(shift_sigma * shift_sigma + constant_share * (mean * mean))
-        sigma[first + 1] = sigma[first]
+        mean, first = bias[0, c] / max(bias[1, c], 1.0), n_labels * (1 + n_cameras) + N_OF_CAMERA * c
+        sigma[first] = sigma[first + 1] = math.sqrt(shift_sigma * shift_sigma + constant_share * mean * mean)
     return sigma
 
 
@@ -35,7 +35,7 @@ def prior_sigmas(bias, length, offset_sigma, camera_offset_sigma, shift_sigma, c
 def solve_offsets(information, weighted, sigma, n_cameras, n_labels):
     """Mean (P,) and covariance (P, P) of the parameters of `offsets`, with priors of `sigma` (P,) about zero.
 
-    Of the covariance only what a point needs is there: its four parameters among themselves. A parameter of sigma 0
+    Of the covariance only what a point needs is there: its parameters among themselves. A parameter of sigma 0
     stays 0.
     """
     n = len(sigma)
@@ -47,7 +47,7 @@ def solve_offsets(information, weighted, sigma, n_cameras, n_labels):
         factor[i, i] += 1.0
     first = _first_entries(factor)
     for i in range(n):  # what a point needs lies within its camera's own rows, and within those that all share
-        first[i] = 0 if i >= n - n_labels else min(first[i], i // (n_labels + 2) * (n_labels + 2))
+        first[i] = 0 if i >= n - n_labels else min(first[i], i // (n_labels + N_OF_CAMERA) * (n_labels + N_OF_CAMERA))
     factorise(factor, first)
     inverse = envelope_inverse(factor, first)
     solution = np.empty(n)
@@ -66,13 +66,13 @@ def solve_offsets(information, weighted, sigma, n_cameras, n_labels):
 @compiled
 def _camera_by_camera(n_cameras, n_labels):
     """The parameters in an order that keeps rows short: each camera's own together, what all share last."""
-    order, at = np.empty(n_labels * (1 + n_cameras) + 2 * n_cameras, np.int64), 0
+    order, at = np.empty(n_labels * (1 + n_cameras) + N_OF_CAMERA * n_cameras, np.int64), 0
     for c in range(n_cameras):
         for k in range(n_labels):
             order[at] = n_labels + k * n_cameras + c
             at += 1
-        for k in range(2):
-            order[at] = n_labels * (1 + n_cameras) + 2 * c + k
+        for k in range(N_OF_CAMERA):
+            order[at] = n_labels * (1 + n_cameras) + N_OF_CAMERA * c + k
             at += 1
     for k in range(n_labels):
         order[at] = k
