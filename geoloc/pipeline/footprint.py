@@ -24,7 +24,7 @@ from geoloc.pipeline.lazily import learning, offsets, solving
 from geoloc.pipeline.packed import camera_rows, kind_arrays
 from geoloc.scene.columns import Coded
 from geoloc.scene.site import Site
-from geoloc.scene.tables import GroundPoints
+from geoloc.scene.tables import GroundPoints, Tracks
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class FootprintOptions:
     camera_offset_sigma: float = 0.2  # of the class's length: what a camera adds to it
     shift_sigma: float = 0.1  # m, of a camera's shift east and north, besides what its bias_cov tells
     constant_share: float = 0.75  # of the variance in bias_cov: what a camera's shift and errors explain
-    every_s: float = 0.5  # windows closer than this to the last one learned from are passed over: errors repeat
+    every_s: float = 0.5  # windows closer than this to the last one learned from are passed over
+    repeats_s: float = 600.0  # for as long what lasts of a standing object's errors is the same
     memory_s: float = 3600.0  # evidence fades with this time constant
     point_sigma: float = 0.2  # of the class's length: a point however sharp; a camera's own, unlike the body's
     noise_strength: float = 10.0  # points for which the stated noise counts against what is seen
@@ -43,14 +44,15 @@ class FootprintOptions:
     def __post_init__(self) -> None:
         check_range(self, offset_sigma=(0, 100), camera_offset_sigma=(0, 100), shift_sigma=(0, 100))
         check_range(self, constant_share=(0, 1))
-        check_range(self, every_s=(0, 1e9), memory_s=(1, 1e12), point_sigma=(1e-3, 100))
+        check_range(self, every_s=(0, 1e9), repeats_s=(1e-3, 1e12), memory_s=(1, 1e12), point_sigma=(1e-3, 100))
         check_range(self, noise_strength=(1e-3, 1e9))
 
 
 class _Window(NamedTuple):
     """What `correct` worked out for N points and `learn` needs again."""
 
-    noise: np.ndarray  # (N, 2, 2) m², and the doubt about each body
+    noise: np.ndarray  # (N, 2, 2) m²
+    lasting: np.ndarray  # (N, 2, 2) m² of bias that no error of the camera explains, and the doubt about each body
     reach: np.ndarray  # (N, 2) m that one sigma of the camera's errors along and across the line of sight means
     camera: np.ndarray  # (N,) row of each point's camera
     label: np.ndarray  # (N,) and of its label
@@ -93,25 +95,39 @@ class Footprint:
         known = self._floor, self._mean, self._cov, self._noise_normal, self._noise_right
         varies = 1.0 - self.options.constant_share
         xy, noise, bias_cov = offsets.correct(*where, *known, self.options.noise_strength, varies)
-        self._window = _Window(noise + doubt, reach, camera, label)
+        self._window = _Window(noise, varies * stated[1] + doubt, reach, camera, label)
         return points.revised(xy=xy, bias_cov=bias_cov + doubt, cov=noise)
 
-    def learn(self, points: GroundPoints, groups: Groups) -> None:
-        """Take in the window that was corrected last: its `points` as projected, and the groups that they formed."""
+    def learn(self, points: GroundPoints, groups: Groups, predicted: Tracks) -> None:
+        """Take in the window that was corrected last: its `points` as projected, and the groups that they formed.
+
+        `predicted` are the tracks that groups name.
+        """
         if len(groups) == len(points) or self._time > float(points.time.max()) - self.options.every_s + SAME_TIME_S:
             return
+        before = self._time
         self._fade(learning.latest_shared(np.ascontiguousarray(points.time), groups.group, len(groups)))
-        noise, reach, camera, label = self._window
-        bias_cov, away = np.ascontiguousarray(points.bias_cov), np.ascontiguousarray(points.away)
-        group, xy = groups.group, np.ascontiguousarray(points.xy)
-        weight, total = learning.weights_of(noise, bias_cov, 1.0 - self.options.constant_share, group, len(groups))
+        noise, lasting, reach, camera, label = self._window
+        group, xy, away = groups.group, np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
+        often = self._repeats(groups, label, predicted, self._time - before)
+        weight, total = learning.weights_of(noise, lasting, often, group, len(groups))
         size = len(self._labels), len(self._site.cameras)
         evidence = self._information, self._weighted
         seen = away, reach, camera, label, group
         learning.learn_offsets(xy, weight, total, *seen, *size, ROBUST_DISTANCE2, *evidence)
         self._solve()
+        weight, total = learning.weights_of(noise, lasting, np.ones(len(groups)), group, len(groups))
         known = self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
         learning.learn_noise(xy, np.ascontiguousarray(points.cov), weight, total, *seen, *known)
+
+    def _repeats(self, groups: Groups, label: np.ndarray, predicted: Tracks, since: float) -> np.ndarray:
+        """In how many windows (G,), one each `since` s, each group has the same lasting error: 1 and more."""
+        if np.isnan(since):
+            return np.ones(len(groups))
+        length = np.empty(len(groups))
+        length[groups.group] = kind_arrays(tuple(self._labels)).length[label]
+        speed = np.append(np.hypot(*predicted.velocity.T), np.inf)[groups.track]  # -1: none, its errors are new
+        return np.maximum(1.0, 1.0 / (since * (speed / length + 1.0 / self.options.repeats_s)))
 
     def _label_rows(self, labels: Coded) -> np.ndarray:
         """Row (N,) of each point's label, with room made for those that come up for the first time."""

@@ -28,14 +28,19 @@ def latest_shared(time, group, n_groups):
 
 
 @compiled
-def weights_of(noise, bias_cov, varies, group, n_groups):
-    """Weights W (N, 3) of points, and the inverse (G, 3) of their groups' sums, as xx, xy, yy."""
+def weights_of(noise, lasting, often, group, n_groups):
+    """Weights W (N, 3) of points, and the inverse (G, 3) of their groups' sums, as xx, xy, yy.
+
+    `lasting` (N, 2, 2) m² is the part of a point's covariance that repeats while its object stands, `often` (G,) in how
+    many windows it does: so many times its own size, each of them counts for what all of them say.
+    """
     weight, total = np.empty((len(group), 3)), np.zeros((n_groups, 3))
     for i in range(len(group)):
+        times = often[group[i]]
         weight[i, 0], weight[i, 1], weight[i, 2] = inverse_symmetric(
-            noise[i, 0, 0] + varies * bias_cov[i, 0, 0],
-            noise[i, 0, 1] + varies * bias_cov[i, 0, 1],
-            noise[i, 1, 1] + varies * bias_cov[i, 1, 1],
+            noise[i, 0, 0] + times * lasting[i, 0, 0],
+            noise[i, 0, 1] + times * lasting[i, 0, 1],
+            noise[i, 1, 1] + times * lasting[i, 1, 1],
         )
         total[group[i]] += weight[i]
     for g in range(n_groups):
