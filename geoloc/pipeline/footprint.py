@@ -98,16 +98,16 @@ class Footprint:
         self._window = _Window(noise, varies * stated[1] + doubt, reach, camera, label)
         return points.revised(xy=xy, bias_cov=bias_cov + doubt, cov=noise)
 
-    def learn(self, points: GroundPoints, groups: Groups, predicted: Tracks) -> None:
+    def learn(self, points: GroundPoints, groups: Groups, predicted: Tracks, kept: np.ndarray) -> None:
         """Take in the window that was corrected last: its `points` as projected, and the groups that they formed.
 
-        `predicted` are the tracks that groups name.
+        `predicted` are the tracks that groups name, `kept` (N,) the rows of the window's points that are these.
         """
         if len(groups) == len(points) or self._time > float(points.time.max()) - self.options.every_s + SAME_TIME_S:
             return
         before = self._time
         self._fade(learning.latest_shared(np.ascontiguousarray(points.time), groups.group, len(groups)))
-        noise, lasting, reach, camera, label = self._window
+        noise, lasting, reach, camera, label = (column[kept] for column in self._window)
         group, xy, away = groups.group, np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
         often = self._repeats(groups, label, predicted, self._time - before)
         weight, total = learning.weights_of(noise, lasting, often, group, len(groups))

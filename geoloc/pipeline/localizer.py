@@ -122,7 +122,7 @@ class Localizer:
             found, aligned, points = (table.take(kept) for table in (found, aligned, points))
         objects = fuse(points, groups, self.site, options.fusion, predicted)
         objects = weigh_existence(objects, points, groups, self.site, heard, options.existence, predicted)
-        self.footprint.learn(aligned, groups, predicted)
+        self.footprint.learn(aligned, groups, predicted, kept)
         self.clocks.learn(found, predicted, groups, time)
         objects = self._remember(points, groups, objects, dropped, np.concatenate([follows, more]))
         tracks = self.tracker.update(objects, heard)
