@@ -36,7 +36,7 @@ class FootprintOptions:
     shift_sigma: float = 0.1  # m, of a camera's shift east and north, besides what its bias_cov tells
     constant_share: float = 0.75  # of the variance in bias_cov: what a camera's shift and errors explain
     every_s: float = 0.5  # windows closer than this to the last one learned from are passed over
-    repeats_s: float = 600.0  # for as long what lasts of a standing object's errors is the same
+    repeats_s: float = 100.0  # for as long what lasts of a standing object's errors is the same
     memory_s: float = 3600.0  # evidence fades with this time constant
     point_sigma: float = 0.2  # of the class's length: a point however sharp; a camera's own, unlike the body's
     noise_strength: float = 10.0  # points for which the stated noise counts against what is seen
