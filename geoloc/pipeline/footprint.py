@@ -2,17 +2,18 @@
 
 The bottom centre of a box is not the object's centre, and no calibration is exact. Each point is modelled as
 
-    z = x + (a_class + a_camera,class) away + b_camera + S c_camera + noise
+    z = x + (a_class + a_camera,class) away + b_camera + M c_camera + noise
 
-with Gaussian priors on the offsets `a` (m, along the line of sight), shifts `b` (m, east and north) and errors `c` (of
-unit variance, along and across the line of sight). `S` is how far a sigma of the camera's calibration takes that point
-beyond the camera's mean: an angle that is off is metres far away and centimetres near by. Points
+with Gaussian priors on the offsets `a` (m, along the line of sight), shifts `b` (m, east and north) and errors `c` of
+the calibration, of unit variance: `M` is what its principal modes mean at that point, since an angle that is off is
+metres far away and centimetres near by. Points
 of one object in different cameras share x, so their differences determine the parameters (linear least
 squares with x eliminated, in information form, so that it runs online). What is left of their uncertainty goes
 into `bias_cov`. From the same residuals the noise is learned, along and across the line of sight: a share that
 goes with the projected pixels' and one in metres, since a box's lower edge marks an object only so well.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ class FootprintOptions:
     offset_sigma: float = 0.4  # of the class's length: its offset along the line of sight; 0: none is learned
     camera_offset_sigma: float = 0.2  # of the class's length: what a camera adds to it
     shift_sigma: float = 0.1  # m, of a camera's shift east and north, besides what its bias_cov tells
-    constant_share: float = 0.75  # of the variance in bias_cov: what a camera's shift and errors explain
+    constant_share: float = 0.75  # of the variance in bias_cov: what a camera's shift and modes explain
     every_s: float = 0.5  # windows closer than this to the last one learned from are passed over
     repeats_s: float = 100.0  # for as long what lasts of a standing object's errors is the same
     memory_s: float = 3600.0  # evidence fades with this time constant
@@ -53,7 +54,7 @@ class _Window(NamedTuple):
 
     noise: np.ndarray  # (N, 2, 2) m²
     lasting: np.ndarray  # (N, 2, 2) m² of bias that no error of the camera explains, and the doubt about each body
-    reach: np.ndarray  # (N, 2) m that one sigma of the camera's errors along and across the line of sight means
+    modes: np.ndarray  # (N, 2, M) m that errors of its calibration mean there
     camera: np.ndarray  # (N,) row of each point's camera
     label: np.ndarray  # (N,) and of its label
 
@@ -73,7 +74,7 @@ class Footprint:
         self._mean = np.zeros(0)
         self._cov = np.zeros((0, 0))
         self._floor = np.zeros(0)  # m² per label, of a point however sharp
-        self._bias_sigma = np.zeros((2, len(site.cameras)))  # per camera: sum of bias sigmas (m), their number
+        self._left = np.zeros((2, len(site.cameras)))  # per camera: bias (m²) that no mode explains, number
         # per camera, label and axis: normal equations of the noise's two factors, pixels and metres
         self._noise_normal = np.zeros((len(site.cameras), 0, 2, 2, 2))
         self._noise_right = np.zeros((len(site.cameras), 0, 2, 2))
@@ -87,15 +88,16 @@ class Footprint:
             return points
         camera, label = camera_rows(self._site, points.coded("camera")), self._label_rows(points.coded("label"))
         bias_cov, away = np.ascontiguousarray(points.bias_cov), np.ascontiguousarray(points.away)
-        if offsets.add_bias_sigmas(camera, bias_cov, self._bias_sigma):
+        modes = np.ascontiguousarray(points.modes)
+        if offsets.add_leftovers(camera, bias_cov, modes, self._left):
             self._solve()
-        reach = offsets.reaches(bias_cov, away, camera, self._bias_sigma, float(self.options.constant_share))
+        modes = math.sqrt(self.options.constant_share) * modes
         stated = np.ascontiguousarray(points.cov), bias_cov
-        where = np.ascontiguousarray(points.xy), *stated, away, reach, camera, label
+        where = np.ascontiguousarray(points.xy), *stated, away, modes, camera, label
         known = self._floor, self._mean, self._cov, self._noise_normal, self._noise_right
         varies = 1.0 - self.options.constant_share
         xy, noise, bias_cov = offsets.correct(*where, *known, self.options.noise_strength, varies)
-        self._window = _Window(noise, varies * stated[1] + doubt, reach, camera, label)
+        self._window = _Window(noise, varies * stated[1] + doubt, modes, camera, label)
         return points.revised(xy=xy, bias_cov=bias_cov + doubt, cov=noise)
 
     def learn(self, points: GroundPoints, groups: Groups, predicted: Tracks, kept: np.ndarray) -> None:
@@ -107,13 +109,13 @@ class Footprint:
             return
         before = self._time
         self._fade(learning.latest_shared(np.ascontiguousarray(points.time), groups.group, len(groups)))
-        noise, lasting, reach, camera, label = (column[kept] for column in self._window)
+        noise, lasting, modes, camera, label = (column[kept] for column in self._window)
         group, xy, away = groups.group, np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
         often = self._repeats(groups, label, predicted, self._time - before)
         weight, total = learning.weights_of(noise, lasting, often, group, len(groups))
         size = len(self._labels), len(self._site.cameras)
         evidence = self._information, self._weighted
-        seen = away, reach, camera, label, group
+        seen = away, modes, camera, label, group
         learning.learn_offsets(xy, weight, total, *seen, *size, ROBUST_DISTANCE2, *evidence)
         self._solve()
         weight, total = learning.weights_of(noise, lasting, np.ones(len(groups)), group, len(groups))
@@ -167,7 +169,7 @@ class Footprint:
     def _solve(self) -> None:
         options, length = self.options, kind_arrays(tuple(self._labels)).length
         known = options.offset_sigma, options.camera_offset_sigma, options.shift_sigma, options.constant_share
-        sigma = solving.prior_sigmas(self._bias_sigma, length, *map(float, known))
+        sigma = solving.prior_sigmas(self._left, length, *map(float, known))
         size = len(self._site.cameras), len(self._labels)
         self._mean, self._cov = solving.solve_offsets(self._information, self._weighted, sigma, *size)
 

@@ -14,9 +14,10 @@ from geoloc.scene.lenses import Fisheye, Homography, fisheye_jacobians, fisheye_
 from geoloc.scene.linearise import by_parameters, linearise_radial_tangential
 from geoloc.scene.rig import Rig, rig_of
 from geoloc.scene.site import Site
-from geoloc.scene.tables import Detections, Dropped, GroundPoints
+from geoloc.scene.tables import N_MODES, Detections, Dropped, GroundPoints
 
 NOT_THERE = 9  # place in UNUSABLE
+GRID = 16, 12  # places in an image, across and down, by which its camera's modes are told
 BLOCK = 16384  # rows whose rays are worked out at once, so that their arrays stay in the cache
 UNUSABLE = (  # in the order of `kernels.hits`
     "",
@@ -99,9 +100,9 @@ def _on_others(found: "_Found", rows: np.ndarray, camera: np.ndarray, site: Site
     for family, level in sorted({*zip(arrays.family[camera[rows]].tolist(), found.other[rows].tolist(), strict=True)}):
         own = rows[(arrays.family[camera[rows]] == family) & (found.other[rows] == level)]
         rays = _linearise(rig, family, camera[own], other.pixel.take(own, axis=1))
-        out = other.why, other.level, other.xy, other.z, other.cov, other.bias_cov, other.away
-        where = arrays.rotation, arrays.centre, arrays.calib_cov[family], wide_surfaces(site.site_map, level)
-        hits.hit_rays(own, camera, *rays, other.pixel_cov, *where, max_sigma, *out)
+        out = other.why, other.level, other.xy, other.z, other.cov, other.bias_cov, other.modes, other.away
+        where = arrays.rotation, arrays.centre, arrays.calib_cov[family], calib_modes(site)[family]
+        hits.hit_rays(own, camera, *rays, other.pixel_cov, *where, wide_surfaces(site.site_map, level), max_sigma, *out)
     other.sure = 1.0 - found.sure
     other.why[rows[np.abs(other.z[rows] - found.z[rows]) <= GAP]] = NOT_THERE
     return other
@@ -144,6 +145,7 @@ def stand_under(
         xy=found.xy[kept],
         z=found.z[kept],
         away=found.away[kept],
+        modes=found.modes[kept],
         cov=found.cov[kept],
         bias_cov=found.bias_cov[kept],
     )
@@ -160,7 +162,7 @@ class _Found:
         self.other = np.full(n, -1)  # the next likely one, -1: none is
         self.foot = np.empty((n, 2))  # of a box's lower edge
         self.xy, self.z, self.away = np.empty((n, 2)), np.empty(n), np.empty((n, 2))
-        self.cov, self.bias_cov = np.empty((n, 2, 2)), np.empty((n, 2, 2))
+        self.cov, self.bias_cov, self.modes = np.empty((n, 2, 2)), np.empty((n, 2, 2)), np.empty((n, 2, N_MODES))
 
     def tables(self, detections: Detections, site: Site, options: ProjectionOptions) -> tuple[GroundPoints, Dropped]:
         """The rows that have a point, and the others with the reason."""
@@ -186,6 +188,7 @@ class _Found:
             cov=self.cov,
             bias_cov=self.bias_cov,
             away=self.away,
+            modes=self.modes,
             foot=self.foot,
             box=detections.box,
             label=detections.coded("label"),
@@ -229,7 +232,7 @@ def _rows_of_family(camera: np.ndarray, family: int, site: Site) -> np.ndarray:
 def _find_hits(found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, max_sigma: float) -> None:
     rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
     if rig.families[family] is Homography:
-        out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.away
+        out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.modes, found.away
         matrices = arrays.matrix, arrays.inverse, arrays.level, arrays.homography_var
         hits.hit_homographies(rows, camera, found.pixel, found.pixel_cov, *matrices, surfaces, max_sigma, *out)
         return
@@ -240,14 +243,49 @@ def _hit_rays(
     found: _Found, rows: np.ndarray, camera: np.ndarray, family: int, site: Site, centre: np.ndarray, max_sigma: float
 ) -> None:
     rig, arrays, surfaces = rig_of(site), camera_arrays(site), surface_arrays(site.site_map)
-    out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.away
+    out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, found.modes, found.away
     rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
-    where = arrays.rotation, centre, arrays.calib_cov[family]
+    where = arrays.rotation, centre, arrays.calib_cov[family], calib_modes(site)[family]
     hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, surfaces, max_sigma, *out)
     n_levels = len(site.site_map.levels)
     if n_levels > 1:
         at = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, camera, centre, surfaces
         levels.tell_levels(rows, *at, level_areas(site.site_map), n_levels, found.sure, found.other)
+
+
+@lru_cache(maxsize=16)
+def calib_modes(site: Site) -> tuple[np.ndarray, ...]:
+    """The steps (C, 6 + k, N_MODES) in pose and lens that move each family's cameras' points most, each of one sigma.
+
+    With calib_cov = L L' and the points' design X L over the image, the principal ones: L times the first right
+    singular vectors.
+    """
+    rig, arrays = rig_of(site), camera_arrays(site)
+    share = np.stack(np.meshgrid(*(np.arange(0.5, n) / n for n in GRID)), axis=-1).reshape(-1, 2)
+    camera = np.repeat(np.arange(len(site.cameras)), len(share))
+    found = _Found(len(camera))
+    found.pixel[:] = np.tile(share.T, len(site.cameras)) * arrays.size[:, camera] - 0.5
+    found.pixel_cov[:] = np.array([1.0, 0.0, 1.0])[:, None]
+    out = []
+    for family, calib_cov in enumerate(arrays.calib_cov):
+        basis = np.zeros((*calib_cov.shape[:2], N_MODES))
+        out.append(basis)
+        if rig.families[family] is Homography:
+            continue
+        rows = _rows_of_family(camera, family, site)
+        value, vector = np.linalg.eigh(calib_cov)
+        root = vector * np.sqrt(np.maximum(value, 0.0))[:, None, :]
+        modes = np.empty((len(camera), 2, root.shape[2]))
+        rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
+        where = arrays.rotation, arrays.centre, calib_cov, root, surface_arrays(site.site_map)
+        to = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, modes, found.away
+        hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, ProjectionOptions.max_sigma, *to)
+        for c in np.unique(camera[rows]).tolist():
+            seen = modes[rows[(camera[rows] == c) & (found.why[rows] == 0)]].reshape(-1, root.shape[2])
+            if len(seen):
+                first = np.linalg.svd(seen, full_matrices=False)[2][:N_MODES].T
+                basis[c, :, : first.shape[1]] = root[c] @ first
+    return tuple(out)
 
 
 def _linearise(

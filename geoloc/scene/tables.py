@@ -6,6 +6,8 @@ import numpy as np
 
 from geoloc.scene.columns import WIDTH, Column, Table
 
+N_MODES = 4  # of a camera's calibration, whose errors are learned
+
 
 class Detections(Table):
     """What a detector saw: boxes in pixels. Rows that share camera and time are one camera frame."""
@@ -53,6 +55,7 @@ class GroundPoints(Table):
     z: np.ndarray
     cov: np.ndarray
     bias_cov: np.ndarray
+    modes: np.ndarray
     away: np.ndarray
     foot: np.ndarray
     box: np.ndarray
@@ -72,6 +75,7 @@ class GroundPoints(Table):
         "z": Column(float, unit="m"),  # of the level there
         "cov": Column(float, (2, 2), "m2"),
         "bias_cov": Column(float, (2, 2), "m2"),
+        "modes": Column(float, (2, N_MODES), "m"),  # what the camera's likeliest errors of one sigma mean here
         "away": Column(float, (2,)),  # unit vector on the map that points away from the camera
         "foot": Column(float, (2,), "px"),  # middle of the box's lower edge; NaN where it was given, or not seen
         "box": Column(float, (4,), "px"),  # left, top, right, bottom

@@ -92,12 +92,13 @@ def _unusable(score, time, half, uu, uv, vu, vv, left, top, right, bottom, u, v,
 
 
 @compiled
-def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, calib_cov, surfaces, max_sigma,
-             why, level, xy, z, cov, bias_cov, away):  # fmt: skip
+def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, calib_cov, basis, surfaces, max_sigma,
+             why, level, xy, z, cov, bias_cov, modes, away):  # fmt: skip
     """Ground points of `rows` (n,), whose rays (3, n) and d pixel / d point (2, 3, n) are those of their feet.
 
-    `by_lens` (k, 2, n) is d pixel / d freed lens parameter, `calib_cov` (C, 6 + k, 6 + k) in world axes. Fills
-    the rows of level (N,), xy (N, 2) and z (N,) m, cov and bias_cov (N, 2, 2) m², away (N, 2), and why (N,).
+    `by_lens` (k, 2, n) is d pixel / d freed lens parameter, `calib_cov` (C, 6 + k, 6 + k) in world axes, of which
+    `basis` (C, 6 + k, M) are a sigma's steps. Fills the rows of level (N,), xy (N, 2) and z (N,) m, cov and bias_cov
+    (N, 2, 2) m², modes (N, 2, M) m: what those steps mean there, away (N, 2), and why (N,).
     """
     n_params = calib_cov.shape[1]
     by_calib, world = np.empty((n_params, 2)), np.empty((2, 3))
@@ -140,6 +141,11 @@ def hit_rays(rows, camera, rays, by_cam, by_lens, foot_cov, rotation, centre, ca
             for k in range(n_params - 6):
                 by_calib[6 + k, r] = ga * by_lens[k, 0, n] + gb * by_lens[k, 1, n]
         xx, across, yy = _spread(by_calib, calib_cov, c)
+        for m in range(basis.shape[2]):
+            modes[i, 0, m] = modes[i, 1, m] = 0.0
+            for k in range(n_params):
+                modes[i, 0, m] += by_calib[k, 0] * basis[c, k, m]
+                modes[i, 1, m] += by_calib[k, 1] * basis[c, k, m]
         rise_x, rise_y = by_calib[5, 0] * surfaces[1][s], by_calib[5, 1] * surfaces[1][s]
         _put(bias_cov, i, xx + rise_x * rise_x, across + rise_x * rise_y, yy + rise_y * rise_y)
         xx, across, yy = congruence(g00, g01, g10, g11, foot_cov[0, i], foot_cov[1, i], foot_cov[2, i])
@@ -181,8 +187,11 @@ def _vague(cov, bias_cov, i, max_sigma):
 
 @compiled
 def hit_homographies(rows, camera, pixel, foot_cov, matrix, inverse, levels, error, surfaces, max_sigma,
-                     why, level, xy, z, cov, bias_cov, away):  # fmt: skip
-    """As `hit_rays`, of cameras (C,) known by matrix (C, 3, 3) and inverse (C, 3, 3) of one of `levels` (C,)."""
+                     why, level, xy, z, cov, bias_cov, modes, away):  # fmt: skip
+    """As `hit_rays`, of cameras (C,) known by matrix (C, 3, 3) and inverse (C, 3, 3) of one of `levels` (C,).
+
+    Half of what its `error` (C,) px² means is taken as a shift of the whole image: two modes.
+    """
     for i in rows:
         c = camera[i]
         if why[i] != 0:
@@ -210,6 +219,10 @@ def hit_homographies(rows, camera, pixel, foot_cov, matrix, inverse, levels, err
         _put(cov, i, xx, across, yy)
         xx, across, yy = congruence(g00, g01, g10, g11, error[c], 0.0, error[c])
         _put(bias_cov, i, xx, across, yy)
+        sigma = math.sqrt(0.5 * error[c])
+        modes[i] = 0.0
+        modes[i, 0, 0], modes[i, 1, 0] = sigma * g00, sigma * g10
+        modes[i, 0, 1], modes[i, 1, 1] = sigma * g01, sigma * g11
         # a step up the image is a step away from an upright camera
         length = math.sqrt(g01 * g01 + g11 * g11)
         away[i, 0], away[i, 1] = -g01 / length, -g11 / length

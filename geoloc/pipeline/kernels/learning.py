@@ -11,7 +11,7 @@ B_i = t_i W_i D_i, m_i = (Σ W)⁻¹ W_i D_i and S = Σ t_i W_i.
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
-from geoloc.pipeline.kernels.offsets import N_MOVING, column_of, design_of, variance_along
+from geoloc.pipeline.kernels.offsets import N_MOVING, column_of, design_of
 from geoloc.pipeline.kernels.small import inverse_symmetric, members_of
 
 
@@ -64,7 +64,7 @@ def centred(values, weight, total, group):
 
 
 @compiled
-def learn_offsets(xy, weight, total, away, reach, camera, label, group, n_labels, n_cameras, robust2, information,
+def learn_offsets(xy, weight, total, away, modes, camera, label, group, n_labels, n_cameras, robust2, information,
                   weighted):  # fmt: skip
     """Add what groups of two points and more say to `information` (P, P) and `weighted` (P,).
 
@@ -76,7 +76,7 @@ def learn_offsets(xy, weight, total, away, reach, camera, label, group, n_labels
     pull, mean, columns = np.empty((n, 2, N_MOVING)), np.empty((n, 2, N_MOVING)), np.empty((n, N_MOVING), np.int64)
     design = np.empty((n, 2, N_MOVING))
     for i in range(n):
-        design_of(away[i], reach[i], design[i])
+        design_of(away[i], modes[i], design[i])
     own, room = (camera, label, n_labels, n_cameras), (pull, mean, columns)
     _learn_groups(*own, start, rows, weight, total, design, residual, robust2, *room, information, weighted)
 
@@ -118,7 +118,7 @@ def _trust(weight, residual, robust2):
 
 @inlined
 def _spread_design(weight, total, design, trust, pull, mean):
-    """B = t W D and m = (Σ W)⁻¹ W D, both (2, 6), of the design D."""
+    """B = t W D and m = (Σ W)⁻¹ W D, both (2, N_MOVING), of the design D."""
     for p in range(N_MOVING):
         x, y = design[0, p], design[1, p]
         wx, wy = weight[0] * x + weight[1] * y, weight[1] * x + weight[2] * y
@@ -151,14 +151,14 @@ def _add_pair(columns_i, columns_j, pull_i, pull_j, mean_i, mean_j, xx, xy, yy, 
 
 
 @compiled
-def learn_noise(xy, cov, weight, total, away, reach, camera, label, group, mean, floor, robust2, noise_normal,
+def learn_noise(xy, cov, weight, total, away, modes, camera, label, group, mean, floor, robust2, noise_normal,
                 noise_right):  # fmt: skip
     """Residuals after the offsets `mean` (P,), along and across the line of sight, against what they should be."""
     n_cameras, n_labels = noise_normal.shape[0], noise_normal.shape[1]
     count, left_over, design = np.zeros(len(total), np.int64), xy.copy(), np.empty((2, N_MOVING))
     for i in range(len(group)):
         count[group[i]] += 1
-        design_of(away[i], reach[i], design)
+        design_of(away[i], modes[i], design)
         for p in range(N_MOVING):
             known = mean[column_of(p, camera[i], label[i], n_cameras, n_labels)]
             left_over[i, 0] -= design[0, p] * known
@@ -171,10 +171,10 @@ def learn_noise(xy, cov, weight, total, away, reach, camera, label, group, mean,
         t = total[group[i]]
         for axis in range(2):
             x, y = (away[i, 0], away[i, 1]) if axis == 0 else (-away[i, 1], away[i, 0])
-            stated = variance_along(x, y, cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1])
-            believed = variance_along(x, y, noise[0], noise[1], noise[2])
+            stated = _along(x, y, cov[i, 0, 0], cov[i, 0, 1], cov[i, 1, 1])
+            believed = _along(x, y, noise[0], noise[1], noise[2])
             # a mean takes from its residuals
-            left = min(max(1.0 - variance_along(x, y, t[0], t[1], t[2]) / believed, 1e-3), 1.0)
+            left = min(max(1.0 - _along(x, y, t[0], t[1], t[2]) / believed, 1e-3), 1.0)
             off = x * residual[i, 0] + y * residual[i, 1]
             square = min(off * off / left, robust2 * believed)
             unit = stated + floor[label[i]]
@@ -186,3 +186,9 @@ def learn_noise(xy, cov, weight, total, away, reach, camera, label, group, mean,
             normal[1, 1] += left * second * second
             right[0] += left * value * first
             right[1] += left * value * second
+
+
+@inlined
+def _along(x, y, xx, xy, yy):
+    """Variance in the unit direction x, y."""
+    return xx * x * x + 2.0 * xy * x * y + yy * y * y

@@ -1,8 +1,8 @@
 """Offsets and noise of cameras and classes: applied to points, and learned from what cameras disagree on.
 
-Parameters are, for L labels and C cameras: an offset a label (m), one a label and camera (m), and four a camera: a
-shift east and north (m), and errors along and across the line of sight, in sigmas of what each point's own bias allows
-beyond that shift. Each point moves with six of them: its label's, its camera's for that label, its camera's four.
+Parameters are, for L labels and C cameras: an offset a label (m), one a label and camera (m), and of each camera a
+shift east and north (m) and how far its calibration is off in each of its modes (sigmas). Each point moves with its
+label's, its camera's for that label, and its camera's own.
 Normal equations of the noise have, for each camera, label and axis (along and across the line of sight), two
 unknowns: the factor on the projected pixels' variance, and that on the label's own in m².
 """
@@ -12,9 +12,10 @@ unknowns: the factor on the projected pixels' variance, and that on the label's 
 import numpy as np
 
 from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.scene.tables import N_MODES
 
-N_MOVING = 6  # parameters that move a point
-N_OF_CAMERA = 4  # of them a camera's, whatever the label
+N_OF_CAMERA = 2 + N_MODES  # parameters of a camera, whatever the label
+N_MOVING = 2 + N_OF_CAMERA  # parameters that move a point
 LEAST_FACTOR = 0.01  # of the stated variance that learning leaves
 
 
@@ -29,41 +30,22 @@ def column_of(k, camera, label, n_cameras, n_labels):
 
 
 @compiled
-def add_bias_sigmas(camera, bias_cov, sums):
-    """Add each point's bias sigma (m) and one to its camera's `sums` (2, C); whether a camera was new."""
+def add_leftovers(camera, bias_cov, modes, sums):
+    """Add each point's bias (m²) that no mode explains and one to its camera's `sums` (2, C); whether one was new."""
     new = False
     for i in range(len(camera)):
         new = new or sums[1, camera[i]] == 0.0
     for i in range(len(camera)):
-        sums[0, camera[i]] += np.sqrt(0.5 * (bias_cov[i, 0, 0] + bias_cov[i, 1, 1]))
+        left = bias_cov[i, 0, 0] + bias_cov[i, 1, 1]
+        for m in range(modes.shape[2]):
+            left -= modes[i, 0, m] * modes[i, 0, m] + modes[i, 1, m] * modes[i, 1, m]
+        sums[0, camera[i]] += max(0.5 * left, 0.0)
         sums[1, camera[i]] += 1.0
     return new
 
 
 @compiled
-def reaches(bias_cov, away, camera, sums, constant):
-    """How far (N, 2) m one sigma of a camera's errors along and across the line of sight takes each point.
-
-    What a shift of its camera explains is taken off; `constant` is the share that both explain.
-    """
-    out = np.empty((len(away), 2))
-    for i in range(len(away)):
-        x, y = away[i]
-        xx, xy, yy = bias_cov[i, 0, 0], bias_cov[i, 0, 1], bias_cov[i, 1, 1]
-        shift = (sums[0, camera[i]] / sums[1, camera[i]]) ** 2
-        out[i, 0] = np.sqrt(constant * max(variance_along(x, y, xx, xy, yy) - shift, 0.0))
-        out[i, 1] = np.sqrt(constant * max(variance_along(-y, x, xx, xy, yy) - shift, 0.0))
-    return out
-
-
-@inlined
-def variance_along(x, y, xx, xy, yy):
-    """Variance in the unit direction x, y."""
-    return max(xx * x * x + 2.0 * xy * x * y + yy * y * y, 0.0)
-
-
-@compiled
-def correct(xy, cov, bias_cov, away, reach, camera, label, floor, mean, mean_cov, noise_normal, noise_right, strength,
+def correct(xy, cov, bias_cov, away, modes, camera, label, floor, mean, mean_cov, noise_normal, noise_right, strength,
             varies):  # fmt: skip
     """Points (N,) less their offsets: xy (N, 2), cov as learned and bias_cov with the doubt (N, 2, 2) m².
 
@@ -72,13 +54,13 @@ def correct(xy, cov, bias_cov, away, reach, camera, label, floor, mean, mean_cov
     moved, noise, bias = np.empty_like(xy), np.empty_like(cov), np.empty_like(bias_cov)
     at, design = np.empty(N_MOVING, np.int64), np.empty((2, N_MOVING))
     factors = np.empty((2, 2))
-    points, known = (xy, cov, bias_cov, away, reach, camera, label), (floor, mean, mean_cov, noise_normal, noise_right)
+    points, known = (xy, cov, bias_cov, away, modes, camera, label), (floor, mean, mean_cov, noise_normal, noise_right)
     _correct_rows(*points, *known, strength, varies, at, design, factors, moved, noise, bias)
     return moved, noise, bias
 
 
 @inlined
-def _correct_rows(xy, cov, bias_cov, away, reach, camera, label, floor, mean, mean_cov, noise_normal, noise_right,
+def _correct_rows(xy, cov, bias_cov, away, modes, camera, label, floor, mean, mean_cov, noise_normal, noise_right,
                   strength, varies, at, design, factors, moved, noise, bias):  # fmt: skip
     """`at`, `design` and `factors` are room to work in."""
     n_cameras, n_labels = noise_normal.shape[0], noise_normal.shape[1]
@@ -89,7 +71,7 @@ def _correct_rows(xy, cov, bias_cov, away, reach, camera, label, floor, mean, me
         _scale_noise(cov[i], away[i], factors, floor[k], noise[i])
         for p in range(N_MOVING):
             at[p] = column_of(p, c, k, n_cameras, n_labels)
-        design_of(away[i], reach[i], design)
+        design_of(away[i], modes[i], design)
         for a in range(2):
             shift = 0.0
             for p in range(N_MOVING):
@@ -105,14 +87,14 @@ def _correct_rows(xy, cov, bias_cov, away, reach, camera, label, floor, mean, me
 
 
 @inlined
-def design_of(away, reach, out):
-    """How far (2, 6) m a point moves with one unit of each of its parameters."""
+def design_of(away, modes, out):
+    """How far (2, N_MOVING) m a point moves with one unit of each of its parameters."""
     out[0, 0] = out[0, 1] = away[0]
     out[1, 0] = out[1, 1] = away[1]
     out[0, 2] = out[1, 3] = 1.0
     out[0, 3] = out[1, 2] = 0.0
-    out[0, 4], out[1, 4] = reach[0] * away[0], reach[0] * away[1]
-    out[0, 5], out[1, 5] = -reach[1] * away[1], reach[1] * away[0]
+    for m in range(modes.shape[1]):
+        out[0, 4 + m], out[1, 4 + m] = modes[0, m], modes[1, m]
 
 
 @inlined

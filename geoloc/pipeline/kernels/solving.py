@@ -16,18 +16,18 @@ from geoloc.pipeline.kernels.offsets import N_OF_CAMERA
 
 
 @compiled
-def prior_sigmas(bias, length, offset_sigma, camera_offset_sigma, shift_sigma, constant_share):
-    """Sigmas (P,) of the parameters before anything is learned; `bias` (2, C) are sums of sigmas (m) and their numbers.
+def prior_sigmas(left, length, offset_sigma, camera_offset_sigma, shift_sigma, constant_share):
+    """Sigmas (P,) of the parameters before anything is learned; `left` (2, C) are sums of m² and their numbers.
     """
-    n_labels, n_cameras = len(length), bias.shape[1]
+    n_labels, n_cameras = len(length), left.shape[1]
     sigma = np.ones(n_labels * (1 + n_cameras) + N_OF_CAMERA * n_cameras)
     for k in range(n_labels):
         sigma[k] = offset_sigma * length[k]
         for c in range(n_cameras):
             sigma[n_labels + k * n_cameras + c] = camera_offset_sigma * length[k]
     for c in range(n_cameras):
-        mean, first = bias[0, c] / max(bias[1, c], 1.0), n_labels * (1 + n_cameras) + N_OF_CAMERA * c
-        sigma[first] = sigma[first + 1] = math.sqrt(shift_sigma * shift_sigma + constant_share * mean * mean)
+        mean, first = left[0, c] / max(left[1, c], 1.0), n_labels * (1 + n_cameras) + N_OF_CAMERA * c
+        sigma[first] = sigma[first + 1] = math.sqrt(shift_sigma * shift_sigma + constant_share * mean)
     return sigma
 
 
