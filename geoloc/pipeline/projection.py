@@ -255,37 +255,47 @@ def _hit_rays(
 
 @lru_cache(maxsize=16)
 def calib_modes(site: Site) -> tuple[np.ndarray, ...]:
-    """The steps (C, 6 + k, N_MODES) in pose and lens that move each family's cameras' points most, each of one sigma.
+    """The steps (C, 6 + k, N_MODES) in pose and lens that move each family's cameras' points most, of one sigma each.
 
-    With calib_cov = L L' and the points' design X L over the image, the principal ones: L times the first right
-    singular vectors.
+    With calib_cov = L Lᵀ and the design X L of points all over the image, they are the principal ones: L times the
+    first right singular vectors. Zeros where a camera sees no ground, or has no pose.
     """
     rig, arrays = rig_of(site), camera_arrays(site)
-    share = np.stack(np.meshgrid(*(np.arange(0.5, n) / n for n in GRID)), axis=-1).reshape(-1, 2)
-    camera = np.repeat(np.arange(len(site.cameras)), len(share))
-    found = _Found(len(camera))
-    found.pixel[:] = np.tile(share.T, len(site.cameras)) * arrays.size[:, camera] - 0.5
-    found.pixel_cov[:] = np.array([1.0, 0.0, 1.0])[:, None]
-    out = []
+    camera = np.repeat(np.arange(len(site.cameras)), GRID[0] * GRID[1])
+    bases = []
     for family, calib_cov in enumerate(arrays.calib_cov):
         basis = np.zeros((*calib_cov.shape[:2], N_MODES))
-        out.append(basis)
-        if rig.families[family] is Homography:
-            continue
+        bases.append(basis)
         rows = _rows_of_family(camera, family, site)
+        if not len(rows) or rig.families[family] is Homography:
+            continue
         value, vector = np.linalg.eigh(calib_cov)
         root = vector * np.sqrt(np.maximum(value, 0.0))[:, None, :]
-        modes = np.empty((len(camera), 2, root.shape[2]))
-        rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
-        where = arrays.rotation, arrays.centre, calib_cov, root, surface_arrays(site.site_map)
-        to = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, modes, found.away
-        hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, ProjectionOptions.max_sigma, *to)
+        designs = _designs_over_images(site, family, rows, camera, root)
         for c in np.unique(camera[rows]).tolist():
-            seen = modes[rows[(camera[rows] == c) & (found.why[rows] == 0)]].reshape(-1, root.shape[2])
-            if len(seen):
-                first = np.linalg.svd(seen, full_matrices=False)[2][:N_MODES].T
+            design = designs[rows[camera[rows] == c]]
+            design = design[np.isfinite(design[:, 0, 0])].reshape(-1, root.shape[2])
+            if len(design):
+                first = np.linalg.svd(design, full_matrices=False)[2][:N_MODES].T
                 basis[c, :, : first.shape[1]] = root[c] @ first
-    return tuple(out)
+    return tuple(bases)
+
+
+def _designs_over_images(
+    site: Site, family: int, rows: np.ndarray, camera: np.ndarray, root: np.ndarray
+) -> np.ndarray:
+    """What steps `root` (C, p, p) mean (N, 2, p) m on the ground at a grid of each camera's pixels; NaN: no ground."""
+    rig, arrays, found = rig_of(site), camera_arrays(site), _Found(len(camera))
+    share = np.stack(np.meshgrid(*(np.arange(0.5, n) / n for n in GRID)), axis=-1).reshape(-1, 2)
+    found.pixel[:] = np.tile(share.T, len(site.cameras)) * arrays.size[:, camera] - 0.5
+    found.pixel_cov[:] = np.array([[1.0], [0.0], [1.0]])
+    designs = np.empty((len(camera), 2, root.shape[2]))
+    rays = _linearise(rig, family, camera[rows], found.pixel.take(rows, axis=1))
+    where = arrays.rotation, arrays.centre, arrays.calib_cov[family], root, surface_arrays(site.site_map)
+    out = found.why, found.level, found.xy, found.z, found.cov, found.bias_cov, designs, found.away
+    hits.hit_rays(rows, camera, *rays, found.pixel_cov, *where, ProjectionOptions.max_sigma, *out)
+    designs[found.why != 0] = np.nan
+    return designs
 
 
 def _linearise(

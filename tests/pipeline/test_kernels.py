@@ -99,7 +99,8 @@ def test_offsets_solved_along_their_ties_are_those_of_the_whole_matrix(rng):
     n = n_labels * (1 + n_cameras) + N_OF_CAMERA * n_cameras
     information = np.zeros((n, n))
     for c in range(n_cameras - 1):
-        own = [0, 1, *(2 + k * n_cameras + d for d in (c, c + 1) for k in (0, 1)), *range(14 + N_OF_CAMERA * c, 14 + N_OF_CAMERA * (c + 2))]
+        own = [0, 1, *(2 + k * n_cameras + d for d in (c, c + 1) for k in (0, 1))]
+        own += range(14 + N_OF_CAMERA * c, 14 + N_OF_CAMERA * (c + 2))
         design = rng.normal(size=(5, len(own)))
         information[np.ix_(own, own)] += design.T @ design
     sigma, weighted = rng.uniform(0.1, 1.0, n), rng.normal(size=n)
