@@ -16,7 +16,7 @@ from geoloc.geometry.vectors import unit_rows
 from geoloc.options import check_range
 from geoloc.pipeline.decisions import DecisionOptions, Decisions, Exchange, Window
 from geoloc.pipeline.existence import ExistenceOptions, scene_arrays
-from geoloc.pipeline.lazily import filters, resting
+from geoloc.pipeline.lazily import filters, resting, walls
 from geoloc.pipeline.lazily import tracks as steps
 from geoloc.pipeline.motion import MOTIONS, STATE_SIZE
 from geoloc.pipeline.packed import (
@@ -27,6 +27,7 @@ from geoloc.pipeline.packed import (
     level_rows,
     stall_arrays,
     view_arrays,
+    wall_arrays,
 )
 from geoloc.scene.columns import Coded
 from geoloc.scene.lanes import DRIVES, lane_axes, one_way_lanes
@@ -142,12 +143,15 @@ class Tracker:
         if dt < 0:
             raise InputError(f"window at {time} s comes after one at {self.time} s; sort the windows by time")
         self._rested = self._rests()
-        held, self.time, self._noise, options = self._filters, time, np.zeros(0), self.options
+        since, self.time, held, options = self.time, time, self._filters, self.options
+        self._noise = np.zeros(0)
         if len(held):
             self._noise = noise = options.acceleration * kind_arrays(self._labels).acceleration.take(held["label"])
             noise[self._rested] *= REST
             stays = math.exp(-dt / options.lifetime_s)
+            before = held["state"][:, :2].copy()
             steps.advance(held, self._rested, CREEP, dt, noise, float(options.turn_acceleration), stays)
+            walls.stop(held, before, since, *wall_arrays(self.site.site_map, level_names(self.site.site_map)))
             self._decisions.predict(dt, float(options.turn_acceleration))
         table = self._table()
         return self._doubted(table) if self._rested.any() else table

@@ -11,10 +11,11 @@ from sites import points_at, square
 from geoloc.pipeline.association import associate
 from geoloc.pipeline.identity_book import OUT_OF_SIGHT, Book
 from geoloc.pipeline.recognition import Recognition
+from geoloc.pipeline.tracking import Tracker
 from geoloc.scene.map_storage import geojson_from_map, map_from_geojson
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Occluder, Place, SiteMap, Surface
-from geoloc.scene.tables import Tracks
+from geoloc.scene.tables import Objects, Tracks
 from geoloc.scene.ways import AGAINST, Ways
 
 GROUND = (Level("ground", (Surface(),)),)
@@ -91,3 +92,21 @@ def test_the_direction_of_a_lane_is_kept_in_the_file() -> None:
     assert again.zones[0].direction == pytest.approx(2.5)
     assert np.isnan(map_from_geojson(geojson_from_map(lot().site_map)).zones[0].direction)
     assert square().site_map.zones == ()
+
+
+def test_a_car_that_is_lost_does_not_drive_on_through_a_wall() -> None:
+    """It comes towards the wall at 5 m/s and is seen no more 3 m before it: straight on it would pass in 0.6 s."""
+    tracker = Tracker(Site("walled", square().cameras, SiteMap(GROUND, occluders=(WALL,))))
+    nobody = np.zeros(4, dtype=bool)
+    for k in range(20):
+        tracker.predict(k * 0.2)
+        seen = Objects(object=[k], time=[k * 0.2], level=["ground"], xyz=[[-22.0 + k, 0.0, 0.0]],
+                       cov=[0.01 * np.eye(3)], bias_cov=[np.zeros((3, 3))], label=["car"], score=[0.95],
+                       best_score=[0.95], n_cameras=[1], camera_set=[1], track=[1 if k else -1])  # fmt: skip
+        tracks = tracker.update(seen, nobody)
+    assert tracks.velocity[0, 0] > 4.5
+    for k in range(20, 26):
+        tracker.predict(k * 0.2)
+        tracks = tracker.update(Objects(), nobody)
+    assert -3.0 < tracks.xy[0, 0] < 0.0
+    assert np.abs(tracks.velocity).max() < 1e-9

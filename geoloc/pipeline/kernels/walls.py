@@ -1,4 +1,4 @@
-"""Which pairs of nodes a wall keeps apart."""
+"""Which pairs of nodes a wall keeps apart, and what it stops."""
 
 # mypy: allow-untyped-defs
 
@@ -41,6 +41,23 @@ def not_parted(pairs, xy, reach, level, start, piece):
             out[count, 0], out[count, 1] = i, j
             count += 1
     return out[:count]
+
+
+@compiled
+def stop(held, before, time, start, piece):
+    """Keep tracks that were not seen at `time` (s), the last window's, at xy `before` (T, 2) m of the wall they meet.
+
+    They stand there, in place; of those that were seen a wall is no news.
+    """
+    for i in range(len(held)):
+        if held[i]["seen_time"] >= time:
+            continue
+        state, level = held[i]["state"], held[i]["level"]
+        for w in range(start[level], start[level + 1]):
+            if _parts(piece[w], before[i], state[:2], 0.0, 0.0):
+                state[:2] = before[i]
+                state[2:4] = 0.0
+                break
 
 
 @inlined
