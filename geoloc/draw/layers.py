@@ -16,6 +16,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 from geoloc.scene.tables import Tracks
 
+JUMP_M = 3.0  # farther than a track could drive between two of its rows, from which on it jumped
 MAIN_SHARE = 0.25  # a camera is shown on levels of which it sees this share of what it sees of any
 
 
@@ -75,11 +76,11 @@ def drawable_markers(markers: Markers, site_map: SiteMap) -> Markers:
 
 
 def track_paths(tracks: Tracks, gap_s: float) -> tuple[TrackPath, ...]:
-    """The tracks of a `drawable` table; lines break where the level changes or `gap_s` s are missing."""
+    """The tracks of a `drawable` table; lines break where the level changes, `gap_s` s are missing, or one jumps."""
     if not len(tracks):
         return ()
     other = np.diff(tracks.track) != 0
-    broken = other | (tracks.level[1:] != tracks.level[:-1]) | (np.diff(tracks.time) > gap_s)
+    broken = other | (tracks.level[1:] != tracks.level[:-1]) | (np.diff(tracks.time) > gap_s) | _jumps(tracks)
     pieces = _runs(broken)
     found = []
     for rows in _runs(other):
@@ -88,6 +89,13 @@ def track_paths(tracks: Tracks, gap_s: float) -> tuple[TrackPath, ...]:
         label = labels[-1] if labels else ""
         found.append(TrackPath(int(tracks.track[rows.start]), label, rows, inside))
     return tuple(found)
+
+
+def _jumps(tracks: Tracks) -> np.ndarray:
+    """Where a track (N - 1,) goes on elsewhere than it drove to: it was lost, and found again there."""
+    speed = np.hypot(*tracks.velocity.T)
+    could = JUMP_M + 2.0 * np.maximum(speed[1:], speed[:-1]) * np.diff(tracks.time)
+    return np.hypot(*np.diff(tracks.xy, axis=0).T) > could  # False where no velocity is known
 
 
 def camera_levels(site: Site, seen: Iterable[Footprint]) -> dict[str, tuple[str, ...]]:

@@ -32,6 +32,14 @@ def test_paths_break_at_gaps_and_level_changes_but_not_between_rows_out_of_order
     assert (np.diff(table.time[found[1].rows]) > 0).all()
 
 
+def test_a_track_that_was_found_elsewhere_is_not_drawn_through_what_lies_between():
+    """Lost and found again 20 m on within a second, at 1 m/s: two pieces, while one drives 2 m and stays one."""
+    table = line(1, [0, 1, 2, 3]).replace(velocity=[[1.0, 0.0]] * 4)
+    assert [p.stop - p.start for p in track_paths(table, 2.0)[0].pieces] == [4]
+    found_again = table.replace(xy=[[0, 0], [1, 0], [21, 0], [22, 0]])
+    assert [p.stop - p.start for p in track_paths(found_again, 2.0)[0].pieces] == [2, 2]
+
+
 def test_rows_without_a_position_are_not_drawn():
     table = line(1, [0, 1, 2]).replace(xy=[[0, 0], [np.nan, 1], [2, 2]])
     assert drawable(table, bare().site_map).time.tolist() == [0.0, 2.0]
