@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar, nnls
 from geoloc.estimators.camera_fit import MarkedPoints
 from geoloc.estimators.triangulation import Refusal, TriangulationOptions, triangulate
 from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap, unit_cov
-from geoloc.relocalize.pose_fit import carried_cov, leaning, refine_pose
+from geoloc.relocalize.pose_fit import carried_cov, excess, leaning, refine_pose
 
 MAD = 1.4826  # sigmas of a Gaussian in its median absolute deviation
 BINS = 12
@@ -85,13 +85,14 @@ def _left_out(landmarks: LandmarkMap, image: int) -> tuple[np.ndarray, np.ndarra
     marked = MarkedPoints(
         xyz[good], landmarks.pixels[rows].astype(float), landmarks.noise.sigma(landmarks.scale[rows]), cov[good]
     )
-    fitted, _, weight = refine_pose(camera, marked)
+    fitted, distance2, weight = refine_pose(camera, marked)
+    scale2 = excess(distance2)
     found = leaning(rest, fitted, points, weight)
     error = (camera.cam_from_world * fitted.cam_from_world.inv()).as_exp_coords()
-    known = fitted.calib_cov[:6, :6] + camera.calib_cov[:6, :6]
+    known = scale2 * fitted.calib_cov[:6, :6] + camera.calib_cov[:6, :6]
     known = known + carried_cov(found, [rest.cameras[i].calib_cov for i in found.images])[:6, :6]
     unit = unit_cov(fitted, marked.points) + carried_cov(found, [rest.unit_cov(i) for i in found.images])
-    return error, known, unit[:6, :6]
+    return error, known, scale2 * unit[:6, :6]
 
 
 def _placed_again(rest: LandmarkMap, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

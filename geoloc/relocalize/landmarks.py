@@ -155,10 +155,14 @@ def unit_cov(camera: Camera, points: np.ndarray) -> np.ndarray:
     """Covariance (6 + k, 6 + k) of pose and freed lens from one point at 1 px, as these (N, 3) are spread on average."""
     _, _, by_calib = camera.jacobians(points)
     rows = by_calib[np.isfinite(by_calib).all(axis=(1, 2))].reshape(-1, by_calib.shape[2])
-    scale = np.sqrt(np.maximum((rows**2).sum(axis=0), 1e-300))
-    values, vectors = np.linalg.eigh((rows / scale).T @ (rows / scale))
-    inverse = (vectors / np.maximum(values, LEAST_SHARE)) @ vectors.T / np.outer(scale, scale)
-    return symmetric(len(rows) / 2 * inverse)
+    return len(rows) / 2 * bounded_inverse(rows.T @ rows)
+
+
+def bounded_inverse(information: np.ndarray) -> np.ndarray:
+    """Covariance (d, d) of an information matrix (d, d): what nothing determines is very uncertain, not infinite."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    return symmetric((vectors / np.maximum(values, LEAST_SHARE)) @ vectors.T / np.outer(scale, scale))
 
 
 def _check_index(what: str, numbers: np.ndarray, n: int) -> None:

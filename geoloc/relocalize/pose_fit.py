@@ -13,9 +13,10 @@ import numpy as np
 from geoloc.estimators.camera_fit import MarkedPoints, error_weights, fits_of, linearise_fits, refine_camera
 from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.geometry.gaussian import symmetric
-from geoloc.relocalize.landmarks import LandmarkMap, unit_cov
+from geoloc.relocalize.landmarks import LandmarkMap, bounded_inverse, unit_cov
 from geoloc.scene.camera import Camera
 
+MEDIAN = 2 * np.log(2)  # of the squared distance of two axes
 TAILS = 4.0  # degrees of freedom of the errors of matched features: some match their neighbour
 NO_PRIOR = CameraPrior(1.0, 1.0, (0.0, 0.0), 1.0)  # of a lens that is not freed, anywhere
 
@@ -52,7 +53,7 @@ def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: 
     total = (weighed @ by_calib).sum(axis=0)
     pull = weighed @ by_world @ np.linalg.pinv(normal)
     # a lens that is freed is held by what is known of it too, which only the covariance tells
-    cov = fitted.calib_cov if fitted.freed else np.linalg.inv(total)
+    cov = fitted.calib_cov if fitted.freed else bounded_inverse(total)
     # the pose moves against what a landmark's move would do to its pixel, and that against what its camera's did
     return Leaning(tuple(images), tuple(cov @ np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))
 
@@ -67,7 +68,8 @@ class FittedPose:
     """A camera refined on landmarks: `camera` with the whole `calib_cov`, and its parts.
 
     `noise_cov` is of independent noise, `shared_cov` of what images share, `survey_cov` of the map's cameras' stated
-    covariance. `distance2` (N,) are the squared distances of the points in sigmas of noise alone.
+    covariance. `distance2` (N,) are the squared distances of the points in sigmas of noise alone, and `scale2` is by
+    how much their middle is larger than noise would make it, at least 1: it is in the first two covariances.
     """
 
     camera: Camera
@@ -75,6 +77,7 @@ class FittedPose:
     shared_cov: np.ndarray
     survey_cov: np.ndarray
     distance2: np.ndarray
+    scale2: float
 
 
 def fit_pose(
@@ -90,12 +93,22 @@ def fit_pose(
     marked = MarkedPoints(landmarks.points[points], pixels, sigma, landmarks.point_cov[points])
     fitted, distance2, weight = refine_pose(start, marked, prior, free)
     found = leaning(landmarks, fitted, points, weight)
-    shared2 = landmarks.noise.shared**2
+    scale2 = excess(distance2)
+    shared2 = scale2 * landmarks.noise.shared**2
     shared = shared2 * unit_cov(fitted, marked.points)
     shared = shared + shared2 * carried_cov(found, [landmarks.unit_cov(i) for i in found.images])
     survey = carried_cov(found, [landmarks.cameras[i].calib_cov for i in found.images])
-    whole = replace(fitted, calib_cov=symmetric(fitted.calib_cov + shared + survey))
-    return FittedPose(whole, fitted.calib_cov, shared, survey, distance2)
+    whole = replace(fitted, calib_cov=symmetric(scale2 * fitted.calib_cov + shared + survey))
+    return FittedPose(whole, scale2 * fitted.calib_cov, shared, survey, distance2, scale2)
+
+
+def excess(distance2: np.ndarray) -> float:
+    """How much larger squared distances (N,) of two axes are than noise would make them, by their median; at least 1.
+
+    Seen from farther off than the map's images, or in another light, features lie worse than the map's own residuals
+    tell.
+    """
+    return max(float(np.median(distance2)) / MEDIAN, 1.0) if len(distance2) else 1.0
 
 
 def refine_pose(
