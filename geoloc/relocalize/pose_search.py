@@ -22,7 +22,7 @@ class SearchOptions:
 
     max_error: float = 4.0  # px at FULL_WIDTH and in proportion; how far an inlier may lie from its landmark
     max_trials: int = 5000
-    n_poses: int = 2  # looked for in each group of candidates: the second among what the first does not explain
+    n_poses: int = 3  # looked for in each group of candidates, each among what the ones before do not explain
 
     def __post_init__(self) -> None:
         check_range(self, max_error=(0.1, 1000.0), max_trials=(10, 1_000_000), n_poses=(1, 20))
