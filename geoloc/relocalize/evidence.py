@@ -48,11 +48,11 @@ def weigh(
     Looked for all over the image, and around the features `inliers` alone, as of a pose that is right about one thing
     in the image only; the better counts, less what choosing between two is worth.
     """
-    found = _looked_for(features, landmarks, camera, fitted)
-    near = _around(found[1], features.pixels[inliers])
-    both = [_compare(features, landmarks, camera, *found, rng)]
-    both.append(_compare(features, landmarks, camera, *(part[near] for part in found), rng))
-    best = max(both, key=lambda each: each.log_odds)
+    points, pixels, radius = _looked_for(features, landmarks, camera, fitted)
+    near = _around(pixels, features.pixels[inliers])
+    everywhere = _compare(features, landmarks, camera, points, pixels, radius, rng)
+    here = _compare(features, landmarks, camera, points[near], pixels[near], radius[near], rng)
+    best = max(everywhere, here, key=lambda each: each.log_odds)
     return replace(best, log_odds=best.log_odds - float(np.log(2)))
 
 
@@ -104,7 +104,7 @@ def log_odds(wins: int, n: int) -> float:
 def _looked_for(
     features: LocalFeatures, landmarks: LandmarkMap, camera: Camera, fitted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Landmarks (M,) int to look for, where (M, 2) px and how far around (M,) px: at most one in each piece of image."""
+    """Landmarks (M,) int to look for, where (M, 2) px and how far around (M,) px: one at most in a piece of image."""
     none = np.zeros(0, int), np.zeros((0, 2)), np.zeros(0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         pixels, by_world, by_calib = camera.jacobians(landmarks.points)

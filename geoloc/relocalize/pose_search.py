@@ -82,7 +82,8 @@ def _search(
     ransac.min_inlier_ratio = 0.02
     estimation = pycolmap.AbsolutePoseEstimationOptions()
     estimation.ransac, estimation.estimate_focal_length = ransac, free_focal
-    lens = pycolmap.Camera(model="SIMPLE_PINHOLE", width=camera.size[0], height=camera.size[1], params=[focal, 0.0, 0.0])
+    width, height = camera.size
+    lens = pycolmap.Camera(model="SIMPLE_PINHOLE", width=width, height=height, params=[focal, 0.0, 0.0])
     xyz = np.ascontiguousarray(landmarks.points[points[rows]])
     found = pycolmap.estimate_absolute_pose(plane[rows], xyz, lens, estimation)
     if found is None or found["num_inliers"] < FEWEST:

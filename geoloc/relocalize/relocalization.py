@@ -26,8 +26,8 @@ from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, spr
 from geoloc.relocalize.evidence import Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR, FittedPose, fit_pose
-from geoloc.relocalize.pose_search import RoughPose, SearchOptions, search_poses
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
+from geoloc.relocalize.pose_search import RoughPose, SearchOptions, search_poses
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Pinhole
 from geoloc.scene.sitemap import SiteMap
@@ -219,11 +219,12 @@ def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) 
             return PoseEstimate(hypotheses, f"{said}; is it of this site?")
         if not options.widen:
             shares = ", ".join(f"{each.probability:.2f}" for each in (best, *rivals))
-            return PoseEstimate(hypotheses, f"the site repeats: {1 + len(rivals)} places fit, with probabilities {shares}")
+            said = f"the site repeats: {1 + len(rivals)} places fit, with probabilities {shares}"
+            return PoseEstimate(hypotheses, said)
         camera = replace(best.camera, calib_cov=spread_cov(hypotheses), freed=())
         hypotheses = (replace(best, camera=camera), *hypotheses[1:])
         sigma = float(np.sqrt(np.linalg.eigvalsh(camera.calib_cov[3:6, 3:6])[-1]))
     if not sigma <= options.max_sigma:
-        return PoseEstimate(hypotheses, f"its position is only known to {sigma:.1f} m (sigma); the limit is "
-                                        f"{options.max_sigma:g} m")
+        said = f"its position is only known to {sigma:.1f} m (sigma); the limit is {options.max_sigma:g} m"
+        return PoseEstimate(hypotheses, said)
     return PoseEstimate(hypotheses)

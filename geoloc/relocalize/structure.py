@@ -14,7 +14,7 @@ from scipy.spatial.transform import RigidTransform, Rotation
 from geoloc.errors import GeometryError, InputError
 from geoloc.features.local import LocalFeatures
 from geoloc.features.matching import Matches, MatchingOptions, match
-from geoloc.geometry.se3 import from_rt
+from geoloc.geometry.se3 import cross_matrix, from_rt
 from geoloc.relocalize.mapping import Tell, silent
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import RadialTangential
@@ -97,21 +97,18 @@ def _fill_database(
             for i in range(j):
                 matches = match(pictures[i].features, pictures[j].features, options.matching)
                 if len(matches) >= FEWEST_MATCHES:
-                    _write_pair(database, (images[i], images[j]), (lenses[i], lenses[j]), (points[i], points[j]), matches)
+                    pair = pycolmap.estimate_two_view_geometry(
+                        lenses[i], points[i], lenses[j], points[j], _rows(matches)
+                    )
+                    database.write_matches(images[i], images[j], _rows(matches))
+                    database.write_two_view_geometry(images[i], images[j], pair)
                 done += 1
                 tell(done, n_pairs)
     return numbers
 
 
-def _write_pair(
-    database: object, images: tuple[int, int], lenses: tuple, points: tuple[np.ndarray, np.ndarray], matches: Matches
-) -> None:
-    import pycolmap
-
-    rows = np.stack([matches.rows_a, matches.rows_b], axis=1).astype(np.uint32)
-    pair = pycolmap.estimate_two_view_geometry(lenses[0], points[0], lenses[1], points[1], rows)
-    database.write_matches(*images, rows)  # type: ignore[attr-defined]
-    database.write_two_view_geometry(*images, pair)  # type: ignore[attr-defined]
+def _rows(matches: Matches) -> np.ndarray:
+    return np.stack([matches.rows_a, matches.rows_b], axis=1).astype(np.uint32)
 
 
 def _models(folder: Path, seed: int, fixed: set[int]) -> list:
@@ -127,29 +124,22 @@ def _models(folder: Path, seed: int, fixed: set[int]) -> list:
     whole.num_threads, whole.random_seed, whole.min_model_size = threads, seed, FEWEST_IMAGES
     level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, int(pycolmap.logging.FATAL)
     try:
-        models = []
-        for run, options, name in (
-            (pycolmap.incremental_mapping, step, "incremental"), (pycolmap.global_mapping, whole, "global")
-        ):
-            if fixed and name == "global":
-                continue  # it would free the lenses that are known
-            out = folder / name
-            out.mkdir()
-            models += list(run(folder / "database.db", folder, out, options).values())
+        models = list(pycolmap.incremental_mapping(folder / "database.db", folder, folder, step).values())
+        if not fixed:  # it would free the lenses that are known
+            models += list(pycolmap.global_mapping(folder / "database.db", folder, folder, whole).values())
         return models
     finally:
         pycolmap.logging.minloglevel = level
 
 
-def _lens(picture: Picture):  # type: ignore[no-untyped-def] # noqa: ANN202
+def _lens(picture: Picture):  # type: ignore[no-untyped-def]
     """pycolmap's camera of a picture."""
     import pycolmap
 
     width, height = picture.size
     if picture.lens is None:
-        return pycolmap.Camera(
-            model="RADIAL", width=width, height=height, params=[USUAL_FOCAL * max(width, height), width / 2, height / 2, 0, 0]
-        )
+        usual = [USUAL_FOCAL * max(width, height), width / 2, height / 2, 0, 0]
+        return pycolmap.Camera(model="RADIAL", width=width, height=height, params=usual)
     params = np.zeros(8)
     given = picture.lens.lens.params
     if len(given) > 8 or picture.lens.lens.model == "fisheye":
@@ -161,7 +151,7 @@ def _lens(picture: Picture):  # type: ignore[no-untyped-def] # noqa: ANN202
     return camera
 
 
-def _camera(picture: Picture, image, model) -> Camera:  # type: ignore[no-untyped-def] # noqa: ANN001
+def _camera(picture: Picture, image, model) -> Camera:  # type: ignore[no-untyped-def]
     found = image.cam_from_world()
     pose = from_rt(found.rotation.matrix(), found.translation)
     if picture.lens is not None:
@@ -181,7 +171,7 @@ def align(
     """
     known = [camera for camera in cameras if camera.name in centres]
     if len(known) < 3:
-        raise GeometryError(f"alignment: {len(known)} of the {len(cameras)} pictures have a known place; it takes three")
+        raise GeometryError(f"alignment: {len(known)} of {len(cameras)} pictures have a known place; it takes three")
     source = np.array([camera.centre_world for camera in known])
     target = np.array([np.asarray(centres[camera.name], float) for camera in known])
     weights = np.linalg.inv(np.array([np.asarray(covs[camera.name], float) for camera in known]))
@@ -195,23 +185,16 @@ def align(
     for _ in range(20):
         moved = scale * rotation.apply(source) + shift
         arm = moved - middle
-        jacobian = np.concatenate([_cross(-arm), np.tile(np.eye(3), (len(arm), 1, 1)), arm[:, :, None]], axis=2)
+        jacobian = np.concatenate([-cross_matrix(arm), np.tile(np.eye(3), (len(arm), 1, 1)), arm[:, :, None]], axis=2)
         weighed = jacobian.swapaxes(1, 2) @ weights
         information = (weighed @ jacobian).sum(axis=0)
         step = np.linalg.solve(information, np.einsum("nab,nb->a", weighed, target - moved))
         turn, growth = Rotation.from_rotvec(step[:3]), float(np.exp(step[6]))
         rotation, scale = turn * rotation, growth * scale
         shift = middle + growth * turn.apply(shift - middle) + step[3:6]
-    poses = (
-        from_rt((camera.cam_from_world.rotation * rotation.inv()).as_matrix(),
-                -(camera.cam_from_world.rotation * rotation.inv()).apply(scale * rotation.apply(camera.centre_world) + shift))
-        for camera in cameras
-    )
-    aligned = tuple(replace(camera, cam_from_world=pose) for camera, pose in zip(cameras, poses, strict=True))
-    return aligned, np.linalg.inv(information)
-
-
-def _cross(vectors: np.ndarray) -> np.ndarray:
-    from geoloc.geometry.se3 import cross_matrix
-
-    return cross_matrix(vectors)
+    aligned = []
+    for camera in cameras:
+        turn = camera.cam_from_world.rotation * rotation.inv()
+        centre = scale * rotation.apply(camera.centre_world) + shift
+        aligned.append(replace(camera, cam_from_world=RigidTransform.from_components(-turn.apply(centre), turn)))
+    return tuple(aligned), np.linalg.inv(information)
