@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import minimize_scalar, nnls
+from scipy.optimize import nnls
+from scipy.special import softmax
 
 from geoloc.estimators.camera_fit import MarkedPoints
 from geoloc.estimators.triangulation import Refusal, TriangulationOptions, triangulate
@@ -16,6 +17,7 @@ FEWEST = 200  # observations, below which what was assumed stays
 MOST_IMAGES = 40  # that are placed by the others
 FEWEST_POINTS = 20  # of one such image
 LEAST_FLOOR = 0.02  # px
+LEAST_SHARED = 1e-3  # px
 LEAST_PART = 0.02  # of the residuals' variance that is noise, whatever the calibration would explain
 
 
@@ -45,7 +47,7 @@ def learn_shared(landmarks: LandmarkMap) -> float:
     """What an image's errors share (`FeatureNoise.shared`, px): from the map's images, each placed by the others.
 
     Each image's landmarks are placed without it, its pose is found from them, and the errors of those poses beside
-    the cameras that were given are as likely as can be. What was assumed stays where fewer than three images tell.
+    the cameras that were given tell how much they share. What was assumed stays where fewer than three images tell.
     """
     cases = []
     images = np.unique(np.linspace(0, len(landmarks.cameras) - 1, MOST_IMAGES).round().astype(int))
@@ -63,8 +65,9 @@ def learn_shared(landmarks: LandmarkMap) -> float:
             total += np.linalg.slogdet(cov)[1] + error @ np.linalg.solve(cov, error)
         return total
 
-    best = minimize_scalar(surprise, bounds=(2 * np.log(1e-4), 2 * np.log(10.0)), method="bounded")
-    return float(np.exp(best.x / 2))
+    # the mean over what these few images leave open: the likeliest alone would promise too much
+    variance = np.linspace(2 * np.log(LEAST_SHARED), 2 * np.log(10.0), 300)
+    return float(np.sqrt(softmax([-surprise(log2) / 2 for log2 in variance]) @ np.exp(variance)))
 
 
 def _left_out(landmarks: LandmarkMap, image: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

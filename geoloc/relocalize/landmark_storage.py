@@ -12,6 +12,7 @@ from geoloc.errors import InputError
 from geoloc.files import parse_json, read_bytes, write_whole
 from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap
 from geoloc.scene import jsonfile
+from geoloc.scene.camera import Camera
 from geoloc.scene.storage import cameras_text, parse_cameras
 
 FORMAT = "geoloc landmark map"
@@ -25,7 +26,10 @@ ARRAYS = {  # name: dtype on disk; descriptors keep their own
 def save_landmarks(landmarks: LandmarkMap, path: Path | str) -> None:
     """Write a map, whole or not at all."""
     head = {"format": FORMAT, "schema": SCHEMA, "extractor": landmarks.extractor, "noise": vars(landmarks.noise)}
-    text = f'{json.dumps(head)[:-1]}, "cameras": {cameras_text(landmarks.cameras)}}}'
+    both = [Camera(f"{i} {end}", lens, (1, 1)) for i, pair in enumerate(landmarks.lenses)
+            for end, lens in zip(("stated", "found"), pair, strict=True)]
+    cameras = f'"cameras": {cameras_text(landmarks.cameras)}, "lenses": {cameras_text(tuple(both))}'
+    text = f"{json.dumps(head)[:-1]}, {cameras}}}"
     arrays = {name: getattr(landmarks, name).astype(dtype) for name, dtype in ARRAYS.items()}
     arrays["descriptors"] = landmarks.descriptors
     arrays["head"] = np.frombuffer(text.encode("utf-8"), np.uint8)
@@ -54,7 +58,7 @@ def load_landmarks(path: Path | str) -> LandmarkMap:
 
 def _landmarks(head: object, arrays: dict[str, np.ndarray]) -> LandmarkMap:
     document = jsonfile.mapping("the head", head)
-    jsonfile.check_keys("the head", document, ("format", "schema", "extractor", "noise", "cameras"))
+    jsonfile.check_keys("the head", document, ("format", "schema", "extractor", "noise", "cameras", "lenses"))
     if document["format"] != FORMAT:
         raise InputError(f"the head says {document['format']!r}; it must be {FORMAT!r}")
     jsonfile.check_schema(document, SCHEMA)
@@ -67,7 +71,11 @@ def _landmarks(head: object, arrays: dict[str, np.ndarray]) -> LandmarkMap:
     jsonfile.check_keys("noise", noise, ("floor", "per_scale", "shared"))
     numbers = {key: float(jsonfile.numbers(key, value, ())) for key, value in noise.items()}
     values = {name: arrays[name] for name in ARRAYS} | {"point_cov": arrays["point_cov"].astype(float)}
+    lenses = [camera.lens for camera in parse_cameras(document["lenses"])]
+    if len(lenses) % 2:
+        raise InputError(f"holds {len(lenses)} lenses; each comes as stated and as found")
     return LandmarkMap(
         parse_cameras(document["cameras"]), **values, descriptors=arrays["descriptors"],
         extractor=str(document["extractor"]), noise=FeatureNoise(**numbers),
+        lenses=tuple(zip(lenses[::2], lenses[1::2], strict=True)),
     )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import symmetric
 from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import Lens
 
 LEAST_SHARE = 1e-12  # information beside the strongest; what has less is unknown, not infinite
 
@@ -45,8 +46,9 @@ class LandmarkMap:
     """P landmarks, and N observations of them in the images of `cameras`.
 
     `points` (P, 3) m with `point_cov` (P, 3, 3) m² from the observations' noise and the cameras' `calib_cov`, of which
-    the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image: `image` (N,) int, `point` (N,) int,
-    `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by `extractor`.
+    the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image:
+    `image` (N,) int, `point` (N,) int, `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by
+    `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it.
     """
 
     cameras: tuple[Camera, ...]
@@ -59,6 +61,7 @@ class LandmarkMap:
     descriptors: np.ndarray
     extractor: str
     noise: FeatureNoise
+    lenses: tuple[tuple[Lens, Lens], ...] = ()
 
     def __post_init__(self) -> None:
         n, n_points = len(self.image), len(self.points)
@@ -122,6 +125,13 @@ class LandmarkMap:
     def _unit_covs(self) -> dict[int, np.ndarray]:
         return {}
 
+    def lens_as_found(self, stated: Lens) -> Lens:
+        """A lens as the map found it, if it is one that it was given; otherwise as it is."""
+        for given, found in self.lenses:
+            if given.model == stated.model and np.array_equal(given.params, stated.params):
+                return found
+        return stated
+
     def image_row(self, name: str) -> int:
         """The number of the image of a name."""
         if name not in self.names:
@@ -143,6 +153,7 @@ class LandmarkMap:
         return LandmarkMap(
             cameras, self.points[kept], self.point_cov[kept], image_number[self.image[left]],
             number[self.point[left]], **taken, extractor=self.extractor, noise=self.noise,
+            lenses=self.lenses,
         )  # fmt: skip
 
     @property

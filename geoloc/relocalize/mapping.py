@@ -12,12 +12,16 @@ from geoloc.features.matching import Matches, MatchingOptions
 from geoloc.options import check_range
 from geoloc.relocalize.feature_noise import learn_noise, learn_shared
 from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap
+from geoloc.relocalize.lens_fit import refine_lens, shared_lenses
 from geoloc.relocalize.tracks import Tracks, chain, choose_pairs, match_pairs
 from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import Lens
 
 ROUNDS = 2  # the noise is learned from residuals, which depend on what it lets pass
 FEWEST_POINTS = 12
 BLOCK = 4096  # tracks
+# of what has passed the gates already
+LAX = TriangulationOptions(robust=False, gate_probability=1.0, min_parallax=1e-6, max_sigma=1e6, max_relative_sigma=1e6)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class MappingOptions:
         default_factory=lambda: TriangulationOptions(min_parallax=0.005, max_sigma=1.0)
     )
     n_neighbours: int = 30  # images that each image is matched with, those that see most of what it sees
+    refine_lenses: bool = True  # let small errors of a lens that several images share go where the residuals want them
     start: FeatureNoise = field(default_factory=FeatureNoise)  # before it is learned from this map's own residuals
 
     def __post_init__(self) -> None:
@@ -50,7 +55,7 @@ def build_landmarks(
 ) -> LandmarkMap:
     """The map of landmarks that two images or more saw, from the features of each image and its camera, in order.
 
-    Cameras stay as they are; what their `calib_cov` says is carried into gates and, when a query is answered, into its
+    Poses stay as they are; what their `calib_cov` says is carried into gates and, when a query is answered, into its
     covariance. `tell` is called after each matched pair with how many are done, of how many. GeometryError where too
     little matches.
     """
@@ -71,13 +76,19 @@ def build_landmarks(
         )
     placed = observed(features, tracks)
     noise = options.start
+    lenses: tuple[tuple[Lens, Lens], ...] = ()
     for _ in range(ROUNDS):
         found = place(placed, cameras, noise, options.triangulation)
         used = found.used & (found.redundancy > 0)
         known2 = survey_px2(placed, cameras, found)[used]
         noise = learn_noise(found.residual[used], found.redundancy[used], placed.scale[used], noise, known2)
-    landmarks = _landmarks(placed, cameras, place(placed, cameras, noise, options.triangulation), noise, extractor)
-    return replace(landmarks, noise=replace(noise, shared=learn_shared(landmarks)))
+    found = place(placed, cameras, noise, options.triangulation)
+    if options.refine_lenses:
+        cameras, lenses = _with_lenses(placed, cameras, found, noise)
+        found = place(placed, cameras, noise, options.triangulation)
+    kept = placed.take(found.used)
+    landmarks = _landmarks(kept, cameras, place(kept, cameras, noise, LAX, slack=0.0), noise, extractor)
+    return replace(landmarks, noise=replace(noise, shared=learn_shared(landmarks)), lenses=lenses)
 
 
 def _check(features: Sequence[LocalFeatures], cameras: Sequence[Camera]) -> str:
@@ -117,6 +128,12 @@ class Observed:
     scale: np.ndarray
     descriptors: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Observed":
+        """Those that a mask selects; tracks keep their numbers."""
+        tracks = self.tracks
+        left = Tracks(tracks.image[rows], tracks.feature[rows], tracks.track[rows], tracks.n)
+        return Observed(left, self.pixels[rows], self.scale[rows], self.descriptors[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Placed:
@@ -146,16 +163,22 @@ def observed(features: Sequence[LocalFeatures], tracks: Tracks) -> Observed:
 
 
 def place(
-    observed: Observed, cameras: Sequence[Camera], noise: FeatureNoise, options: TriangulationOptions
+    observed: Observed,
+    cameras: Sequence[Camera],
+    noise: FeatureNoise,
+    options: TriangulationOptions,
+    slack: float = 1.0,
 ) -> Placed:
-    """Triangulate all tracks, a block at a time: a block's table of pixels is as wide as the images that see it."""
+    """Triangulate all tracks, a block at a time: a block's table of pixels is as wide as the images that see it.
+
+    Sigmas are widened by `slack` floors: no point is to be refused for what all points of an image share.
+    """
     tracks, n = observed.tracks, len(observed.pixels)
     out = Placed(
         np.full((tracks.n, 3), np.nan), np.full((tracks.n, 3, 3), np.nan), np.zeros(tracks.n, np.int8),
         np.full((n, 2), np.nan), np.zeros(n, bool), np.zeros(n),
     )  # fmt: skip
-    # no point is refused for what all points of an image share: the gates are of twice the floor's variance
-    sigma = np.hypot(noise.sigma(observed.scale), noise.floor)
+    sigma = np.hypot(noise.sigma(observed.scale), slack * noise.floor)
     starts = np.searchsorted(tracks.track, np.arange(tracks.n + 1))
     for first in range(0, tracks.n, BLOCK):
         last = min(first + BLOCK, tracks.n)
@@ -183,6 +206,22 @@ def survey_px2(observed: Observed, cameras: Sequence[Camera], placed: Placed) ->
             _, _, by_calib = camera.jacobians(placed.xyz[observed.tracks.track[rows]])
             out[rows] = np.einsum("nij,jk,nik->n", by_calib, camera.calib_cov, by_calib) / 2
     return out
+
+
+def _with_lenses(
+    observed: Observed, cameras: Sequence[Camera], placed: Placed, noise: FeatureNoise
+) -> tuple[tuple[Camera, ...], tuple[tuple[Lens, Lens], ...]]:
+    """The cameras with lenses that several share as their images tell, and those lenses, as stated and as found."""
+    rows = np.flatnonzero(placed.used & (placed.refusal == Refusal.NONE)[observed.tracks.track])
+    names, point = np.unique(observed.tracks.track[rows], return_inverse=True)
+    image, pixels = observed.tracks.image[rows], observed.pixels[rows].astype(float)
+    refined, lenses = list(cameras), []
+    for group in shared_lenses(cameras):
+        lens = refine_lens(refined, group, image, point, pixels, observed.scale[rows], placed.xyz[names], noise)
+        lenses.append((cameras[group[0]].lens, lens))
+        for index in group.tolist():
+            refined[index] = replace(cameras[index], lens=lens)
+    return tuple(refined), tuple(lenses)
 
 
 def _landmarks(

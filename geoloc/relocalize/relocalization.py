@@ -100,6 +100,8 @@ def relocalize(
     """
     options = options or RelocalizationOptions()
     features = query.features
+    if query.lens is not None:
+        query = replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
     if len(features) < FEWEST_FEATURES:
         return PoseEstimate((), f"the image has {len(features)} features; it is too dark, bright, flat or small")
     images = rank_images(features, landmarks) if ranking is None else np.asarray(ranking, int)

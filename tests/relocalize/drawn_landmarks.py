@@ -34,11 +34,14 @@ def draw_court(rng: np.random.Generator, n: int = 500, at: tuple[float, float] =
 
 def draw_camera(rng: np.random.Generator, name: str, at: tuple[float, float] = (0.0, 0.0)) -> Camera:
     """Somewhere in the court, looking at its corner, about."""
-    centre = rng.uniform([1, -3, 1.2], [9, 3, 2.2]) + [*at, 0]
-    return Camera(name, LENS, SIZE, look_at(centre, rng.uniform([9, 6, 2], [14, 10, 3]) + [*at, 0]))
+    moved = np.array([*at, 0.0])
+    centre = rng.uniform([1, -3, 1.2], [9, 3, 2.2]) + moved
+    return Camera(name, LENS, SIZE, look_at(centre, rng.uniform([9, 6, 2], [14, 10, 3]) + moved))
 
 
-def see(court: Court, camera: Camera, rng: np.random.Generator, clutter: int = 150, missed: float = 0.2) -> LocalFeatures:
+def see(
+    court: Court, camera: Camera, rng: np.random.Generator, clutter: int = 150, missed: float = 0.2
+) -> LocalFeatures:
     """What a camera finds of a court: most of its points, with noise, among other things."""
     pixels = camera.project(court.points)
     depth = camera.cam_from_world.apply(court.points)[:, 2]

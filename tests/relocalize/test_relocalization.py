@@ -41,9 +41,8 @@ def test_poses_are_where_their_covariances_say(drawn, rng):
         assert found.probability > 0.99
         assert np.linalg.norm(found.camera.centre_world - true.centre_world) < 0.05
         values.append(error_of(found, true))
-    print('M1',consistency(np.array(values), 6).mean)
-    # measured 5.2: of map and queries' noise together; the map is one, so its share does not average out
-    assert 3.0 < consistency(np.array(values), 6).mean < 9.0
+    # measured 3.6: heavy tails are allowed for that these features do not have; the map's own share is one draw
+    assert 2.0 < consistency(np.array(values), 6).mean < 9.0
 
 
 def test_what_the_maps_cameras_do_not_know_is_in_the_pose(rng):
@@ -58,9 +57,9 @@ def test_what_the_maps_cameras_do_not_know_is_in_the_pose(rng):
         assert found.answered, found.refusal
         values.append(error_of(found, true))
         known.append(np.sqrt(np.trace(found.cov[3:, 3:])))
-    print('M2',np.mean(values),np.median(known))
     assert np.median(known) > 0.01  # the cameras' 3 cm, averaged over five: not the noise's millimetres
-    assert 2.5 < np.mean(values) < 12.0
+    # measured 2.9: a little too large, for what the cameras leave open counts in the landmarks too
+    assert 1.5 < np.mean(values) < 12.0
 
 
 def test_an_unknown_lens_is_found_with_the_pose(drawn, rng):
@@ -86,7 +85,7 @@ def test_an_image_of_another_place_is_refused(drawn, rng):
 
 def test_where_the_site_repeats_both_places_are_told_and_neither_is_answered(rng):
     court = draw_court(rng, 350)
-    twin = replace(court, points=court.points + [60.0, 0.0, 0.0])
+    twin = replace(court, points=court.points + np.array([60.0, 0.0, 0.0]))
     here = cameras_of(rng, 5)
     there = [replace(c, name=f"t{c.name}", cam_from_world=c.cam_from_world * shift(-60.0)) for c in cameras_of(rng, 5)]
     features = [see(court, c, rng) for c in here] + [see(twin, c, rng) for c in there]
