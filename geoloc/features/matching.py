@@ -68,36 +68,36 @@ def match_descriptors(a: np.ndarray, b: np.ndarray, options: MatchingOptions | N
 
 
 def _two_nearest(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Nearest row, its distance, and the distance of the next: of each row of a among b, then of b among a."""
+    """Of each row of a its nearest row of b, that one's distance, and the next one's; then the same of each row of b.
+
+    Of b it is told only of those that are nearest to some row of a, as a mutual one is; of the others the row is -1.
+    Minima down the columns are slow to locate, quick to find: so the nearest of a are taken out, and what is left
+    only matters by how near it comes.
+    """
     length_b = np.einsum("nd,nd->n", b, b)
-    nearest_a = np.empty(len(a), int)
-    two_a = np.empty((2, len(a)), np.float32)
-    nearest_b = np.zeros(len(b), int)
-    two_b = np.full((2, len(b)), np.inf, np.float32)
-    columns = np.arange(len(b))
+    nearest_a, two_a = np.empty(len(a), int), np.empty((2, len(a)), np.float32)
+    rest_b = np.full(len(b), np.inf, np.float32)
     for start in range(0, len(a), BLOCK):
         block = a[start : start + BLOCK]
+        rows, own = np.arange(len(block)), slice(start, start + len(block))
         squared = block @ b.T
         squared *= -2
         squared += length_b
         squared += np.einsum("nd,nd->n", block, block)[:, None]
-        rows = np.arange(len(block))
-        stop = start + len(block)
-        at = squared.argmin(axis=0)
-        first = squared[at, columns]
-        squared_at = first.copy()
-        squared[at, columns] = np.inf
-        second = squared.min(axis=0)
-        squared[at, columns] = squared_at
-        two_b[1] = np.minimum(np.maximum(two_b[0], first), np.minimum(two_b[1], second))
-        nearer = first < two_b[0]
-        nearest_b[nearer] = start + at[nearer]
-        two_b[0] = np.minimum(two_b[0], first)
-        at = squared.argmin(axis=1)
-        nearest_a[start:stop] = at
-        two_a[0, start:stop] = squared[rows, at]
+        nearest_a[own] = at = squared.argmin(axis=1)
+        two_a[0, own] = squared[rows, at]
         squared[rows, at] = np.inf
-        two_a[1, start:stop] = squared.min(axis=1)
+        two_a[1, own] = squared.min(axis=1)
+        rest_b = np.minimum(rest_b, squared.min(axis=0))
+    order = np.lexsort((two_a[0], nearest_a))
+    names, begins = np.unique(nearest_a[order], return_index=True)
+    nearest_b, two_b = np.full(len(b), -1), np.stack([rest_b, rest_b])
+    first = two_a[0][order[begins]]
+    following = np.append(two_a[0][order], np.inf)[begins + 1]
+    alone = np.append(nearest_a[order], -1)[begins + 1] != names
+    nearest_b[names] = np.where(first <= rest_b[names], order[begins], -1)
+    two_b[1, names] = np.minimum(rest_b[names], np.where(alone, np.inf, following))
+    two_b[0, names] = first
     two_a, two_b = (np.sqrt(np.maximum(two, 0)) for two in (two_a, two_b))
     return nearest_a, two_a[0], two_a[1], nearest_b, two_b[0], two_b[1]
 
