@@ -29,12 +29,13 @@ from geoloc.relocalize.pose_fit import NO_PRIOR, FittedPose, fit_pose
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
 from geoloc.relocalize.pose_search import RoughPose, SearchOptions, search_poses
 from geoloc.scene.camera import Camera
-from geoloc.scene.lenses import Pinhole
+from geoloc.scene.lenses import Fisheye, Pinhole
 from geoloc.scene.sitemap import SiteMap
 
 FEWEST_FEATURES = 20
 FEWEST_INLIERS = 6
 HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested; the rest tests it
+LENS_GATE = 5.0  # sigmas that a stated focal length may be off by
 FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
 CENTRE_SPREAD = 0.01  # sigma of an unknown principal point about the image's middle, of its longer side
 UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
@@ -121,7 +122,25 @@ def relocalize(
             replace(each, level=name, level_probability=share)
             for each, (name, share) in zip(hypotheses, levels, strict=True)
         )
-    return _judged(hypotheses, options)
+    found_out = _judged(hypotheses, options)
+    lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
+    return PoseEstimate(hypotheses, lie) if lie else found_out
+
+
+def _lens_fault(query: Query, landmarks: LandmarkMap, best: Hypothesis) -> str:
+    """What the landmarks have against the focal length that was stated, freed for a trial; "" if nothing."""
+    if query.lens is None or isinstance(query.lens.lens, Fisheye):
+        return ""
+    pixels = query.features.pixels[best.features].astype(float)
+    sigma = landmarks.noise.sigma(query.features.scale[best.features])
+    stated = float(query.lens.lens.params[0])
+    prior = query.known.prior(CameraPrior(stated, FOCAL_SPREAD, (0.0, 0.0), 1.0))
+    start = replace(best.camera, freed=(), calib_cov=np.zeros((6, 6)))
+    free = fit_pose(landmarks, start, best.points, pixels, sigma, prior, ("f",)).camera
+    found, spread = float(free.lens.params[0]), float(np.sqrt(free.calib_cov[6, 6]))
+    if abs(found - stated) < LENS_GATE * spread:
+        return ""
+    return f"the lens is another: a focal length of {stated:.1f} px was stated, its landmarks want {found:.1f} px"
 
 
 def _in_group(

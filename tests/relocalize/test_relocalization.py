@@ -15,6 +15,7 @@ from geoloc.relocalize.mapping import build_landmarks
 from geoloc.relocalize.picture_check import picture_fault
 from geoloc.relocalize.pose_knowledge import Knowledge
 from geoloc.relocalize.relocalization import Query, RelocalizationOptions, relocalize
+from geoloc.scene.lenses import Pinhole
 from geoloc.scene.sitemap import Level, SiteMap, Surface
 
 
@@ -71,6 +72,23 @@ def test_an_unknown_lens_is_found_with_the_pose(drawn, rng):
         assert found.camera.lens.params[0] == pytest.approx(800, rel=0.03)
         assert np.linalg.norm(found.camera.centre_world - true.centre_world) < 0.4
         assert error_of(found, true) < 22.5  # 99.9 % of chi-square of 6
+
+
+def test_a_lens_that_lies_is_found_out(drawn, rng):
+    court, landmarks = drawn
+    for focal in (770.0, 850.0, 1000.0, 400.0):  # of 800 in truth
+        true = draw_camera(rng, "q")
+        lens = replace(true, lens=Pinhole(np.array([focal, focal, 511.5, 383.5])))
+        found = relocalize(Query(see(court, true, rng), SIZE, lens), landmarks, rng)
+        assert not found.answered
+        if abs(focal / 800 - 1) < 0.1:  # nearer than that the pose is good enough to say so
+            assert f"a focal length of {focal} px was stated" in found.refusal
+
+
+def test_a_mirrored_image_is_refused(drawn, rng):
+    seen = see(drawn[0], draw_camera(rng, "q"), rng)
+    mirrored = np.float32([SIZE[0] - 1, 0]) + seen.pixels * np.float32([-1, 1])
+    assert not relocalize(Query(replace(seen, pixels=mirrored), SIZE), drawn[1], rng).answered
 
 
 def test_an_image_of_another_place_is_refused(drawn, rng):
