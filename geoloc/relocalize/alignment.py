@@ -21,6 +21,8 @@ from geoloc.relocalize.reference import Level, Reference, features_of
 COARSE = (0, 1, 2, 3)  # rotation and zoom: what the search frees
 FLOOR = 0.1  # px of a level: how far patches are from a right motion besides their noise
 GATE = 3.0  # sigma
+STARTS = ("as it was", "shifted", "matched")
+LEAST_SHARE = 0.2  # of the patches: fewer at the coarse levels, and another start is tried first
 N_SEARCH = 2  # coarsest levels that decide between starts
 STEPS = 3  # of a level
 LAST_STEP = 0.02  # px of a level
@@ -60,17 +62,32 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """The motion `theta` (N_MOTION,) that was found, from which start, and what the finest level says at it."""
+    """The motion `theta` (N_MOTION,) that was found, from which start, and what the levels say at it, finest last."""
 
     theta: np.ndarray
     start: str
-    view: View
+    views: tuple[View, ...]
+
+    @property
+    def doubt(self) -> float:
+        """As of the most telling of its views."""
+        return min(view.doubt for view in self.views[-2:])
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The less the better: those that were followed to the finest level come first."""
+        return -len(self.views), self.doubt
 
     @property
     def share(self) -> float:
         """Of the patches in the frame that are at their places."""
-        n = int(self.view.inside.sum())
-        return float(self.view.found.sum()) / n if n else 0.0
+        return max(share_found(view) for view in self.views[-2:])
+
+
+def share_found(view: View) -> float:
+    """Of the patches inside the frame, those that are at their places."""
+    n = int(view.inside.sum())
+    return float(view.found.sum()) / n if n else 0.0
 
 
 def look(level: Level, picture: np.ndarray, theta: np.ndarray, judge: bool) -> View:
@@ -131,46 +148,51 @@ def robust_step(view: View) -> np.ndarray:
 def graduated(jacobian: np.ndarray, offset: np.ndarray, sigma2: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Least squares (P,) of offsets (N, 2) by jacobian (N, 2, P) under Geman and McClure's loss, its bowl narrowed."""
     limit = GATE**2
-    kept = weight.copy()
+    flat, target = jacobian.reshape(-1, jacobian.shape[2]), offset.ravel()
+    kept = weight
     wide = max(2.0 * float((np.einsum("ni,ni->n", offset, offset) / sigma2).max()) / limit, 1.0)
     prior = 1e-6 * np.eye(jacobian.shape[2]) * float(weight.sum())
     while True:
-        normal = np.einsum("n,nip,niq->pq", kept, jacobian, jacobian, optimize=True) + prior
-        solution = np.linalg.solve(normal, np.einsum("n,nip,ni->p", kept, jacobian, offset, optimize=True))
-        rest = offset - jacobian @ solution
-        distance2 = np.einsum("ni,ni->n", rest, rest) / sigma2
+        weighted = (flat * np.repeat(kept, 2)[:, None]).T
+        solution = np.linalg.solve(weighted @ flat + prior, weighted @ target)
+        distance2 = ((target - flat @ solution) ** 2).reshape(-1, 2).sum(axis=1) / sigma2
         kept = weight * (wide * limit / (distance2 + wide * limit)) ** 2
         if wide == 1.0:
             return np.asarray(solution)
         wide = max(wide / 1.6, 1.0)
 
 
-def align(reference: Reference, image: np.ndarray, sure: float) -> tuple[Alignment | None, Alignment | None]:
+def align(reference: Reference, image: np.ndarray, sure: float) -> Alignment:
     """The most believable motion of an image (H, W) uint8 against its reference, from three starts.
 
-    The image's own place, the shift of the whole picture (phase correlation), matched features. The search ends as
-    soon as most patches are found; None where no start leads to a chance below 10^`sure`; the second is the best
-    that there was in any case.
+    The image's own place, the shift of the whole picture (phase correlation), matched features. The coarse levels
+    decide which start is worth refining; the search ends when one is found again at a chance below 10^`sure`.
     """
     pictures = [level_of(image, level.patches.factor) for level in reference.levels]
-    n_search = min(N_SEARCH, len(pictures))
+    pairs = list(zip(reference.levels, pictures, strict=True))
     best: Alignment | None = None
-    for start in ("as it was", "shifted", "matched"):
+    for start in STARTS:
         theta = _start(reference, image, pictures[0], start)
         if theta is None:
             continue
-        for level, picture in zip(reference.levels[:n_search], pictures[:n_search], strict=True):
-            view = refine(level, picture, theta)
-            theta = view.theta
-        found = Alignment(theta, start, view)
-        if best is None or found.view.doubt < best.view.doubt:
+        views = _refined(pairs[:N_SEARCH], theta)
+        if views[-1].doubt < sure and share_found(views[-1]) > LEAST_SHARE:
+            views += _refined(pairs[N_SEARCH:], views[-1].theta)
+        found = Alignment(views[-1].theta, start, tuple(views))
+        if best is None or found.rank < best.rank:
             best = found
-        if best.view.doubt < sure and best.share > 0.3:
+        if len(views) == len(pairs) and found.doubt < sure:
             break
-    for level, picture in zip(reference.levels[n_search:], pictures[n_search:], strict=True):
-        view = refine(level, picture, best.theta)
-        best = Alignment(view.theta, best.start, view)
-    return (best if best.view.doubt < sure else None), best
+    assert best is not None
+    return best
+
+
+def _refined(pairs: list[tuple[Level, np.ndarray]], theta: np.ndarray) -> list[View]:
+    views: list[View] = []
+    for level, picture in pairs:
+        views.append(refine(level, picture, theta))
+        theta = views[-1].theta
+    return views
 
 
 def _start(reference: Reference, image: np.ndarray, small: np.ndarray, start: str) -> np.ndarray | None:
