@@ -23,6 +23,7 @@ FLOOR = 0.1  # px of a level: how far patches are from a right motion besides th
 GATE = 3.0  # sigma
 STARTS = ("as it was", "shifted", "matched")
 LEAST_SHARE = 0.2  # of the patches: fewer at the coarse levels, and another start is tried first
+MOST_SHARE = 0.5  # of the patches: fewer, and another start may find more (bricks look alike one course further)
 N_SEARCH = 2  # coarsest levels that decide between starts
 STEPS = 3  # of a level
 LAST_STEP = 0.02  # px of a level
@@ -47,6 +48,7 @@ class View:
     others: np.ndarray
     inside: np.ndarray
     fit: Fit
+    picture: np.ndarray
 
     @property
     def found(self) -> np.ndarray:
@@ -106,7 +108,7 @@ def look(level: Level, picture: np.ndarray, theta: np.ndarray, judge: bool) -> V
     looks = normalised(seen)
     own = np.einsum("nk,nk->n", patches.looks, looks).astype(float)
     others = _others(patches.looks, looks, own, inside) if judge else np.zeros(len(own))
-    return View(level, theta, offset, cov, own, others, usable, fit)
+    return View(level, theta, offset, cov, own, others, usable, fit, picture)
 
 
 def _others(looks: np.ndarray, seen: np.ndarray, own: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -181,7 +183,7 @@ def align(reference: Reference, image: np.ndarray, sure: float) -> Alignment:
         found = Alignment(views[-1].theta, start, tuple(views))
         if best is None or found.rank < best.rank:
             best = found
-        if len(views) == len(pairs) and found.doubt < sure:
+        if len(views) == len(pairs) and found.doubt < sure and found.share > MOST_SHARE:
             break
     assert best is not None
     return best

@@ -20,7 +20,7 @@ KINDS = {  # what is freed, the simplest first
     "rotation": (0, 1, 2),
     "rotation and zoom": (0, 1, 2, 3),
     "rotation, zoom and crop": (0, 1, 2, 3, 4, 5),
-    "rotation and translation": (0, 1, 2, 6, 7, 8),
+    "rotation, zoom and translation": (0, 1, 2, 3, 6, 7, 8),
 }
 
 

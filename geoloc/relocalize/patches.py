@@ -2,7 +2,8 @@
 
 A patch is fitted to the frame by least squares in one step of Lucas and Kanade (1981), inverse compositional
 (Baker and Matthews 2004): the frame's values are a gain and an offset (light) on the reference's, its first
-derivatives (shift) and its second ones (blur, whose tensor is half their factor). The derivatives are those of the
+derivatives (shift), its second ones (blur, whose tensor is half their factor) and its square (another exposure bends
+the tone curve, and a bent curve would move every soft edge towards its darker or its brighter side). The derivatives are those of the
 reference, so the frame's noise enters linearly and no shift is pulled towards whole pixels.
 
 The frame is sampled linearly between its pixels: at t between two of them that is exact in the mean, adds the blur
@@ -17,7 +18,7 @@ import numpy as np
 SIDE = 25  # of a patch, in pixels of its level
 REACH = SIDE // 2
 MARGIN = REACH + 3  # a patch's centre stays this far inside its level
-TERMS = 7  # value, one, d/dx, d/dy, d²/dx², d²/dxdy, d²/dy²
+TERMS = 8  # value, one, d/dx, d/dy, d²/dx², d²/dxdy, d²/dy², squared value
 LEAST_CONTRAST = 1.5  # grey levels: standard deviation below which a patch shows nothing
 SMOOTH = 1.0  # px of a level: standard deviation of the blur that keeps what is too fine from being sampled
 SIGMA_LEAST = 0.02  # grey levels, of noise: 8 bits round by more
@@ -163,11 +164,13 @@ def fit_patches(patches: Patches, seen: np.ndarray, places: np.ndarray) -> Fit:
         cov = patches.noise_gain * (variance / gain**2)[:, None, None]
         shift, blur = factors[:, 2:4] / gain[:, None], factors[:, 4:7] / gain[:, None]
     at = places[:, ::9] % 1.0
+    variance_px = (at * (1.0 - at)).mean(axis=1)
     cumulant = (at * (1.0 - at) * (1.0 - 2.0 * at)).mean(axis=1)
     shift = shift - np.einsum("nij,nj->ni", patches.third_gain, cumulant)
     blur_cov = cov[:, 4:7, 4:7]
     unit = np.array([2.0, 1.0, 2.0])  # the factors are half the tensor's, twice the mixed one's half
-    return Fit(shift, cov[:, 2:4, 2:4], blur * unit, blur_cov * np.outer(unit, unit), gain, np.sqrt(variance), seen)
+    blur = blur * unit - np.stack([variance_px[:, 0], np.zeros(len(patches)), variance_px[:, 1]], axis=-1)
+    return Fit(shift, cov[:, 2:4, 2:4], blur, blur_cov * np.outer(unit, unit), gain, np.sqrt(variance), seen)
 
 
 def normalised(values: np.ndarray) -> np.ndarray:
@@ -192,13 +195,17 @@ def _cut(level: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
     by_x, by_y = slope(level, 1, 0), slope(level, 0, 1)
     by_xx, by_yy = slope(by_x, 1, 0), slope(by_y, 0, 1)
-    planes = [level, np.ones_like(level), by_x, by_y, by_xx, slope(by_x, 0, 1), by_yy]
+    planes = [level, np.ones_like(level), by_x, by_y, by_xx, slope(by_x, 0, 1), by_yy, np.zeros_like(level)]
     planes += [slope(by_xx, 1, 0), slope(by_yy, 0, 1)]
     stack = np.stack(planes, axis=-1)
     offset = np.arange(-REACH, REACH + 1)
     rows = corners[:, 1, None, None] + offset[None, :, None]
     columns = corners[:, 0, None, None] + offset[None, None, :]
-    return stack[rows, columns]
+    values = stack[rows, columns]
+    # the square about the patch's own mean is nearly orthogonal to its value: the gain stays the contrast's
+    middle = values[..., :1].mean(axis=(1, 2), keepdims=True)
+    values[..., TERMS - 1] = ((values[..., :1] - middle) ** 2)[..., 0] / 128.0
+    return values
 
 
 def _window() -> np.ndarray:

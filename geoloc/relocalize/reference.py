@@ -18,6 +18,8 @@ from geoloc.relocalize.patches import (
     to_level,
 )
 from geoloc.scene.camera import Camera
+from geoloc.scene.ground import intersect_ground
+from geoloc.scene.sitemap import SiteMap
 
 WIDTH = 1920  # px; the finest level of wider images is the next that is about so wide
 SHORTEST = 96  # px; a level's shorter side is no less
@@ -80,11 +82,18 @@ class Reference:
         return replace(self, levels=levels)
 
 
-def pin_reference(camera: Camera, image: np.ndarray, name: str = "", wanted: np.ndarray | None = None) -> Reference:
+def pin_reference(
+    camera: Camera,
+    image: np.ndarray,
+    name: str = "",
+    wanted: np.ndarray | None = None,
+    site_map: SiteMap | None = None,
+) -> Reference:
     """Pin what `camera` saw, grey values (H, W) uint8, when its calibration was true.
 
     `wanted` (H, W) bool is true where landmarks may lie (none: everywhere): leave out clocks that are burnt in, trees
-    and roads full of traffic. InputError for an image of another size; a camera that is known by a homography only
+    and roads full of traffic. With a `site_map` what lies on its ground has a depth, and a shift of the camera can be
+    told from a rotation. InputError for an image of another size; a camera that is known by a homography only
     has no rays and is refused.
     """
     camera.require_pose("cannot be checked for a rotation")
@@ -99,7 +108,7 @@ def pin_reference(camera: Camera, image: np.ndarray, name: str = "", wanted: np.
     factors = level_factors(camera.size)
     pictures = [level_of(image, factor) for factor in factors]
     levels = tuple(
-        _level(camera, picture, factor, most, _shrunk(allowed, factor))
+        _level(camera, site_map, picture, factor, most, _shrunk(allowed, factor))
         for picture, factor, most in zip(pictures, factors, MOST_PATCHES[-len(factors) :], strict=True)
     )
     features, pixels = features_of(camera, image, allowed)
@@ -138,14 +147,25 @@ def contrast_of(level: np.ndarray) -> np.ndarray:
     return np.array(out)
 
 
-def _level(camera: Camera, picture: np.ndarray, factor: int, most: int, wanted: np.ndarray) -> Level:
+def _level(
+    camera: Camera, site_map: SiteMap | None, picture: np.ndarray, factor: int, most: int, wanted: np.ndarray
+) -> Level:
     patches = pick_patches(picture, factor, most, wanted)
     around = patches.pixels[:, None] + factor * REACH * _AROUND[None]
     rays = camera.lens.unproject(around.reshape(-1, 2)).reshape(len(patches), 9, 3)
     known = np.isfinite(rays).all(axis=(1, 2))
     patches, rays = patches.take(known), rays[known].reshape(-1, 3)
     none = np.zeros(len(patches))
-    return Level(patches, Sights(camera.lens, rays, np.zeros(len(rays))), none, none)
+    return Level(patches, Sights(camera.lens, rays, _inverse_distance(camera, site_map, rays)), none, none)
+
+
+def _inverse_distance(camera: Camera, site_map: SiteMap | None, rays: np.ndarray) -> np.ndarray:
+    """1 / distance (N,) 1/m of the ground along rays (N, 3) of the camera; 0 where there is none."""
+    if site_map is None or not len(rays):
+        return np.zeros(len(rays))
+    rays_world = rays @ camera.cam_from_world.rotation.as_matrix()
+    hits = intersect_ground(site_map, camera.centre_world[None], rays_world)
+    return np.where(hits.level >= 0, 1.0 / np.maximum(np.nan_to_num(hits.distance, nan=np.inf), 0.1), 0.0)
 
 
 def _shrunk(wanted: np.ndarray, factor: int) -> np.ndarray:
