@@ -31,7 +31,7 @@ class MovedOptions:
 class CameraDisagreement:
     """One camera: how far its points lie off the others' (m, east and north), and by what chance if it did not move.
 
-    `sigma` (2,) m of that shift as it is known now; `judged` whether enough was learned to say; `moved` the answer.
+    `sigma` (2,) m of that shift as it is known now; `judged` whether enough was learned to say (sigma is infinite where nothing was); `moved` the answer.
     """
 
     camera: str
@@ -48,6 +48,9 @@ def moved_cameras(
     """All cameras of a site, those that fit the others least first."""
     options = options or MovedOptions()
     mean, cov, sigma = footprint.errors_of_cameras()
+    if not mean.shape[1]:  # no point was seen yet
+        far = float("inf")
+        return tuple(CameraDisagreement(c.name, (0.0, 0.0), (far, far), 1.0, False, False) for c in site.cameras)
     rows = []
     for index, camera in enumerate(site.cameras):
         chance, told = _chance(mean[index], cov[index], sigma[index])

@@ -18,7 +18,7 @@ HINT = -4.0  # log10 of a chance: a few landmarks may still be there
 
 @dataclass(frozen=True)
 class Appearance:
-    """Mean grey level, shares of pixels that are black or white, contrast (3,) from fine to coarse."""
+    """Mean grey level, shares of pixels that are black or white, contrast from fine to coarse."""
 
     mean: float
     black: float
@@ -85,8 +85,8 @@ def hidden_by(looks: Appearance, reference: Reference, doubt: float) -> tuple[st
         return "overexposed", f"{100 * looks.white:.0f} % of the picture is white"
     if share.max() < FLAT:
         return "blocked", f"nothing to see: at most {100 * share.max():.0f} % of the contrast that was there"
-    if share[0] < FLAT and share[2] > 2.0 * share[0]:
-        return "blurred", f"fine contrast is {100 * share[0]:.0f} % of what it was, coarse {100 * share[2]:.0f} %"
+    if share[0] < FLAT and share[-1] > 2.0 * share[0]:
+        return "blurred", f"fine contrast is {100 * share[0]:.0f} % of what it was, coarse {100 * share[-1]:.0f} %"
     if doubt < HINT:
         return "blocked", f"too few landmarks are left to say where it looks (chance 10^{doubt:.1f})"
     return "another scene", "a clear picture with none of the camera's landmarks at a common place"

@@ -31,6 +31,7 @@ STATES = {
 MOVED_BY = "rotation and zoom"
 SETTLED = 0.05  # sigma: a step shorter than this changes nothing
 MOST_LOOKS = 4
+WORTH_A_LOOK = 0.3  # chance: what the first step says of a larger motion is vague
 MOST_BLUR = 0.7  # px of a level: more added blur than this is past what its second derivatives describe
 
 
@@ -274,9 +275,12 @@ def _further(reference: Reference, motion: Motion, view: View, options: DriftOpt
         if more is None:
             continue
         columns = tuple(range(extra.start, extra.stop))
+        if more.chance(columns) > WORTH_A_LOOK:
+            continue
+        settled = _repeated(reference, more, view)
         # each kind is one more question that chance may answer yes to
-        if more.chance(columns) * len(trials) < options.false_alarms:
-            found.append(_repeated(reference, more, view))
+        if settled[0].chance(columns) * len(trials) < options.false_alarms:
+            found.append(settled)
     return min(found, key=lambda each: np.hypot(each[0].sigma_px, each[0].field_px), default=(motion, view))
 
 

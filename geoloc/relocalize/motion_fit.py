@@ -23,6 +23,7 @@ STRENGTHS = np.r_[0.0, np.logspace(-2.0, 3.0, 16)]  # of the field, its variance
 SHARES = np.r_[0.0, np.logspace(-2.0, 4.0, 13)]  # b / a, in units of the median c_i
 FEWEST = 6  # patches
 FEWEST_DOF = 5.0
+NONE = 3.0  # how likely it is beforehand that there is no field, over each of its strengths: a sixth in all
 SAMPLING_PX = 0.003  # how exactly a picture is sampled between its pixels, whatever its noise
 LEAST_SCALE = 0.25  # of the variances that gave the weights: residuals of the very same picture are 0
 
@@ -150,7 +151,7 @@ def _with_field(
         logs.append(log)
         scales.append(scale)
         waves.append(2.0 * float(taken.sum()))
-    share = np.exp(np.array(logs) - max(logs))
+    share = np.exp(np.array(logs) - max(logs)) * np.where(STRENGTHS > 0, 1.0, NONE)
     share /= share.sum()
     mean = share @ np.array(steps)
     away = np.array(steps) - mean

@@ -25,6 +25,7 @@ WIDTH = 1920  # px; the finest level of wider images is the next that is about s
 SHORTEST = 96  # px; a level's shorter side is no less
 MOST_LEVELS = 4
 MOST_PATCHES = (100, 160, 250, 300)  # from the coarsest level to the finest
+OCTAVES = 5
 FEATURES_AT = 480  # px; about the width of the image that features for large motions are taken from
 
 
@@ -139,11 +140,11 @@ def features_of(
 
 
 def contrast_of(level: np.ndarray) -> np.ndarray:
-    """Mean slopes (3,) of a level, its half and its quarter, grey levels a pixel: blur takes the first ones."""
+    """Mean slopes (OCTAVES,) of a level, its half and so on, grey levels a pixel: blur takes the first ones."""
     import cv2
 
     out = []
-    for _ in range(3):
+    for _ in range(OCTAVES):
         out.append(float(np.abs(np.diff(level, axis=1)).mean()))
         level = np.asarray(cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     return np.array(out)

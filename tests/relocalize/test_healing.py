@@ -41,8 +41,8 @@ def test_what_was_unknown_of_the_pose_is_carried_to_the_new_one(rng: np.random.G
     after = proposed_camera(CAMERA, quiet)
     motion = after.cam_from_world * CAMERA.cam_from_world.inv()
     draws = rng.multivariate_normal(np.zeros(6), CAMERA.calib_cov, 4000)
-    away = [(motion * perturb(CAMERA.cam_from_world, d) * after.cam_from_world.inv()).as_exp_coords() for d in draws]
-    np.testing.assert_allclose(np.cov(np.array(away).T), after.calib_cov[:6, :6], atol=1e-5)
+    away = (motion * perturb(CAMERA.cam_from_world, draws) * after.cam_from_world.inv()).as_exp_coords()
+    np.testing.assert_allclose(np.cov(away.T), after.calib_cov[:6, :6], atol=1e-5)
 
 
 def test_a_frame_that_tells_nothing_proposes_nothing(rng: np.random.Generator) -> None:
