@@ -4,6 +4,9 @@ The footprint learns each camera's own errors from the disagreement between came
 calibration allows. If that prior is true, what is learned scatters by the prior's covariance less what is left of it;
 a camera that is farther off than that by chance has moved, or was calibrated wrongly from the start. With two
 cameras nobody can say which of them it is: both are named.
+
+This sees what the prior (some decimetres) does not allow and association still ties together; a camera that is off
+by more than that stands alone. Its pictures say far more: see `relocalize.drift`.
 """
 
 from dataclasses import dataclass
@@ -31,7 +34,8 @@ class MovedOptions:
 class CameraDisagreement:
     """One camera: how far its points lie off the others' (m, east and north), and by what chance if it did not move.
 
-    `sigma` (2,) m of that shift as it is known now; `judged` whether enough was learned to say (sigma is infinite where nothing was); `moved` the answer.
+    `sigma` (2,) m of that shift as it is known now, infinite where no point was seen; `judged` whether enough was
+    learned to say; `moved` the answer.
     """
 
     camera: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from scipy.stats import binom
+from scipy.special import rel_entr
 
 from geoloc.features.local import LocalFeatures
 from geoloc.features.matching import match
@@ -59,9 +59,13 @@ class View:
 
     @property
     def doubt(self) -> float:
-        """log10 of the chance that so many look like their own places by accident."""
+        """log10 of the chance that so many look like their own places by accident, at most (Chernoff's bound)."""
         n, hits = int(self.inside.sum()), int((self.inside & (self.others == 0)).sum())
-        return float(binom.logsf(hits - 1, n, LIKELY) / np.log(10)) if hits else 0.0
+        share = hits / max(n, 1)
+        if share <= LIKELY:
+            return 0.0
+        apart = rel_entr(share, LIKELY) + rel_entr(1.0 - share, 1.0 - LIKELY)
+        return float(-n * apart / np.log(10))
 
 
 @dataclass(frozen=True, eq=False)
