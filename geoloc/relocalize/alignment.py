@@ -248,11 +248,12 @@ def _edges(picture: np.ndarray) -> np.ndarray:
 
 def _matched(reference: Reference, found: LocalFeatures, pixels: np.ndarray) -> np.ndarray | None:
     """The rotation and zoom on which most matched features agree, of all pairs of matches that lie far apart."""
-    matches = match(reference.features, found)
+    features, feature_rays = reference.features
+    matches = match(features, found)
     if len(matches) < 4:
         return None
     lens = reference.camera.lens
-    rays, there = reference.feature_rays[matches.rows_a], pixels[matches.rows_b]
+    rays, there = feature_rays[matches.rows_a], pixels[matches.rows_b]
     rng = np.random.default_rng(len(matches))
     pairs = rng.integers(0, len(matches), (400, 2))
     apart = np.linalg.norm(np.cross(rays[pairs[:, 0]], rays[pairs[:, 1]]), axis=1)

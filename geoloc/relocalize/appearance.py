@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoloc.relocalize.alignment import View
-from geoloc.relocalize.patches import level_of
-from geoloc.relocalize.reference import Reference, contrast_of, level_factors
+from geoloc.relocalize.reference import Reference, contrast_of
 
 BLACK, WHITE = 16, 250  # grey levels: video's black, and where sensors saturate
 MOST = 0.5  # share of the pixels from which on a frame is called dark or overexposed
@@ -45,13 +44,12 @@ class Blur:
 
 def appearance_of(image: np.ndarray) -> Appearance:
     """Of grey values (H, W) uint8."""
-    finest = level_factors((image.shape[1], image.shape[0]))[-1]
     thin = image[::4, ::4]
     return Appearance(
         mean=float(thin.mean()),
         black=float((thin <= BLACK).mean()),
         white=float((thin >= WHITE).mean()),
-        contrast=contrast_of(level_of(image, finest)),
+        contrast=contrast_of(image),
     )
 
 

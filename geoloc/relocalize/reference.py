@@ -74,9 +74,15 @@ class Reference:
     name: str
     levels: tuple[Level, ...]
     small: np.ndarray
-    features: LocalFeatures
-    feature_rays: np.ndarray
     contrast: np.ndarray
+    image: np.ndarray
+    wanted: np.ndarray
+
+    @cached_property
+    def features(self) -> tuple[LocalFeatures, np.ndarray]:
+        """Few, large features and their rays (N, 3): for large motions, so made when one is looked for."""
+        found, pixels = features_of(self.camera, self.image, self.wanted)
+        return found, self.camera.lens.unproject(pixels)
 
     def learned(self, levels: tuple[Level, ...]) -> "Reference":
         """The same with what was learned about which patches are stable."""
@@ -112,9 +118,7 @@ def pin_reference(
         _level(camera, site_map, picture, factor, most, _shrunk(allowed, factor))
         for picture, factor, most in zip(pictures, factors, MOST_PATCHES[-len(factors) :], strict=True)
     )
-    features, pixels = features_of(camera, image, allowed)
-    rays = camera.lens.unproject(pixels)
-    return Reference(camera, name, levels, pictures[0], features, rays, contrast_of(pictures[-1]))
+    return Reference(camera, name, levels, pictures[0], contrast_of(image), image, allowed)
 
 
 def level_factors(size: tuple[int, int]) -> list[int]:
@@ -139,14 +143,15 @@ def features_of(
     return found, from_level(found.pixels.astype(float), factor)
 
 
-def contrast_of(level: np.ndarray) -> np.ndarray:
-    """Mean slopes (OCTAVES,) of a level, its half and so on, grey levels a pixel: blur takes the first ones."""
+def contrast_of(image: np.ndarray) -> np.ndarray:
+    """Mean slopes (OCTAVES,), grey levels a pixel, of an image's half, its quarter and so on: blur takes the first."""
     import cv2
 
     out = []
     for _ in range(OCTAVES):
-        out.append(float(np.abs(np.diff(level, axis=1)).mean()))
-        level = np.asarray(cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+        half = max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
+        out.append(float(cv2.absdiff(image[:, 1:], image[:, :-1]).mean()) if half[0] > 1 else 0.0)
     return np.array(out)
 
 
