@@ -254,7 +254,7 @@ def _matched(reference: Reference, found: LocalFeatures, pixels: np.ndarray) -> 
         return None
     lens = reference.camera.lens
     rays, there = feature_rays[matches.rows_a], pixels[matches.rows_b]
-    rng = np.random.default_rng(len(matches))
+    rng = np.random.default_rng(len(matches))  # the same picture gives the same answer
     pairs = rng.integers(0, len(matches), (400, 2))
     apart = np.linalg.norm(np.cross(rays[pairs[:, 0]], rays[pairs[:, 1]]), axis=1)
     pairs = pairs[apart > 0.05]

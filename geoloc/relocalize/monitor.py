@@ -1,6 +1,6 @@
 """One camera's checks over time: a series, and an alarm that is neither raised nor withdrawn by a single frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import chi2
@@ -68,7 +68,7 @@ class DriftMonitor:
         if self.times and not time > self.times[-1]:
             raise InputError(f"monitor of camera {self.camera!r}: a check at {time} s after one at {self.times[-1]} s")
         self.times.append(float(time))
-        self.checks.append(check if not check.known else _light(check))
+        self.checks.append(replace(check, alignment=None))  # without its images
         shaken = check.state in ("unchanged", "shaken") and self.scatter() < self.options.shaken_chance
         self.states.append("shaken" if shaken else check.state)
         for kept in (self.times, self.checks, self.states):
@@ -121,10 +121,3 @@ class DriftMonitor:
             self.alarms[-1] = Alarm(on.camera, on.state, on.since, on.raised, first)
         if lasting:
             self.alarms.append(Alarm(self.camera, state, since, self.times[-1]))
-
-
-def _light(check: DriftCheck) -> DriftCheck:
-    """The check without its images."""
-    from dataclasses import replace
-
-    return replace(check, alignment=None)

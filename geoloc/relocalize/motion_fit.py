@@ -19,11 +19,11 @@ NU = 4.0  # degrees of freedom of the patches' errors: a few are far out
 FAR = 8.0  # sigma; what is farther out says nothing
 PASSES = 6
 WAVES = (6, 4)  # cosines along the image's width and height
-STRENGTHS = np.r_[0.0, np.logspace(-2.0, 3.0, 16)]  # of the field, its variance over that of a patch
+STRENGTHS = np.r_[0.0, np.logspace(-3.0, 3.0, 19)]  # of the field, its variance over that of a middling patch
 SHARES = np.r_[0.0, np.logspace(-2.0, 4.0, 13)]  # b / a, in units of the median c_i
 FEWEST = 6  # patches
-FEWEST_DOF = 5.0
-NONE = 3.0  # how likely it is beforehand that there is no field, over each of its strengths: a sixth in all
+FEWEST_DOF = 10.0
+NONE = 3.0  # how likely it is beforehand that there is no field, over each of its strengths: a quarter in all
 SAMPLING_PX = 0.003  # how exactly a picture is sampled between its pixels, whatever its noise
 LEAST_SCALE = 0.25  # of the variances that gave the weights: residuals of the very same picture are 0
 
@@ -106,12 +106,12 @@ def _student(offset: np.ndarray, stated: np.ndarray, design: np.ndarray) -> tupl
         distance2 = ((offset - design @ solution) ** 2).sum(axis=1)
         if turn == 0:  # half may be strays: begin with the variance of the better half
             variance = np.full(len(offset), np.median(distance2) / 1.386 + 1e-12)
-        variance = _variances(distance2, stated, weight_of(distance2, variance))
-        weight = weight_of(distance2, variance)
+        variance = _variances(distance2, stated, _weights(distance2, variance))
+        weight = _weights(distance2, variance)
     return solution, variance, weight
 
 
-def weight_of(distance2: np.ndarray, variance: np.ndarray) -> np.ndarray:
+def _weights(distance2: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Weights (N,) of residuals in the plane under Student's t."""
     return np.asarray((NU + 2.0) / (NU + distance2 / variance))
 
@@ -130,7 +130,7 @@ def _with_field(
 ) -> tuple[np.ndarray, np.ndarray, float, float, float]:
     """Of residuals (N, 2): further step (P,), covariance (P, P) and its degrees of freedom, scale, field (px rms)."""
     root = np.sqrt(information)
-    left, singular, _ = np.linalg.svd(root[:, None] * _cosines(place) / root.max(), full_matrices=False)
+    left, singular, _ = np.linalg.svd(root[:, None] * _cosines(place) / np.median(root), full_matrices=False)
     n, _, p = design.shape
     a, e = root[:, None, None] * design, root[:, None] * rest
     wa, we = np.einsum("nk,nip->kip", left, a, optimize=True), left.T @ e
@@ -151,7 +151,7 @@ def _with_field(
         logs.append(log)
         scales.append(scale)
         waves.append(2.0 * float(taken.sum()))
-    share = np.exp(np.array(logs) - max(logs)) * np.where(STRENGTHS > 0, 1.0, NONE)
+    share = np.exp(np.array(logs) - max(logs)) * np.where(STRENGTHS > 0, 1.0 / (1.0 + STRENGTHS), NONE)
     share /= share.sum()
     mean = share @ np.array(steps)
     away = np.array(steps) - mean
@@ -161,7 +161,7 @@ def _with_field(
     # of the waves that the residuals tell the motion took some
     few = max(float(share @ np.array(waves)) - p, FEWEST_DOF)
     dof = 1.0 / (by_field**2 / few + (1.0 - by_field) ** 2 / (2 * n - p))  # Welch and Satterthwaite
-    mean_square = (_cosines(place) ** 2).sum(axis=1).mean() / root.max() ** 2
+    mean_square = (_cosines(place) ** 2).sum(axis=1).mean() / np.median(root) ** 2
     field = float(np.sqrt(share @ (np.array(scales) * STRENGTHS) * mean_square))
     return mean, dof / (dof - 2.0) * cov, dof, float(share @ np.array(scales)), field
 
