@@ -131,6 +131,19 @@ class Footprint:
         speed = np.append(np.hypot(*predicted.velocity.T), np.inf)[groups.track]  # -1: none, its errors are new
         return np.maximum(1.0, 1.0 / (since * (speed / length + 1.0 / self.options.repeats_s)))
 
+    def errors_of_cameras(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What was learned of each camera's own errors: mean (C, K), covariance (C, K, K), sigma before that (C, K).
+
+        K numbers a camera: its shift east and north (m), and what else this model gives it.
+        """
+        n_cameras, n_labels = len(self._site.cameras), len(self._labels)
+        first = n_labels * (1 + n_cameras)
+        rows = np.arange(first, len(self._mean)).reshape(n_cameras, -1)
+        options, length = self.options, kind_arrays(tuple(self._labels)).length
+        known = options.offset_sigma, options.camera_offset_sigma, options.shift_sigma, options.constant_share
+        sigma = solving.prior_sigmas(self._left, length, *map(float, known))
+        return self._mean[rows], self._cov[rows[:, :, None], rows[:, None, :]], np.asarray(sigma)[rows]
+
     def _label_rows(self, labels: Coded) -> np.ndarray:
         """Row (N,) of each point's label, with room made for those that come up for the first time."""
         if labels.names is not self._names:
