@@ -1,0 +1,93 @@
+"""Where in an image its edges run which way: a grid of gradient orientations that light and seasons leave alone.
+
+Histograms of oriented gradients (Dalal and Triggs 2005) of the logarithm of the light, so that a shadow or an exposure
+only adds a constant; without the gradient's sign, because snow exchanges dark and bright.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.options import check_range
+
+BLACK = 0.05  # of the range: light below it is noise, which the logarithm must not enlarge
+FAINT = 0.02  # contrast in log light under which a neighbourhood has no edges to speak of
+REACH = 0.6  # of a cell: standard deviation with which an edge is shared with the neighbouring cells
+
+
+@dataclass(frozen=True)
+class LayoutOptions:
+    """How fine a layout is."""
+
+    width_px: int = 128  # the image is scaled to this size whatever its shape
+    height_px: int = 96
+    cell_px: int = 4  # side of a cell of the grid
+    bins: int = 8  # of orientation, over half a turn
+    neighbourhood_px: float = 8.0  # standard deviation over which contrast is evened out
+
+    def __post_init__(self) -> None:
+        check_range(self, width_px=(16, 4096), height_px=(16, 4096), cell_px=(1, 64), bins=(2, 64))
+        check_range(self, neighbourhood_px=(0.5, 1000))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of a layout."""
+        half = self.cell_px // 2
+        return len(range(half, self.height_px, self.cell_px)), len(range(half, self.width_px, self.cell_px)), 2 * self.bins
+
+
+def gradient_layout(image: np.ndarray, options: LayoutOptions | None = None) -> np.ndarray:
+    """Layout (rows, columns, 2 bins) float32 of grey values (H, W) uint8; all 0 where the image shows nothing.
+
+    The first `bins` channels weigh edges by their contrast against their neighbourhood, which finds faint ones, the
+    others by their contrast in log light, which prefers clear ones; each half has unit length.
+    """
+    options = options or LayoutOptions()
+    along, across = _log_gradients(checked_image(image), options)
+    contrast = np.hypot(along, across)
+    orientation = np.arctan2(across, along) % np.pi * (options.bins / np.pi)
+    evened = contrast / (np.sqrt(_blurred(contrast**2, options.neighbourhood_px)) + FAINT)
+    halves = [_unit(_histograms(weight, orientation, options)) for weight in (evened, contrast)]
+    return np.concatenate(halves, axis=2)
+
+
+def checked_image(image: np.ndarray) -> np.ndarray:
+    """The image, refused unless it is grey values (H, W) uint8 with at least one pixel."""
+    image = np.asarray(image)
+    if image.ndim != 2 or image.dtype != np.uint8 or not image.size:
+        raise InputError(f"image of shape {image.shape} and {image.dtype}; give grey values (height, width) uint8")
+    return image
+
+
+def _log_gradients(image: np.ndarray, options: LayoutOptions) -> tuple[np.ndarray, np.ndarray]:
+    import cv2
+
+    shrinks = image.shape[1] > options.width_px or image.shape[0] > options.height_px
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    scaled = cv2.resize(image.astype(np.float32), (options.width_px, options.height_px), interpolation=way)
+    log_light = _blurred(np.log(scaled / 255 + BLACK), 1.0)
+    return cv2.Sobel(log_light, cv2.CV_32F, 1, 0), cv2.Sobel(log_light, cv2.CV_32F, 0, 1)
+
+
+def _histograms(weight: np.ndarray, orientation: np.ndarray, options: LayoutOptions) -> np.ndarray:
+    """Weight (rows, columns, bins) around each cell's centre, shared between neighbouring bins and cells."""
+    lower = np.floor(orientation).astype(int) % options.bins
+    share = orientation - np.floor(orientation)
+    half, layers = options.cell_px // 2, []
+    for k in range(options.bins):
+        here = np.where(lower == k, 1 - share, 0) + np.where((lower + 1) % options.bins == k, share, 0)
+        spread = _blurred((weight * here).astype(np.float32), REACH * options.cell_px)
+        layers.append(spread[half :: options.cell_px, half :: options.cell_px])
+    return np.stack(layers, axis=2)
+
+
+def _blurred(values: np.ndarray, sigma_px: float) -> np.ndarray:
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px))
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(values)
+    return values / length if length > 0 else values
