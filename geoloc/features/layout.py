@@ -13,6 +13,9 @@ from geoloc.options import check_range
 
 BLACK = 0.05  # of the range: light below it is noise, which the logarithm must not enlarge
 FAINT = 0.02  # contrast in log light under which a neighbourhood has no edges to speak of
+PATCH = 4  # cells along the side of a patch, as SIFT has
+LARGEST = 0.25  # component of a patch's unit vector
+TINY = 1e-9
 REACH = 0.6  # of a cell: standard deviation with which an edge is shared with the neighbouring cells
 
 
@@ -50,6 +53,19 @@ def gradient_layout(image: np.ndarray, options: LayoutOptions | None = None) -> 
     evened = contrast / (np.sqrt(_blurred(contrast**2, options.neighbourhood_px)) + FAINT)
     halves = [_unit(_histograms(weight, orientation, options)) for weight in (evened, contrast)]
     return np.concatenate(halves, axis=2)
+
+
+def layout_patches(layout: np.ndarray, side: int = PATCH) -> tuple[np.ndarray, np.ndarray]:
+    """Every patch of `side` × `side` cells of a layout: unit vectors (N, side² bins) and their contrast (N,).
+
+    Of the channels of clear edges; as SIFT's (Lowe 2004) no component is above `LARGEST`, lest one edge be all.
+    """
+    clear = layout[:, :, layout.shape[2] // 2 :]
+    windows = np.lib.stride_tricks.sliding_window_view(clear, (side, side), axis=(0, 1))
+    vectors = windows.reshape(-1, clear.shape[2] * side * side)
+    contrast = np.linalg.norm(vectors, axis=1)
+    clipped = np.minimum(vectors / np.maximum(contrast, TINY)[:, None], LARGEST)
+    return clipped / np.maximum(np.linalg.norm(clipped, axis=1, keepdims=True), TINY), contrast
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:
