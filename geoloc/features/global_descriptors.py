@@ -17,13 +17,15 @@ from geoloc.features.parts import PARTS, Part, PartOptions
 from geoloc.features.variations import VariationOptions, vary
 from geoloc.features.whitening import Whitening, WhiteningOptions, train_whitening
 
-GLOBALS: dict[str, tuple[str, ...]] = {
-    "places": ("layout", "dense_vlad"),
-    "layout": ("layout",),
-    "dense_vlad": ("dense_vlad",),
-    "vlad": ("vlad",),
-    "torch": ("torch",),
-    "onnx": ("onnx",),
+# Parts and the weights of their cosines. Where nothing moved the layout's cosine is a multiple of the patches', and
+# where the camera did they alone tell: twice their weight puts both among the first.
+GLOBALS: dict[str, dict[str, float]] = {
+    "places": {"layout": 1.0, "dense_vlad": 2.0},
+    "layout": {"layout": 1.0},
+    "dense_vlad": {"dense_vlad": 1.0},
+    "vlad": {"vlad": 1.0},
+    "torch": {"torch": 1.0},
+    "onnx": {"onnx": 1.0},
 }
 
 
@@ -63,14 +65,14 @@ class GlobalDescriptor:
         Give its `features` where they are known already: the part "vlad" extracts them else.
         """
         raw = [part(checked_image(image), features)[None] for part in self.parts]
-        vector: np.ndarray = _joined(self.whitenings, raw)[0]
+        vector: np.ndarray = _joined(self.name, self.whitenings, raw)[0]
         return vector
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that it has learnt, for a file; `load_global` makes it anew."""
         found = {"name": np.array(self.name)}
         for name, part, whitening in zip(GLOBALS[self.name], self.parts, self.whitenings, strict=True):
-            found |= {f"{name}.whitening.mean": whitening.mean, f"{name}.whitening.matrix": whitening.matrix}
+            found |= {f"{name}.whitening.mean": whitening.mean, f"{name}.whitening.matrix": whitening.halved()}
             found |= {f"{name}.part.{key}": array for key, array in part.arrays().items()}
         return found
 
@@ -90,7 +92,7 @@ def train_global(
     if name not in GLOBALS:
         raise unknown_name("global descriptor", name, GLOBALS)
     if not len(images) or len(features) not in (0, len(images)):
-        raise InputError(f"{len(images)} images with features of {len(features)}; give images, with features all or none")
+        raise InputError(f"{len(images)} images, features of {len(features)}; give images, and features of all or none")
     for image in images:
         checked_image(image)
     parts = tuple(PARTS[part].learn(images, features, rng, options.parts) for part in GLOBALS[name])
@@ -103,7 +105,7 @@ def train_global(
         others = np.stack([part(image, None) for image in warped]) if warped else np.zeros((0, raw.shape[1]))
         raws.append(raw)
         whitenings.append(train_whitening(raw, others - raw[varied], options.whitening))
-    return GlobalDescriptor(name, parts, tuple(whitenings)), _joined(whitenings, raws)
+    return GlobalDescriptor(name, parts, tuple(whitenings)), _joined(name, whitenings, raws)
 
 
 def load_global(arrays: Mapping[str, np.ndarray]) -> GlobalDescriptor:
@@ -112,8 +114,9 @@ def load_global(arrays: Mapping[str, np.ndarray]) -> GlobalDescriptor:
     if name not in GLOBALS:
         raise unknown_name("global descriptor", name, GLOBALS)
     parts = tuple(PARTS[part].load(_under(f"{part}.part.", arrays)) for part in GLOBALS[name])
-    learnt = (_under(f"{part}.whitening.", arrays) for part in GLOBALS[name])
-    return GlobalDescriptor(name, parts, tuple(Whitening(each["mean"], each["matrix"]) for each in learnt))
+    learnt = [_under(f"{part}.whitening.", arrays) for part in GLOBALS[name]]
+    whitenings = tuple(Whitening(each["mean"], each["matrix"].astype(np.float32)) for each in learnt)
+    return GlobalDescriptor(name, parts, whitenings)
 
 
 def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -126,7 +129,9 @@ def _drawn(n: int, rng: np.random.Generator, options: VariationOptions) -> np.nd
     return turns[: options.max_images]
 
 
-def _joined(whitenings: Sequence[Whitening], raws: Sequence[np.ndarray]) -> np.ndarray:
-    """Whitened parts side by side, of equal weight: inner products of rows (N, dim) are the parts' mean cosine."""
-    parts = [whitening(raw) for whitening, raw in zip(whitenings, raws, strict=True)]
-    return np.concatenate(parts, axis=1) / np.float32(np.sqrt(len(parts)))
+def _joined(name: str, whitenings: Sequence[Whitening], raws: Sequence[np.ndarray]) -> np.ndarray:
+    """Whitened parts side by side: inner products of rows (N, dim) are the weighted mean of the parts' cosines."""
+    weights = np.array(list(GLOBALS[name].values()), np.float32)
+    share = np.sqrt(weights / weights.sum())
+    parts = [w * whitening(raw) for w, whitening, raw in zip(share, whitenings, raws, strict=True)]
+    return np.concatenate(parts, axis=1)

@@ -36,8 +36,8 @@ class LayoutOptions:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Rows, columns and channels of a layout."""
-        half = self.cell_px // 2
-        return len(range(half, self.height_px, self.cell_px)), len(range(half, self.width_px, self.cell_px)), 2 * self.bins
+        rows, columns = (len(range(self.cell_px // 2, side, self.cell_px)) for side in (self.height_px, self.width_px))
+        return rows, columns, 2 * self.bins
 
 
 def gradient_layout(image: np.ndarray, options: LayoutOptions | None = None) -> np.ndarray:
@@ -55,14 +55,19 @@ def gradient_layout(image: np.ndarray, options: LayoutOptions | None = None) -> 
     return np.concatenate(halves, axis=2)
 
 
-def layout_patches(layout: np.ndarray, side: int = PATCH) -> tuple[np.ndarray, np.ndarray]:
-    """Every patch of `side` × `side` cells of a layout: unit vectors (N, side² bins) and their contrast (N,).
+def clear_edges(layout: np.ndarray) -> np.ndarray:
+    """The half of a layout's channels that prefers clear edges: (rows, columns, bins)."""
+    half: np.ndarray = layout[:, :, layout.shape[2] // 2 :]
+    return half
 
-    Of the channels of clear edges; as SIFT's (Lowe 2004) no component is above `LARGEST`, lest one edge be all.
+
+def layout_patches(layout: np.ndarray, side: int = PATCH) -> tuple[np.ndarray, np.ndarray]:
+    """Every patch of `side` × `side` cells of a layout (rows, columns, bins): unit vectors (N, D), contrast (N,).
+
+    As in SIFT's (Lowe 2004) no component is above `LARGEST`, lest one edge be all.
     """
-    clear = layout[:, :, layout.shape[2] // 2 :]
-    windows = np.lib.stride_tricks.sliding_window_view(clear, (side, side), axis=(0, 1))
-    vectors = windows.reshape(-1, clear.shape[2] * side * side)
+    windows = np.lib.stride_tricks.sliding_window_view(layout.astype(np.float32), (side, side), axis=(0, 1))
+    vectors = windows.reshape(-1, layout.shape[2] * side * side)
     contrast = np.linalg.norm(vectors, axis=1)
     clipped = np.minimum(vectors / np.maximum(contrast, TINY)[:, None], LARGEST)
     return clipped / np.maximum(np.linalg.norm(clipped, axis=1, keepdims=True), TINY), contrast

@@ -19,6 +19,7 @@ from geoloc.options import check_range
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet's pictures, red, green, blue
 SIGMA = np.array([0.229, 0.224, 0.225], np.float32)
+EXPORTED = ".pt2"  # ending of a program that torch.export saved
 Run = Callable[[np.ndarray], np.ndarray]  # (1, 3, H, W) float32 to (1, D)
 
 
@@ -88,11 +89,13 @@ def _torch(path: Path) -> Run:
         import torch
     except ImportError as error:
         raise InputError('descriptor "torch": PyTorch is not installed; pip install "geoloc[torch]"') from error
-    # an archive of a program: a bare state_dict says nothing of the network it belongs to
+    # a whole program: a bare state_dict says nothing of the network that it belongs to
+    exported = path.suffix == EXPORTED
     try:
-        module = torch.jit.load(str(path), map_location="cpu").eval()
-    except RuntimeError as error:
-        raise InputError(f"{path}: not a TorchScript file; save the network by torch.jit.save") from error
+        module = torch.export.load(path).module() if exported else torch.jit.load(str(path), map_location="cpu").eval()
+    except Exception as error:  # torch's readers raise whatever broke
+        said = "not a network that torch can run; save it by torch.jit.save, or by torch.export.save as"
+        raise InputError(f"{path}: {said} {EXPORTED} ({error})") from error
 
     def run(pixels: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -11,10 +11,10 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from geoloc.features.layout import gradient_layout, layout_patches
+from geoloc.features.layout import clear_edges, gradient_layout, layout_patches
 from geoloc.features.local import LocalFeatures, extract, unit_descriptors
 from geoloc.features.networks import Network, NetworkOptions
-from geoloc.features.vlad import Vocabulary, VladOptions, train_vocabulary, vlad
+from geoloc.features.vlad import VladOptions, Vocabulary, train_vocabulary, vlad
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,13 @@ class DenseVlad(_WithVocabulary):
         each = _each(options.vlad.max_training, len(images))
         drawn = []
         for image in images:
-            patches, contrast = layout_patches(gradient_layout(image))
+            patches, contrast = layout_patches(clear_edges(gradient_layout(image)))
             drawn.append(patches[rng.permutation(np.flatnonzero(contrast))[:each]])
         return cls(train_vocabulary(drawn, rng, options.vlad))
 
     def __call__(self, image: np.ndarray, features: LocalFeatures | None) -> np.ndarray:
         """Patches weigh by their contrast: a clear sky says little."""
-        return vlad(*layout_patches(gradient_layout(image)), self.vocabulary)
+        return vlad(*layout_patches(clear_edges(gradient_layout(image))), self.vocabulary)
 
 
 class LocalVlad(_WithVocabulary):

@@ -23,7 +23,8 @@ class VariationOptions:
     tilt: float = 0.02  # change of scale from the image's middle to its edge
 
     def __post_init__(self) -> None:
-        check_range(self, copies=(1, 100), max_images=(0, 1_000_000), shift=(0, 1), zoom=(0, 0.9), turn=(0, 3.2), tilt=(0, 0.5))
+        check_range(self, copies=(1, 100), max_images=(0, 1_000_000))
+        check_range(self, shift=(0, 1), zoom=(0, 0.9), turn=(0, 3.2), tilt=(0, 0.5))
 
 
 def vary(image: np.ndarray, rng: np.random.Generator, options: VariationOptions | None = None) -> np.ndarray:

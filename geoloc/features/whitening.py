@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoloc.errors import InputError
+from geoloc.errors import GeometryError, InputError
 from geoloc.options import check_range
 
 SMALLEST = 1e-6  # of the largest variance: below it is rounding
@@ -29,7 +29,10 @@ class WhiteningOptions:
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """Takes vectors (N, D) to unit vectors (N, d): `mean` (D,), `matrix` (D, d), both float32."""
+    """Takes vectors (N, D) to unit vectors (N, d): `mean` (D,), `matrix` (D, d), both float32.
+
+    The matrix has the values of half precision, so that a file needs no more.
+    """
 
     mean: np.ndarray
     matrix: np.ndarray
@@ -39,10 +42,18 @@ class Whitening:
         return unit_rows((np.asarray(vectors, np.float32) - self.mean) @ self.matrix)
 
 
+    def halved(self) -> np.ndarray:
+        """The matrix (D, d) float16, nothing lost."""
+        return self.matrix.astype(np.float16)
+
+
 def train_whitening(
     vectors: np.ndarray, variations: np.ndarray, options: WhiteningOptions | None = None
 ) -> Whitening:
-    """Whitening of vectors (N, D) of N places, and of how they vary: differences (M, D) between images of one place."""
+    """Whitening of vectors (N, D) of N places, and of how they vary: differences (M, D) between images of one place.
+
+    GeometryError where all are equal.
+    """
     options = options or WhiteningOptions()
     vectors, variations = np.asarray(vectors, np.float32), np.asarray(variations, np.float32)
     if vectors.ndim != 2 or not vectors.size or variations.ndim != 2 or variations.shape[1] != vectors.shape[1]:
@@ -51,8 +62,11 @@ def train_whitening(
     weight = np.sqrt(options.variation * len(vectors) / max(len(variations), 1))
     rows = np.concatenate([vectors - mean, np.float32(weight) * variations])
     variance, directions = _principal(rows, options.max_dim)
-    variance, ridge = variance / len(vectors), options.ridge * float(np.einsum("nd,nd->", rows, rows)) / len(vectors) ** 2
-    return Whitening(mean, (directions / np.sqrt(variance + ridge)).astype(np.float32))
+    if not len(variance):
+        raise GeometryError(f"{len(vectors)} images all look the same: nothing tells places apart; are they all dark?")
+    ridge = options.ridge * float(np.einsum("nd,nd->", rows, rows)) / len(vectors)
+    matrix = directions / np.sqrt((variance + ridge) / len(vectors))
+    return Whitening(mean, matrix.astype(np.float16).astype(np.float32))
 
 
 def _principal(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -183,5 +183,6 @@ def _faiss():  # type: ignore[no-untyped-def]
     try:
         import faiss
     except ImportError as error:
-        raise InputError('index "faiss": FAISS is not installed; pip install "geoloc[faiss]", or use "exact"') from error
+        said = 'FAISS is not installed; pip install "geoloc[faiss]", or use the index "exact"'
+        raise InputError(f'index "faiss": {said}') from error
     return faiss
