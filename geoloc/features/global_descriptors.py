@@ -64,8 +64,8 @@ class GlobalDescriptor:
 
         Give its `features` where they are known already: the part "vlad" extracts them else.
         """
-        raw = [part(checked_image(image), features)[None] for part in self.parts]
-        vector: np.ndarray = _joined(self.name, self.whitenings, raw)[0]
+        raws = [raw[None] for raw in _raw(self.parts, image, features)]
+        vector: np.ndarray = _joined(self.name, self.whitenings, raws)[0]
         return vector
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -86,25 +86,23 @@ def train_global(
 ) -> tuple[GlobalDescriptor, np.ndarray]:
     """A descriptor of a site's images (H, W) uint8, a `name` of GLOBALS, and the vectors (N, dim) of these images.
 
-    `features` of each image, where they are known already. GeometryError where the images show nothing.
+    `features` of each image, where they are known already. The images are gone through three times, one at a time: a
+    sequence that reads them when it is asked will do. GeometryError where the images show nothing.
     """
     options = options or GlobalOptions()
     if name not in GLOBALS:
         raise unknown_name("global descriptor", name, GLOBALS)
     if not len(images) or len(features) not in (0, len(images)):
         raise InputError(f"{len(images)} images, features of {len(features)}; give images, and features of all or none")
-    for image in images:
-        checked_image(image)
     parts = tuple(PARTS[part].learn(images, features, rng, options.parts) for part in GLOBALS[name])
     known: Sequence[LocalFeatures | None] = features or [None] * len(images)
     varied = _drawn(len(images), rng, options.variation)
-    warped = [vary(images[row], rng, options.variation) for row in varied]
-    raws, whitenings = [], []
-    for part in parts:
-        raw = np.stack([part(image, each) for image, each in zip(images, known, strict=True)])
-        others = np.stack([part(image, None) for image in warped]) if warped else np.zeros((0, raw.shape[1]))
-        raws.append(raw)
-        whitenings.append(train_whitening(raw, others - raw[varied], options.whitening))
+    described = [_raw(parts, image, each) for image, each in zip(images, known, strict=True)]
+    others = [_raw(parts, vary(images[row], rng, options.variation), None) for row in varied]
+    raws = [np.stack(vectors) for vectors in zip(*described, strict=True)]
+    moved = [np.stack(vectors) for vectors in zip(*others, strict=True)] or [raw[:0] for raw in raws]
+    differences = (after - raw[varied] for after, raw in zip(moved, raws, strict=True))
+    whitenings = [train_whitening(raw, each, options.whitening) for raw, each in zip(raws, differences, strict=True)]
     return GlobalDescriptor(name, parts, tuple(whitenings)), _joined(name, whitenings, raws)
 
 
@@ -127,6 +125,12 @@ def _drawn(n: int, rng: np.random.Generator, options: VariationOptions) -> np.nd
     """Rows of the images to warp: each `copies` times, as far as `max_images` goes."""
     turns = np.concatenate([rng.permutation(n) for _ in range(options.copies)])
     return turns[: options.max_images]
+
+
+def _raw(parts: Sequence[Part], image: np.ndarray, features: LocalFeatures | None) -> list[np.ndarray]:
+    """What each part says of an image, not whitened."""
+    checked_image(image)
+    return [part(image, features) for part in parts]
 
 
 def _joined(name: str, whitenings: Sequence[Whitening], raws: Sequence[np.ndarray]) -> np.ndarray:

@@ -102,7 +102,8 @@ def learn_places(
 ) -> Places:
     """A site's images (H, W) uint8 made searchable, under `ids` (N,) >= 0, or their rows.
 
-    `features` of each image, where they are known already: only the descriptor "vlad" uses them.
+    `features` of each image, where they are known already: only the descriptor "vlad" uses them. Images are read one
+    at a time, more than once: a sequence that reads them when it is asked will do.
     """
     options = options or PlaceOptions()
     known = np.arange(len(images)) if ids is None else np.asarray(ids)
