@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
-from geoloc.features.layout import checked_image
 from geoloc.features.local import LocalFeatures
-from geoloc.features.parts import PARTS, Part, PartOptions
+from geoloc.features.parts import PARTS, Part, PartOptions, View
 from geoloc.features.variations import VariationOptions, vary
 from geoloc.features.whitening import Whitening, WhiteningOptions, train_whitening
 
@@ -64,7 +63,11 @@ class GlobalDescriptor:
 
         Give its `features` where they are known already: the part "vlad" extracts them else.
         """
-        raws = [raw[None] for raw in _raw(self.parts, image, features)]
+        return self.describe(View(image, features))
+
+    def describe(self, view: View) -> np.ndarray:
+        """The same of a view, whose layout and features may be there already."""
+        raws = [part(view)[None] for part in self.parts]
         vector: np.ndarray = _joined(self.name, self.whitenings, raws)[0]
         return vector
 
@@ -96,9 +99,11 @@ def train_global(
         raise InputError(f"{len(images)} images, features of {len(features)}; give images, and features of all or none")
     parts = tuple(PARTS[part].learn(images, features, rng, options.parts) for part in GLOBALS[name])
     known: Sequence[LocalFeatures | None] = features or [None] * len(images)
+    views = (View(image, each) for image, each in zip(images, known, strict=True))
     varied = _drawn(len(images), rng, options.variation)
-    described = [_raw(parts, image, each) for image, each in zip(images, known, strict=True)]
-    others = [_raw(parts, vary(images[row], rng, options.variation), None) for row in varied]
+    described = [[part(view) for part in parts] for view in views]
+    moved_views = (View(vary(images[row], rng, options.variation)) for row in varied)
+    others = [[part(view) for part in parts] for view in moved_views]
     raws = [np.stack(vectors) for vectors in zip(*described, strict=True)]
     moved = [np.stack(vectors) for vectors in zip(*others, strict=True)] or [raw[:0] for raw in raws]
     differences = (after - raw[varied] for after, raw in zip(moved, raws, strict=True))
@@ -125,12 +130,6 @@ def _drawn(n: int, rng: np.random.Generator, options: VariationOptions) -> np.nd
     """Rows of the images to warp: each `copies` times, as far as `max_images` goes."""
     turns = np.concatenate([rng.permutation(n) for _ in range(options.copies)])
     return turns[: options.max_images]
-
-
-def _raw(parts: Sequence[Part], image: np.ndarray, features: LocalFeatures | None) -> list[np.ndarray]:
-    """What each part says of an image, not whitened."""
-    checked_image(image)
-    return [part(image, features) for part in parts]
 
 
 def _joined(name: str, whitenings: Sequence[Whitening], raws: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,11 +7,12 @@ networks from files.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, Self
 
 import numpy as np
 
-from geoloc.features.layout import clear_edges, gradient_layout, layout_patches
+from geoloc.features.layout import checked_image, clear_edges, gradient_layout, layout_patches
 from geoloc.features.local import LocalFeatures, extract, unit_descriptors
 from geoloc.features.networks import Network, NetworkOptions
 from geoloc.features.vlad import VladOptions, Vocabulary, train_vocabulary, vlad
@@ -23,6 +24,25 @@ class PartOptions:
 
     vlad: VladOptions = field(default_factory=VladOptions)
     network: NetworkOptions = field(default_factory=NetworkOptions)
+
+
+class View:
+    """An image (H, W) uint8, and what several parts see in it, made once: its `layout`, its local `features`."""
+
+    def __init__(self, image: np.ndarray, features: LocalFeatures | None = None) -> None:
+        self.image = checked_image(image)
+        if features is not None:
+            self.features = features
+
+    @cached_property
+    def layout(self) -> np.ndarray:
+        """Layout of gradients (rows, columns, channels)."""
+        return gradient_layout(self.image)
+
+    @cached_property
+    def features(self) -> LocalFeatures:
+        """Local features: those that were given, else extracted."""
+        return extract(self.image)
 
 
 class Part(Protocol):
@@ -42,8 +62,8 @@ class Part(Protocol):
     def load(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The part that gave these arrays."""
 
-    def __call__(self, image: np.ndarray, features: LocalFeatures | None) -> np.ndarray:
-        """Vector (D,) float32, of unit length or all 0, of an image and its features where they are known already."""
+    def __call__(self, view: View) -> np.ndarray:
+        """Vector (D,) float32, of unit length or all 0."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that it has learnt, for a file."""
@@ -69,9 +89,9 @@ class Layout:
         """The same for every site."""
         return cls()
 
-    def __call__(self, image: np.ndarray, features: LocalFeatures | None) -> np.ndarray:
+    def __call__(self, view: View) -> np.ndarray:
         """Both halves of the layout, of equal weight."""
-        return np.ravel(gradient_layout(image)) * np.float32(np.sqrt(0.5))
+        return np.ravel(view.layout) * np.float32(np.sqrt(0.5))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """It has learnt nothing."""
@@ -112,9 +132,9 @@ class DenseVlad(_WithVocabulary):
             drawn.append(patches[rng.permutation(np.flatnonzero(contrast))[:each]])
         return cls(train_vocabulary(drawn, rng, options.vlad))
 
-    def __call__(self, image: np.ndarray, features: LocalFeatures | None) -> np.ndarray:
+    def __call__(self, view: View) -> np.ndarray:
         """Patches weigh by their contrast: a clear sky says little."""
-        return vlad(*layout_patches(clear_edges(gradient_layout(image))), self.vocabulary)
+        return vlad(*layout_patches(clear_edges(view.layout)), self.vocabulary)
 
 
 class LocalVlad(_WithVocabulary):
@@ -136,10 +156,10 @@ class LocalVlad(_WithVocabulary):
             drawn.append(unit_descriptors(found.descriptors[rng.permutation(len(found))[:each]]))
         return cls(train_vocabulary(drawn, rng, options.vlad))
 
-    def __call__(self, image: np.ndarray, features: LocalFeatures | None) -> np.ndarray:
+    def __call__(self, view: View) -> np.ndarray:
         """Every feature weighs the same."""
-        found = extract(image) if features is None else features
-        return vlad(unit_descriptors(found.descriptors), np.ones(len(found), np.float32), self.vocabulary)
+        found = unit_descriptors(view.features.descriptors)
+        return vlad(found, np.ones(len(found), np.float32), self.vocabulary)
 
 
 class _NetworkPart(Network):
@@ -156,9 +176,9 @@ class _NetworkPart(Network):
         """From the file that the options name: it has learnt elsewhere."""
         return cls.open(cls.RUNTIME, options.network)
 
-    def __call__(self, image: np.ndarray, features: LocalFeatures | None) -> np.ndarray:
+    def __call__(self, view: View) -> np.ndarray:
         """By the network."""
-        return self.describe(image)
+        return self.describe(view.image)
 
 
 class TorchPart(_NetworkPart):

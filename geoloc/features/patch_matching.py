@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.features.layout import PATCH, clear_edges, gradient_layout, layout_patches
+from geoloc.features.layout import PATCH, clear_edges, layout_patches
 
 DIM = 64  # of a whitened patch
 RIDGE = 0.1  # of the mean variance, added to each: what few images cannot tell
@@ -99,8 +99,8 @@ def _agreement(alike: np.ndarray, y: np.ndarray, x: np.ndarray) -> float:
     return float(votes.sum(axis=0).max()) / len(y)
 
 
-def stored_layout(image: np.ndarray) -> np.ndarray:
-    """The clear half of the layout of grey values (H, W) uint8 in steps of its largest value: uint8."""
-    clear = clear_edges(gradient_layout(image))
+def stored_layout(layout: np.ndarray) -> np.ndarray:
+    """The clear half of a layout (rows, columns, channels) in steps of its largest value: uint8."""
+    clear = clear_edges(layout)
     quantised: np.ndarray = np.rint(clear * (STEPS / max(float(clear.max()), FAINT))).astype(np.uint8)
     return quantised

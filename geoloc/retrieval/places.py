@@ -11,7 +11,9 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.features.global_descriptors import GlobalDescriptor, GlobalOptions, load_global, train_global
+from geoloc.features.layout import gradient_layout
 from geoloc.features.local import LocalFeatures
+from geoloc.features.parts import View
 from geoloc.features.patch_matching import PatchMatcher, stored_layout
 from geoloc.options import check_range
 from geoloc.retrieval.indexes import NONE, Found, Index, best_columns, make_index, no_answers
@@ -58,17 +60,23 @@ class Places:
 
         `features` of the query where they are known already; among the ids `allowed` (M,) alone where given.
         """
-        vector = self.descriptor(image, features)
+        return self._search(View(image, features), k, allowed)
+
+    def _search(self, view: View, k: int, allowed: np.ndarray | None) -> Found:
+        vector = self.descriptor.describe(view)
         found = self.index.search(vector[None], k, allowed)
         level, sigma = _chance(self.vectors[:: max(1, len(self) // SAMPLE)] @ vector)
         return replace(found, scores=(found.scores - level) / sigma)
 
     def rerank(self, image: np.ndarray, found: Found) -> Found:
         """What `search` found for this query, by its scores and those of the patches together: both in sigmas."""
+        return self._rerank(View(image), found)
+
+    def _rerank(self, view: View, found: Found) -> Found:
         there = found.ids[0] != NONE
         ids, scores = found.ids[0, there], found.scores[0, there]
         rows = np.searchsorted(self.ids, ids)
-        both = scores + self.matcher.compare(stored_layout(image), self.layouts[rows])
+        both = scores + self.matcher.compare(stored_layout(view.layout), self.layouts[rows])
         order = best_columns(both[None], max(len(both), 1))[0]
         answer = no_answers(1, found.ids.shape[1])
         answer.ids[0, : len(ids)], answer.scores[0, : len(ids)] = ids[order], both[order]
@@ -83,7 +91,8 @@ class Places:
         shortlist: int = PlaceOptions.shortlist,
     ) -> Found:
         """The `k` best images after `shortlist` of them were compared with the query patch by patch."""
-        found = self.rerank(image, self.search(image, max(k, shortlist), features, allowed))
+        view = View(image, features)
+        found = self._rerank(view, self._search(view, max(k, shortlist), allowed))
         return Found(found.ids[:, :k], found.scores[:, :k])
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -110,7 +119,7 @@ def learn_places(
     if known.shape != (len(images),):
         raise InputError(f"{len(images)} images with ids of shape {known.shape}; give one id an image")
     descriptor, vectors = train_global(images, rng, options.descriptor, features, options.training)
-    layouts = np.stack([stored_layout(image) for image in images])
+    layouts = np.stack([stored_layout(gradient_layout(image)) for image in images])
     matcher = PatchMatcher.learn(layouts, rng)
     order = np.argsort(known, kind="stable")
     return _places(known[order], vectors[order], layouts[order], descriptor, matcher, options.index)
