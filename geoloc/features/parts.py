@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from geoloc.errors import InputError
 from geoloc.features.layout import checked_image, clear_edges, gradient_layout, layout_patches
 from geoloc.features.local import LocalFeatures, extract, unit_descriptors
 from geoloc.features.networks import Network, NetworkOptions
@@ -99,22 +100,10 @@ class Layout:
 
 
 @dataclass(frozen=True, eq=False)
-class _WithVocabulary:
-    vocabulary: Vocabulary
-
-    @classmethod
-    def load(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Of the vocabulary's arrays."""
-        return cls(Vocabulary(arrays["mean"], arrays["axes"], arrays["words"]))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The vocabulary."""
-        v = self.vocabulary
-        return {"mean": v.mean, "axes": v.axes, "words": v.words}
-
-
-class DenseVlad(_WithVocabulary):
+class DenseVlad:
     """VLAD of the patches of the layout, dense as Torii et al.'s (2015)."""
+
+    vocabulary: Vocabulary
 
     @classmethod
     def learn(
@@ -132,13 +121,26 @@ class DenseVlad(_WithVocabulary):
             drawn.append(patches[rng.permutation(np.flatnonzero(contrast))[:each]])
         return cls(train_vocabulary(drawn, rng, options.vlad))
 
+    @classmethod
+    def load(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Of the vocabulary's arrays."""
+        return cls(Vocabulary.of(arrays))
+
     def __call__(self, view: View) -> np.ndarray:
         """Patches weigh by their contrast: a clear sky says little."""
         return vlad(*layout_patches(clear_edges(view.layout)), self.vocabulary)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The vocabulary."""
+        return self.vocabulary.arrays()
 
-class LocalVlad(_WithVocabulary):
-    """VLAD of local features."""
+
+@dataclass(frozen=True, eq=False)
+class LocalVlad:
+    """VLAD of local features of one `extractor`."""
+
+    vocabulary: Vocabulary
+    extractor: str
 
     @classmethod
     def learn(
@@ -149,17 +151,28 @@ class LocalVlad(_WithVocabulary):
         options: PartOptions,
     ) -> Self:
         """Of features of all images."""
-        each = _each(options.vlad.max_training, len(images))
+        each, extractor = _each(options.vlad.max_training, len(images)), ""
         drawn = []
         for row, image in enumerate(images):
             found = features[row] if features else extract(image)
+            extractor = _same_extractor(found, extractor or found.extractor)
             drawn.append(unit_descriptors(found.descriptors[rng.permutation(len(found))[:each]]))
-        return cls(train_vocabulary(drawn, rng, options.vlad))
+        return cls(train_vocabulary(drawn, rng, options.vlad), extractor)
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Of the vocabulary's arrays, and the extractor's fingerprint."""
+        return cls(Vocabulary.of(arrays), str(arrays["extractor"]))
 
     def __call__(self, view: View) -> np.ndarray:
         """Every feature weighs the same."""
+        _same_extractor(view.features, self.extractor)
         found = unit_descriptors(view.features.descriptors)
         return vlad(found, np.ones(len(found), np.float32), self.vocabulary)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The vocabulary, and the extractor's fingerprint."""
+        return self.vocabulary.arrays() | {"extractor": np.array(self.extractor)}
 
 
 class _NetworkPart(Network):
@@ -204,3 +217,9 @@ PARTS: dict[str, type[Part]] = {
 
 def _each(most: int, n: int) -> int:
     return max(1, -(-most // max(n, 1)))
+
+
+def _same_extractor(features: LocalFeatures, wanted: str) -> str:
+    if features.extractor != wanted:
+        raise InputError(f"features of {features.extractor!r} among those of {wanted!r}; use one extractor for all")
+    return wanted

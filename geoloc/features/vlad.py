@@ -5,8 +5,9 @@ fence of a hundred equal posts counts once, and square roots of the components (
 It does not know where in the image a descriptor lies: it stands a change of the viewpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -42,6 +43,15 @@ class Vocabulary:
     def dim(self) -> int:
         """Length of a VLAD vector."""
         return int(self.words.size)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it, for a file."""
+        return {"mean": self.mean, "axes": self.axes, "words": self.words}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """The vocabulary that gave these arrays."""
+        return cls(arrays["mean"], arrays["axes"], arrays["words"])
 
 
 def train_vocabulary(

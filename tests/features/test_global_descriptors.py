@@ -127,6 +127,8 @@ def test_features_that_are_known_already_are_used(places) -> None:
     without, made = train_global(places, np.random.default_rng(1), "vlad", (), options)
     np.testing.assert_allclose(given, made, atol=1e-6)
     np.testing.assert_allclose(with_them(places[0], features[0]), without(places[0]), atol=1e-6)
+    with pytest.raises(InputError, match="one extractor for all"):
+        without(places[0], replace(features[0], extractor="another"))
 
 
 def test_an_unknown_descriptor_and_missing_images_are_refused(places) -> None:

@@ -1,11 +1,10 @@
 """Places of a site: found in another season, after a knock of the camera, stored whole, in any index."""
 
 import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_places import draw_place, other_season
 
 from geoloc.errors import InputError
 from geoloc.features.global_descriptors import GlobalOptions
@@ -14,9 +13,6 @@ from geoloc.features.variations import VariationOptions, vary
 from geoloc.features.vlad import VladOptions
 from geoloc.retrieval.indexes import NONE
 from geoloc.retrieval.places import PlaceOptions, Places, learn_places, load_places
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "features"))
-from drawn_places import draw_place, other_season
 
 N = 24
 QUICK = PlaceOptions(training=GlobalOptions(PartOptions(VladOptions(words=16, max_training=4000))))
