@@ -1,0 +1,40 @@
+"""Noise of which textures are made: smooth at a scale, of many scales, and such that repeats without a seam."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+
+def smooth_noise(shape: tuple[int, int], cell: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise (H, W) float32 of about unit variance whose values change over `cell` px."""
+    height, width = shape
+    rows, columns = int(np.ceil(height / cell)) + 3, int(np.ceil(width / cell)) + 3
+    coarse = rng.normal(0.0, 1.25, (rows, columns)).astype(np.float32)
+    scale = np.array([[1.0 / cell, 0.0, 1.0 + rng.random()], [0.0, 1.0 / cell, 1.0 + rng.random()]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(coarse, scale, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+
+
+def fractal_noise(
+    shape: tuple[int, int], cells: Sequence[float], weights: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """The sum (H, W) float32 of noises that change over `cells` px, with their weights."""
+    total = np.zeros(shape, np.float32)
+    for cell, weight in zip(cells, weights, strict=True):
+        total += weight * smooth_noise(shape, max(cell, 1.0), rng)
+    return total
+
+
+def periodic_noise(size: int, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise (size, size) float32 of unit variance, without a seam where it is repeated.
+
+    It holds waves `low` to `high` px long, the longer ones the stronger.
+    """
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij"))
+    with np.errstate(divide="ignore"):
+        wave = 1.0 / frequency
+    strength = np.where((wave >= low) & (wave <= high), wave, 0.0)
+    phases = rng.normal(size=(*strength.shape, 2)) @ [1.0, 1.0j]
+    noise = np.fft.irfft2(strength * phases, (size, size))
+    return (noise / noise.std()).astype(np.float32)

@@ -1,0 +1,161 @@
+"""Pictures of a moment: radiance by ray casting, then what lens and sensor make of it.
+
+Each pixel has one ray and the filtered texture of what it meets; where edges pass, eight rays spread over it.
+"""
+
+import cv2
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.scene.camera import Camera
+from geoloc.synthetic.rendering.atlas import remap
+from geoloc.synthetic.rendering.casting import View, cast_image, cast_rays
+from geoloc.synthetic.rendering.lighting import sky_colour
+from geoloc.synthetic.rendering.moment import Moment, turned_to
+from geoloc.synthetic.rendering.scene import GRAIN, GRAIN_TEXEL
+from geoloc.synthetic.rendering.sensor import PictureOptions, expose
+
+RAYS = (np.array([(-3, -1), (1, -3), (3, 1), (-1, 3), (-2, 2), (2, -2), (0, 0.6), (0, -0.6)]) / 8.0).astype(np.float32)
+LINEAR = (np.linspace(0.0, 1.0, 256) ** 2.2).astype(np.float32)
+GLOW = 2.6  # light of a lamp that is looked at
+COARSE = 0.9  # reflection of the lightest texture
+
+
+def take_picture(
+    moment: Moment, camera: Camera, rng: np.random.Generator, options: PictureOptions | None = None
+) -> np.ndarray:
+    """What a camera shows of a moment: (H, W, 3) uint8 BGR. `rng` draws noise, drops, and what is in the way.
+
+    A camera that is known by a homography only is refused.
+    """
+    return expose(radiance(moment, camera), rng, options or PictureOptions())
+
+
+def radiance(moment: Moment, camera: Camera) -> np.ndarray:
+    """Light (H, W, 3) float32 BGR that comes to each pixel: about 1 for white in the sun."""
+    camera.require_pose("cannot be drawn")
+    grid = _rays(camera)
+    height, width = grid.shape[1:]
+    view = View.of(turned_to(moment, camera.centre_world), camera.centre_world)
+    first = cast_image(view, moment.scene.atlas, grid)
+    right, below = _steps(grid)
+    flat, flat_right, flat_below = (part.reshape(3, -1) for part in (grid, right, below))
+    edges = np.flatnonzero(_edges(first))
+    plain = np.flatnonzero(~_edges(first))
+    image = np.zeros((height * width, 3), np.float32)
+    image[plain] = _shade(moment, view, first.reshape(-1)[plain], *(part[:, plain] for part in (flat, flat_right, flat_below)), 1.0)  # fmt: skip
+    if len(edges):
+        moves = flat_right[:, edges, None] * RAYS[:, 0] + flat_below[:, edges, None] * RAYS[:, 1]
+        rays = flat[:, edges, None] + moves
+        found = cast_rays(view, moment.scene.atlas, rays, edges, grid)
+        around = (np.repeat(part[:, edges], len(RAYS), axis=1) for part in (flat_right, flat_below))
+        colour = _shade(moment, view, found.reshape(-1), rays.reshape(3, -1), *around, 0.5)
+        # what is far brighter than the sensor can show would eat into its neighbours' edges: it is cut there too
+        image[edges] = np.minimum(colour, 4.0).reshape(len(edges), len(RAYS), 3).mean(axis=1)
+    return image.reshape(height, width, 3)
+
+
+def _rays(camera: Camera) -> np.ndarray:
+    width, height = camera.size
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
+    rays = camera.unproject(pixels)
+    if not np.isfinite(rays).all():
+        raise InputError(f"camera {camera.name!r}: its lens has no rays for some pixels, so it cannot be drawn")
+    return np.ascontiguousarray(rays.T.reshape(3, height, width), np.float32)
+
+
+def _steps(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How rays change by a pixel to the right and down: (3, H, W) each."""
+    right, below = np.empty_like(grid), np.empty_like(grid)
+    right[:, :, 1:-1] = 0.5 * (grid[:, :, 2:] - grid[:, :, :-2])
+    right[:, :, 0], right[:, :, -1] = grid[:, :, 1] - grid[:, :, 0], grid[:, :, -1] - grid[:, :, -2]
+    below[:, 1:-1] = 0.5 * (grid[:, 2:] - grid[:, :-2])
+    below[:, 0], below[:, -1] = grid[:, 1] - grid[:, 0], grid[:, -1] - grid[:, -2]
+    return right, below
+
+
+def _edges(first: np.ndarray) -> np.ndarray:
+    """Pixels (H, W) bool that see something else than a neighbour."""
+    edge = np.zeros(first.shape, np.uint8)
+    across, down = first[:, 1:] != first[:, :-1], first[1:] != first[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    return np.asarray(edge > 0)
+
+
+def _shade(
+    moment: Moment, view: View, row: np.ndarray, rays: np.ndarray, right: np.ndarray, below: np.ndarray, share: float
+) -> np.ndarray:
+    """Light (N, 3) that comes along rays (3, N) from the faces `row` (N,); `share` of a pixel is a ray's own."""
+    light = moment.light
+    colour = np.empty((len(row), 3), np.float32)
+    sky = np.flatnonzero(row < 0)
+    if len(sky):
+        colour[sky] = sky_colour(light, moment.scene.grain[0], rays[:, sky].T)
+    met = np.flatnonzero(row >= 0)
+    if not len(met):
+        return colour
+    row, rays, right, below = row[met], rays[:, met], right[:, met] * share, below[:, met] * share
+    faces, forms = view.faces, view.forms.astype(np.float32)[row]
+    across, along, depth = ((forms[:, i] * rays.T).sum(axis=1) for i in range(3))
+    a, b = across / depth, along / depth
+    change = np.empty((len(row), 4), np.float32)  # of a, then b, by a pixel to the right and down
+    for k, step in enumerate((right.T, below.T)):
+        fall = (forms[:, 2] * step).sum(axis=1)
+        change[:, k] = ((forms[:, 0] * step).sum(axis=1) - a * fall) / depth
+        change[:, 2 + k] = ((forms[:, 1] * step).sum(axis=1) - b * fall) / depth
+    patch = faces.patch.astype(np.float32)[row]
+    texture = moment.scene.atlas.sample(
+        patch[:, 0] + a * patch[:, 2], patch[:, 1] + b * patch[:, 3], change * np.repeat(patch[:, 2:], 2, axis=1)
+    )
+    _grain(moment, view, row, a, b, change, texture)
+    number = np.clip(texture, 0, 255)
+    albedo = COARSE * np.interp(number, np.arange(256), LINEAR).astype(np.float32)
+    source = view.rows[row]
+    arriving = light.on(source, faces.cells[row], a, b)
+    arriving += _sunshine(moment, view, row, rays, depth)
+    lamp = faces.lamp[row]
+    shining = (lamp >= 0) & light.lit[lamp]
+    arriving[shining] = GLOW
+    colour[met] = albedo * arriving
+    return colour
+
+
+def _grain(moment: Moment, view: View, row: np.ndarray, a: np.ndarray, b: np.ndarray, change: np.ndarray, texture: np.ndarray) -> None:  # fmt: skip
+    """The grain of concrete, where it is near enough to be seen."""
+    faces = view.faces
+    near = np.flatnonzero(faces.rough[row] > 0)
+    lengths = np.stack([np.linalg.norm(edge, axis=1) for edge in (faces.right, faces.down)], axis=1).astype(np.float32)
+    size = lengths[row[near]] / GRAIN_TEXEL
+    pixel = np.abs(change[near] * np.repeat(size, 2, axis=1)).max(axis=1)
+    near, size, pixel = (part[pixel < 8.0] for part in (near, size, pixel))
+    if not len(near):
+        return
+    x, y = a[near] * size[:, 0] + 17.0 * view.rows[row[near]], b[near] * size[:, 1]
+    level = np.clip(np.log2(np.maximum(pixel, 1e-3)), 0.0, 3.0)
+    total = np.zeros(len(near), np.float32)
+    # two grains of other directions and scales: together they nowhere repeat
+    for u, v in ((x, y), (0.61 * x + 0.43 * y, 0.61 * y - 0.43 * x)):
+        for number in range(4):
+            weight = np.maximum(1.0 - np.abs(level - number), 0.0)
+            rows = np.flatnonzero(weight > 0)
+            if len(rows):
+                page, scale = moment.scene.grain[number], 0.5**number
+                at = (np.mod(value[rows], GRAIN) * scale - 0.5 for value in (u, v))
+                total[rows] += weight[rows] * remap(page, *at, border=cv2.BORDER_WRAP)[:, 0]
+    texture[near] += (4.0 * faces.rough[row[near]].astype(np.float32) * total * (1 - level / 3.0))[:, None]
+
+
+def _sunshine(moment: Moment, view: View, row: np.ndarray, rays: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    light = moment.light
+    arriving = np.zeros((len(row), 3), np.float32)
+    if light.shadow is None:
+        return arriving
+    facing = (view.faces.normal @ light.sun).astype(np.float32)[row]
+    rows = np.flatnonzero(facing > 1e-3)
+    if len(rows):
+        xyz = view.centre + (rays[:, rows] / depth[rows]).T
+        arriving[rows] = (facing[rows] * light.shadow.shine(xyz))[:, None] * light.sunlight
+    return arriving
