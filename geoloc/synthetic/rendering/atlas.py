@@ -37,10 +37,27 @@ class Patch:
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """The page and its pyramid, (H, W, 3) uint8 BGR each half of the one before, and the masks (h, w) bool."""
+    """The page and its pyramid, (H, W, 3) uint8 BGR each half of the one before, and the masks.
+
+    `masks` (B,) uint8 are those of all textures one after another, each row by row: a texture is there where its mask
+    is over one half, 0 to 255. `mask_shape` (M, 3) is where each starts, its height and width.
+    """
 
     pyramid: tuple[np.ndarray, ...]
-    masks: tuple[np.ndarray, ...]
+    masks: np.ndarray
+    mask_shape: np.ndarray
+
+    def there(self, mask: np.ndarray | int, mirrored: np.ndarray | bool, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Whether there is anything at shares a, b (N,), 0 to 1, of textures cut out by `mask` (N,)."""
+        start, height, width = np.moveaxis(self.mask_shape[mask], -1, 0)
+        x = np.clip(np.where(mirrored, 1.0 - a, a) * width - 0.5, 0, width - 1.001)
+        y = np.clip(b * height - 0.5, 0, height - 1.001)
+        column, row = x.astype(np.int64), y.astype(np.int64)
+        x, y = x - column, y - row
+        at = start + row * width + column
+        upper = self.masks[at] * (1 - x) + self.masks[at + 1] * x
+        lower = self.masks[at + width] * (1 - x) + self.masks[at + width + 1] * x
+        return np.asarray(upper * (1 - y) + lower * y > 127.5)
 
     def sample(self, x: np.ndarray, y: np.ndarray, by_pixel: np.ndarray) -> np.ndarray:
         """Colours (N, 3) float32, 0 to 255, at x, y (N,) texels of the page's full size.
@@ -114,7 +131,7 @@ class AtlasMaker:
         self._x = self._y = self._shelf = 0
 
     def add(self, image: np.ndarray, mask: np.ndarray | None = None) -> Patch:
-        """Lay a texture (H, W, 3) uint8 BGR on the page; `mask` (H, W) bool says where it is there at all."""
+        """Lay a texture (H, W, 3) uint8 BGR on the page; it is there where `mask` (H, W) uint8 is over one half."""
         height, width = image.shape[:2]
         full_width, full_height = _with_gutter(width), _with_gutter(height)
         if full_width > PAGE:
@@ -142,4 +159,7 @@ class AtlasMaker:
         for _ in range(LEVELS - 1):
             last = pyramid[-1]
             pyramid.append(cv2.resize(last, (last.shape[1] // 2, last.shape[0] // 2), interpolation=cv2.INTER_AREA))
-        return Atlas(tuple(pyramid), tuple(self._masks))
+        sizes = np.array([mask.shape for mask in self._masks], int).reshape(-1, 2)
+        start = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))])[: len(sizes)]
+        masks = np.concatenate([mask.ravel() for mask in self._masks]) if len(sizes) else np.empty(0, np.uint8)
+        return Atlas(tuple(pyramid), masks, np.column_stack([start, sizes]))

@@ -13,6 +13,7 @@ from geoloc.synthetic.rendering.atlas import Atlas
 from geoloc.synthetic.rendering.faces import Faces, take
 
 TILES = 16  # across an image; faces are sought in tiles
+MOST_SEEN = 5  # faces of those around a pixel that its rays are tried with
 NEAR = 0.12  # m; what is nearer than this to the camera belongs to its mount
 
 
@@ -49,28 +50,29 @@ def cast_image(view: View, atlas: Atlas, rays: np.ndarray) -> np.ndarray:
     return first
 
 
-def cast_rays(view: View, atlas: Atlas, rays: np.ndarray, at: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The face that each ray (3, N, S) meets first: (N, S) int32.
-
-    `at` (N,) are the numbers of their pixels, ascending, in the image with the rays `grid` (3, H, W).
-    """
+def cast_near(view: View, atlas: Atlas, rays: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The face that each ray (3, N, S) meets first: (N, S) int32, of those `seen` (N, K) about it, -1 for none."""
     first = np.full(rays.shape[1:], -1, np.int32)
     nearest = np.zeros(rays.shape[1:], np.float32)
-    boxes, size = _screen_boxes(view, grid), grid.shape[1:]
-    y, x = np.divmod(at, size[1])
-    start = np.searchsorted(y, np.arange(size[0] + 1))
-    for row in np.flatnonzero(boxes[:, 2] > boxes[:, 0]).tolist():
-        x0, y0, x1, y1 = boxes[row].tolist()
-        low, high = start[y0], start[y1]
-        if x1 - x0 == size[1]:
-            rows = slice(low, high)
-            _meet(view, atlas, row, rays[:, rows], first[rows], nearest[rows])
-            continue
-        inside = low + np.flatnonzero((x[low:high] >= x0) & (x[low:high] < x1))
-        if len(inside):
-            found, far = first[inside], nearest[inside]
-            _meet(view, atlas, row, rays[:, inside], found, far)
-            first[inside], nearest[inside] = found, far
+    ordered = np.sort(seen, axis=1)
+    ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = -1
+    ordered = -np.sort(-ordered, axis=1)[:, :MOST_SEEN]
+    for column in ordered.T:
+        rows = np.flatnonzero(column >= 0)
+        face, part = column[rows], rays[:, rows]
+        forms = view.forms.astype(np.float32)[face][..., None]
+        across, along, length = (
+            forms[:, i, 0] * part[0] + forms[:, i, 1] * part[1] + forms[:, i, 2] * part[2] for i in range(3)
+        )
+        met = (length > nearest[rows]) & (length < 1.0 / NEAR)
+        met &= (across >= 0) & (across <= length) & (along >= 0) & (along <= length)
+        cut = np.nonzero(met & (view.faces.mask[face] >= 0)[:, None])
+        if len(cut[0]):
+            which = face[cut[0]]
+            a, b = across[cut] / length[cut], along[cut] / length[cut]
+            met[cut] = atlas.there(view.faces.mask[which], view.faces.patch[which, 2] < 0, a, b)
+        first[rows] = np.where(met, face[:, None], first[rows])
+        nearest[rows] = np.where(met, length, nearest[rows])
     return first
 
 
@@ -91,10 +93,8 @@ def _meet(view: View, atlas: Atlas, row: int, rays: np.ndarray, first: np.ndarra
     met &= along <= length
     if view.faces.mask[row] >= 0:
         where = np.nonzero(met)
-        mask = atlas.masks[view.faces.mask[row]]
-        u = np.minimum((across[where] / length[where] * mask.shape[1]).astype(int), mask.shape[1] - 1)
-        v = np.minimum((along[where] / length[where] * mask.shape[0]).astype(int), mask.shape[0] - 1)
-        met[where] = mask[v, mask.shape[1] - 1 - u if view.faces.patch[row, 2] < 0 else u]
+        a, b = across[where] / length[where], along[where] / length[where]
+        met[where] = atlas.there(view.faces.mask[row], view.faces.patch[row, 2] < 0, a, b)
     np.copyto(first, row, where=met)
     np.copyto(nearest, length, where=met)
 

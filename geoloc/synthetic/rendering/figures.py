@@ -24,22 +24,22 @@ def draw_person(maker: AtlasMaker, rng: np.random.Generator) -> Patch:
     def draw(points: list[tuple[float, float]], colour: tuple[int, ...]) -> None:
         outline = np.array([(middle + x, y) for x, y in points], np.int32)
         cv2.fillPoly(image, [outline], colour, cv2.LINE_AA)
-        cv2.fillPoly(mask, [outline], 1)
+        cv2.fillPoly(mask, [outline], 255)
 
     for side in (-1, 1):
         draw([(0, 84), (side * 17, 84), (side * (9 + step), 170), (side * step, 170)], trousers)
         draw([(side * step, 168), (side * (12 + step), 168), (side * (16 + step), 177), (side * step, 177)], (30, 28, 30))
         draw([(side * 16, 34), (side * 24, 40), (side * (26 + step // 3), 92), (side * (18 + step // 3), 92)], coat)
         cv2.circle(image, (middle + side * (22 + step // 3), 95), 5, skin, -1)
-        cv2.circle(mask, (middle + side * (22 + step // 3), 95), 5, 1, -1)
+        cv2.circle(mask, (middle + side * (22 + step // 3), 95), 5, 255, -1)
     draw([(-19, 34), (-8, 30), (8, 30), (19, 34), (18, 92), (-18, 92)], coat)
     draw([(-5, 24), (5, 24), (5, 32), (-5, 32)], skin)
     hair = tuple(rng.integers(15, 90, 3).tolist())
-    for canvas, colours in ((image, (skin, hair)), (mask, (1, 1))):
+    for canvas, colours in ((image, (skin, hair)), (mask, (255, 255))):
         cv2.ellipse(canvas, (middle, 15), (9, 13), 0, 0, 360, colours[0], -1)
         cv2.ellipse(canvas, (middle, 10), (10, 10), 0, 180, 360, colours[1], -1)
-    shade = 1.0 + 0.12 * smooth_noise((height, width), 9.0, rng) - 0.18 * np.abs(np.linspace(-1, 1, width))[None]
-    return maker.add(as_image(image * shade[..., None]), mask.astype(bool))
+    shade = 1.0 + 0.05 * smooth_noise((height, width), 14.0, rng) - 0.18 * np.abs(np.linspace(-1, 1, width))[None]
+    return maker.add(as_image(image * shade[..., None]), cv2.GaussianBlur(mask, (0, 0), 1.0))
 
 
 def draw_tree(maker: AtlasMaker, rng: np.random.Generator, trunk: bool = True) -> Patch:
@@ -53,4 +53,4 @@ def draw_tree(maker: AtlasMaker, rng: np.random.Generator, trunk: bool = True) -
     image = light[..., None] * np.array([0.5, 1.05, 0.72])
     stem = (np.abs(columns - width / 2) < 0.022 * width * (1.5 - rows / height)) & (rows > 0.4 * height) & ~crown & trunk
     image[stem] = (52, 66, 80)
-    return maker.add(as_image(image), crown | stem)
+    return maker.add(as_image(image), np.where(crown | stem, 255, 0).astype(np.uint8))

@@ -139,7 +139,7 @@ def facade(maker: AtlasMaker, rng: np.random.Generator) -> Patch:
 
 def grounds(maker: AtlasMaker, side: float, rng: np.random.Generator) -> Patch:
     """The land around, `side` m long and wide: streets and grass."""
-    n = 1200
+    n = 800
     texel = side / n
     grass = concrete((n, n), texel, 92.0, rng) * np.array([0.62, 1.0, 0.8])
     street = concrete((n, n), texel, 92.0, rng)

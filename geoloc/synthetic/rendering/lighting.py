@@ -14,6 +14,7 @@ LAMP_COLOUR = np.array([0.86, 1.0, 1.0], np.float32)  # BGR
 NOON, EVENING = np.array([0.94, 1.0, 1.04], np.float32), np.array([0.42, 0.74, 1.15], np.float32)
 LAMP_POWER, SUN_POWER, NIGHT = 0.85, 1.7, 0.006
 BOUNCE = 0.3  # share of a light that reaches faces turned away from it, by way of the others
+REACH = 16.0  # m that a lamp's light carries
 SHADOW_PX = 1400  # along the longer side of the map of shadows
 CONTACT = 0.5  # m around a car in which the floor is darker
 
@@ -64,12 +65,14 @@ class ShadowMap:
         """Share (N,) of the sun that reaches points (N, 3) m, soft at the edges."""
         at = xyz @ self.axes.T
         x, y = ((at[:, :2] - self.low) / self.step).T
+        column = np.clip(x.astype(int), 0, self.height.shape[1] - 2)
+        row = np.clip(y.astype(int), 0, self.height.shape[0] - 2)
+        x, y = np.clip(x - column, 0.0, 1.0), np.clip(y - row, 0.0, 1.0)
         total = np.zeros(len(xyz), np.float32)
-        for dx, dy in ((-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.5, 0.5)):
-            column = np.clip(np.rint(x + dx).astype(int), 0, self.height.shape[1] - 1)
-            row = np.clip(np.rint(y + dy).astype(int), 0, self.height.shape[0] - 1)
-            total += np.clip(1.0 - (self.height[row, column] - at[:, 2] - 0.06) / 0.06, 0.0, 1.0)
-        return total / 4
+        for i, j, weight in ((0, 0, (1 - x) * (1 - y)), (0, 1, x * (1 - y)), (1, 0, (1 - x) * y), (1, 1, x * y)):
+            over = self.height[row + i, column + j] - at[:, 2]
+            total += weight.astype(np.float32) * np.clip(1.0 - (over - 0.06) / 0.06, 0.0, 1.0)
+        return total
 
 
 def sun_direction(hour: float) -> np.ndarray:
@@ -117,18 +120,25 @@ def _points(faces: Faces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _from_lamps(scene: Scene, points: np.ndarray, normals: np.ndarray, lit: np.ndarray) -> np.ndarray:
+    """Light (P,) of the lamps that are `lit`, each on its own storey and as far as it carries."""
     light = np.full(len(points), 0.004, np.float32)
-    levels = _storeys(scene)
-    for lamp in scene.lamps[lit].astype(np.float32):
-        low, high = levels[np.searchsorted(levels, lamp[2]) - 1], lamp[2] + 0.3
-        rows = np.flatnonzero((np.abs(points[:, :2] - lamp[:2]).max(axis=1) < 22.0) & (points[:, 2] > low - 0.3))
-        rows = rows[points[rows, 2] < high]
-        away = lamp - points[rows]
-        square = (away * away).sum(axis=1)
-        far = np.sqrt(square)
-        facing = (normals[rows] * away).sum(axis=1) / far
-        down = np.maximum(away[:, 2] / far, 0.12)
-        light[rows] += LAMP_POWER * down * (BOUNCE + (1 - BOUNCE) * np.maximum(facing, 0.0)) / (square + 0.4)
+    floors = _storeys(scene)
+    storey = np.searchsorted(floors, scene.lamps[:, 2])
+    for number in np.unique(storey).tolist():
+        lamps = scene.lamps[lit & (storey == number)].astype(np.float32)
+        top = scene.lamps[storey == number, 2].max() + 0.3
+        rows = np.flatnonzero((points[:, 2] > floors[number - 1] - 0.3) & (points[:, 2] < top))
+        place, normal = points[rows].T.copy(), normals[rows].T.copy()
+        total = np.zeros(len(rows), np.float32)
+        for lamp in lamps:
+            x, y, z = lamp[0] - place[0], lamp[1] - place[1], lamp[2] - place[2]
+            near = np.flatnonzero(x * x + y * y < REACH**2)
+            x, y, z = x[near], y[near], z[near]
+            square = x * x + y * y + z * z
+            far = np.sqrt(square)
+            facing = np.maximum((normal[0, near] * x + normal[1, near] * y + normal[2, near] * z) / far, 0.0)
+            total[near] += np.maximum(z / far, 0.12) * (BOUNCE + (1 - BOUNCE) * facing) / (square + 0.4)
+        light[rows] += LAMP_POWER * total
     return light
 
 
@@ -161,9 +171,10 @@ def _from_sky(scene: Scene, points: np.ndarray, normals: np.ndarray) -> np.ndarr
 def _contact(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     """How much light (P,) cars at `places` leave to the floor under and around them."""
     left = np.ones(len(points), np.float32)
+    x_all, y_all, z_all = points.T.copy()
     for x, y, z, heading, length in places.tolist():
-        near = np.flatnonzero((np.abs(points[:, :2] - [x, y]).max(axis=1) < length) & (np.abs(points[:, 2] - z) < 0.5))
-        dx, dy = (points[near, :2] - np.array([x, y], np.float32)).T
+        near = np.flatnonzero((np.abs(x_all - x) < length) & (np.abs(y_all - y) < length) & (np.abs(z_all - z) < 0.5))
+        dx, dy = x_all[near] - np.float32(x), y_all[near] - np.float32(y)
         ahead = np.abs(dx * np.cos(heading) + dy * np.sin(heading)) - length / 2
         aside = np.abs(dy * np.cos(heading) - dx * np.sin(heading)) - 0.9
         off = np.hypot(np.maximum(ahead + 0.35, 0), np.maximum(aside + 0.35, 0))
@@ -205,10 +216,8 @@ def _shade(
     a, b = (x * down[1] - y * down[0]) / area, (right[0] * y - right[1] * x) / area
     met = (a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)
     if faces.mask[row] >= 0:
-        mask = scene.atlas.masks[faces.mask[row]]
-        u = np.clip((a * mask.shape[1]).astype(int), 0, mask.shape[1] - 1)
-        v = np.clip((b * mask.shape[0]).astype(int), 0, mask.shape[0] - 1)
-        met &= mask[v, mask.shape[1] - 1 - u if faces.patch[row, 2] < 0 else u]
+        where = np.nonzero(met)
+        met[where] = scene.atlas.there(faces.mask[row], faces.patch[row, 2] < 0, a[where], b[where])
     part = height[first[1] : last[1] + 1, first[0] : last[0] + 1]
     np.maximum(part, corner[2] + a * right[2] + b * down[2], out=part, where=met)
 
@@ -221,9 +230,9 @@ def sky_colour(light: Light, noise: np.ndarray, rays: np.ndarray) -> np.ndarray:
     low = float(np.clip(1.0 - abs(light.sun[2]) / 0.3, 0.0, 1.0))
     horizon = horizon * (1 - 0.6 * low + 0.6 * low * EVENING)
     colour = horizon + (zenith - horizon) * np.sqrt(up)
-    spread = 60.0 / (up[:, 0] + 0.12)
+    spread = 26.0 / (up[:, 0] + 0.12)
     drift = 40.0 * light.hour
-    cover = remap(noise, rays[:, 0] * spread + drift, rays[:, 1] * spread, border=3)[:, 0]  # 3: repeated
+    cover = 1.6 * remap(noise, rays[:, 0] * spread + drift, rays[:, 1] * spread, border=3)[:, 0]  # 3: repeated
     thick = np.clip((cover - 1.4 + 2.6 * light.clouds) * 0.8, 0.0, 1.0)[:, None]
     colour = colour + thick * (1.05 * light.sky.mean() * (1.0 - 0.12 * np.clip(cover, -1, 1))[:, None] - colour)
     glare = np.clip(rays @ light.sun / np.linalg.norm(rays, axis=1), 0.0, 1.0) ** 600

@@ -9,11 +9,13 @@ import numpy as np
 def smooth_noise(shape: tuple[int, int], cell: float, rng: np.random.Generator) -> np.ndarray:
     """Noise (H, W) float32 of about unit variance whose values change over `cell` px."""
     height, width = shape
-    rows, columns = int(np.ceil(height / cell)) + 3, int(np.ceil(width / cell)) + 3
-    coarse = rng.normal(0.0, 1.25, (rows, columns)).astype(np.float32)
-    scale = np.array([[1.0 / cell, 0.0, 1.0 + rng.random()], [0.0, 1.0 / cell, 1.0 + rng.random()]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(coarse, scale, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+    if cell <= 1.0:
+        return rng.normal(0.0, 1.0, shape).astype(np.float32)
+    rows, columns = int(np.ceil(height / cell)) + 4, int(np.ceil(width / cell)) + 4
+    coarse = rng.normal(0.0, 1.4, (rows, columns)).astype(np.float32)
+    fine = cv2.resize(coarse, (int(columns * cell), int(rows * cell)), interpolation=cv2.INTER_CUBIC)
+    top, left = (rng.random(2) * cell).astype(int) + int(cell)  # away from the rim, where it is flat
+    return np.ascontiguousarray(fine[top : top + height, left : left + width])
 
 
 def fractal_noise(
@@ -22,7 +24,7 @@ def fractal_noise(
     """The sum (H, W) float32 of noises that change over `cells` px, with their weights."""
     total = np.zeros(shape, np.float32)
     for cell, weight in zip(cells, weights, strict=True):
-        total += weight * smooth_noise(shape, max(cell, 1.0), rng)
+        total += weight * smooth_noise(shape, cell, rng)
     return total
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from geoloc.errors import InputError
 from geoloc.scene.camera import Camera
 from geoloc.synthetic.rendering.atlas import remap
-from geoloc.synthetic.rendering.casting import View, cast_image, cast_rays
+from geoloc.synthetic.rendering.casting import View, cast_image, cast_near
 from geoloc.synthetic.rendering.lighting import sky_colour
 from geoloc.synthetic.rendering.moment import Moment, turned_to
 from geoloc.synthetic.rendering.scene import GRAIN, GRAIN_TEXEL
@@ -40,18 +40,20 @@ def radiance(moment: Moment, camera: Camera) -> np.ndarray:
     first = cast_image(view, moment.scene.atlas, grid)
     right, below = _steps(grid)
     flat, flat_right, flat_below = (part.reshape(3, -1) for part in (grid, right, below))
-    edges = np.flatnonzero(_edges(first))
-    plain = np.flatnonzero(~_edges(first))
+    edge = _edges(first)
+    edges, plain = np.flatnonzero(edge), np.flatnonzero(~edge)
     image = np.zeros((height * width, 3), np.float32)
     image[plain] = _shade(moment, view, first.reshape(-1)[plain], *(part[:, plain] for part in (flat, flat_right, flat_below)), 1.0)  # fmt: skip
     if len(edges):
         moves = flat_right[:, edges, None] * RAYS[:, 0] + flat_below[:, edges, None] * RAYS[:, 1]
         rays = flat[:, edges, None] + moves
-        found = cast_rays(view, moment.scene.atlas, rays, edges, grid)
-        around = (np.repeat(part[:, edges], len(RAYS), axis=1) for part in (flat_right, flat_below))
-        colour = _shade(moment, view, found.reshape(-1), rays.reshape(3, -1), *around, 0.5)
+        found = cast_near(view, moment.scene.atlas, rays, _around(first, edges))
+        owner, face, count, middle = _groups(found, rays)
+        around = (part[:, edges[owner]] for part in (flat_right, flat_below))
+        colour = _shade(moment, view, face, middle, *around, 0.7)
         # what is far brighter than the sensor can show would eat into its neighbours' edges: it is cut there too
-        image[edges] = np.minimum(colour, 4.0).reshape(len(edges), len(RAYS), 3).mean(axis=1)
+        colour = np.minimum(colour, 4.0) * (count / len(RAYS))[:, None]
+        image[edges] = np.stack([np.bincount(owner, channel, len(edges)) for channel in colour.T], axis=1)
     return image.reshape(height, width, 3)
 
 
@@ -85,6 +87,30 @@ def _edges(first: np.ndarray) -> np.ndarray:
     return np.asarray(edge > 0)
 
 
+def _around(first: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """What the pixels (N,) and their eight neighbours see: (N, 9)."""
+    height, width = first.shape
+    wide = np.pad(first, 1, mode="edge")
+    return np.stack([wide[y : y + height, x : x + width].reshape(-1)[pixels] for y in range(3) for x in range(3)], axis=1)
+
+
+def _groups(found: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rays (3, N, S) of one pixel that meet the same face, `found` (N, S), together.
+
+    Of each group its pixel's number and its face (G,), how many rays it has (G,), and their mean (3, G).
+    """
+    n, s = found.shape
+    order = np.argsort(found, axis=1, kind="stable")
+    face = np.take_along_axis(found, order, axis=1)
+    new = np.ones((n, s), bool)
+    new[:, 1:] = face[:, 1:] != face[:, :-1]
+    start = np.flatnonzero(new)
+    count = np.diff(np.append(start, n * s))
+    ordered = rays.reshape(3, -1)[:, (order + s * np.arange(n)[:, None]).reshape(-1)]
+    middle = np.add.reduceat(ordered, start, axis=1) / count.astype(np.float32)
+    return start // s, face.reshape(-1)[start], count, middle
+
+
 def _shade(
     moment: Moment, view: View, row: np.ndarray, rays: np.ndarray, right: np.ndarray, below: np.ndarray, share: float
 ) -> np.ndarray:
@@ -111,8 +137,7 @@ def _shade(
         patch[:, 0] + a * patch[:, 2], patch[:, 1] + b * patch[:, 3], change * np.repeat(patch[:, 2:], 2, axis=1)
     )
     _grain(moment, view, row, a, b, change, texture)
-    number = np.clip(texture, 0, 255)
-    albedo = COARSE * np.interp(number, np.arange(256), LINEAR).astype(np.float32)
+    albedo = COARSE * LINEAR[np.clip(texture + 0.5, 0, 255).astype(np.uint8)]
     source = view.rows[row]
     arriving = light.on(source, faces.cells[row], a, b)
     arriving += _sunshine(moment, view, row, rays, depth)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import shapely
 from shapely import Polygon
@@ -129,7 +130,7 @@ class _Builder:
     def _floor(self, level: Level, surface: Surface) -> None:
         texel = self.options.texel
         x0, y0, x1, y1 = surface.polygon.bounds
-        drawn = any(place.level == level.name for place in self.site_map.stalls)
+        drawn = bool(self.site_map.stalls)
         image = (
             floors.floor(self.site_map, level, surface, texel, self.rng)
             if drawn
@@ -310,12 +311,12 @@ class _Builder:
     def _pipes(self, box: tuple[float, float, float, float], above: float) -> None:
         x0, y0, x1, y1 = box
         span = y1 - y0
-        runs = ((0.04, 0.07, (172, 176, 178)), (0.045, 0.03, (40, 40, 170)), (0.43, 0.1, (150, 152, 150)),
+        runs = ((0.08, 0.07, (172, 176, 178)), (0.09, 0.03, (40, 40, 170)), (0.43, 0.1, (150, 152, 150)),
                 (0.5, 0.035, (40, 40, 170)), (0.58, 0.05, (150, 130, 70)), (0.9, 0.07, (172, 176, 178)))  # fmt: skip
         for share, radius, colour in runs:
             y, z = y0 + share * span + 2 * radius, above - radius - 0.03
             texture = furniture.pipe_texture(self.maker, colour, self.rng)
-            ends = np.array([x0 + 0.3, y, z]), np.array([x1 - 0.3, y, z])
+            ends = np.array([x0 + 1.5, y, z]), np.array([x1 - 1.5, y, z])
             furniture.add_pipe(self.faces, *ends, radius, texture)
         tray = furniture.pipe_texture(self.maker, (138, 140, 142), self.rng)
         for x in np.arange(x0 + 0.5, x1 - 3.5, 3.0):
@@ -394,10 +395,12 @@ class _Builder:
 def _inside(polygon: Polygon, shape: tuple[int, int]) -> np.ndarray:
     """Which texels (H, W) of a picture over the polygon's bounds lie in it, north up."""
     x0, y0, x1, y1 = polygon.bounds
-    x = x0 + (np.arange(shape[1]) + 0.5) * (x1 - x0) / shape[1]
-    y = y1 - (np.arange(shape[0]) + 0.5) * (y1 - y0) / shape[0]
-    shapely.prepare(polygon)
-    return np.asarray(shapely.contains_xy(polygon, *np.meshgrid(x, y)))
+    step = np.array([(x1 - x0) / shape[1], (y1 - y0) / shape[0]])
+    mask = np.zeros(shape, np.uint8)
+    for ring, value in ((polygon.exterior, 255), *((hole, 0) for hole in polygon.interiors)):
+        spots = (shapely.get_coordinates(ring) - [x0, y1]) * [1, -1] / step - 0.5
+        cv2.fillPoly(mask, [np.rint(spots * 16).astype(np.int32)], value, cv2.LINE_AA, 4)
+    return mask
 
 
 def _main_box(polygon: Polygon) -> tuple[float, float, float, float]:
@@ -411,8 +414,6 @@ def _main_box(polygon: Polygon) -> tuple[float, float, float, float]:
 
 
 def _pyramid(noise: np.ndarray) -> tuple[np.ndarray, ...]:
-    import cv2
-
     levels = [noise]
     while levels[-1].shape[0] > 8:
         n = levels[-1].shape[0] // 2

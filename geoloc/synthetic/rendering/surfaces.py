@@ -16,9 +16,9 @@ def concrete(shape: tuple[int, int], texel: float, grey: float, rng: np.random.G
     """Concrete (H, W, 3) float32 BGR with cloudy stains and pores; `texel` in m."""
     cells = np.array([3.1, 1.1, 0.37, 0.12, 0.04]) / texel
     tone = fractal_noise(shape, cells.tolist(), [4.0, 4.5, 4.0, 3.5, 4.0], rng)
-    blotches = smooth_noise(shape, max(0.8 / texel, 1.0), rng) + 0.6 * smooth_noise(shape, max(0.2 / texel, 1.0), rng)
+    blotches = smooth_noise(shape, 0.8 / texel, rng) + 0.6 * smooth_noise(shape, 0.2 / texel, rng)
     tone -= 16.0 * np.clip(blotches - 1.5, 0.0, 1.2)
-    warmth = 1.5 * smooth_noise(shape, max(2.2 / texel, 1.0), rng)
+    warmth = 1.5 * smooth_noise(shape, 2.2 / texel, rng)
     image = np.repeat((grey + tone)[..., None], 3, axis=2)
     image[..., 0] -= 3.0 + warmth
     image[..., 2] += warmth
