@@ -80,7 +80,7 @@ def _side(shape: CarShape, colour: np.ndarray, rng: np.random.Generator) -> tupl
     image = np.ones((height, width, 3), np.float32) * colour * shine[:, None, None].astype(np.float32)
     outline = np.array(shape.outline)
     mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [at(outline)], 255)
+    cv2.fillPoly(mask, [at(outline)], 255, cv2.LINE_AA)
     windows = np.array(shape.outline[2:6])
     middle = windows.mean(axis=0)
     windows = middle + (windows - middle) * [0.86, 0.78]
@@ -123,11 +123,11 @@ def _piece(
     mask = np.zeros(size, np.uint8)
     cut = np.array(leans) / TEXEL
     corners = [(cut[0], 0), (size[1] - 1 - cut[0], 0), (size[1] - 1 - cut[1], size[0]), (cut[1], size[0])]
-    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 255)
+    cv2.fillPoly(mask, [np.rint(np.array(corners) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     if number in shape.glass:
         inner = np.array([(cut[0] + 5, 3), (size[1] - 6 - cut[0], 3), (size[1] - 6 - cut[1], size[0] - 3),
                           (cut[1] + 5, size[0] - 3)])  # fmt: skip
-        cv2.fillPoly(image, [np.rint(inner).astype(np.int32)], GLASS, cv2.LINE_AA)
+        cv2.fillPoly(image, [np.rint(inner * 16).astype(np.int32)], GLASS, cv2.LINE_AA, 4)
         glare = np.linspace(0.25, 0.0, size[0])[:, None, None] * (image.mean(axis=2, keepdims=True) < 60)
         image += glare * 150.0
     patch_image = as_image(image + 1.5 * smooth_noise(size, 8.0, rng)[..., None])

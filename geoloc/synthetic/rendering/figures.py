@@ -17,7 +17,7 @@ def draw_person(maker: AtlasMaker, rng: np.random.Generator) -> Patch:
     """One person from the front, with clothes of their own."""
     width, height = (round(side / PERSON_TEXEL) for side in PERSON)
     image, mask = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
-    coat, trousers = (tuple(rng.integers(20, 190, 3).tolist()) for _ in range(2))
+    coat, trousers = (_cloth(rng) for _ in range(2))
     skin = SKIN[int(rng.integers(len(SKIN)))]
     step, middle = int(rng.integers(3, 12)), width // 2
 
@@ -42,12 +42,18 @@ def draw_person(maker: AtlasMaker, rng: np.random.Generator) -> Patch:
     return maker.add(as_image(image * shade[..., None]), cv2.GaussianBlur(mask, (0, 0), 1.0))
 
 
+def _cloth(rng: np.random.Generator) -> tuple[int, ...]:
+    """A muted colour."""
+    grey = rng.uniform(25, 150)
+    return tuple(np.clip(grey + rng.normal(0, 22, 3), 12, 210).astype(int).tolist())
+
+
 def draw_tree(maker: AtlasMaker, rng: np.random.Generator, trunk: bool = True) -> Patch:
     """One tree from the side; without its trunk where that is a thing of the map."""
     width, height = (round(side / TREE_TEXEL) for side in TREE)
     rows, columns = np.mgrid[0:height, 0:width]
     far = np.hypot((columns - width / 2) / (0.46 * width), (rows - 0.36 * height) / (0.36 * height))
-    ragged = fractal_noise((height, width), [40.0, 16.0, 6.0], [0.16, 0.12, 0.12], rng)
+    ragged = fractal_noise((height, width), [40.0, 16.0, 6.0], [0.13, 0.07, 0.05], rng)
     crown = far + ragged < 0.95
     light = 78.0 - 44.0 * rows / height + fractal_noise((height, width), [30.0, 9.0, 3.0], [14.0, 16.0, 14.0], rng)
     image = light[..., None] * np.array([0.5, 1.05, 0.72])

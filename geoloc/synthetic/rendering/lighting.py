@@ -15,7 +15,7 @@ NOON, EVENING = np.array([0.94, 1.0, 1.04], np.float32), np.array([0.42, 0.74, 1
 LAMP_POWER, SUN_POWER, NIGHT = 0.85, 1.7, 0.006
 BOUNCE = 0.3  # share of a light that reaches faces turned away from it, by way of the others
 REACH = 16.0  # m that a lamp's light carries
-SHADOW_PX = 1400  # along the longer side of the map of shadows
+SHADOW_PX = 1800  # along the longer side of the map of shadows
 CONTACT = 0.5  # m around a car in which the floor is darker
 
 
@@ -65,12 +65,18 @@ class ShadowMap:
         """Share (N,) of the sun that reaches points (N, 3) m, soft at the edges."""
         at = xyz @ self.axes.T
         x, y = ((at[:, :2] - self.low) / self.step).T
+        total = np.zeros(len(xyz), np.float32)
+        for dx, dy in ((-0.9, -0.4), (0.4, -0.9), (0.9, 0.4), (-0.4, 0.9)):
+            total += self._between(x + dx, y + dy, at[:, 2])
+        return total / 4
+
+    def _between(self, x: np.ndarray, y: np.ndarray, height: np.ndarray) -> np.ndarray:
         column = np.clip(x.astype(int), 0, self.height.shape[1] - 2)
         row = np.clip(y.astype(int), 0, self.height.shape[0] - 2)
         x, y = np.clip(x - column, 0.0, 1.0), np.clip(y - row, 0.0, 1.0)
-        total = np.zeros(len(xyz), np.float32)
+        total = np.zeros(len(height), np.float32)
         for i, j, weight in ((0, 0, (1 - x) * (1 - y)), (0, 1, x * (1 - y)), (1, 0, (1 - x) * y), (1, 1, x * y)):
-            over = self.height[row + i, column + j] - at[:, 2]
+            over = self.height[row + i, column + j] - height
             total += weight.astype(np.float32) * np.clip(1.0 - (over - 0.06) / 0.06, 0.0, 1.0)
         return total
 
@@ -234,6 +240,6 @@ def sky_colour(light: Light, noise: np.ndarray, rays: np.ndarray) -> np.ndarray:
     drift = 40.0 * light.hour
     cover = 1.6 * remap(noise, rays[:, 0] * spread + drift, rays[:, 1] * spread, border=3)[:, 0]  # 3: repeated
     thick = np.clip((cover - 1.4 + 2.6 * light.clouds) * 0.8, 0.0, 1.0)[:, None]
-    colour = colour + thick * (1.05 * light.sky.mean() * (1.0 - 0.12 * np.clip(cover, -1, 1))[:, None] - colour)
+    colour = colour + thick * (1.3 * light.sky.mean() * (1.0 - 0.12 * np.clip(cover, -1, 1))[:, None] - colour)
     glare = np.clip(rays @ light.sun / np.linalg.norm(rays, axis=1), 0.0, 1.0) ** 600
     return np.asarray(colour + glare[:, None] * light.sunlight * 6.0, np.float32)

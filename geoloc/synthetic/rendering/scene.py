@@ -21,7 +21,7 @@ from geoloc.synthetic.rendering.noise import periodic_noise
 SLAB = 0.12  # m; thickness of the floors of upper levels
 THICK = 0.2  # m; of walls
 PIECE = 8.0  # m; longer walls are made of pieces, which are sought faster
-BAY = (5.2, 8.0)  # m between lamps along x and y
+BAY, YARD = (5.2, 8.0), (13.0, 12.0)  # m between lamps along x and y, under a ceiling and under the sky
 HANG = 0.12  # m from ceiling to lamp
 MAST = 4.5  # m; height of lamps where there is no ceiling
 THIN = 1.0  # m; what is narrower is a pillar, not a house
@@ -237,11 +237,11 @@ class _Builder:
 
     def _crown(self, xy: np.ndarray, top: float) -> None:
         patch = draw_tree(self.maker, self.rng, trunk=False)
-        for turn in np.arange(4) * np.pi / 4 + self.rng.uniform(0, np.pi):
-            side = 0.5 * TREE[0] * np.array([np.cos(turn), np.sin(turn), 0.0])
-            corner = np.array([*xy, top + 0.42 * TREE[1]]) - side
-            self.faces.add(corner, 2 * side, [0, 0, -TREE[1]], patch)
-            self.faces.add(corner + 2 * side, -2 * side, [0, 0, -TREE[1]], patch)
+        for turn in np.arange(3) * np.pi / 3 + self.rng.uniform(0, np.pi):
+            side = 0.36 * TREE[0] * np.array([np.cos(turn), np.sin(turn), 0.0])
+            corner = np.array([*xy, top + 0.3 * TREE[1]]) - side
+            self.faces.add(corner, 2 * side, [0, 0, -0.72 * TREE[1]], patch)
+            self.faces.add(corner + 2 * side, -2 * side, [0, 0, -0.72 * TREE[1]], patch)
 
     def _doors(self, thing: Occluder, xy: np.ndarray, foot: float) -> None:
         """A door with its sign on the side that is turned to the middle of the level."""
@@ -290,21 +290,21 @@ class _Builder:
         x0, y0, x1, y1 = _main_box(surface.polygon)
         tube = furniture.plain(self.maker, (244, 250, 252), self.rng)
         housing = furniture.plain(self.maker, (190, 192, 194), self.rng)
-        xs = np.arange(x0 + BAY[0] / 2, x1, BAY[0])
-        ys = np.arange(y0 + BAY[1] / 2, y1, BAY[1])
-        for x, y in np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).tolist():
-            spot = np.array([[x, y]])
-            above = float(self.ceiling(level, spot)[0])
-            if not surface.holds(spot)[0]:
-                continue
-            z = above - HANG if np.isfinite(above) else float(surface.z_at(spot)[0]) + MAST
-            furniture.add_lamp(self.faces, np.array([x, y, z]), len(self.lamps), tube, housing)
-            self.lamps.append(np.array([x, y, z - furniture.LAMP[2]]))
-            if not np.isfinite(above):
-                foot = float(surface.z_at(spot)[0])
-                self.faces.box([x - 0.05, y - 0.05, foot], [x + 0.05, y + 0.05, z], [housing] * 4)
         middle = np.array([[(x0 + x1) / 2, (y0 + y1) / 2]])
         above = float(self.ceiling(level, middle)[0])
+        bay = BAY if np.isfinite(above) else YARD
+        xs, ys = np.arange(x0 + bay[0] / 2, x1, bay[0]), np.arange(y0 + bay[1] / 2, y1, bay[1])
+        for x, y in np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).tolist():
+            spot = np.array([[x, y]])
+            over = float(self.ceiling(level, spot)[0])
+            if not surface.holds(spot)[0] or np.isfinite(over) != np.isfinite(above):
+                continue
+            z = over - HANG if np.isfinite(over) else float(surface.z_at(spot)[0]) + MAST
+            furniture.add_lamp(self.faces, np.array([x, y, z]), len(self.lamps), tube, housing)
+            self.lamps.append(np.array([x, y, z - furniture.LAMP[2]]))
+            if not np.isfinite(over):
+                foot = float(surface.z_at(spot)[0])
+                self.faces.box([x - 0.04, y - 0.04, foot], [x + 0.04, y + 0.04, z], [housing] * 4)
         if np.isfinite(above):
             self._pipes((x0, y0, x1, y1), above)
 

@@ -46,7 +46,7 @@ def expose(light: np.ndarray, rng: np.random.Generator, options: PictureOptions)
     over = np.minimum(np.maximum(light - 1.0, 0.0), 8.0)
     if over.any():
         light = light + BLOOM * cv2.GaussianBlur(over, (0, 0), light.shape[1] / 60)
-    spread = options.noise * np.sqrt(7e-5 * gain**0.5 * np.maximum(light, 0) + (7e-4 * gain**0.5) ** 2)
+    spread = options.noise * np.sqrt(7e-5 * gain**0.5 * np.maximum(light, 0) + (5e-4 * gain**0.5) ** 2)
     light = light + spread * rng.normal(size=light.shape).astype(np.float32)
     shown = np.maximum(light, 0.0)
     shown = shown * (1.0 + shown / 9.0) / (1.0 + shown)  # highlights roll off (Reinhard et al. 2002, eq. 4)
