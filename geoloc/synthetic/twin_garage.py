@@ -29,7 +29,7 @@ CAMERAS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {  
     "southeast": ((44.4, 0.6), (33.0, 12.0), 90.0),
     "northwest": ((4.6, 33.0), (14.0, 24.0), 90.0),
 }
-AROUND = {
+AROUND: dict[str, dict[str, list[tuple[float, float]]]] = {
     "P1": {
         "south": [(0, 0), (57, 0), (57, 14)],
         "east": [(45, 14.2), (45, 35)],

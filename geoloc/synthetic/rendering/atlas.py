@@ -158,7 +158,8 @@ class AtlasMaker:
         pyramid = [page]
         for _ in range(LEVELS - 1):
             last = pyramid[-1]
-            pyramid.append(cv2.resize(last, (last.shape[1] // 2, last.shape[0] // 2), interpolation=cv2.INTER_AREA))
+            half = cv2.resize(last, (last.shape[1] // 2, last.shape[0] // 2), interpolation=cv2.INTER_AREA)
+            pyramid.append(np.asarray(half, np.uint8))
         sizes = np.array([mask.shape for mask in self._masks], int).reshape(-1, 2)
         start = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))])[: len(sizes)]
         masks = np.concatenate([mask.ravel() for mask in self._masks]) if len(sizes) else np.empty(0, np.uint8)

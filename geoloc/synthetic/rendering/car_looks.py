@@ -1,4 +1,4 @@
-"""Parked cars: boxes with the outline of a car, glass, lights, wheels and a number plate, in several makes and colours."""
+"""Parked cars: boxes with the outline of a car, with glass, lights, wheels and a number plate, in several makes."""
 
 from dataclasses import dataclass
 

@@ -13,7 +13,8 @@ from geoloc.synthetic.rendering.atlas import Atlas
 from geoloc.synthetic.rendering.faces import Faces, take
 
 TILES = 16  # across an image; faces are sought in tiles
-MOST_SEEN = 5  # faces of those around a pixel that its rays are tried with
+SLENDER = 1.5  # px
+MOST_SEEN = 6  # faces of those around a pixel that its rays are tried with
 NEAR = 0.12  # m; what is nearer than this to the camera belongs to its mount
 
 
@@ -38,16 +39,21 @@ class View:
         return cls(chosen, rows, np.linalg.inv(matrix), centre)
 
 
-def cast_image(view: View, atlas: Atlas, rays: np.ndarray) -> np.ndarray:
-    """The face that each ray (3, H, W) float32 of an image meets first: (H, W) int32, -1 for none."""
-    first = np.full(rays.shape[1:], -1, np.int32)
+def cast_image(view: View, atlas: Atlas, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The face that each ray (3, H, W) float32 of an image meets first: (H, W) int32, -1 for none.
+
+    Also a thin face (H, W) that passes through the ray's pixel, though perhaps beside the ray, -1 for none.
+    """
+    first, thin = np.full((2, *rays.shape[1:]), -1, np.int32)
     nearest = np.zeros(rays.shape[1:], np.float32)  # one over the length of the ray
-    boxes = _screen_boxes(view, rays)
+    boxes, slender = _screen_boxes(view, rays), _slender(view, rays)
     for row in np.flatnonzero(boxes[:, 2] > boxes[:, 0]).tolist():
         x0, y0, x1, y1 = boxes[row].tolist()
         part = slice(y0, y1), slice(x0, x1)
+        if slender[row]:
+            _touch(view, row, rays[:, y0:y1, x0:x1], thin[part], nearest[part])
         _meet(view, atlas, row, rays[:, y0:y1, x0:x1], first[part], nearest[part])
-    return first
+    return first, thin
 
 
 def cast_near(view: View, atlas: Atlas, rays: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -74,6 +80,31 @@ def cast_near(view: View, atlas: Atlas, rays: np.ndarray, seen: np.ndarray) -> n
         first[rows] = np.where(met, face[:, None], first[rows])
         nearest[rows] = np.where(met, length, nearest[rows])
     return first
+
+
+def _slender(view: View, rays: np.ndarray) -> np.ndarray:
+    """Which faces (F,) are so thin in the image that they may slip between the rays of neighbouring pixels."""
+    middle = rays[:, rays.shape[1] // 2, rays.shape[2] // 2 : rays.shape[2] // 2 + 2].astype(float)
+    pixel = float(np.linalg.norm(np.diff(middle, axis=1)) / np.linalg.norm(middle[:, 0]))
+    faces, towards = view.faces, view.centre - view.faces.centre
+    distance = np.maximum(np.linalg.norm(towards, axis=1), 1e-3)
+    edges = np.linalg.norm(np.stack([faces.right, faces.down]), axis=2)
+    area = np.abs((np.cross(faces.right, faces.down) * towards).sum(axis=1)) / distance
+    return np.asarray(area / edges.max(axis=0) / distance < SLENDER * pixel)
+
+
+def _touch(view: View, row: int, rays: np.ndarray, thin: np.ndarray, nearest: np.ndarray) -> None:
+    """Note a slender face wherever it passes through a pixel before what is the nearest so far."""
+    if min(rays.shape[1:]) < 2:
+        return
+    across, along, length = np.tensordot(view.forms[row].astype(np.float32), rays, 1)
+    met = (length > nearest) & (length < 1.0 / NEAR)
+    if not met.any():
+        return
+    for share in (across / length, along / length):
+        reach = 0.6 * (np.abs(np.gradient(share, axis=0)) + np.abs(np.gradient(share, axis=1)))
+        met &= (share > -reach) & (share < 1.0 + reach)
+    np.copyto(thin, row, where=met)
 
 
 def _meet(view: View, atlas: Atlas, row: int, rays: np.ndarray, first: np.ndarray, nearest: np.ndarray) -> None:

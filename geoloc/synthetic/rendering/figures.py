@@ -10,6 +10,7 @@ from geoloc.synthetic.rendering.surfaces import as_image
 PERSON = (0.7, 1.78)  # m, width and height
 TREE = (6.0, 8.0)
 PERSON_TEXEL, TREE_TEXEL = 0.01, 0.03
+SHOE = (30, 28, 30)
 SKIN = ((150, 178, 220), (96, 132, 180), (64, 88, 128))
 
 
@@ -28,7 +29,7 @@ def draw_person(maker: AtlasMaker, rng: np.random.Generator) -> Patch:
 
     for side in (-1, 1):
         draw([(0, 84), (side * 17, 84), (side * (9 + step), 170), (side * step, 170)], trousers)
-        draw([(side * step, 168), (side * (12 + step), 168), (side * (16 + step), 177), (side * step, 177)], (30, 28, 30))
+        draw([(side * step, 168), (side * (12 + step), 168), (side * (16 + step), 177), (side * step, 177)], SHOE)
         draw([(side * 16, 34), (side * 24, 40), (side * (26 + step // 3), 92), (side * (18 + step // 3), 92)], coat)
         cv2.circle(image, (middle + side * (22 + step // 3), 95), 5, skin, -1)
         cv2.circle(mask, (middle + side * (22 + step // 3), 95), 5, 255, -1)
@@ -57,6 +58,7 @@ def draw_tree(maker: AtlasMaker, rng: np.random.Generator, trunk: bool = True) -
     crown = far + ragged < 0.95
     light = 78.0 - 44.0 * rows / height + fractal_noise((height, width), [30.0, 9.0, 3.0], [14.0, 16.0, 14.0], rng)
     image = light[..., None] * np.array([0.5, 1.05, 0.72])
-    stem = (np.abs(columns - width / 2) < 0.022 * width * (1.5 - rows / height)) & (rows > 0.4 * height) & ~crown & trunk
+    stem = (np.abs(columns - width / 2) < 0.022 * width * (1.5 - rows / height)) & (rows > 0.4 * height)
+    stem &= ~crown & trunk
     image[stem] = (52, 66, 80)
     return maker.add(as_image(image), np.where(crown | stem, 255, 0).astype(np.uint8))

@@ -66,7 +66,7 @@ def door(maker: AtlasMaker, rng: np.random.Generator) -> Patch:
     found = as_image(image)
     cv2.rectangle(found, (78, 104), (90, 110), (40, 40, 40), -1, cv2.LINE_AA)
     cv2.rectangle(found, (32, 30), (68, 66), (210, 214, 214), -1)
-    write(found[124:150, 20:80], "FIRE DOOR", tuple(RED))
+    write(found[124:150, 20:80], "FIRE DOOR", RED)
     return maker.add(found)
 
 
@@ -112,8 +112,8 @@ def _poster(rng: np.random.Generator) -> np.ndarray:
 
 
 def _scrawl(rng: np.random.Generator) -> np.ndarray:
-    image = as_image(concrete((80, 150, ), 0.025, 176.0, rng))
-    walk = np.cumsum(rng.normal(0, 9, (14, 2)) + [8, 0], axis=0) + [10, 40]
+    image = as_image(concrete((80, 150), 0.025, 176.0, rng))
+    walk = np.array([10.0, 40.0]) + np.cumsum(rng.normal([8, 0], 9, (14, 2)), axis=0)
     line = np.clip(walk, 4, [146, 76]).astype(np.int32)
     cv2.polylines(image, [line], False, rng.uniform(0, 120, 3).tolist(), 4, cv2.LINE_AA)
     return image

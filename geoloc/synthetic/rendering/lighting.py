@@ -39,7 +39,7 @@ class Light:
     shadow: "ShadowMap | None"
 
     def on(self, row: np.ndarray, cells: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Light (N, 3) BGR but for the sun's, at shares a, b (N,) of the faces `row` (N,) with `cells` (N, 2) points."""
+        """Light (N, 3) BGR but the sun's, at shares a, b (N,) of the faces `row` (N,) with `cells` (N, 2) points."""
         x, y = a * (cells[:, 0] - 1), b * (cells[:, 1] - 1)
         column = np.clip(x.astype(np.int32), 0, cells[:, 0] - 2)
         line = np.clip(y.astype(np.int32), 0, cells[:, 1] - 2)
@@ -193,8 +193,9 @@ def cast_shadows(scene: Scene, faces: Faces, sun: np.ndarray) -> ShadowMap:
     east = np.cross([0.0, 0.0, 1.0], sun)
     east /= np.linalg.norm(east)
     axes = np.stack([east, np.cross(sun, east), sun])
-    x0, y0, x1, y1 = shapely.total_bounds([s.polygon for v in scene.site_map.levels for s in v.surfaces])
-    top = max(float(s.z_at(np.array([(x0 + x1) / 2, (y0 + y1) / 2]))) for v in scene.site_map.levels for s in v.surfaces)
+    surfaces = [surface for level in scene.site_map.levels for surface in level.surfaces]
+    x0, y0, x1, y1 = shapely.total_bounds([surface.polygon for surface in surfaces])
+    top = max(float(surface.z_at(np.array([(x0 + x1) / 2, (y0 + y1) / 2]))) for surface in surfaces)
     corners = np.array([(x, y, z) for x in (x0, x1) for y in (y0, y1) for z in (-0.5, top + 3.0)]) @ axes[:2].T
     low, high = corners.min(axis=0), corners.max(axis=0)
     step = float((high - low).max() / SHADOW_PX)

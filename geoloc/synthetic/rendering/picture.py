@@ -3,6 +3,8 @@
 Each pixel has one ray and the filtered texture of what it meets; where edges pass, eight rays spread over it.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -15,8 +17,10 @@ from geoloc.synthetic.rendering.moment import Moment, turned_to
 from geoloc.synthetic.rendering.scene import GRAIN, GRAIN_TEXEL
 from geoloc.synthetic.rendering.sensor import PictureOptions, expose
 
-RAYS = (np.array([(-3, -1), (1, -3), (3, 1), (-1, 3), (-2, 2), (2, -2), (0, 0.6), (0, -0.6)]) / 8.0).astype(np.float32)
+# no two in one row or column of eight: an edge along either covers a pixel step by step as it passes
+RAYS = np.array([(1, -3), (-1, 3), (5, 1), (-3, -5), (-5, 5), (-7, -1), (3, 7), (7, -7)], np.float32) / 16
 LINEAR = (np.linspace(0.0, 1.0, 256) ** 2.2).astype(np.float32)
+PART = np.float32(0.7)  # of a pixel: what a face that shares it covers of it, along a side
 GLOW = 2.6  # light of a lamp that is looked at
 COARSE = 0.9  # reflection of the lightest texture
 
@@ -37,24 +41,36 @@ def radiance(moment: Moment, camera: Camera) -> np.ndarray:
     grid = _rays(camera)
     height, width = grid.shape[1:]
     view = View.of(turned_to(moment, camera.centre_world), camera.centre_world)
-    first = cast_image(view, moment.scene.atlas, grid)
+    first, thin = cast_image(view, moment.scene.atlas, grid)
     right, below = _steps(grid)
     flat, flat_right, flat_below = (part.reshape(3, -1) for part in (grid, right, below))
-    edge = _edges(first)
+    edge = _edges(first) | (thin >= 0)
     edges, plain = np.flatnonzero(edge), np.flatnonzero(~edge)
     image = np.zeros((height * width, 3), np.float32)
-    image[plain] = _shade(moment, view, first.reshape(-1)[plain], *(part[:, plain] for part in (flat, flat_right, flat_below)), 1.0)  # fmt: skip
+    sight = Sight(first.reshape(-1)[plain], flat[:, plain], flat_right[:, plain], flat_below[:, plain])
+    image[plain] = _shade(moment, view, sight)
     if len(edges):
         moves = flat_right[:, edges, None] * RAYS[:, 0] + flat_below[:, edges, None] * RAYS[:, 1]
         rays = flat[:, edges, None] + moves
-        found = cast_near(view, moment.scene.atlas, rays, _around(first, edges))
+        found = cast_near(view, moment.scene.atlas, rays, _around(first, thin, edges))
         owner, face, count, middle = _groups(found, rays)
-        around = (part[:, edges[owner]] for part in (flat_right, flat_below))
-        colour = _shade(moment, view, face, middle, *around, 0.7)
+        own = edges[owner]
+        colour = _shade(moment, view, Sight(face, middle, PART * flat_right[:, own], PART * flat_below[:, own]))
         # what is far brighter than the sensor can show would eat into its neighbours' edges: it is cut there too
         colour = np.minimum(colour, 4.0) * (count / len(RAYS))[:, None]
         image[edges] = np.stack([np.bincount(owner, channel, len(edges)) for channel in colour.T], axis=1)
     return image.reshape(height, width, 3)
+
+
+def ranges(moment: Moment, camera: Camera) -> np.ndarray:
+    """How far (H, W) m along its ray each pixel's centre sees; infinite where that is the sky."""
+    grid = _rays(camera)
+    view = View.of(turned_to(moment, camera.centre_world), camera.centre_world)
+    first, _ = cast_image(view, moment.scene.atlas, grid)
+    far = np.full(first.shape, np.inf)
+    met = first >= 0
+    far[met] = 1.0 / (view.forms[first[met], 2] * grid[:, met].T).sum(axis=1)
+    return far
 
 
 def _rays(camera: Camera) -> np.ndarray:
@@ -87,11 +103,12 @@ def _edges(first: np.ndarray) -> np.ndarray:
     return np.asarray(edge > 0)
 
 
-def _around(first: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """What the pixels (N,) and their eight neighbours see: (N, 9)."""
+def _around(first: np.ndarray, thin: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """What the pixels (N,) and their eight neighbours see, and what is thin in the pixels: (N, 10)."""
     height, width = first.shape
     wide = np.pad(first, 1, mode="edge")
-    return np.stack([wide[y : y + height, x : x + width].reshape(-1)[pixels] for y in range(3) for x in range(3)], axis=1)
+    shifted = (wide[y : y + height, x : x + width] for y in range(3) for x in range(3))
+    return np.stack([part.reshape(-1)[pixels] for part in (*shifted, thin)], axis=1)
 
 
 def _groups(found: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -111,36 +128,64 @@ def _groups(found: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return start // s, face.reshape(-1)[start], count, middle
 
 
-def _shade(
-    moment: Moment, view: View, row: np.ndarray, rays: np.ndarray, right: np.ndarray, below: np.ndarray, share: float
-) -> np.ndarray:
-    """Light (N, 3) that comes along rays (3, N) from the faces `row` (N,); `share` of a pixel is a ray's own."""
-    light = moment.light
-    colour = np.empty((len(row), 3), np.float32)
-    sky = np.flatnonzero(row < 0)
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Rays (3, N), the faces (N,) that they meet, -1 for the sky, and how rays change by a pixel (3, N) each."""
+
+    face: np.ndarray
+    rays: np.ndarray
+    right: np.ndarray
+    below: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Sight":
+        """Some of the rays."""
+        return Sight(self.face[rows], self.rays[:, rows], self.right[:, rows], self.below[:, rows])
+
+    def spots(self, view: View) -> "Spots":
+        """Where rays meet their faces."""
+        forms = view.forms.astype(np.float32)[self.face]
+        across, along, depth = ((forms[:, i] * self.rays.T).sum(axis=1) for i in range(3))
+        a, b = across / depth, along / depth
+        change = np.empty((len(a), 4), np.float32)
+        for k, step in enumerate((self.right.T, self.below.T)):
+            fall = (forms[:, 2] * step).sum(axis=1)
+            change[:, k] = ((forms[:, 0] * step).sum(axis=1) - a * fall) / depth
+            change[:, 2 + k] = ((forms[:, 1] * step).sum(axis=1) - b * fall) / depth
+        return Spots(self.face, a, b, change, view.centre + (self.rays / depth).T)
+
+
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """Places on faces (N,): shares a, b (N,) of their edges, and xyz (N, 3) m.
+
+    `change` (N, 4) is how a changes by a pixel to the right and down, then b.
+    """
+
+    face: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    change: np.ndarray
+    xyz: np.ndarray
+
+
+def _shade(moment: Moment, view: View, sight: Sight) -> np.ndarray:
+    """Light (N, 3) that comes along rays."""
+    light, faces = moment.light, view.faces
+    colour = np.empty((len(sight.face), 3), np.float32)
+    sky, met = np.flatnonzero(sight.face < 0), np.flatnonzero(sight.face >= 0)
     if len(sky):
-        colour[sky] = sky_colour(light, moment.scene.grain[0], rays[:, sky].T)
-    met = np.flatnonzero(row >= 0)
+        colour[sky] = sky_colour(light, moment.scene.grain[0], sight.rays[:, sky].T)
     if not len(met):
         return colour
-    row, rays, right, below = row[met], rays[:, met], right[:, met] * share, below[:, met] * share
-    faces, forms = view.faces, view.forms.astype(np.float32)[row]
-    across, along, depth = ((forms[:, i] * rays.T).sum(axis=1) for i in range(3))
-    a, b = across / depth, along / depth
-    change = np.empty((len(row), 4), np.float32)  # of a, then b, by a pixel to the right and down
-    for k, step in enumerate((right.T, below.T)):
-        fall = (forms[:, 2] * step).sum(axis=1)
-        change[:, k] = ((forms[:, 0] * step).sum(axis=1) - a * fall) / depth
-        change[:, 2 + k] = ((forms[:, 1] * step).sum(axis=1) - b * fall) / depth
+    spots = sight.take(met).spots(view)
+    row, a, b = spots.face, spots.a, spots.b
     patch = faces.patch.astype(np.float32)[row]
-    texture = moment.scene.atlas.sample(
-        patch[:, 0] + a * patch[:, 2], patch[:, 1] + b * patch[:, 3], change * np.repeat(patch[:, 2:], 2, axis=1)
-    )
-    _grain(moment, view, row, a, b, change, texture)
+    by_pixel = spots.change * np.repeat(patch[:, 2:], 2, axis=1)
+    texture = moment.scene.atlas.sample(patch[:, 0] + a * patch[:, 2], patch[:, 1] + b * patch[:, 3], by_pixel)
+    _add_grain(moment, view, spots, texture)
     albedo = COARSE * LINEAR[np.clip(texture + 0.5, 0, 255).astype(np.uint8)]
-    source = view.rows[row]
-    arriving = light.on(source, faces.cells[row], a, b)
-    arriving += _sunshine(moment, view, row, rays, depth)
+    arriving = light.on(view.rows[row], faces.cells[row], a, b)
+    arriving += _sunshine(moment, view, spots)
     lamp = faces.lamp[row]
     shining = (lamp >= 0) & light.lit[lamp]
     arriving[shining] = GLOW
@@ -148,17 +193,17 @@ def _shade(
     return colour
 
 
-def _grain(moment: Moment, view: View, row: np.ndarray, a: np.ndarray, b: np.ndarray, change: np.ndarray, texture: np.ndarray) -> None:  # fmt: skip
-    """The grain of concrete, where it is near enough to be seen."""
-    faces = view.faces
+def _add_grain(moment: Moment, view: View, spots: Spots, texture: np.ndarray) -> None:
+    """Add the grain of concrete to a texture (N, 3), where it is near enough to be seen."""
+    faces, row = view.faces, spots.face
     near = np.flatnonzero(faces.rough[row] > 0)
     lengths = np.stack([np.linalg.norm(edge, axis=1) for edge in (faces.right, faces.down)], axis=1).astype(np.float32)
     size = lengths[row[near]] / GRAIN_TEXEL
-    pixel = np.abs(change[near] * np.repeat(size, 2, axis=1)).max(axis=1)
+    pixel = np.abs(spots.change[near] * np.repeat(size, 2, axis=1)).max(axis=1)
     near, size, pixel = (part[pixel < 8.0] for part in (near, size, pixel))
     if not len(near):
         return
-    x, y = a[near] * size[:, 0] + 17.0 * view.rows[row[near]], b[near] * size[:, 1]
+    x, y = spots.a[near] * size[:, 0] + 17.0 * view.rows[row[near]], spots.b[near] * size[:, 1]
     level = np.clip(np.log2(np.maximum(pixel, 1e-3)), 0.0, 3.0)
     total = np.zeros(len(near), np.float32)
     # two grains of other directions and scales: together they nowhere repeat
@@ -168,19 +213,18 @@ def _grain(moment: Moment, view: View, row: np.ndarray, a: np.ndarray, b: np.nda
             rows = np.flatnonzero(weight > 0)
             if len(rows):
                 page, scale = moment.scene.grain[number], 0.5**number
-                at = (np.mod(value[rows], GRAIN) * scale - 0.5 for value in (u, v))
-                total[rows] += weight[rows] * remap(page, *at, border=cv2.BORDER_WRAP)[:, 0]
+                at = [np.mod(value[rows], GRAIN) * scale - 0.5 for value in (u, v)]
+                total[rows] += weight[rows] * remap(page, at[0], at[1], cv2.BORDER_WRAP)[:, 0]
     texture[near] += (4.0 * faces.rough[row[near]].astype(np.float32) * total * (1 - level / 3.0))[:, None]
 
 
-def _sunshine(moment: Moment, view: View, row: np.ndarray, rays: np.ndarray, depth: np.ndarray) -> np.ndarray:
+def _sunshine(moment: Moment, view: View, spots: Spots) -> np.ndarray:
     light = moment.light
-    arriving = np.zeros((len(row), 3), np.float32)
+    arriving = np.zeros((len(spots.face), 3), np.float32)
     if light.shadow is None:
         return arriving
-    facing = (view.faces.normal @ light.sun).astype(np.float32)[row]
+    facing = (view.faces.normal @ light.sun).astype(np.float32)[spots.face]
     rows = np.flatnonzero(facing > 1e-3)
     if len(rows):
-        xyz = view.centre + (rays[:, rows] / depth[rows]).T
-        arriving[rows] = (facing[rows] * light.shadow.shine(xyz))[:, None] * light.sunlight
+        arriving[rows] = (facing[rows] * light.shadow.shine(spots.xyz[rows]))[:, None] * light.sunlight
     return arriving

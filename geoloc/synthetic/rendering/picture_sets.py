@@ -66,7 +66,8 @@ def load_pictures(folder: str | Path) -> Iterator[TruePicture]:
     folder = Path(folder)
     columns = read_columns(folder / "truth.csv")
     if tuple(columns) != COLUMNS:
-        raise InputError(f"{folder / 'truth.csv'}: its columns are {', '.join(columns)}; they must be {', '.join(COLUMNS)}")
+        found = ", ".join(columns)
+        raise InputError(f"{folder / 'truth.csv'}: its columns are {found}; they must be {', '.join(COLUMNS)}")
     cameras = {camera.name: camera for camera in load_cameras(folder / "cameras.json")}
     for name, kind, level, moment, hour, clouds in zip(*columns.values(), strict=True):
         image = cv2.imread(str(folder / "pictures" / name), cv2.IMREAD_COLOR)

@@ -58,8 +58,8 @@ def ceiling(width: float, depth: float, texel: float, rng: np.random.Generator) 
             image[a : a + 1, b : b + round(PANEL[0] / texel)] -= 24.0
             image[a : a + round(PANEL[1] / texel), b : b + 1] -= 24.0
             for hole in (0.25, 0.75):
-                spot = round((x + hole * PANEL[0]) / texel), round((y + 0.5 * PANEL[1]) / texel)
-                cv2.circle(image, spot, max(1, round(0.025 / texel)), (86.0,) * 3, -1, cv2.LINE_AA)
+                middle = round((x + hole * PANEL[0]) / texel), round((y + 0.5 * PANEL[1]) / texel)
+                cv2.circle(image, middle, max(1, round(0.025 / texel)), (86.0,) * 3, -1, cv2.LINE_AA)
     for _ in range(round(width * depth / 60)):
         spot = rng.random(2) * [shape[1], shape[0]]
         radius = rng.uniform(0.2, 0.9) / texel
@@ -78,7 +78,8 @@ def wall(length: float, height: float, texel: float, rng: np.random.Generator, b
         worn = 1.0 - 0.5 * (smooth_noise(shape, 0.15 / texel, rng) > 1.9)
         share = ((up > 0.55) & (up < 0.8))[:, None] * worn
         image += share[..., None] * (np.array(BLUE, np.float32) - image) * 0.85
-    dirt = np.clip(1.0 - up / 0.35, 0.0, 1.0)[:, None] * np.clip(0.6 + 0.5 * smooth_noise(shape, 0.4 / texel, rng), 0, 1.4)
+    patchy = np.clip(0.6 + 0.5 * smooth_noise(shape, 0.4 / texel, rng), 0.0, 1.4)
+    dirt = np.clip(1.0 - up / 0.35, 0.0, 1.0)[:, None] * patchy
     image -= 42.0 * dirt[..., None]
     for _ in range(rng.poisson(length * 0.5)):
         x, far = int(rng.integers(shape[1])), rng.uniform(0.2, 0.9)

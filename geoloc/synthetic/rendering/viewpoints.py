@@ -65,7 +65,7 @@ class Viewpoint:
 def phone_viewpoints(
     site_map: SiteMap, rng: np.random.Generator, n: int, levels: Sequence[str] = (), options: PhoneOptions | None = None
 ) -> list[Viewpoint]:
-    """`n` phones at random places of lanes and walkways that look any way; on all levels that have such, or `levels`."""
+    """`n` phones at random places of lanes and walkways that look any way, on `levels` (none: all that have such)."""
     options = options or PhoneOptions()
     zones = [z for z in site_map.zones if z.kind in WAYS and (z.level in levels or not levels)]
     if not zones:
@@ -114,14 +114,14 @@ def walk_viewpoints(
 
 def fixed_viewpoints(world: World, size: tuple[int, int]) -> list[Viewpoint]:
     """The site's own cameras with pictures of `size` (width, height) px."""
-    levels = world.site.site_map.levels
-    found = []
-    for camera in world.site.cameras:
-        under = [level for level in levels if np.nanmax(level.z_at(camera.centre_world[None, :2]), initial=-np.inf)
-                 < camera.centre_world[2]]  # fmt: skip
-        level = max(under, key=lambda level: float(level.z_extended(camera.centre_world[None, :2])[0]), default=levels[0])
-        found.append(Viewpoint(resized(camera, size), level.name, "fixed"))
-    return found
+    return [Viewpoint(resized(c, size), _level_under(world.site.site_map, c), "fixed") for c in world.site.cameras]
+
+
+def _level_under(site_map: SiteMap, camera: Camera) -> str:
+    """The highest level that is lower than a camera."""
+    x, y, z = camera.centre_world
+    heights = [float(level.z_extended(np.array([[x, y]]))[0]) for level in site_map.levels]
+    return site_map.levels[int(np.argmax([h if h < z else -np.inf for h in heights]))].name
 
 
 def resized(camera: Camera, size: tuple[int, int]) -> Camera:
