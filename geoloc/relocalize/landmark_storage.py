@@ -1,0 +1,73 @@
+"""A landmark map as one file: arrays in NumPy's npz, without pickles; cameras and the rest as JSON among them."""
+
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.files import parse_json, read_bytes, write_whole
+from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap
+from geoloc.scene import jsonfile
+from geoloc.scene.storage import cameras_text, parse_cameras
+
+FORMAT = "geoloc landmark map"
+SCHEMA = 1
+ARRAYS = {  # name: dtype on disk; descriptors keep their own
+    "points": np.float64, "point_cov": np.float32, "image": np.int32, "point": np.int32, "pixels": np.float32,
+    "scale": np.float32,
+}  # fmt: skip
+
+
+def save_landmarks(landmarks: LandmarkMap, path: Path | str) -> None:
+    """Write a map, whole or not at all."""
+    head = {"format": FORMAT, "schema": SCHEMA, "extractor": landmarks.extractor, "noise": vars(landmarks.noise)}
+    text = f'{json.dumps(head)[:-1]}, "cameras": {cameras_text(landmarks.cameras)}}}'
+    arrays = {name: getattr(landmarks, name).astype(dtype) for name, dtype in ARRAYS.items()}
+    arrays["descriptors"] = landmarks.descriptors
+    arrays["head"] = np.frombuffer(text.encode("utf-8"), np.uint8)
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    write_whole(path, packed.getvalue())
+
+
+def load_landmarks(path: Path | str) -> LandmarkMap:
+    """Read a map; a file that is none, or a broken one, is refused with what is wrong."""
+    path = Path(path)
+    content = read_bytes(path)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as packed:
+            arrays = {name: packed[name] for name in packed.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        said = f"not a landmark map that can be read ({error or type(error).__name__})"
+        raise InputError(f"{path}: {said}; make it with geoloc landmarks") from error
+    missing = {"head", "descriptors", *ARRAYS} - arrays.keys()
+    if missing:
+        raise InputError(f"{path}: not a landmark map: {', '.join(sorted(missing))} missing")
+    head = parse_json(arrays["head"].tobytes().decode("utf-8", errors="replace"), path, finite=True)
+    with jsonfile.naming(path):
+        return _landmarks(head, arrays)
+
+
+def _landmarks(head: object, arrays: dict[str, np.ndarray]) -> LandmarkMap:
+    document = jsonfile.mapping("the head", head)
+    jsonfile.check_keys("the head", document, ("format", "schema", "extractor", "noise", "cameras"))
+    if document["format"] != FORMAT:
+        raise InputError(f"the head says {document['format']!r}; it must be {FORMAT!r}")
+    jsonfile.check_schema(document, SCHEMA)
+    for name, dtype in ARRAYS.items():
+        if arrays[name].dtype != dtype:
+            raise InputError(f"{name} is {arrays[name].dtype}; it must be {np.dtype(dtype).name}")
+    if arrays["descriptors"].dtype not in (np.uint8, np.float32) or arrays["descriptors"].ndim != 2:
+        raise InputError(f"descriptors are {arrays['descriptors'].dtype}; they must be rows of uint8 or float32")
+    noise = jsonfile.mapping("noise", document["noise"])
+    jsonfile.check_keys("noise", noise, ("floor", "per_scale", "shared"))
+    numbers = {key: float(jsonfile.numbers(key, value, ())) for key, value in noise.items()}
+    values = {name: arrays[name] for name in ARRAYS} | {"point_cov": arrays["point_cov"].astype(float)}
+    return LandmarkMap(
+        parse_cameras(document["cameras"]), **values, descriptors=arrays["descriptors"],
+        extractor=str(document["extractor"]), noise=FeatureNoise(**numbers),
+    )  # fmt: skip

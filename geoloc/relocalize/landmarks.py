@@ -1,0 +1,170 @@
+"""The landmark map of a site: points in space, what they look like in each image that saw them, and how sure all is.
+
+Made by `mapping.build_landmarks`, kept on disk by `landmark_storage`, asked by `relocalization.relocalize`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from geoloc.errors import InputError, unknown_name
+from geoloc.geometry.gaussian import symmetric
+from geoloc.scene.camera import Camera
+
+LEAST_SHARE = 1e-12  # information beside the strongest; what has less is unknown, not infinite
+
+
+@dataclass(frozen=True)
+class FeatureNoise:
+    """How far features lie from where they should: sigma² = floor² + (per_scale * scale)² px² on each axis.
+
+    A blob's place is known to a share of its size (Zeisl et al. 2009). `shared` is what the errors of one image have
+    in common, from lens and survey: an error of the image's pose that is as uncertain as if a single point had told it
+    with this sigma (px), however many did.
+    """
+
+    floor: float = 0.3
+    per_scale: float = 0.1
+    shared: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not all(np.isfinite(value) and value >= 0 for value in (self.floor, self.per_scale, self.shared)):
+            raise InputError(f"feature noise {self}: all must be finite and at least 0")
+        if self.floor == 0:
+            raise InputError("feature noise: the floor must be positive")
+
+    def sigma(self, scale: np.ndarray) -> np.ndarray:
+        """Standard deviation (N,) px of each axis of features of `scale` (N,) px."""
+        return np.hypot(self.floor, self.per_scale * np.asarray(scale, float))
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkMap:
+    """P landmarks, and N observations of them in the images of `cameras`.
+
+    `points` (P, 3) m with `point_cov` (P, 3, 3) m² from the observations' noise alone: what the cameras' own
+    `calib_cov` adds is common to many points. Of observations, ordered by image: `image` (N,) int, `point` (N,) int,
+    `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by `extractor`.
+    """
+
+    cameras: tuple[Camera, ...]
+    points: np.ndarray
+    point_cov: np.ndarray
+    image: np.ndarray
+    point: np.ndarray
+    pixels: np.ndarray
+    scale: np.ndarray
+    descriptors: np.ndarray
+    extractor: str
+    noise: FeatureNoise
+
+    def __post_init__(self) -> None:
+        n, n_points = len(self.image), len(self.points)
+        shapes = {
+            "points": (n_points, 3), "point_cov": (n_points, 3, 3), "image": (n,), "point": (n,), "pixels": (n, 2),
+            "scale": (n,), "descriptors": (n, *self.descriptors.shape[1:2]),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            found = getattr(self, name)
+            if found.shape != shape:
+                raise InputError(f"landmark map: {name} has shape {found.shape}; it must be {shape}")
+            if found.dtype.kind == "f" and not np.isfinite(found).all():
+                raise InputError(f"landmark map: {name} holds NaN or infinity")
+        _check_index("image", self.image, len(self.cameras))
+        _check_index("point", self.point, n_points)
+        if (np.diff(self.image) < 0).any():
+            raise InputError("landmark map: observations are not in the order of their images")
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images."""
+        return tuple(camera.name for camera in self.cameras)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where the observations of each image begin, and the end: (C + 1,)."""
+        return np.searchsorted(self.image, np.arange(len(self.cameras) + 1))
+
+    def rows(self, images: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Observations (M,) of some images."""
+        parts = [np.arange(self.starts[i], self.starts[i + 1]) for i in np.asarray(images, int).tolist()]
+        return np.concatenate(parts) if parts else np.zeros(0, int)
+
+    @cached_property
+    def n_views(self) -> np.ndarray:
+        """In how many images each landmark was observed: (P,)."""
+        return np.bincount(self.point, minlength=len(self.points))
+
+    @cached_property
+    def shared_points(self) -> np.ndarray:
+        """How many landmarks two images have in common: (C, C) int."""
+        from scipy import sparse
+
+        seen = sparse.csr_array(
+            (np.ones(len(self.image), np.int32), (self.image, self.point)), shape=(len(self.cameras), len(self.points))
+        )
+        seen.data[:] = 1
+        return np.asarray((seen @ seen.T).todense())
+
+    def unit_cov(self, image: int) -> np.ndarray:
+        """Covariance (6 + k, 6 + k) of an image's pose and freed lens from one of its landmarks at 1 px."""
+        known = self._unit_covs
+        if image not in known:
+            known[image] = unit_cov(self.cameras[image], self.points[self.point[self.rows([image])]])
+        return known[image]
+
+    @cached_property
+    def _unit_covs(self) -> dict[int, np.ndarray]:
+        return {}
+
+    def image_row(self, name: str) -> int:
+        """The number of the image of a name."""
+        if name not in self.names:
+            raise unknown_name("image", name, self.names, "the landmark map")
+        return self.names.index(name)
+
+    def without(self, images: Sequence[str]) -> "LandmarkMap":
+        """The map without the observations in some images, and without landmarks that fewer than two others saw.
+
+        Places and covariances stay as they are: for a map as if the images had never been, build it without them.
+        """
+        gone = np.isin(np.arange(len(self.cameras)), [self.image_row(name) for name in images])
+        left = ~gone[self.image]
+        kept = np.bincount(self.point[left], minlength=len(self.points)) >= 2
+        left &= kept[self.point]
+        number, image_number = np.cumsum(kept) - 1, np.cumsum(~gone) - 1
+        taken = {name: getattr(self, name)[left] for name in ("pixels", "scale", "descriptors")}
+        cameras = tuple(camera for camera, away in zip(self.cameras, gone, strict=True) if not away)
+        return LandmarkMap(
+            cameras, self.points[kept], self.point_cov[kept], image_number[self.image[left]],
+            number[self.point[left]], **taken, extractor=self.extractor, noise=self.noise,
+        )  # fmt: skip
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of its arrays (bytes)."""
+        return sum(value.nbytes for each in fields(self) if isinstance(value := getattr(self, each.name), np.ndarray))
+
+
+def unit_cov(camera: Camera, points: np.ndarray) -> np.ndarray:
+    """Covariance (6 + k, 6 + k) of pose and freed lens from one point at 1 px, as these (N, 3) are spread on average."""
+    _, _, by_calib = camera.jacobians(points)
+    rows = by_calib[np.isfinite(by_calib).all(axis=(1, 2))].reshape(-1, by_calib.shape[2])
+    return len(rows) / 2 * bounded_inverse(rows.T @ rows)
+
+
+def bounded_inverse(information: np.ndarray) -> np.ndarray:
+    """Covariance (d, d) of an information matrix (d, d): what nothing determines is very uncertain, not infinite."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    return symmetric((vectors / np.maximum(values, LEAST_SHARE)) @ vectors.T / np.outer(scale, scale))
+
+
+def _check_index(what: str, numbers: np.ndarray, n: int) -> None:
+    if numbers.dtype.kind not in "iu" or (len(numbers) and not (numbers.min() >= 0 and numbers.max() < n)):
+        raise InputError(f"landmark map: an observation's {what} is not one of the {n}")

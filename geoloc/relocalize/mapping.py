@@ -1,0 +1,189 @@
+"""A landmark map from images whose cameras are known: match, chain, triangulate, and learn how noisy it all is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from geoloc.errors import GeometryError, InputError
+from geoloc.estimators.triangulation import Refusal, TriangulationOptions, triangulate
+from geoloc.features.local import LocalFeatures
+from geoloc.features.matching import Matches, MatchingOptions
+from geoloc.options import check_range
+from geoloc.relocalize.feature_noise import learn_noise, learn_shared
+from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap
+from geoloc.relocalize.tracks import Tracks, chain, choose_pairs, match_pairs
+from geoloc.scene.camera import Camera
+
+ROUNDS = 2  # the noise is learned from residuals, which depend on what it lets pass
+FEWEST_POINTS = 12
+BLOCK = 4096  # tracks
+
+
+@dataclass(frozen=True)
+class MappingOptions:
+    """How a landmark map is built."""
+
+    matching: MatchingOptions = field(default_factory=MatchingOptions)
+    triangulation: TriangulationOptions = field(
+        default_factory=lambda: TriangulationOptions(min_parallax=0.005, max_sigma=1.0)
+    )
+    n_neighbours: int = 30  # images that each image is matched with, those that see most of what it sees
+    start: FeatureNoise = field(default_factory=FeatureNoise)  # before it is learned from this map's own residuals
+
+    def __post_init__(self) -> None:
+        check_range(self, n_neighbours=(1, 10_000))
+
+
+Tell = Callable[[int, int], None]
+
+
+def silent(done: int, of: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def build_landmarks(
+    features: Sequence[LocalFeatures],
+    cameras: Sequence[Camera],
+    options: MappingOptions | None = None,
+    tell: Tell = silent,
+) -> LandmarkMap:
+    """The map of landmarks that two images or more saw, from the features of each image and its camera, in order.
+
+    Cameras stay as they are; what their `calib_cov` says is carried into gates and, when a query is answered, into its
+    covariance. `tell` is called after each matched pair with how many are done, of how many. GeometryError where too
+    little matches.
+    """
+    options = options or MappingOptions()
+    extractor = _check(features, cameras)
+
+    def agree(i: int, j: int, matches: Matches) -> np.ndarray:
+        rows = (features[i].pixels[matches.rows_a], features[j].pixels[matches.rows_b])
+        scales = (features[i].scale[matches.rows_a], features[j].scale[matches.rows_b])
+        return _meet((cameras[i], cameras[j]), rows, scales, options)
+
+    pairs = match_pairs(features, choose_pairs(cameras, options.n_neighbours), options.matching, agree, tell)
+    tracks = chain(features, pairs)
+    if tracks.n < FEWEST_POINTS:
+        raise GeometryError(
+            f"landmarks: only {tracks.n} points were found in two images or more of {len(cameras)}; "
+            "give images that overlap by half, and check that the cameras are those of the images"
+        )
+    placed = observed(features, tracks)
+    noise = options.start
+    for _ in range(ROUNDS):
+        found = place(placed, cameras, noise, options.triangulation)
+        used = found.used & (found.redundancy > 0)
+        noise = learn_noise(found.residual[used], found.redundancy[used], placed.scale[used], noise)
+    landmarks = _landmarks(placed, cameras, place(placed, cameras, noise, options.triangulation), noise, extractor)
+    return replace(landmarks, noise=replace(noise, shared=learn_shared(landmarks)))
+
+
+def _check(features: Sequence[LocalFeatures], cameras: Sequence[Camera]) -> str:
+    if len(features) != len(cameras) or len(cameras) < 2:
+        raise InputError(f"landmarks: {len(features)} images with {len(cameras)} cameras; give two or more of each")
+    extractors = {each.extractor for each in features}
+    if len(extractors) > 1:
+        raise InputError(f"landmarks: features of different extractors: {', '.join(sorted(extractors))}")
+    names = [camera.name for camera in cameras]
+    if len(set(names)) < len(names):
+        raise InputError("landmarks: two images have one name; names must differ")
+    for camera in cameras:
+        camera.require_pose("cannot place landmarks")
+    return extractors.pop()
+
+
+def _meet(
+    cameras: tuple[Camera, Camera],
+    pixels: tuple[np.ndarray, np.ndarray],
+    scales: tuple[np.ndarray, np.ndarray],
+    options: MappingOptions,
+) -> np.ndarray:
+    """Which matches' rays meet in front of both cameras, as far as their uncertainty tells: (M,) bool."""
+    both = np.stack(pixels, axis=1).astype(float)
+    sigma = np.stack([options.start.sigma(scale) for scale in scales], axis=1)
+    cov = sigma[..., None, None] ** 2 * np.eye(2)
+    refusal = triangulate(both, cameras, cov, replace(options.triangulation, robust=False)).refusal
+    return np.isin(refusal, [Refusal.NONE, Refusal.PARALLEL, Refusal.VAGUE])
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """The observations of tracks, ordered by track, with the columns of their features."""
+
+    tracks: Tracks
+    pixels: np.ndarray
+    scale: np.ndarray
+    descriptors: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Where T tracks are: `xyz` (T, 3), `cov` (T, 3, 3), `refusal` (T,); of N observations residual and use.
+
+    `redundancy` (N,) is the share of an observation's error that its residual shows.
+    """
+
+    xyz: np.ndarray
+    cov: np.ndarray
+    refusal: np.ndarray
+    residual: np.ndarray
+    used: np.ndarray
+    redundancy: np.ndarray
+
+
+def observed(features: Sequence[LocalFeatures], tracks: Tracks) -> Observed:
+    """The observations' columns out of the images' features."""
+    starts = np.concatenate([[0], np.cumsum([len(each) for each in features])])
+    rows = starts[tracks.image] + tracks.feature
+    pixels, scale, descriptors = (
+        np.concatenate([getattr(each, name) for each in features])[rows] for name in ("pixels", "scale", "descriptors")
+    )
+    return Observed(tracks, pixels, scale.astype(float), descriptors)
+
+
+def place(
+    observed: Observed, cameras: Sequence[Camera], noise: FeatureNoise, options: TriangulationOptions
+) -> Placed:
+    """Triangulate all tracks, a block at a time: a block's table of pixels is as wide as the images that see it."""
+    tracks, n = observed.tracks, len(observed.pixels)
+    out = Placed(
+        np.full((tracks.n, 3), np.nan), np.full((tracks.n, 3, 3), np.nan), np.zeros(tracks.n, np.int8),
+        np.full((n, 2), np.nan), np.zeros(n, bool), np.zeros(n),
+    )  # fmt: skip
+    # no point is refused for what all points of an image share: the gates are of twice the floor's variance
+    sigma = np.hypot(noise.sigma(observed.scale), noise.floor)
+    starts = np.searchsorted(tracks.track, np.arange(tracks.n + 1))
+    for first in range(0, tracks.n, BLOCK):
+        last = min(first + BLOCK, tracks.n)
+        rows = np.arange(starts[first], starts[last])
+        images, column = np.unique(tracks.image[rows], return_inverse=True)
+        at = tracks.track[rows] - first, column
+        pixels = np.full((last - first, len(images), 2), np.nan)
+        cov = np.tile(np.eye(2), (*pixels.shape[:2], 1, 1))
+        pixels[at], cov[at] = observed.pixels[rows], sigma[rows, None, None] ** 2 * np.eye(2)
+        found = triangulate(pixels, [cameras[i] for i in images.tolist()], cov, options)
+        out.xyz[first:last], out.cov[first:last], out.refusal[first:last] = found.xyz, found.cov, found.refusal
+        out.residual[rows], out.used[rows] = found.residual_px[at], found.used[at]
+        views = found.n_views[at[0]]
+        out.redundancy[rows] = (2 * views - 3) / np.maximum(2 * views, 1)
+    return out
+
+
+def _landmarks(
+    observed: Observed, cameras: Sequence[Camera], placed: Placed, noise: FeatureNoise, extractor: str
+) -> LandmarkMap:
+    good, tracks = placed.refusal == Refusal.NONE, observed.tracks
+    if good.sum() < FEWEST_POINTS:
+        counts = np.bincount(placed.refusal, minlength=len(Refusal))
+        why = ", ".join(f"{reason.name.lower()} {counts[reason]}" for reason in Refusal if reason and counts[reason])
+        said = f"landmarks: only {good.sum()} of {tracks.n} points could be placed ({why})"
+        raise GeometryError(f"{said}; are the cameras those of the images?")
+    rows = np.flatnonzero(placed.used & good[tracks.track])
+    number = np.cumsum(good) - 1
+    rows = rows[np.lexsort((tracks.track[rows], tracks.image[rows]))]
+    return LandmarkMap(
+        tuple(cameras), placed.xyz[good], placed.cov[good], tracks.image[rows].astype(np.int32),
+        number[tracks.track[rows]].astype(np.int32), observed.pixels[rows], observed.scale[rows].astype(np.float32),
+        observed.descriptors[rows], extractor, noise,
+    )  # fmt: skip

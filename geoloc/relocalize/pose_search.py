@@ -1,0 +1,106 @@
+"""Rough poses that many matches agree on: three points at a time, by pycolmap's LO-RANSAC (Chum et al. 2003)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geoloc.geometry.se3 import from_rt
+from geoloc.options import check_range
+from geoloc.relocalize.landmarks import LandmarkMap
+from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import RadialTangential
+
+FEWEST = 4  # matches, and inliers
+FULL_WIDTH = 1600.0  # px
+FACING = 0.05  # cosine to the optical axis of rays that the search can use
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How poses are looked for."""
+
+    max_error: float = 4.0  # px at FULL_WIDTH and in proportion; how far an inlier may lie from its landmark
+    max_trials: int = 5000
+    n_poses: int = 2  # looked for in each group of candidates: the second among what the first does not explain
+
+    def __post_init__(self) -> None:
+        check_range(self, max_error=(0.1, 1000.0), max_trials=(10, 1_000_000), n_poses=(1, 20))
+
+    def error_px(self, size: tuple[int, int]) -> float:
+        """`max_error` in px of an image of `size`."""
+        return self.max_error * max(size) / FULL_WIDTH
+
+
+@dataclass(frozen=True, eq=False)
+class RoughPose:
+    """A camera that `inliers` (K,) int, rows of the matches, agree on."""
+
+    camera: Camera
+    inliers: np.ndarray
+
+
+def search_poses(
+    landmarks: LandmarkMap,
+    camera: Camera,
+    points: np.ndarray,
+    pixels: np.ndarray,
+    options: SearchOptions,
+    rng: np.random.Generator,
+    free_focal: bool = False,
+) -> Iterator[RoughPose]:
+    """Poses of `camera`, the most supported first, from landmarks `points` (M,) int at `pixels` (M, 2).
+
+    With `free_focal` the focal length is found too, and the lens has room for distortion from there on.
+    """
+    left = np.arange(len(points))
+    for _ in range(options.n_poses):
+        found = _search(landmarks, camera, points[left], pixels[left], options, rng, free_focal)
+        if found is None:
+            return
+        yield RoughPose(found.camera, left[found.inliers])
+        left = np.delete(left, found.inliers)
+
+
+def _search(
+    landmarks: LandmarkMap,
+    camera: Camera,
+    points: np.ndarray,
+    pixels: np.ndarray,
+    options: SearchOptions,
+    rng: np.random.Generator,
+    free_focal: bool,
+) -> RoughPose | None:
+    import pycolmap
+
+    focal, plane, rows = _on_plane(camera, pixels, free_focal)
+    if len(rows) < FEWEST:
+        return None
+    ransac = pycolmap.RANSACOptions()
+    ransac.max_error = options.error_px(camera.size)
+    ransac.max_num_trials, ransac.random_seed = options.max_trials, int(rng.integers(2**31 - 1))
+    ransac.min_inlier_ratio = 0.02
+    estimation = pycolmap.AbsolutePoseEstimationOptions()
+    estimation.ransac, estimation.estimate_focal_length = ransac, free_focal
+    lens = pycolmap.Camera(model="SIMPLE_PINHOLE", width=camera.size[0], height=camera.size[1], params=[focal, 0.0, 0.0])
+    xyz = np.ascontiguousarray(landmarks.points[points[rows]])
+    found = pycolmap.estimate_absolute_pose(plane[rows], xyz, lens, estimation)
+    if found is None or found["num_inliers"] < FEWEST:
+        return None
+    pose = from_rt(found["cam_from_world"].rotation.matrix(), found["cam_from_world"].translation)
+    if free_focal:
+        f, middle = float(lens.params[0]), (np.array(camera.size) - 1) / 2
+        camera = replace(camera, lens=RadialTangential(np.array([f, f, *middle, 0.0, 0.0, 0.0, 0.0])))
+    return RoughPose(replace(camera, cam_from_world=pose), rows[np.asarray(found["inlier_mask"], bool)])
+
+
+def _on_plane(camera: Camera, pixels: np.ndarray, free_focal: bool) -> tuple[float, np.ndarray, np.ndarray]:
+    """A focal length (px), the pixels (M, 2) of a pinhole of it about (0, 0), and which rows that can show."""
+    if free_focal:
+        return 1.2 * max(camera.size), pixels - (np.array(camera.size) - 1) / 2, np.arange(len(pixels))
+    focal = float(camera.lens.params[:2].mean())
+    rays = camera.lens.unproject(pixels)
+    rows = np.flatnonzero(rays[:, 2] > FACING)
+    plane = np.full((len(pixels), 2), np.nan)
+    plane[rows] = focal * rays[rows, :2] / rays[rows, 2:]
+    return focal, plane, rows
