@@ -1,4 +1,4 @@
-"""`geoloc check`: what a site's cameras see, and how sharply."""
+"""`geoloc check`: what a site's cameras see, and how sharply; with images, whether they have moved."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -8,6 +8,8 @@ import numpy as np
 import shapely
 
 from geoloc.cli.arguments import add_json, add_mesh, add_site, seen_through_mesh
+from geoloc.cli.check_images import add_image_arguments, run_images
+from geoloc.errors import InputError
 from geoloc.evaluation.text_table import aligned
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
@@ -18,12 +20,18 @@ from geoloc.scene.tables import Detections
 
 DESCRIPTION = """\
 What each camera of a site sees, and how sharply a foot marked to one pixel lies on the ground: the noise of
-that pixel, and the bias that calibration and ground heights leave, as median and 90 % over what it sees."""
+that pixel, and the bias that calibration and ground heights leave, as median and 90 % over what it sees.
+With --images: whether each camera still looks where it looked when it was calibrated, against references that
+were pinned then: unchanged, shaken, moved by so much, blocked, blurred, dark, overexposed, another scene."""
 EXAMPLES = """\
 examples:
   geoloc check garage
   geoloc check ~/sites/harbour/sitemaps/quay.geojson
+  geoloc check garage --images stills/ --pin               what the calibrated cameras see now is their reference
+  geoloc check garage --images tonight/ --plot drift.png   has any of them moved since?
+  geoloc check garage --images tonight/ --propose moved/   overlays of what moved; --accept keeps the new version
   geoloc check garage --json | jq '.cameras[] | select(.area_m2 == 0) | .name'"""
+IMAGES_ONLY = ("pin", "plot", "propose", "accept", "set")  # arguments
 STEP_PX = 24.0  # between the pixels that are looked at
 EVERYTHING = ProjectionOptions(max_sigma=1e6)
 
@@ -59,11 +67,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     add_site(parser)
     add_mesh(parser)
+    add_image_arguments(parser)
     add_json(parser)
 
 
 def run(args: Namespace) -> None:
-    """Look at every camera and level."""
+    """Look at every camera and level, or at their images."""
+    if args.images is not None:
+        run_images(args, load_site(args.site, args.root))
+        return
+    asked = [name for name in IMAGES_ONLY if getattr(args, name) not in (None, False, [])]
+    if asked:
+        raise InputError(f"--{asked[0]} is about images; give their folder as --images FOLDER")
     site = seen_through_mesh(load_site(args.site, args.root), args.mesh)
     cells = _Cells(site)
     cameras = [check_camera(site, i, cells) for i in range(len(site.cameras))]

@@ -15,7 +15,7 @@ from scipy.stats import binom
 from geoloc.features.local import LocalFeatures
 from geoloc.features.matching import match
 from geoloc.relocalize.motions import N_MOTION, advance
-from geoloc.relocalize.patches import Fit, fit_patches, level_of, normalised, sample
+from geoloc.relocalize.patches import CLIPPED, WHITE, Fit, fit_patches, level_of, normalised, sample
 from geoloc.relocalize.reference import Level, Reference, features_of
 
 COARSE = (0, 1, 2, 3)  # rotation and zoom: what the search frees
@@ -73,7 +73,7 @@ class Alignment:
     @property
     def doubt(self) -> float:
         """As of the most telling of its views."""
-        return min(view.doubt for view in self.views[-2:])
+        return min((view.doubt for view in self.views[-2:]), default=0.0)
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -83,7 +83,7 @@ class Alignment:
     @property
     def share(self) -> float:
         """Of the patches in the frame that are at their places."""
-        return max(share_found(view) for view in self.views[-2:])
+        return max((share_found(view) for view in self.views[-2:]), default=0.0)
 
 
 def share_found(view: View) -> float:
@@ -105,6 +105,7 @@ def look(level: Level, picture: np.ndarray, theta: np.ndarray, judge: bool) -> V
         cov = patches.factor**2 * by_pixel @ fit.shift_cov @ by_pixel.transpose(0, 2, 1)
         usable = inside & (np.abs(offset).max(axis=1) < MOST_SHIFT * patches.factor) & (fit.gain > 0)
     usable &= np.isfinite(cov).all(axis=(1, 2))
+    usable &= ((seen[:, ::7] > WHITE).mean(axis=1) <= CLIPPED) & patches.unclipped
     looks = normalised(seen)
     own = np.einsum("nk,nk->n", patches.looks, looks).astype(float)
     others = _others(patches.looks, looks, own, inside) if judge else np.zeros(len(own))
@@ -172,7 +173,7 @@ def align(reference: Reference, image: np.ndarray, sure: float) -> Alignment:
     """
     pictures = [level_of(image, level.patches.factor) for level in reference.levels]
     pairs = list(zip(reference.levels, pictures, strict=True))
-    best: Alignment | None = None
+    best = Alignment(np.zeros(N_MOTION), "", ())
     for start in STARTS:
         theta = _start(reference, image, pictures[0], start)
         if theta is None:
@@ -181,11 +182,10 @@ def align(reference: Reference, image: np.ndarray, sure: float) -> Alignment:
         if views[-1].doubt < sure and share_found(views[-1]) > LEAST_SHARE:
             views += _refined(pairs[N_SEARCH:], views[-1].theta)
         found = Alignment(views[-1].theta, start, tuple(views))
-        if best is None or found.rank < best.rank:
+        if found.rank < best.rank:
             best = found
         if len(views) == len(pairs) and found.doubt < sure and found.share > MOST_SHARE:
             break
-    assert best is not None
     return best
 
 
@@ -220,7 +220,7 @@ def _shifted(reference: Reference, small: np.ndarray) -> np.ndarray | None:
         return None
     theta = np.zeros(N_MOTION)
     axis = np.cross(ends[0], ends[1])
-    length = np.linalg.norm(axis)
+    length = float(np.linalg.norm(axis))
     theta[:3] = axis / max(length, 1e-12) * np.arcsin(min(length, 1.0))
     return theta
 
@@ -229,8 +229,9 @@ def _edges(picture: np.ndarray) -> np.ndarray:
     """Strength of the slopes, its root: light and exposure hardly change it."""
     import cv2
 
-    slopes = [cv2.Sobel(picture, cv2.CV_32F, *order) for order in ((1, 0), (0, 1))]
-    return np.sqrt(np.sqrt(slopes[0] ** 2 + slopes[1] ** 2))
+    across, down = (np.asarray(cv2.Sobel(picture, cv2.CV_32F, *order)) for order in ((1, 0), (0, 1)))
+    strength: np.ndarray = np.sqrt(np.hypot(across, down))
+    return strength
 
 
 def _matched(reference: Reference, found: LocalFeatures, pixels: np.ndarray) -> np.ndarray | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.options import check_range
-from geoloc.relocalize.alignment import Alignment, View, align, look
+from geoloc.relocalize.alignment import MOST_SHARE, Alignment, View, align, look
 from geoloc.relocalize.appearance import Appearance, appearance_of, blur_of, hidden_by, shaken_by
 from geoloc.relocalize.motion_fit import Motion, fit_motion
 from geoloc.relocalize.motions import CROP, KINDS, N_MOTION, ROTATION, TRANSLATION, advance
@@ -31,6 +31,7 @@ STATES = {
 MOVED_BY = "rotation and zoom"
 SETTLED = 0.05  # sigma: a step shorter than this changes nothing
 MOST_LOOKS = 4
+MOST_BLUR = 0.7  # px of a level: more added blur than this is past what its second derivatives describe
 
 
 @dataclass(frozen=True)
@@ -122,19 +123,20 @@ def check_drift(
     image, notes = _as_calibrated(several[0], image)
     looks = appearance_of(image)
     sure = float(np.log10(options.false_scenes))
-    best: tuple[Reference, Alignment] | None = None
-    for reference in several:
-        alignment = align(reference, image, sure)
-        if best is None or alignment.rank < best[1].rank:
-            best = reference, alignment
-        if best[1].doubt < sure and best[1].share > 0.5:
-            break
-    assert best is not None
-    reference, alignment = best
+    reference, alignment = _most_believed(several, image, sure)
     motion = _settled(reference, alignment) if alignment.doubt < sure else None
     if motion is None:
         return _unknown(reference, alignment, looks, notes)
     return _known(reference, alignment, looks, notes, motion, options)
+
+
+def _most_believed(references: list[Reference], image: np.ndarray, sure: float) -> tuple[Reference, Alignment]:
+    found = []
+    for reference in references:
+        found.append((reference, align(reference, image, sure)))
+        if found[-1][1].doubt < sure and found[-1][1].share > MOST_SHARE:
+            break
+    return min(found, key=lambda each: each[1].rank)
 
 
 def learn_landmarks(reference: Reference, check: DriftCheck, memory: float = 200.0) -> Reference:
@@ -179,16 +181,14 @@ def _as_calibrated(reference: Reference, image: np.ndarray) -> tuple[np.ndarray,
 
 
 def _settled(reference: Reference, alignment: Alignment) -> tuple[Motion, View] | None:
-    """Motion with covariance by the level that tells it most sharply, and that level's view; None if none can."""
-    found = []
-    for view in alignment.views[-2:]:
+    """Motion with covariance by the finest level that is not too blurred for it, and that view; None if none can."""
+    first, *coarser = alignment.views[:-3:-1]
+    fits = blur_of(first).sigma_px[0] <= MOST_BLUR * first.level.patches.factor
+    for view in (first, *coarser) if fits else (*coarser, first):
         motion = _fit(reference, view, KINDS[MOVED_BY])
         if motion is not None:
-            found.append((_sharpness(motion), motion, view))
-    if not found:
-        return None
-    _, motion, view = min(found, key=lambda each: each[0])
-    return _repeated(reference, motion, view)
+            return _repeated(reference, motion, view)
+    return None
 
 
 def _repeated(reference: Reference, motion: Motion, view: View) -> tuple[Motion, View]:
@@ -218,10 +218,6 @@ def _steady(level: Level) -> np.ndarray:
     """Landmarks (N,) that have not proved to come and go; most of them, whatever happened."""
     stability = level.stability
     return np.asarray(stability >= min(0.3, float(np.median(stability, axis=0)) if len(level) else 0.3))
-
-
-def _sharpness(motion: Motion) -> float:
-    return float(np.linalg.slogdet(motion.cov[:4, :4])[1])
 
 
 def _known(

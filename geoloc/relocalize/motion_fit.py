@@ -21,6 +21,8 @@ WAVES = (6, 4)  # cosines along the image's width and height
 STRENGTHS = np.r_[0.0, np.logspace(-2.0, 3.0, 16)]  # of the field, its variance over that of a patch
 SHARES = np.r_[0.0, np.logspace(-2.0, 4.0, 13)]  # b / a, in units of the median c_i
 FEWEST = 6  # patches
+SAMPLING_PX = 0.003  # how exactly a picture is sampled between its pixels, whatever its noise
+LEAST_SCALE = 0.25  # of the variances that gave the weights: residuals of the very same picture are 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,7 @@ class Motion:
     kept: np.ndarray
 
     def chance(self, columns: tuple[int, ...], value: np.ndarray | None = None) -> float:
-        """Chance that these numbers are found so far from `value` (none: 0) if that is what they are (Hotelling's F)."""
+        """Chance that these numbers are found so far from `value` (none: 0) where that is what they are (an F test)."""
         rows = list(columns)
         away = self.theta[rows] - (0.0 if value is None else value)
         distance2 = float(away @ np.linalg.solve(self.cov[np.ix_(rows, rows)], away))
@@ -116,7 +118,7 @@ def _variances(distance2: np.ndarray, stated: np.ndarray, weight: np.ndarray) ->
     scale = (weight * distance2 / shapes).mean(axis=1) / 2.0
     fit = -np.log(scale) - np.log(shapes).mean(axis=1)
     best = int(fit.argmax())
-    return np.asarray(np.maximum(scale[best] * shapes[best], 1e-10))
+    return np.asarray(np.maximum(scale[best] * shapes[best], SAMPLING_PX**2))
 
 
 def _with_field(
@@ -138,9 +140,12 @@ def _with_field(
         inverse = np.linalg.inv(normal)
         step = inverse @ right
         rss = whole[2] - float((taken[:, None] * we * we).sum()) - float(right @ step)
-        scale = max(rss, 1e-12) / (2 * n - p)
+        scale = max(rss / (2 * n - p), LEAST_SCALE)
         log = -0.5 * ((2 * n - p) * np.log(scale) + 2.0 * np.log1p(gain).sum() + np.linalg.slogdet(normal)[1])
-        steps.append(step), covs.append(scale * inverse), logs.append(log), scales.append(scale)
+        steps.append(step)
+        covs.append(scale * inverse)
+        logs.append(log)
+        scales.append(scale)
     share = np.exp(np.array(logs) - max(logs))
     share /= share.sum()
     mean = share @ np.array(steps)

@@ -3,8 +3,8 @@
 A patch is fitted to the frame by least squares in one step of Lucas and Kanade (1981), inverse compositional
 (Baker and Matthews 2004): the frame's values are a gain and an offset (light) on the reference's, its first
 derivatives (shift), its second ones (blur, whose tensor is half their factor) and its square (another exposure bends
-the tone curve, and a bent curve would move every soft edge towards its darker or its brighter side). The derivatives are those of the
-reference, so the frame's noise enters linearly and no shift is pulled towards whole pixels.
+the tone curve, and a bent curve would move every soft edge towards its darker or its brighter side). The derivatives
+are those of the reference, so the frame's noise enters linearly and no shift is pulled towards whole pixels.
 
 The frame is sampled linearly between its pixels: at t between two of them that is exact in the mean, adds the blur
 t (1 - t) and the third cumulant t (1 - t) (1 - 2 t), whose effect on the shift is known and taken out.
@@ -12,6 +12,7 @@ t (1 - t) and the third cumulant t (1 - t) (1 - 2 t), whose effect on the shift 
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -21,7 +22,9 @@ MARGIN = REACH + 3  # a patch's centre stays this far inside its level
 TERMS = 8  # value, one, d/dx, d/dy, d²/dx², d²/dxdy, d²/dy², squared value
 LEAST_CONTRAST = 1.5  # grey levels: standard deviation below which a patch shows nothing
 SMOOTH = 1.0  # px of a level: standard deviation of the blur that keeps what is too fine from being sampled
-SIGMA_LEAST = 0.02  # grey levels, of noise: 8 bits round by more
+WHITE = 248.0  # grey levels: from here on the sensor is full, and an edge lies where the light spills to
+CLIPPED = 0.1  # share of a patch's pixels that may be so
+SIGMA_LEAST = 0.1  # grey levels, of noise: 8 bits, averaged over a level's pixel, round by more
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,11 @@ class Patches:
         """Shift (N, 2, 2) that third cumulants of 1 along both axes would feign: axis of the shift, of the cumulant."""
         rows = self.third.reshape(len(self), SIDE * SIDE, 2)
         return np.matmul(self.solver[:, 2:4], rows).astype(float) / 6.0
+
+    @cached_property
+    def unclipped(self) -> np.ndarray:
+        """Which patches (N,) are not too white for their edges to be where they seem."""
+        return np.asarray((self.regressors[:, :, 0] > WHITE).mean(axis=1) <= CLIPPED)
 
     @cached_property
     def looks(self) -> np.ndarray:
@@ -148,8 +156,10 @@ def sample(level: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Values (N, K) float32 of a level at its pixels `places` (N, K, 2) float32; NaN outside."""
     import cv2
 
-    outside = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": float("nan")}
-    return np.asarray(cv2.remap(level, places, None, cv2.INTER_LINEAR, **outside))
+    nothing = cast(np.ndarray, None)  # OpenCV's word for both coordinates in one array; its types do not know
+    return np.asarray(
+        cv2.remap(level, places, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan"))
+    )
 
 
 def fit_patches(patches: Patches, seen: np.ndarray, places: np.ndarray) -> Fit:

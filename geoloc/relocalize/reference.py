@@ -124,7 +124,9 @@ def level_factors(size: tuple[int, int]) -> list[int]:
     return (kept or factors[:1])[::-1]
 
 
-def features_of(camera: Camera, image: np.ndarray, wanted: np.ndarray | None = None) -> tuple[LocalFeatures, np.ndarray]:
+def features_of(
+    camera: Camera, image: np.ndarray, wanted: np.ndarray | None = None
+) -> tuple[LocalFeatures, np.ndarray]:
     """Few, large features of an image, and where they lie in it (N, 2) px."""
     import cv2
 
@@ -137,7 +139,7 @@ def features_of(camera: Camera, image: np.ndarray, wanted: np.ndarray | None = N
 
 
 def contrast_of(level: np.ndarray) -> np.ndarray:
-    """Mean slopes of a level, of its half and of its quarter (3,) grey levels a pixel: what blur takes, finest first."""
+    """Mean slopes (3,) of a level, its half and its quarter, grey levels a pixel: blur takes the first ones."""
     import cv2
 
     out = []
