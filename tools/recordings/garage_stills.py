@@ -91,7 +91,8 @@ def relocalization_figures(queries: Sequence[TruePicture], answers: Sequence[Pos
         says = f"{said}; of the answers" + (f", more than {WRONG:g} m off" if name == "wrong_answers" else "")
         measures.append(of_counts(name, "%", says, np.column_stack([chosen, told]), blocks, _share, 100))
     rows = np.flatnonzero(told)
-    measures.append(of_quantile("position_error_median", "m", said, scores.position_error[rows], blocks.take(rows), 0.5))
+    errors = scores.position_error[rows]
+    measures.append(of_quantile("position_error_median", "m", said, errors, blocks.take(rows), 0.5))
     honest = np.array([_nees(queries[i].camera, answers[i]) for i in rows.tolist()])
     measures.append(of_mean("nees", "", f"{said}; of the poses, 6 expected", honest, blocks.take(rows)))
     return [measure.figure(RECORDING, part, sure) for measure in measures]

@@ -10,6 +10,7 @@ from geoloc.synthetic.rendering.shell import THICK, Shell
 
 BAY, YARD = (5.2, 8.0), (13.0, 12.0)  # m between lamps along x and y, under a ceiling and under the sky
 HANG = 0.12  # m from ceiling to lamp
+MOST_LINES = 12  # of a polygon's corners along x or y
 MAST = 4.5  # m; height of lamps where there is no ceiling
 
 
@@ -130,10 +131,12 @@ def add_signs(shell: Shell) -> None:
 
 
 def _main_box(polygon: Polygon) -> tuple[float, float, float, float]:
-    """Bounds of the largest rectangle on the lines of a polygon's corners that lies in it."""
+    """Bounds of the largest rectangle on the lines of a polygon's corners that lies in it; of all if those are many."""
     xy = shapely.get_coordinates(polygon.exterior)
     xs, ys = np.unique(xy[:, 0].round(3)), np.unique(xy[:, 1].round(3))
+    if len(xs) > MOST_LINES or len(ys) > MOST_LINES:
+        return polygon.bounds
     boxes = [shapely.box(a, c, b, d) for a in xs for b in xs if b > a for c in ys for d in ys if d > c]
     held = [box for box in boxes if polygon.buffer(1e-3).covers(box)] or [polygon.envelope]
     bounds = max(held, key=lambda box: box.area).bounds
-    return float(bounds[0]), float(bounds[1]), float(bounds[2]), float(bounds[3])
+    return bounds

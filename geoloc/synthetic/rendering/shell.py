@@ -15,6 +15,7 @@ from geoloc.synthetic.rendering import floors, surfaces
 from geoloc.synthetic.rendering.atlas import AtlasMaker, Patch
 from geoloc.synthetic.rendering.faces import FaceMaker
 
+LARGEST = 6000  # texels along a floor
 SLAB = 0.12  # m; thickness of the floors of upper levels
 THICK = 0.2  # m; of walls
 PIECE = 8.0  # m; longer walls are made of pieces, which are sought faster
@@ -25,7 +26,7 @@ THIN = 1.0  # m; what is narrower is a pillar, not a house
 class SceneOptions:
     """How finely a scene is made."""
 
-    texel: float = 0.02  # m; of floors; walls have 1.25 times, ceilings 1.5 times as large ones, pillars half
+    texel: float = 0.02  # m; of floors up to 120 m long; walls 1.25 times, ceilings 1.5 times as much, pillars half
     n_cars: int = 24  # different cars that may be parked
     n_people: int = 8  # different people
     n_notices: float = 0.06  # small things on walls, per m of wall
@@ -58,14 +59,13 @@ class Shell:
         return height
 
     def add_floor(self, level: Level, surface: Surface) -> None:
-        texel = self.options.texel
+        """A piece of floor; of an upper level also its underside and its edges."""
         x0, y0, x1, y1 = surface.polygon.bounds
-        drawn = bool(self.site_map.stalls)
-        image = (
-            floors.floor(self.site_map, level, surface, texel, self.rng)
-            if drawn
-            else surfaces.paving(surface, texel, self.rng)
-        )
+        texel = max(self.options.texel, (x1 - x0) / LARGEST, (y1 - y0) / LARGEST)
+        if self.site_map.stalls:
+            image = floors.floor(self.site_map, level, surface, texel, self.rng)
+        else:
+            image = surfaces.paving(surface, texel, self.rng)
         mask = None if surface.is_box else _inside(surface.polygon, image.shape[:2])
         self.floors.append(len(self.faces))
         self._plane(surface, 0.0, self.maker.add(image, mask), 0.25)
@@ -93,6 +93,7 @@ class Shell:
                 self.faces.add([*p, z[0]], [*(q - p), z[1] - z[0]], [0, 0, -SLAB], concrete)
 
     def add_thing(self, thing: Occluder) -> None:
+        """A wall, pillar, trunk or house of the map."""
         level = self.site_map.level(thing.level)
         if thing.geometry.geom_type.endswith("Polygon"):
             for polygon in shapely.get_parts(thing.geometry):

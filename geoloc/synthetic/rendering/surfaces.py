@@ -9,6 +9,7 @@ from geoloc.synthetic.rendering.noise import fractal_noise, smooth_noise
 WHITE, YELLOW, BLUE, GREEN, RED, DARK = (
     (222, 228, 230), (60, 190, 225), (150, 96, 38), (96, 140, 60), (44, 44, 176), (46, 46, 48),
 )  # fmt: skip
+LABELLED = 2.0  # m; a pillar that high has its number on it
 PANEL = (2.4, 1.2)  # m; formwork of ceilings
 
 
@@ -100,10 +101,11 @@ def pillar(side: float, height: float, text: str, texel: float, rng: np.random.G
     worn = np.where(smooth_noise(shape, 0.08 / texel, rng) > 1.7, 0.25, 0.9)[..., None]
     colour = np.where(stripe[..., None], np.array(DARK, np.float32), np.array(YELLOW, np.float32))
     image += foot[..., None] * worn * (colour - image)
-    image += ((up > 1.5) & (up < 1.95))[:, None, None] * worn * (np.array(BLUE, np.float32) - image)
+    if height >= LABELLED:
+        image += ((up > 1.5) & (up < 1.95))[:, None, None] * worn * (np.array(BLUE, np.float32) - image)
     image -= (np.clip(1.0 - up / 0.3, 0, 1) * 30.0)[:, None, None]
     plate = as_image(image)
-    for i in range(4):
+    for i in range(4 if height >= LABELLED else 0):
         low, high = round((height - 1.92) / texel), round((height - 1.53) / texel)
         write(plate[low:high, i * n : (i + 1) * n], text, WHITE)
     return plate
