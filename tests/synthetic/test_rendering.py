@@ -228,7 +228,7 @@ def test_phones_stand_in_the_lanes_of_their_level(world):
     zones = [zone for zone in site_map.zones if zone.kind in ("lane", "walkway", "ramp")]
     for view in views:
         x, y, z = view.camera.centre_world
-        floor = float(site_map.level(view.level).z_extended(np.array([[x, y]]))[0])
+        floor = float(site_map.level(view.level).z_at(np.array([[x, y]]))[0])
         assert 1.2 <= z - floor <= 1.75
         assert any(zone.level == view.level and contains_xy(zone.polygon, x, y) for zone in zones)
     assert {view.level for view in views} == {"P1", "P2"}

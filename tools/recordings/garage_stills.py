@@ -35,7 +35,7 @@ RECORDING = "garage_stills"
 SEED = 66
 WRONG = 1.0  # m; an answer farther off is wrong
 SMALL_TURN = 0.01  # deg; of the turns that are to be told from none
-WALK = WalkOptions(spacing=2.0)
+WALK = WalkOptions()
 N_QUERIES = 120
 CAMERAS = ("p1-aisle-s-west", "p2-aisle-n-east", "p1-row-b", "p2-southeast")
 DAY = DaySetOptions(n_trials=24)
@@ -90,6 +90,10 @@ def relocalization_figures(queries: Sequence[TruePicture], answers: Sequence[Pos
     for name, chosen in share.items():
         says = f"{said}; of the answers" + (f", more than {WRONG:g} m off" if name == "wrong_answers" else "")
         measures.append(of_counts(name, "%", says, np.column_stack([chosen, told]), blocks, _share, 100))
+    fit = np.array([_is_near(q.camera, a) for q, a in zip(queries, answers, strict=True)])
+    says = f"{said}; of the refused, whose likeliest place is less than {WRONG:g} m off"
+    counts = np.column_stack([fit & ~told, ~told])
+    measures.append(of_counts("refused_though_right", "%", says, counts, blocks, _share, 100))
     rows = np.flatnonzero(told)
     errors = scores.position_error[rows]
     measures.append(of_quantile("position_error_median", "m", said, errors, blocks.take(rows), 0.5))
@@ -179,6 +183,11 @@ def _scores(queries: Sequence[TruePicture], answers: Sequence[PoseEstimate]) -> 
 def _nees(camera: Camera, answer: PoseEstimate) -> float:
     xi = (camera.cam_from_world * answer.cam_from_world.inv()).as_exp_coords()
     return float(nees(xi[None], answer.cov[None])[0])
+
+
+def _is_near(camera: Camera, answer: PoseEstimate) -> bool:
+    places = [each.camera.centre_world for each in answer.hypotheses[:1]]
+    return any(float(np.linalg.norm(place - camera.centre_world)) < WRONG for place in places)
 
 
 def _share(counts: np.ndarray) -> np.ndarray:

@@ -90,9 +90,10 @@ def _people(scene: Scene, rng: np.random.Generator, n: int) -> np.ndarray:
         zone = zones[int(rng.integers(len(zones)))]
         x0, y0, x1, y1 = zone.polygon.bounds
         spot = rng.uniform([x0, y0], [x1, y1])
-        z = float(scene.site_map.level(zone.level).z_extended(spot[None])[0])
+        z = float(scene.site_map.level(zone.level).z_at(spot[None])[0])
         rows.append([*spot, z, float(rng.integers(len(scene.people)))])
-    return np.array(rows).reshape(-1, 4)
+    people = np.array(rows).reshape(-1, 4)
+    return people[np.isfinite(people[:, 2])]  # a zone may reach past its floor
 
 
 def turned_to(moment: Moment, centre: np.ndarray) -> Faces:

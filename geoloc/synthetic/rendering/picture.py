@@ -200,22 +200,22 @@ def _add_grain(moment: Moment, view: View, spots: Spots, texture: np.ndarray) ->
     lengths = np.stack([np.linalg.norm(edge, axis=1) for edge in (faces.right, faces.down)], axis=1).astype(np.float32)
     size = lengths[row[near]] / GRAIN_TEXEL
     pixel = np.abs(spots.change[near] * np.repeat(size, 2, axis=1)).max(axis=1)
-    near, size, pixel = (part[pixel < 8.0] for part in (near, size, pixel))
+    near, size, pixel = (part[pixel < 4.0] for part in (near, size, pixel))
     if not len(near):
         return
     x, y = spots.a[near] * size[:, 0] + 17.0 * view.rows[row[near]], spots.b[near] * size[:, 1]
-    level = np.clip(np.log2(np.maximum(pixel, 1e-3)), 0.0, 3.0)
+    level = np.clip(np.log2(np.maximum(pixel, 1e-3)), 0.0, 2.0)
     total = np.zeros(len(near), np.float32)
     # two grains of other directions and scales: together they nowhere repeat
     for u, v in ((x, y), (0.61 * x + 0.43 * y, 0.61 * y - 0.43 * x)):
-        for number in range(4):
+        for number in range(3):
             weight = np.maximum(1.0 - np.abs(level - number), 0.0)
             rows = np.flatnonzero(weight > 0)
             if len(rows):
                 page, scale = moment.scene.grain[number], 0.5**number
                 at = [np.mod(value[rows], GRAIN) * scale - 0.5 for value in (u, v)]
                 total[rows] += weight[rows] * remap(page, at[0], at[1], cv2.BORDER_WRAP)[:, 0]
-    texture[near] += (4.0 * faces.rough[row[near]].astype(np.float32) * total * (1 - level / 3.0))[:, None]
+    texture[near] += (4.0 * faces.rough[row[near]].astype(np.float32) * total * (1 - level / 2.0))[:, None]
 
 
 def _sunshine(moment: Moment, view: View, spots: Spots) -> np.ndarray:

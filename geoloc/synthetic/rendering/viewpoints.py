@@ -43,10 +43,10 @@ class WalkOptions:
     """How a site is walked along for mapping."""
 
     size: tuple[int, int] = (640, 360)  # px
-    focal: float = 0.75  # of the picture's width
+    focal: float = 0.6  # of the picture's width
     height: float = 1.4  # m over the floor
-    spacing: float = 2.0  # m between stations
-    headings: tuple[float, ...] = (0.0, 2.1, -2.1)  # rad from the direction of the walk, to the left
+    spacing: float = 2.5  # m between stations
+    headings: tuple[float, ...] = (0.0, np.pi / 2, np.pi, -np.pi / 2)  # rad from the way of the walk, to the left
     sway: float = 0.15  # m aside
 
     def __post_init__(self) -> None:
@@ -76,9 +76,10 @@ def phone_viewpoints(
         zone = zones[int(rng.choice(len(zones), p=share / share.sum()))]
         x0, y0, x1, y1 = zone.polygon.bounds
         spot = rng.uniform([x0, y0], [x1, y1])
-        if not shapely.contains_xy(zone.polygon, *spot) or _blocked(site_map, zone.level, spot):
+        floor = float(site_map.level(zone.level).z_at(spot[None])[0])  # NaN where the zone reaches past the floor
+        blocked = not shapely.contains_xy(zone.polygon, *spot) or _blocked(site_map, zone.level, spot)
+        if blocked or np.isnan(floor):
             continue
-        floor = float(site_map.level(zone.level).z_extended(spot[None])[0])
         pose = _held(rng, np.array([*spot, floor + rng.uniform(*options.height)]), options)
         upright = rng.random() < options.upright_share
         size = options.size[::-1] if upright else options.size
