@@ -18,6 +18,8 @@ COMMANDS = {
     "undo": "take back that two objects were taken for one, in a state that localize kept",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, how sharply, and whether they have moved",
+    "landmarks": "a landmark map of a site, from images of it",
+    "relocalize": "where an image was taken, by a site's landmarks",
     "calibrate": "cameras from marks, how good they are, and what to mark next",
     "calibrate intrinsics": "a lens from pictures of a chessboard or ChArUco board",
     "calibrate scan": "a scan of a site laid on its map: ground heights, walls, control points",

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
-from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import GeometryError, InputError
 from geoloc.estimators.camera_prior import CameraPrior
@@ -65,15 +64,6 @@ class Heights:
 
 
 @dataclass(frozen=True, eq=False)
-class StatedPoses:
-    """S cameras (S,) int of whose poses beforehand is known: `cov` (S, 6, 6) of `exp(xi) * cam_from_world` (S)."""
-
-    camera: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
-    cam_from_world: RigidTransform = field(default_factory=lambda: RigidTransform.identity(0))
-    cov: np.ndarray = field(default_factory=lambda: np.zeros((0, 6, 6)))
-
-
-@dataclass(frozen=True, eq=False)
 class Network:
     """Cameras and points (P, 3) m where the adjustment starts, and what was measured.
 
@@ -90,7 +80,6 @@ class Network:
     spans: Spans = field(default_factory=Spans)
     heights: Heights = field(default_factory=Heights)
     lines: SeenLines = field(default_factory=SeenLines)
-    poses: StatedPoses = field(default_factory=StatedPoses)
     lens: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     freed: tuple[tuple[str, ...], ...] = ()
     priors: tuple[CameraPrior | None, ...] = ()
@@ -291,7 +280,6 @@ def _check_rows(network: Network) -> None:
         ("line's camera", network.lines.camera, len(network.cameras)),
         ("surveyed point", network.surveyed.point, n_points),
         ("distance's end", network.spans.ends, n_points),
-        ("stated pose's camera", network.poses.camera, len(network.cameras)),
     ):
         if len(values) and not (values.min() >= 0 and values.max() < limit):
             raise InputError(f"bundle: a {what} has a number outside 0 to {limit - 1}")

@@ -139,7 +139,7 @@ def linearise(layout: Layout, state: State, loss: Loss) -> Linear:
     survey_cost, pull, information = _surveys(layout.network, state)
     drawn, taken = _lines(layout, state, loss)
     parts = [_spans(layout, state, loss), _heights(layout, state, loss), drawn]
-    parts += [_promoted_surveys(layout, pull, information), _priors(layout, state), _stated_poses(layout, state)]
+    parts += [_promoted_surveys(layout, pull, information), _priors(layout, state)]
     total += survey_cost + sum(part[0] for part in parts)
     promoted = ~layout.eliminated
     rows = [part[1:] for part in parts] + [_promoted_sights(layout, residual, by_point, by_camera, promoted)]
@@ -212,22 +212,6 @@ def _priors(layout: Layout, state: State) -> tuple[float, np.ndarray, np.ndarray
         residuals.append(-off[0][free])
         jacobians.append(jacobian[free])
     return cost, np.concatenate(residuals), np.concatenate(jacobians)
-
-
-def _stated_poses(layout: Layout, state: State) -> tuple[float, np.ndarray, np.ndarray]:
-    """What is known of poses beforehand, as rows of the border: exp(xi) takes the stated pose to the state's."""
-    stated = layout.network.poses
-    n = len(stated.camera)
-    if not n:
-        return 0.0, np.zeros(0), np.zeros((0, layout.size))
-    xi = (state.poses[stated.camera] * stated.cam_from_world.inv()).as_exp_coords()
-    root = np.linalg.inv(np.linalg.cholesky(stated.cov))
-    residual = np.einsum("sij,sj->si", root, xi)
-    jacobian = np.zeros((n, 6, layout.size))
-    columns = layout.columns[stated.camera, None, :6]
-    # a further small turn adds to xi, up to the product of the two, which a prior's width makes nothing of
-    np.put_along_axis(jacobian, np.broadcast_to(columns, (n, 6, 6)), root, axis=2)
-    return float(np.vdot(residual, residual)), -residual.ravel(), jacobian.reshape(-1, layout.size)
 
 
 def _spans(layout: Layout, state: State, loss: Loss) -> tuple[float, np.ndarray, np.ndarray]:

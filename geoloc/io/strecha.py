@@ -6,8 +6,6 @@ is the centre of the top-left pixel. The stills have no distortion; how sure the
 
 from pathlib import Path
 
-import numpy as np
-
 from geoloc.errors import InputError
 from geoloc.io.camera_parts import CameraOptions, pose_of, posed_camera, whole_size
 from geoloc.scene import jsonfile
@@ -39,4 +37,6 @@ def _camera(where: str, name: str, value: object) -> Camera:
     if intrinsics[0, 1] != 0 or intrinsics[1, 0] != 0:
         raise InputError(f"{where}: K has skew {intrinsics[0, 1]:g}; only lenses without are known")
     lens = Pinhole(intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]])
-    return posed_camera(name, where, CameraOptions(), lens, pose_of(rotation, -rotation @ centre, where, CameraOptions()), size)
+    options = CameraOptions()
+    pose = pose_of(rotation, -rotation @ centre, where, options)
+    return posed_camera(name, where, options, lens, pose, size)

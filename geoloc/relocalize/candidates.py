@@ -43,7 +43,7 @@ def group_images(images: Sequence[int] | np.ndarray, landmarks: LandmarkMap, few
 def match_landmarks(
     features: LocalFeatures, landmarks: LandmarkMap, images: np.ndarray, options: MatchingOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of features (M,) and landmarks (M,) that match by what the landmarks look like in some images; no pair twice."""
+    """Rows of features (M,) and landmarks (M,) that match as the landmarks look in some images; no pair twice."""
     if features.extractor != landmarks.extractor:
         made = f"the map's features are {landmarks.extractor!r}"
         raise InputError(f"the image's features are {features.extractor!r}, {made}; use one extractor for both")

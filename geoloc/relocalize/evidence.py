@@ -8,7 +8,7 @@ inliers is needed. Landmarks are thinned so that no two share a piece of the ima
 to do not count, nor do their neighbours; many inliers in one corner therefore prove little.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -23,7 +23,7 @@ SUPPORT = 12.0  # a descriptor looks at a square this many times its feature's s
 GATE = 3.0  # sigmas around a landmark's predicted place
 WIDEST = 20.0  # px; what is predicted worse is not looked for: by chance there is always something
 NEAREST = 8  # features of a gate that are compared
-ANGLE = 0.7  # rad; a landmark seen from farther round than this looks different
+ANGLE = 1.3  # rad; a landmark seen from farther round than this looks different, if it is not hidden
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,39 @@ def weigh(
     landmarks: LandmarkMap,
     camera: Camera,
     fitted: np.ndarray,
+    inliers: np.ndarray,
     rng: np.random.Generator,
 ) -> Evidence:
-    """Evidence for `camera` (with its `calib_cov`), whose pose was fitted with the features `fitted` (K,) int."""
+    """Evidence for `camera` (with its `calib_cov`), whose pose was fitted with the features `fitted` (K,) int.
+
+    Looked for all over the image, and around the features `inliers` alone, as of a pose that is right about one thing
+    in the image only; the better counts, less what choosing between two is worth.
+    """
     points, pixels, radius = _looked_for(features, landmarks, camera, fitted)
+    near = _around(pixels, features.pixels[inliers])
+    everywhere = _compare(features, landmarks, camera, points, pixels, radius, rng)
+    here = _compare(features, landmarks, camera, points[near], pixels[near], radius[near], rng)
+    best = max(everywhere, here, key=lambda each: each.log_odds)
+    return replace(best, log_odds=best.log_odds - float(np.log(2)))
+
+
+def _around(pixels: np.ndarray, inliers: np.ndarray) -> np.ndarray:
+    """Which pixels (N, 2) lie among the `inliers` (K, 2), K at least 3, or just beside them: (N,) bool."""
+    off = pixels - inliers.mean(axis=0)
+    inverse = np.linalg.pinv(np.cov(inliers.T.astype(float)) + np.eye(2))
+    return np.asarray(np.einsum("ni,ij,nj->n", off, inverse, off) < GATE**2)
+
+
+def _compare(
+    features: LocalFeatures,
+    landmarks: LandmarkMap,
+    camera: Camera,
+    points: np.ndarray,
+    pixels: np.ndarray,
+    radius: np.ndarray,
+    rng: np.random.Generator,
+) -> Evidence:
+    """How often landmarks `points` (M,) win within `radius` (M,) of `pixels` (M, 2) over the decoys."""
     if not len(points):
         return Evidence(0, 0, 0.0)
     size = np.array(camera.size, float)
@@ -75,7 +104,7 @@ def log_odds(wins: int, n: int) -> float:
 def _looked_for(
     features: LocalFeatures, landmarks: LandmarkMap, camera: Camera, fitted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Landmarks (M,) int to look for, where (M, 2) px and how far around (M,) px: at most one in each piece of image."""
+    """Landmarks (M,) int to look for, where (M, 2) px and how far around (M,) px: one at most in a piece of image."""
     none = np.zeros(0, int), np.zeros((0, 2)), np.zeros(0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         pixels, by_world, by_calib = camera.jacobians(landmarks.points)

@@ -16,14 +16,16 @@ FEWEST = 200  # observations, below which what was assumed stays
 MOST_IMAGES = 40  # that are placed by the others
 FEWEST_POINTS = 20  # of one such image
 LEAST_FLOOR = 0.02  # px
+LEAST_PART = 0.02  # of the residuals' variance that is noise, whatever the calibration would explain
 
 
 def learn_noise(
-    residual: np.ndarray, redundancy: np.ndarray, scale: np.ndarray, assumed: FeatureNoise
+    residual: np.ndarray, redundancy: np.ndarray, scale: np.ndarray, assumed: FeatureNoise, known2: np.ndarray
 ) -> FeatureNoise:
     """Floor and growth with scale from residuals (N, 2) px of features of `scale` (N,) px.
 
-    `redundancy` (N,) is the share of an error's variance that its residual shows. Robust: by medians of bins of scale.
+    `redundancy` (N,) is the share of an error's variance that its residual shows, `known2` (N,) px² the variance that
+    the calibration explains. Robust: by medians of bins of scale.
     """
     if len(residual) < FEWEST:
         return assumed
@@ -31,7 +33,8 @@ def learn_noise(
     sigma2, scale2 = [], []
     for rows in np.array_split(order, BINS):
         spread = MAD * np.median(np.abs(residual[rows] / np.sqrt(redundancy[rows])[:, None]))
-        sigma2.append(max(float(spread), 1e-6) ** 2)
+        total2 = max(float(spread), 1e-6) ** 2
+        sigma2.append(max(total2 - float(np.median(known2[rows])), LEAST_PART * total2))
         scale2.append(float(np.median(scale[rows] ** 2)))
     rows = np.stack([np.ones(BINS), scale2], axis=1) / np.array(sigma2)[:, None]  # relative errors of the variances
     (floor2, growth2), _ = nnls(rows, np.ones(BINS))

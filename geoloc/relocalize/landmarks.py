@@ -44,8 +44,8 @@ class FeatureNoise:
 class LandmarkMap:
     """P landmarks, and N observations of them in the images of `cameras`.
 
-    `points` (P, 3) m with `point_cov` (P, 3, 3) m² from the observations' noise alone: what the cameras' own
-    `calib_cov` adds is common to many points. Of observations, ordered by image: `image` (N,) int, `point` (N,) int,
+    `points` (P, 3) m with `point_cov` (P, 3, 3) m² from the observations' noise and the cameras' `calib_cov`, of which
+    the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image: `image` (N,) int, `point` (N,) int,
     `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by `extractor`.
     """
 
@@ -152,7 +152,7 @@ class LandmarkMap:
 
 
 def unit_cov(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Covariance (6 + k, 6 + k) of pose and freed lens from one point at 1 px, as these (N, 3) are spread on average."""
+    """Covariance (6 + k, 6 + k) of pose and freed lens from one point at 1 px, as these (N, 3) are on average."""
     _, _, by_calib = camera.jacobians(points)
     rows = by_calib[np.isfinite(by_calib).all(axis=(1, 2))].reshape(-1, by_calib.shape[2])
     return len(rows) / 2 * bounded_inverse(rows.T @ rows)

@@ -74,7 +74,8 @@ def build_landmarks(
     for _ in range(ROUNDS):
         found = place(placed, cameras, noise, options.triangulation)
         used = found.used & (found.redundancy > 0)
-        noise = learn_noise(found.residual[used], found.redundancy[used], placed.scale[used], noise)
+        known2 = survey_px2(placed, cameras, found)[used]
+        noise = learn_noise(found.residual[used], found.redundancy[used], placed.scale[used], noise, known2)
     landmarks = _landmarks(placed, cameras, place(placed, cameras, noise, options.triangulation), noise, extractor)
     return replace(landmarks, noise=replace(noise, shared=learn_shared(landmarks)))
 
@@ -119,7 +120,9 @@ class Observed:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Where T tracks are: `xyz` (T, 3), `cov` (T, 3, 3), `refusal` (T,); of N observations residual and use.
+    """Where T tracks are: `xyz` (T, 3), `cov` (T, 3, 3) of noise and calibration, `refusal` (T,).
+
+    Of N observations `residual` (N, 2) px and whether they were `used`.
 
     `redundancy` (N,) is the share of an observation's error that its residual shows.
     """
@@ -163,10 +166,22 @@ def place(
         cov = np.tile(np.eye(2), (*pixels.shape[:2], 1, 1))
         pixels[at], cov[at] = observed.pixels[rows], sigma[rows, None, None] ** 2 * np.eye(2)
         found = triangulate(pixels, [cameras[i] for i in images.tolist()], cov, options)
-        out.xyz[first:last], out.cov[first:last], out.refusal[first:last] = found.xyz, found.cov, found.refusal
+        out.xyz[first:last], out.refusal[first:last] = found.xyz, found.refusal
+        out.cov[first:last] = found.cov + found.bias_cov
         out.residual[rows], out.used[rows] = found.residual_px[at], found.used[at]
         views = found.n_views[at[0]]
         out.redundancy[rows] = (2 * views - 3) / np.maximum(2 * views, 1)
+    return out
+
+
+def survey_px2(observed: Observed, cameras: Sequence[Camera], placed: Placed) -> np.ndarray:
+    """Variance (N,) px² of an axis of each observation's residual from what its camera's `calib_cov` leaves open."""
+    out = np.zeros(len(observed.pixels))
+    for index, camera in enumerate(cameras):
+        rows = np.flatnonzero((observed.tracks.image == index) & placed.used)
+        if camera.calib_cov.any() and len(rows):
+            _, _, by_calib = camera.jacobians(placed.xyz[observed.tracks.track[rows]])
+            out[rows] = np.einsum("nij,jk,nik->n", by_calib, camera.calib_cov, by_calib) / 2
     return out
 
 

@@ -2,7 +2,7 @@
 
 Four parts: the noise of its features and of the landmarks' own observations, independent from point to point; what the
 errors of the image have in common (`FeatureNoise.shared`); what those of each of the map's images have in common,
-carried through the landmarks that they placed; and the stated `calib_cov` of the map's cameras, carried in the same way.
+carried through the landmarks that they placed; and the stated `calib_cov` of the map's cameras, carried likewise.
 """
 
 from collections.abc import Sequence

@@ -22,7 +22,7 @@ class SearchOptions:
 
     max_error: float = 4.0  # px at FULL_WIDTH and in proportion; how far an inlier may lie from its landmark
     max_trials: int = 5000
-    n_poses: int = 2  # looked for in each group of candidates: the second among what the first does not explain
+    n_poses: int = 3  # looked for in each group of candidates, each among what the ones before do not explain
 
     def __post_init__(self) -> None:
         check_range(self, max_error=(0.1, 1000.0), max_trials=(10, 1_000_000), n_poses=(1, 20))
@@ -82,7 +82,8 @@ def _search(
     ransac.min_inlier_ratio = 0.02
     estimation = pycolmap.AbsolutePoseEstimationOptions()
     estimation.ransac, estimation.estimate_focal_length = ransac, free_focal
-    lens = pycolmap.Camera(model="SIMPLE_PINHOLE", width=camera.size[0], height=camera.size[1], params=[focal, 0.0, 0.0])
+    width, height = camera.size
+    lens = pycolmap.Camera(model="SIMPLE_PINHOLE", width=width, height=height, params=[focal, 0.0, 0.0])
     xyz = np.ascontiguousarray(landmarks.points[points[rows]])
     found = pycolmap.estimate_absolute_pose(plane[rows], xyz, lens, estimation)
     if found is None or found["num_inliers"] < FEWEST:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit
 
 from geoloc.errors import InputError
 from geoloc.estimators.camera_prior import CameraPrior
@@ -26,8 +26,8 @@ from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, spr
 from geoloc.relocalize.evidence import Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR, FittedPose, fit_pose
-from geoloc.relocalize.pose_search import RoughPose, SearchOptions, search_poses
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
+from geoloc.relocalize.pose_search import RoughPose, SearchOptions, search_poses
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Pinhole
 from geoloc.scene.sitemap import SiteMap
@@ -38,6 +38,8 @@ HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested; the re
 FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
 CENTRE_SPREAD = 0.01  # sigma of an unknown principal point about the image's middle, of its longer side
 UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
+CHANCE = 3  # places with FEWEST_INLIERS each that every search finds anyway
+REPEATS = 0.05  # probability that the place is another that looks the same, where no rival tells that the site repeats
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
 FEWEST_POINTS = 4  # that a pose is fitted to
 
@@ -173,7 +175,7 @@ def _tested(
     if len(part) < FEWEST_POINTS:
         return Evidence(0, 0, 0.0)
     again = _fitted(query, landmarks, camera, rows[part], points[part])
-    return weigh(query.features, landmarks, again.camera, rows[part], rng)
+    return weigh(query.features, landmarks, again.camera, rows[part], rows, rng)
 
 
 def _known(one: Hypothesis, found: list[Hypothesis], query: Query, landmarks: LandmarkMap, near: float) -> bool:
@@ -187,20 +189,22 @@ def _known(one: Hypothesis, found: list[Hypothesis], query: Query, landmarks: La
 
 
 def _with_probabilities(found: list[Hypothesis]) -> tuple[Hypothesis, ...]:
-    """The hypotheses, likeliest first, with their probabilities beside each other and "none of them".
+    """The hypotheses, best supported first, with their probabilities beside each other and "none of them".
 
-    Places that only look alike gather support too. How much, the rivals themselves show: their mean is the scale of
-    an exponential distribution of what a wrong place gathers, so support counts in units of it. Whether there is a
-    place at all is the evidence's to say.
+    Places that only look alike gather support too: how much, rivals with evidence of their own show, and what the
+    search finds anywhere. With exponential support of k such places that sum to S, a further one reaches n with
+    probability (S / (S + n))^k (Lomax's distribution). Whether there is a place at all is the evidence's to say.
     """
     support = np.array([len(each.points) for each in found], float)
-    scale = max(float(support[1:].mean()) if len(found) > 1 else 0.0, FEWEST_INLIERS)
-    share = softmax(support / scale)
-    weighed = []
-    for each, part in zip(found, share.tolist(), strict=True):
-        there = 1.0 / (1.0 + np.exp(-min(each.evidence.log_odds, 500.0))) if each.evidence.log_odds > 0 else 0.0
-        weighed.append(replace(each, probability=part * there))
-    return tuple(sorted(weighed, key=lambda each: -each.probability))
+    there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
+    rivals = there[1:] > 0
+    total, n = CHANCE * FEWEST_INLIERS + support[1:][rivals].sum(), CHANCE + int(rivals.sum())
+    wrong = (total / (total + support[0])) ** n * (1.0 if rivals.any() else REPEATS)
+    share = np.where(there > 0, support, 0.0)
+    share[0] = 0.0
+    probability = wrong * there * share / max(share.sum(), 1.0)
+    probability[0] = (1 - wrong) * there[0]
+    return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
 
 
 def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) -> PoseEstimate:
@@ -215,11 +219,12 @@ def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) 
             return PoseEstimate(hypotheses, f"{said}; is it of this site?")
         if not options.widen:
             shares = ", ".join(f"{each.probability:.2f}" for each in (best, *rivals))
-            return PoseEstimate(hypotheses, f"the site repeats: {1 + len(rivals)} places fit, with probabilities {shares}")
+            said = f"the site repeats: {1 + len(rivals)} places fit, with probabilities {shares}"
+            return PoseEstimate(hypotheses, said)
         camera = replace(best.camera, calib_cov=spread_cov(hypotheses), freed=())
         hypotheses = (replace(best, camera=camera), *hypotheses[1:])
         sigma = float(np.sqrt(np.linalg.eigvalsh(camera.calib_cov[3:6, 3:6])[-1]))
     if not sigma <= options.max_sigma:
-        return PoseEstimate(hypotheses, f"its position is only known to {sigma:.1f} m (sigma); the limit is "
-                                        f"{options.max_sigma:g} m")
+        said = f"its position is only known to {sigma:.1f} m (sigma); the limit is {options.max_sigma:g} m"
+        return PoseEstimate(hypotheses, said)
     return PoseEstimate(hypotheses)

@@ -22,7 +22,9 @@ from recordings import (
     people_ties,
     pets,
     pose2sim,
+    sacre_coeur,
     sped,
+    strecha,
     wildtrack,
 )
 
@@ -39,6 +41,8 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "brnocompspeed": brnocompspeed.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
+    "strecha": strecha.run,
+    "sacre_coeur": sacre_coeur.run,
     "wildtrack_ties": people_ties.run_wildtrack,
     "multiviewx_ties": people_ties.run_multiviewx,
 }

@@ -1,0 +1,148 @@
+"""`geoloc landmarks`: a landmark map of a site from its images."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.cli.arguments import add_json, add_options, add_site
+from geoloc.errors import InputError
+from geoloc.features.local import LocalFeatures, extract
+from geoloc.io.pictures import find_pictures, read_pictures
+from geoloc.options import load_options
+from geoloc.relocalize.landmark_storage import save_landmarks
+from geoloc.relocalize.landmarks import LandmarkMap
+from geoloc.relocalize.mapping import MappingOptions, build_landmarks
+from geoloc.relocalize.picture_check import picture_fault
+from geoloc.relocalize.structure import Picture, align, reconstruct
+from geoloc.scene.camera import Camera
+from geoloc.scene.storage import calibration_folder, load_site, site_root
+
+DESCRIPTION = """\
+A landmark map of a site: points in space with what they look like, from images of it. An image whose name, less its
+ending, is that of a camera of the site, is taken as that camera's: its calibration stands, and it is what brings all
+others to the site's place. Images of other names (a walk with a phone) are placed by structure from motion."""
+EXAMPLES = """\
+examples:
+  geoloc landmarks garage stills/                    stills/gate.jpg is of the camera "gate"
+  geoloc landmarks garage stills/ walk.mp4 --frames 60
+  geoloc landmarks garage stills/ -o garage.landmarks --json | jq .landmarks"""
+CENTRE_SIGMA = 0.05  # m; of a known camera that states no covariance, when others are brought to it
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare what the command takes."""
+    add_site(parser)
+    parser.add_argument("images", nargs="+", type=Path, help="pictures, films, or folders of them")
+    parser.add_argument("--frames", type=int, default=40, help="frames spread over each film (default: 40)")
+    parser.add_argument("-o", "--out", type=Path, help="file of the map (default: beside the site's calibration)")
+    add_options(parser)
+    add_json(parser)
+
+
+def run(args: Namespace) -> None:
+    """Read, find features, place what is unknown, build, write."""
+    site = load_site(args.site, args.root)
+    options = load_options(MappingOptions(), args.options, args.set)
+    pictures, faults = read_all(args.images, args.frames, {camera.name: camera for camera in site.cameras})
+    cameras, features = place_unknown(pictures, options)
+    landmarks = build_landmarks(features, cameras, options, progress("match"))
+    path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
+    save_landmarks(landmarks, path)
+    report = describe(landmarks, path, [*faults, *_left_out(pictures, cameras)])
+    print(json.dumps(report) if args.json else _text(report))
+
+
+def landmarks_path(site: str, root: Path) -> Path:
+    """Where a site's landmark map lies if nothing else is said."""
+    return calibration_folder(site, root) / "landmarks.npz"
+
+
+def read_all(paths: Sequence[Path], frames: int, known: dict[str, Camera]) -> tuple[list[Picture], list[str]]:
+    """The pictures that show something, each with its camera if it is `known`, and what is wrong with the others."""
+    from tqdm import tqdm
+
+    pictures: list[Picture] = []
+    faults: list[str] = []
+    for name, grey in tqdm(read_pictures(find_pictures(paths), frames), desc="features", file=sys.stderr):
+        stem, size = Path(name).stem, (int(grey.shape[1]), int(grey.shape[0]))
+        fault = picture_fault(grey)
+        if fault:
+            faults.append(f"{name}: {fault}")
+            continue
+        camera = known.get(stem)
+        if camera is not None and camera.size != size:
+            raise InputError(f"{name}: {size[0]} x {size[1]} px; the camera {stem!r} has {camera.size[0]} x "
+                             f"{camera.size[1]}: give a still as it was calibrated")
+        pictures.append(Picture(stem, extract(grey), size, camera))
+    return pictures, faults
+
+
+def place_unknown(
+    pictures: Sequence[Picture], options: MappingOptions
+) -> tuple[tuple[Camera, ...], list[LocalFeatures]]:
+    """Cameras of the pictures, in the site's frame, and their features; pictures that no model holds are left out."""
+    known = {each.name: each.lens for each in pictures if each.lens is not None and not each.lens.is_homography}
+    cameras: dict[str, Camera] = dict(known)
+    if len(known) < len(pictures):
+        if len(known) < 3:
+            raise InputError(f"{len(known)} of the images are of cameras of the site; it takes three to place others")
+        found = reconstruct(pictures, tell=progress("structure"))
+        centres = {name: camera.centre_world for name, camera in known.items()}
+        covs = {name: _centre_cov(camera) for name, camera in known.items()}
+        aligned, _ = align(found, centres, covs)
+        cameras = {camera.name: camera for camera in aligned} | known
+    features = {each.name: each.features for each in pictures}
+    return tuple(cameras.values()), [features[name] for name in cameras]
+
+
+def _centre_cov(camera: Camera) -> np.ndarray:
+    turn = camera.cam_from_world.rotation.as_matrix()
+    return turn.T @ camera.calib_cov[3:6, 3:6] @ turn + CENTRE_SIGMA**2 * np.eye(3)
+
+
+def progress(what: str):  # type: ignore[no-untyped-def]
+    """A function of (done, of) that draws a bar on stderr."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=what, file=sys.stderr, unit="pair", mininterval=0.1 if sys.stderr.isatty() else 5.0)
+
+    def tell(done: int, of: int) -> None:
+        bar.total = of
+        bar.update(done - bar.n)
+        if done == of:
+            bar.close()
+
+    return tell
+
+
+def describe(landmarks: LandmarkMap, path: Path, left_out: Sequence[str]) -> dict[str, object]:
+    """The report."""
+    sigma = np.sqrt(np.linalg.eigvalsh(landmarks.point_cov)[:, -1])
+    return {
+        "file": str(path),
+        "images": len(landmarks.cameras),
+        "landmarks": len(landmarks),
+        "observations": len(landmarks.image),
+        "median_sigma_m": round(float(np.median(sigma)), 5),
+        "feature_noise_px": {name: round(value, 4) for name, value in vars(landmarks.noise).items()},
+        "megabytes": round(landmarks.n_bytes / 1e6, 2),
+        "left_out": list(left_out),
+    }
+
+
+def _left_out(pictures: Sequence[Picture], cameras: Sequence[Camera]) -> list[str]:
+    placed = {camera.name for camera in cameras}
+    return [f"{each.name}: no model holds it" for each in pictures if each.name not in placed]
+
+
+def _text(report: dict[str, object]) -> str:
+    lines = [f"{report['file']}: {report['landmarks']:,} landmarks from {report['images']} images, "
+             f"{report['observations']:,} observations, {report['megabytes']} MB"]
+    lines.append(f"median worst sigma of a landmark: {report['median_sigma_m']} m")
+    left_out = report["left_out"]
+    assert isinstance(left_out, list)
+    return "\n".join([*lines, *(f"left out: {each}" for each in left_out)])

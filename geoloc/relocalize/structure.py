@@ -1,0 +1,200 @@
+"""Cameras of images whose poses are unknown, by pycolmap: incrementally and globally, whichever places more images.
+
+The frame and its unit of length are the reconstruction's own until `align` brings them to places that are known.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import RigidTransform, Rotation
+
+from geoloc.errors import GeometryError, InputError
+from geoloc.features.local import LocalFeatures
+from geoloc.features.matching import Matches, MatchingOptions, match
+from geoloc.geometry.se3 import cross_matrix, from_rt
+from geoloc.relocalize.mapping import Tell, silent
+from geoloc.scene.camera import Camera
+from geoloc.scene.lenses import RadialTangential
+
+FEWEST_MATCHES = 15
+FEWEST_IMAGES = 2
+USUAL_FOCAL = 1.2  # of the longer side
+HALF_PIXEL = 0.5  # COLMAP counts from the image's corner
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image to be placed: `size` (width, height) px, and its lens where it is known."""
+
+    name: str
+    features: LocalFeatures
+    size: tuple[int, int]
+    lens: Camera | None = None
+
+
+@dataclass(frozen=True)
+class StructureOptions:
+    """How a model is built."""
+
+    matching: MatchingOptions = field(default_factory=MatchingOptions)
+    seed: int = 1  # of pycolmap's random draws
+
+
+def reconstruct(
+    pictures: Sequence[Picture], options: StructureOptions | None = None, tell: Tell = silent
+) -> tuple[Camera, ...]:
+    """Cameras of the pictures that one model holds, in its own frame and unit; GeometryError where there is none.
+
+    Both of pycolmap's mappers run; the model with more images is taken, of two equally large the one with more points.
+    """
+    options = options or StructureOptions()
+    if len(pictures) < FEWEST_IMAGES or len({each.name for each in pictures}) < len(pictures):
+        raise InputError(f"structure: {len(pictures)} pictures; give two or more, each with a name of its own")
+    with tempfile.TemporaryDirectory(prefix="geoloc-") as folder:
+        numbers = _fill_database(Path(folder) / "database.db", pictures, options, tell)
+        models = _models(Path(folder), options.seed, {numbers[each.name] for each in pictures if each.lens is not None})
+    if not models:
+        raise GeometryError(
+            f"structure: no model holds even {FEWEST_IMAGES} of the {len(pictures)} pictures; "
+            "give pictures that overlap by half, taken from different places"
+        )
+    best = max(models, key=lambda model: (model.num_reg_images(), model.num_points3D()))
+    by_name = {each.name: each for each in pictures}
+    placed = {image.name: image for image in best.images.values() if image.has_pose}
+    return tuple(_camera(by_name[name], placed[name], best) for name in by_name if name in placed)
+
+
+def _fill_database(
+    path: Path, pictures: Sequence[Picture], options: StructureOptions, tell: Tell
+) -> dict[str, int]:
+    """Write features and verified matches; the number of each picture's camera."""
+    import pycolmap
+
+    numbers: dict[str, int] = {}
+    images: list[int] = []
+    lenses = [_lens(each) for each in pictures]
+    points = [each.features.pixels.astype(float) + HALF_PIXEL for each in pictures]
+    with pycolmap.Database.open(path) as database:
+        for picture, lens in zip(pictures, lenses, strict=True):
+            number = database.write_camera(lens)
+            numbers[picture.name] = lens.camera_id = number
+            rig = pycolmap.Rig()
+            rig.add_ref_sensor(lens.sensor_id)
+            rig.rig_id = database.write_rig(rig)
+            image = pycolmap.Image(name=picture.name, camera_id=number)
+            image.image_id = database.write_image(image)
+            frame = pycolmap.Frame()
+            frame.rig_id = rig.rig_id
+            frame.add_data_id(image.data_id)
+            frame.frame_id = database.write_frame(frame)
+            images.append(image.image_id)
+            database.write_keypoints(image.image_id, (picture.features.pixels + HALF_PIXEL).astype(np.float32))
+        n_pairs, done = len(pictures) * (len(pictures) - 1) // 2, 0
+        for j in range(len(pictures)):
+            for i in range(j):
+                matches = match(pictures[i].features, pictures[j].features, options.matching)
+                if len(matches) >= FEWEST_MATCHES:
+                    pair = pycolmap.estimate_two_view_geometry(
+                        lenses[i], points[i], lenses[j], points[j], _rows(matches)
+                    )
+                    database.write_matches(images[i], images[j], _rows(matches))
+                    database.write_two_view_geometry(images[i], images[j], pair)
+                done += 1
+                tell(done, n_pairs)
+    return numbers
+
+
+def _rows(matches: Matches) -> np.ndarray:
+    return np.stack([matches.rows_a, matches.rows_b], axis=1).astype(np.uint32)
+
+
+def _models(folder: Path, seed: int, fixed: set[int]) -> list:
+    """Models of both mappers; a mapper that fails has none."""
+    import pycolmap
+
+    threads = 2
+    step = pycolmap.IncrementalPipelineOptions()
+    step.num_threads, step.random_seed, step.min_model_size, step.extract_colors = threads, seed, FEWEST_IMAGES, False
+    step.ba_global_function_tolerance = step.ba_local_function_tolerance = 1e-6
+    step.constant_cameras = fixed
+    whole = pycolmap.GlobalPipelineOptions()
+    whole.num_threads, whole.random_seed, whole.min_model_size = threads, seed, FEWEST_IMAGES
+    level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, int(pycolmap.logging.FATAL)
+    try:
+        models = list(pycolmap.incremental_mapping(folder / "database.db", folder, folder, step).values())
+        if not fixed:  # it would free the lenses that are known
+            models += list(pycolmap.global_mapping(folder / "database.db", folder, folder, whole).values())
+        return models
+    finally:
+        pycolmap.logging.minloglevel = level
+
+
+def _lens(picture: Picture):  # type: ignore[no-untyped-def]
+    """pycolmap's camera of a picture."""
+    import pycolmap
+
+    width, height = picture.size
+    if picture.lens is None:
+        usual = [USUAL_FOCAL * max(width, height), width / 2, height / 2, 0, 0]
+        return pycolmap.Camera(model="RADIAL", width=width, height=height, params=usual)
+    params = np.zeros(8)
+    given = picture.lens.lens.params
+    if len(given) > 8 or picture.lens.lens.model == "fisheye":
+        raise InputError(f"picture {picture.name!r}: only lenses with at most four distortion terms can be held here")
+    params[: len(given)] = given
+    params[2:4] += HALF_PIXEL
+    camera = pycolmap.Camera(model="OPENCV", width=width, height=height, params=params)
+    camera.has_prior_focal_length = True
+    return camera
+
+
+def _camera(picture: Picture, image, model) -> Camera:  # type: ignore[no-untyped-def]
+    found = image.cam_from_world()
+    pose = from_rt(found.rotation.matrix(), found.translation)
+    if picture.lens is not None:
+        return replace(picture.lens, name=picture.name, cam_from_world=pose, calib_cov=np.zeros((6, 6)), freed=())
+    f, u, v, k1, k2 = model.cameras[image.camera_id].params.tolist()
+    lens = RadialTangential(np.array([f, f, u - HALF_PIXEL, v - HALF_PIXEL, k1, k2, 0.0, 0.0]))
+    return Camera(picture.name, lens, picture.size, pose)
+
+
+def align(
+    cameras: Sequence[Camera], centres: Mapping[str, np.ndarray], covs: Mapping[str, np.ndarray]
+) -> tuple[tuple[Camera, ...], np.ndarray]:
+    """The cameras brought to known `centres` (3,) m of some, each with its `covs` (3, 3) m², by a similarity.
+
+    Returned with the covariance (7, 7) of the similarity: rotation (rad), translation (m) and logarithm of the scale
+    of world about the mean of the known centres. GeometryError where the known places do not determine it.
+    """
+    known = [camera for camera in cameras if camera.name in centres]
+    if len(known) < 3:
+        raise GeometryError(f"alignment: {len(known)} of {len(cameras)} pictures have a known place; it takes three")
+    source = np.array([camera.centre_world for camera in known])
+    target = np.array([np.asarray(centres[camera.name], float) for camera in known])
+    weights = np.linalg.inv(np.array([np.asarray(covs[camera.name], float) for camera in known]))
+    middle = target.mean(axis=0)
+    spread = np.linalg.svd(target - middle, compute_uv=False)
+    if spread[1] < 0.02 * spread[0]:
+        raise GeometryError("alignment: the known places lie on one line; add one beside it")
+    rotation, _ = Rotation.align_vectors(target - middle, source - source.mean(axis=0))
+    scale = float(np.linalg.norm(target - middle) / np.linalg.norm(source - source.mean(axis=0)))
+    shift = middle - scale * rotation.apply(source.mean(axis=0))
+    for _ in range(20):
+        moved = scale * rotation.apply(source) + shift
+        arm = moved - middle
+        jacobian = np.concatenate([-cross_matrix(arm), np.tile(np.eye(3), (len(arm), 1, 1)), arm[:, :, None]], axis=2)
+        weighed = jacobian.swapaxes(1, 2) @ weights
+        information = (weighed @ jacobian).sum(axis=0)
+        step = np.linalg.solve(information, np.einsum("nab,nb->a", weighed, target - moved))
+        turn, growth = Rotation.from_rotvec(step[:3]), float(np.exp(step[6]))
+        rotation, scale = turn * rotation, growth * scale
+        shift = middle + growth * turn.apply(shift - middle) + step[3:6]
+    aligned = []
+    for camera in cameras:
+        turn = camera.cam_from_world.rotation * rotation.inv()
+        centre = scale * rotation.apply(camera.centre_world) + shift
+        aligned.append(replace(camera, cam_from_world=RigidTransform.from_components(-turn.apply(centre), turn)))
+    return tuple(aligned), np.linalg.inv(information)
