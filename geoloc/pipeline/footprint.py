@@ -109,6 +109,19 @@ class Footprint:
             xy, *seen, self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
         )
 
+    def errors_of_cameras(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What was learned of each camera's own errors: mean (C, K), covariance (C, K, K), sigma before that (C, K).
+
+        K numbers a camera: its shift east and north (m), and what else this model gives it.
+        """
+        n_cameras, n_labels = len(self._site.cameras), len(self._labels)
+        first = n_labels * (1 + n_cameras)
+        rows = np.arange(first, len(self._mean)).reshape(n_cameras, -1)
+        options, length = self.options, kind_arrays(tuple(self._labels)).length
+        known = options.offset_sigma, options.camera_offset_sigma, options.shift_sigma, options.constant_share
+        sigma = solving.prior_sigmas(self._bias_sigma, length, *map(float, known))
+        return self._mean[rows], self._cov[rows[:, :, None], rows[:, None, :]], np.asarray(sigma)[rows]
+
     def _label_rows(self, labels: Coded) -> np.ndarray:
         """Row (N,) of each point's label, with room made for those that come up for the first time."""
         if labels.names is not self._names:

@@ -37,7 +37,8 @@ class View:
     """What N patches of a level say at a motion, in pixels of the frame.
 
     `offset` (N, 2) from where the motion puts them to where they are | `cov` (N, 2, 2) | `own` (N,) correlation with
-    their own places | `others` (N,) share of the other patches' places that look more like them.
+    their own places | `others` (N,) share of the other patches' places that look more like them | `visible` (N,) bool
+    lies in the frame, `inside` and can be followed there.
     """
 
     level: Level
@@ -47,6 +48,7 @@ class View:
     own: np.ndarray
     others: np.ndarray
     inside: np.ndarray
+    visible: np.ndarray
     fit: Fit
     picture: np.ndarray
 
@@ -81,8 +83,14 @@ class Alignment:
         return -len(self.views), self.doubt
 
     @property
+    def left(self) -> float:
+        """Share of the landmarks in the frame that are at their places."""
+        shares = [view.found.sum() / max(int(view.visible.sum()), 1) for view in self.views[-2:]]
+        return float(max(shares, default=0.0))
+
+    @property
     def share(self) -> float:
-        """Of the patches in the frame that are at their places."""
+        """Of the patches that can be followed, those that are at their places."""
         return max((share_found(view) for view in self.views[-2:]), default=0.0)
 
 
@@ -109,7 +117,7 @@ def look(level: Level, picture: np.ndarray, theta: np.ndarray, judge: bool) -> V
     looks = normalised(seen)
     own = np.einsum("nk,nk->n", patches.looks, looks).astype(float)
     others = _others(patches.looks, looks, own, inside) if judge else np.zeros(len(own))
-    return View(level, theta, offset, cov, own, others, usable, fit, picture)
+    return View(level, theta, offset, cov, own, others, usable, inside, fit, picture)
 
 
 def _others(looks: np.ndarray, seen: np.ndarray, own: np.ndarray, inside: np.ndarray) -> np.ndarray:

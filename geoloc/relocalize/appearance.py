@@ -13,7 +13,7 @@ MOST = 0.5  # share of the pixels from which on a frame is called dark or overex
 SHAKEN_PX = 1.5  # standard deviation along a line that a shake adds over that across it
 SHAKEN_SIGMA = 4.0
 FLAT = 0.25  # of the reference's contrast: less is nothing to see
-HINT = -2.0  # log10 of a chance: a few landmarks may still be there
+HINT = -4.0  # log10 of a chance: a few landmarks may still be there
 
 
 @dataclass(frozen=True)

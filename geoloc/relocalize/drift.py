@@ -40,7 +40,7 @@ class DriftOptions:
 
     false_alarms: float = 0.01  # chance that a camera that did not move is said to have
     false_scenes: float = 1e-8  # chance that a picture of anything else is taken for the camera's
-    blocked_share: float = 0.4  # of the landmarks hidden: from here on "blocked" is among the conditions
+    blocked_share: float = 0.5  # of the landmarks hidden: from here on "blocked" is among the conditions
     translation: bool = True  # look for a shift of the camera too, where the reference knows the ground
 
     def __post_init__(self) -> None:
@@ -152,7 +152,7 @@ def learn_landmarks(reference: Reference, check: DriftCheck, memory: float = 200
     for level in reference.levels:
         view = views.get(id(level.patches))
         if view is not None:
-            seen, lost = view.found, view.inside & ~view.found
+            seen, lost = view.found, view.visible & ~view.found
             fade = np.minimum(1.0, memory / np.maximum(level.found + level.missed + 1.0, 1.0))
             level = replace(level, found=fade * (level.found + seen), missed=fade * (level.missed + lost))
         levels.append(level)
@@ -236,7 +236,7 @@ def _known(
         motion, view = _further(reference, motion, view, options)
     blur = blur_of(view)
     shaken, blurred = shaken_by(blur), blur.sigma_px[1] > BLURRED_PX
-    hidden = 1.0 - alignment.share > options.blocked_share
+    hidden = 1.0 - alignment.left > options.blocked_share
     named = {"shaken": shaken, "blurred": blurred, "blocked": hidden, **looks.named}
     conditions = tuple(name for name, holds in named.items() if holds)
     state = "moved" if moved else "shaken" if shaken else "unchanged"
@@ -252,7 +252,7 @@ def _known(
         freed=motion.freed,
         chance=chance,
         log10_doubt=alignment.doubt,
-        found=alignment.share,
+        found=alignment.left,
         shift_px=shift,
         blur_px=blur.sigma_px,
         mean=looks.mean,
@@ -274,12 +274,10 @@ def _further(reference: Reference, motion: Motion, view: View, options: DriftOpt
         if more is None:
             continue
         columns = tuple(range(extra.start, extra.stop))
-        found.append((more.chance(columns), more))
-    # each kind is one more question that chance may answer yes to
-    found = [each for each in found if each[0] * len(trials) < options.false_alarms]
-    if not found:
-        return motion, view
-    return _repeated(reference, min(found, key=lambda each: each[0])[1], view)
+        # each kind is one more question that chance may answer yes to
+        if more.chance(columns) * len(trials) < options.false_alarms:
+            found.append(_repeated(reference, more, view))
+    return min(found, key=lambda each: np.hypot(each[0].sigma_px, each[0].field_px), default=(motion, view))
 
 
 def _unknown(
@@ -298,7 +296,7 @@ def _unknown(
         freed=(),
         chance=float("nan"),
         log10_doubt=alignment.doubt,
-        found=alignment.share,
+        found=alignment.left,
         shift_px=float("nan"),
         blur_px=np.full(2, np.nan),
         mean=looks.mean,

@@ -5,6 +5,7 @@ that gives the weights. What is smooth over the image in them (a lens that is no
 shutter) is a random field of cosines whose strength is learned from the residuals by restricted maximum likelihood
 (Patterson and Thompson 1971), averaged over all strengths by their likelihood instead of picking one: neighbouring
 patches then count less than independent ones, and the field's share in a rotation goes into its covariance.
+Where there is no such field it may still have hidden: the covariance then errs to the safe side.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ WAVES = (6, 4)  # cosines along the image's width and height
 STRENGTHS = np.r_[0.0, np.logspace(-2.0, 3.0, 16)]  # of the field, its variance over that of a patch
 SHARES = np.r_[0.0, np.logspace(-2.0, 4.0, 13)]  # b / a, in units of the median c_i
 FEWEST = 6  # patches
+FEWEST_DOF = 5.0
 SAMPLING_PX = 0.003  # how exactly a picture is sampled between its pixels, whatever its noise
 LEAST_SCALE = 0.25  # of the variances that gave the weights: residuals of the very same picture are 0
 
@@ -29,8 +31,8 @@ LEAST_SCALE = 0.25  # of the variances that gave the weights: residuals of the v
 class Motion:
     """A motion as far as its `freed` numbers were estimated: `theta` (N_MOTION,), `cov` (N_MOTION, N_MOTION).
 
-    `dof` of the covariance's scale | `sigma_px` of one patch | `field_px` root mean square of the smooth misfit |
-    `n` patches | `kept` (N,) bool which of the patches given count.
+    `dof` of the multivariate Student's t that has this covariance | `sigma_px` of one patch | `field_px` root mean
+    square of the smooth misfit | `n` patches | `kept` (N,) bool which of the patches given count.
     """
 
     theta: np.ndarray
@@ -46,7 +48,8 @@ class Motion:
         """Chance that these numbers are found so far from `value` (none: 0) where that is what they are (an F test)."""
         rows = list(columns)
         away = self.theta[rows] - (0.0 if value is None else value)
-        distance2 = float(away @ np.linalg.solve(self.cov[np.ix_(rows, rows)], away))
+        scale = (self.dof - 2.0) / self.dof * self.cov[np.ix_(rows, rows)]
+        distance2 = float(away @ np.linalg.solve(scale, away))
         return float(f_distribution.sf(distance2 / len(rows), len(rows), self.dof))
 
 
@@ -76,13 +79,13 @@ def fit_motion(
     # what a robust estimate adds up: residuals bounded by their weights, of variance 1 / information
     information = (NU + 2.0) / (NU + 4.0) / variance
     pseudo = weight[:, None] * rest / variance[:, None] / information[:, None]
-    step, spread, scale, field = _with_field(design[kept], pseudo, information, place[kept])
+    step, spread, dof, scale, field = _with_field(design[kept], pseudo, information, place[kept])
     theta, full = np.zeros(N_MOTION), np.zeros((N_MOTION, N_MOTION))
     theta[columns] = (solution + step) / unit
     full[np.ix_(columns, columns)] = spread / np.outer(unit, unit)
     n = int(kept.sum())
     sigma = float(np.sqrt(scale * np.median(1.0 / information)))
-    return Motion(theta, full, freed, float(2 * n - len(columns)), sigma, field, n, kept)
+    return Motion(theta, full, freed, dof, sigma, field, n, kept)
 
 
 def _variance_like(stated: np.ndarray, kept: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -123,15 +126,15 @@ def _variances(distance2: np.ndarray, stated: np.ndarray, weight: np.ndarray) ->
 
 def _with_field(
     design: np.ndarray, rest: np.ndarray, information: np.ndarray, place: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Further step (P,), covariance (P, P), scale of the patches' variances, field (px rms) of residuals (N, 2)."""
+) -> tuple[np.ndarray, np.ndarray, float, float, float]:
+    """Of residuals (N, 2): further step (P,), covariance (P, P) and its degrees of freedom, scale, field (px rms)."""
     root = np.sqrt(information)
     left, singular, _ = np.linalg.svd(root[:, None] * _cosines(place) / root.max(), full_matrices=False)
     n, _, p = design.shape
     a, e = root[:, None, None] * design, root[:, None] * rest
     wa, we = np.einsum("nk,nip->kip", left, a, optimize=True), left.T @ e
     whole = np.einsum("nip,niq->pq", a, a), np.einsum("nip,ni->p", a, e), float((e * e).sum())
-    steps, covs, logs, scales = [], [], [], []
+    steps, covs, logs, scales, waves = [], [], [], [], []
     for strength in STRENGTHS:
         gain = strength * singular**2
         taken = gain / (1.0 + gain)
@@ -146,14 +149,20 @@ def _with_field(
         covs.append(scale * inverse)
         logs.append(log)
         scales.append(scale)
+        waves.append(2.0 * float(taken.sum()))
     share = np.exp(np.array(logs) - max(logs))
     share /= share.sum()
     mean = share @ np.array(steps)
     away = np.array(steps) - mean
     cov = np.einsum("s,spq->pq", share, np.array(covs)) + np.einsum("s,sp,sq->pq", share, away, away)
+    alone = float(share @ np.array(scales)) * np.linalg.inv(whole[0])
+    by_field = 1.0 - min(float(np.trace(alone) / np.trace(cov)), 1.0)
+    # of the waves that the residuals tell the motion took some
+    few = max(float(share @ np.array(waves)) - p, FEWEST_DOF)
+    dof = 1.0 / (by_field**2 / few + (1.0 - by_field) ** 2 / (2 * n - p))  # Welch and Satterthwaite
     mean_square = (_cosines(place) ** 2).sum(axis=1).mean() / root.max() ** 2
     field = float(np.sqrt(share @ (np.array(scales) * STRENGTHS) * mean_square))
-    return mean, cov, float(share @ np.array(scales)), field
+    return mean, dof / (dof - 2.0) * cov, dof, float(share @ np.array(scales)), field
 
 
 def _cosines(place: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from recordings import (
     long_garage,
     meva,
     meva_calibration,
+    meva_drift,
     meva_joint,
     multiviewx,
     people_ties,
@@ -38,6 +39,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "sped": sped.run,
     "meva_calibration": meva_calibration.run,
     "meva_joint": meva_joint.run,
+    "meva_drift": meva_drift.run,
     "brnocompspeed": brnocompspeed.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
@@ -56,6 +58,7 @@ ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {"long_garage": long_garage.
 FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
     "meva_joint": "meva",
+    "meva_drift": "meva",
     "wildtrack_ties": "wildtrack",
     "multiviewx_ties": "multiviewx",
 }
