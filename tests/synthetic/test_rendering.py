@@ -92,7 +92,7 @@ def test_a_picture_shows_each_thing_where_the_lens_puts_it(world, empty):
         row, column = np.rint(pixels[seen]).astype(int).T[::-1]
         hidden = far[row, column] < np.linalg.norm(points[seen] - camera.centre_world, axis=1) - 0.1
         lit.append(np.median(sample(image, pixels[seen][~hidden])))
-    assert lit[0] > lit[1] + 25  # 153 against 96 and 97 of 255
+    assert lit[0] > lit[1] + 25  # 147 against 100 and 100 of 255
     assert lit[0] > lit[2] + 25
 
 
@@ -107,8 +107,8 @@ def test_a_turn_is_a_homography_to_a_hundredth_of_a_pixel(world, empty):
     x, y, w = np.linalg.inv(there) @ np.stack([*np.mgrid[0:360, 0:640].reshape(2, -1)[::-1], np.ones(640 * 360)])
     laid = map_coordinates(clean(empty, camera), [y / w, x / w], order=3, mode="nearest").reshape(360, 640)
     part = slice(30, 330), slice(30, 610)
-    assert np.abs(shift_px(laid[part], turned[part])).max() < 0.01  # 0.002 px, of a turn of 1.3 px
-    assert np.abs(turned - laid)[part].mean() < 2.0  # 1.1 of 255
+    assert np.abs(shift_px(laid[part], turned[part])).max() < 0.01  # 0.003 px, of a turn of 1.3 px
+    assert np.abs(turned - laid)[part].mean() < 2.0  # 1.0 of 255
 
 
 def test_a_translation_moves_near_things_farther_than_far_ones(world, empty):
@@ -124,7 +124,7 @@ def test_a_translation_moves_near_things_farther_than_far_ones(world, empty):
     other = ranges(empty, shifted)
     found = other[np.rint(again[seen]).astype(int)[:, 1], np.rint(again[seen]).astype(int)[:, 0]]
     expected = np.linalg.norm(points[seen] - shifted.centre_world, axis=1)
-    assert np.median(np.abs(found / expected - 1)) < 0.01  # 0.002: both see the same things
+    assert np.median(np.abs(found / expected - 1)) < 0.01  # 0.0006: both see the same things
 
 
 def test_the_same_floor_looks_the_same_from_everywhere(world, empty):
@@ -136,11 +136,11 @@ def test_the_same_floor_looks_the_same_from_everywhere(world, empty):
         camera = phone(at, (13.0, 9.0, 0.0))
         laid = sample(clean(empty, camera), camera.project(places)).reshape(x.shape)
         seen.append(laid - cv2.GaussianBlur(laid, (0, 0), 16))
-    assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.7  # 0.87
+    assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.9  # 0.995
     other = phone((7.5, 8.0, 2.4 + STOREY), (13.0, 9.0, STOREY))
     above = sample(clean(empty, other), other.project(places + np.array([0, 0, STOREY]))).reshape(x.shape)
     above -= cv2.GaussianBlur(above, (0, 0), 16)
-    assert abs(np.corrcoef(seen[0].ravel(), above.ravel())[0, 1]) < 0.6  # 0.37: its own stains, the same arrow
+    assert abs(np.corrcoef(seen[0].ravel(), above.ravel())[0, 1]) < 0.6  # 0.29: stains of its own
 
 
 def test_distant_texture_does_not_alias(world, empty):
@@ -151,14 +151,14 @@ def test_distant_texture_does_not_alias(world, empty):
     small = np.minimum(radiance(empty, camera), 1.5)
     floor = slice(110, 175), slice(40, 280)
     high = [part[floor] - cv2.GaussianBlur(part[floor], (0, 0), 2) for part in (small, mean)]
-    assert np.std(high[0]) < 1.35 * np.std(high[1])  # 1.02: no pattern of its own
-    assert np.abs(small - mean)[floor].mean() < 0.06 * mean[floor].mean()  # 0.022
+    assert np.std(high[0]) < 1.35 * np.std(high[1])  # 0.99 times: no pattern of its own
+    assert np.abs(small - mean)[floor].mean() < 0.06 * mean[floor].mean()  # 0.007
 
 
 def test_both_levels_look_alike_and_are_told_by_small_things(world, empty):
     below, above = (clean(empty, named(world, f"{level}-row-c")) for level in ("p1", "p2"))
-    assert np.corrcoef(below.ravel(), above.ravel())[0, 1] > 0.7  # 0.82
-    assert np.abs(below - above).mean() > 3.0  # 9.1
+    assert np.corrcoef(below.ravel(), above.ravel())[0, 1] > 0.7  # 0.81
+    assert np.abs(below - above).mean() > 3.0  # 12.3 of 255
 
 
 def test_one_seed_draws_one_picture(world, scene, empty):
@@ -166,7 +166,7 @@ def test_one_seed_draws_one_picture(world, scene, empty):
     again = draw_moment(scene, np.random.default_rng(2), EMPTY)
     np.testing.assert_array_equal(*(take_picture(m, camera, np.random.default_rng(5)) for m in (empty, again)))
     other = take_picture(empty, camera, np.random.default_rng(6)).astype(int)
-    assert 0 < np.abs(other - take_picture(empty, camera, np.random.default_rng(5))).mean() < 6  # its noise alone
+    assert 0 < np.abs(other - take_picture(empty, camera, np.random.default_rng(5))).mean() < 6  # 1.6: its noise alone
 
 
 def test_cars_stay_where_they_are_unless_they_are_exchanged(scene):
@@ -189,7 +189,7 @@ def test_light_follows_the_hour_the_clouds_and_the_lamps(world, scene):
 
     morning, evening = light(hour=7.0, clouds=0.0), light(hour=18.0, clouds=0.0)
     floor = slice(100, 180), slice(0, 320)
-    assert (np.abs(morning - evening)[floor].max(axis=2) > 0.1).mean() > 0.1  # the sun's patch has moved
+    assert (np.abs(morning - evening)[floor].max(axis=2) > 0.1).mean() > 0.1  # 0.37: the sun's patch has moved
     night = light(hour=23.0)
     assert np.median(night) < 0.8 * np.median(light(hour=12.0, clouds=1.0))
     assert np.median(light(hour=23.0, lamps_off=1.0)) < 0.25 * np.median(night)
@@ -219,7 +219,7 @@ def test_vibration_and_blur_leave_a_point_where_it_is():
         shown = grey(expose(light, np.random.default_rng(seed), options))
         shown -= np.median(shown)
         y, x = (np.sum(shown * axis) / shown.sum() for axis in np.mgrid[0:101, 0:121])
-        assert np.hypot(x - 60, y - 50) < 0.05  # 0.00 px
+        assert np.hypot(x - 60, y - 50) < 0.05  # 0.000 px
 
 
 def test_phones_stand_in_the_lanes_of_their_level(world):
