@@ -36,10 +36,10 @@ SEED = 66
 WRONG = 1.0  # m; an answer farther off is wrong
 SMALL_TURN = 0.01  # deg; of the turns that are to be told from none
 WALK = WalkOptions()
-N_QUERIES = 120
+N_QUERIES = 100
 CAMERAS = ("p1-aisle-s-west", "p2-aisle-n-east", "p1-row-b", "p2-southeast")
-DAY = DaySetOptions(n_trials=24)
-COVERED = replace(DAY, n_trials=8, covered=0.5)
+DAY = DaySetOptions(n_trials=16)
+COVERED = replace(DAY, n_trials=6, covered=0.5)
 
 
 def run() -> list[Figure]:
