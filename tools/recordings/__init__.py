@@ -13,6 +13,7 @@ from recordings import (
     cityflow,
     cmc,
     drawn_calibration,
+    garage_stills,
     long_garage,
     meva,
     meva_calibration,
@@ -50,6 +51,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
 DRAWN: dict[str, Callable[[], list[Figure]]] = {
     "drawn_calibration": drawn_calibration.run,
     "garage_hour": long_garage.run_hour,
+    "garage_stills": garage_stills.run,
 }
 # half an hour and more of computing: only when it is asked for
 ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {"long_garage": long_garage.run_day}
