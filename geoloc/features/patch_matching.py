@@ -21,7 +21,9 @@ WINDOW = 6  # cells, the largest shift: a fifth of the image's width
 REGION = 7  # cells along the side of a region
 SLACK = 1  # cells by which a region's shift may differ from the common one
 STEPS = 255.0  # of a stored layout
-PAIRS = 300  # of different places, by which chance is known
+PAIRS = 300  # of images, by which chance is known
+FEWEST = 4  # images or scores, under which they do not tell what chance gives
+SMALLEST = 1e-6  # sigma
 FAINT = 1e-9
 
 
@@ -50,12 +52,12 @@ class PatchMatcher:
 
     def _chance(self, layouts: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
         n = len(layouts)
-        if n < 3:
-            return 0.0, 1.0  # no two pairs to tell chance by: the bare score decides
+        if n < FEWEST:
+            return level_of_chance(np.zeros(0))
         rows = rng.integers(0, n, PAIRS)
         others = (rows + rng.integers(1, n, PAIRS)) % n
         scores = [self.compare(layouts[a], layouts[b][None])[0] for a, b in zip(rows, others, strict=True)]
-        return float(np.mean(scores)), max(float(np.std(scores)), FAINT)
+        return level_of_chance(np.array(scores))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that it has learnt, for a file."""
@@ -82,6 +84,14 @@ class PatchMatcher:
         weight = contrast**0.25 / np.maximum(np.linalg.norm(vectors, axis=1), FAINT)
         vectors *= weight[:, None]
         return vectors / max(float(np.sqrt(np.mean(np.sqrt(contrast)))), FAINT)
+
+
+def level_of_chance(scores: np.ndarray) -> tuple[float, float]:
+    """Level and sigma of scores (N,) of images of different places, though some may be of one; 0 and 1 of too few."""
+    if len(scores) < FEWEST:
+        return 0.0, 1.0
+    low, middle = np.quantile(scores, [0.1587, 0.5])  # one sigma under the median no image of one place lies
+    return float(middle), max(float(middle - low), SMALLEST)
 
 
 def _agreement(alike: np.ndarray, y: np.ndarray, x: np.ndarray) -> float:

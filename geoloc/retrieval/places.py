@@ -14,13 +14,11 @@ from geoloc.features.global_descriptors import GlobalDescriptor, GlobalOptions, 
 from geoloc.features.layout import gradient_layout
 from geoloc.features.local import LocalFeatures
 from geoloc.features.parts import View
-from geoloc.features.patch_matching import PatchMatcher, stored_layout
+from geoloc.features.patch_matching import PatchMatcher, level_of_chance, stored_layout
 from geoloc.options import check_range
 from geoloc.retrieval.indexes import NONE, Found, Index, best_columns, make_index, no_answers
 
-FEWEST = 4  # images, under which their cosines do not tell what chance gives
-SAMPLE = 1000  # images that tell it
-SMALLEST = 1e-6  # sigma of cosines
+SAMPLE = 1000  # images whose cosines tell what chance gives
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,8 @@ class Places:
     def _search(self, view: View, k: int, allowed: np.ndarray | None) -> Found:
         vector = self.descriptor.describe(view)
         found = self.index.search(vector[None], k, allowed)
-        level, sigma = _chance(self.vectors[:: max(1, len(self) // SAMPLE)] @ vector)
-        return replace(found, scores=(found.scores - level) / sigma)
+        level, sigma = level_of_chance(self.vectors[:: max(1, len(self) // SAMPLE)] @ vector)
+        return replace(found, scores=(found.scores - np.float32(level)) / np.float32(sigma))
 
     def rerank(self, image: np.ndarray, found: Found) -> Found:
         """What `search` found for this query, by its scores and those of the patches together: both in sigmas."""
@@ -147,11 +145,3 @@ def _places(
     held = make_index(index, vectors.shape[1])
     held.add(ids, vectors)
     return Places(ids, vectors, layouts, descriptor, matcher, held)
-
-
-def _chance(cosines: np.ndarray) -> tuple[np.float32, np.float32]:
-    """Level and sigma of a query's cosines (N,) with images of other places, which most images of a site are."""
-    if len(cosines) < FEWEST:
-        return np.float32(0), np.float32(1)
-    low, middle = np.quantile(cosines, [0.1587, 0.5])  # one sigma under the median: no image of its place lies there
-    return np.float32(middle), np.float32(max(float(middle - low), SMALLEST))
