@@ -236,6 +236,9 @@ def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) 
     if best.probability < options.min_probability:
         if not rivals or best.probability == 0.0:
             seen = f"{best.evidence.wins} of {best.evidence.n} other landmarks are where it would have them"
+            if best.evidence.log_odds > 0:  # something is there, but little
+                said = f"the best pose explains only {len(best.points)} features, and {seen}"
+                return PoseEstimate(hypotheses, f"{said}: too few to tell it from a place that looks alike")
             said = f"the best pose explains {len(best.points)} features, but {seen}, as chance may have it"
             return PoseEstimate(hypotheses, f"{said}; is it of this site?")
         if not options.widen:

@@ -22,6 +22,7 @@ from geoloc.scene.lenses import RadialTangential
 FEWEST_MATCHES = 15
 FEWEST_IMAGES = 2
 USUAL_FOCAL = 1.2  # of the longer side
+LONGEST_STEP = 0.3  # rad, and of the scale's logarithm
 HALF_PIXEL = 0.5  # COLMAP counts from the image's corner
 
 
@@ -180,7 +181,10 @@ def align(
     if spread[1] < 0.02 * spread[0]:
         raise GeometryError("alignment: the known places lie on one line; add one beside it")
     rotation, _ = Rotation.align_vectors(target - middle, source - source.mean(axis=0))
-    scale = float(np.linalg.norm(target - middle) / np.linalg.norm(source - source.mean(axis=0)))
+    centred = source - source.mean(axis=0)
+    scale = float(np.vdot(target - middle, rotation.apply(centred)) / np.vdot(centred, centred))  # Umeyama (1991)
+    if not scale > 0:
+        raise GeometryError("alignment: the model does not fit the known places at all; are the names right?")
     shift = middle - scale * rotation.apply(source.mean(axis=0))
     for _ in range(20):
         moved = scale * rotation.apply(source) + shift
@@ -189,6 +193,7 @@ def align(
         weighed = jacobian.swapaxes(1, 2) @ weights
         information = (weighed @ jacobian).sum(axis=0)
         step = np.linalg.solve(information, np.einsum("nab,nb->a", weighed, target - moved))
+        step[[0, 1, 2, 6]] /= max(float(np.abs(step[[0, 1, 2, 6]]).max()) / LONGEST_STEP, 1.0)
         turn, growth = Rotation.from_rotvec(step[:3]), float(np.exp(step[6]))
         rotation, scale = turn * rotation, growth * scale
         shift = middle + growth * turn.apply(shift - middle) + step[3:6]
