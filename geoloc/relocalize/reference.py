@@ -102,8 +102,7 @@ def pin_reference(
     `wanted` (H, W) bool is true where landmarks may lie (none: everywhere): leave out clocks that are burnt in, trees
     and roads full of traffic. With a `site_map` what lies on its ground has a depth, and a shift of the camera can be
     told from a rotation. GeometryError where it shows too little; InputError for an image of another size; a camera
-    that is known by a homography only
-    has no rays and is refused.
+    that is known by a homography only has no rays and is refused.
     """
     camera.require_pose("cannot be checked for a rotation")
     image = np.asarray(image)
