@@ -156,6 +156,8 @@ def sample(level: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Values (N, K) float32 of a level at its pixels `places` (N, K, 2) float32; NaN outside."""
     import cv2
 
+    if not places.size:  # OpenCV refuses an empty map
+        return np.zeros(places.shape[:2], np.float32)
     nothing = cast(np.ndarray, None)  # OpenCV's word for both coordinates in one array; its types do not know
     return np.asarray(
         cv2.remap(level, places, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan"))

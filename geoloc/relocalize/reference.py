@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from geoloc.errors import InputError
+from geoloc.errors import GeometryError, InputError
 from geoloc.features.local import ExtractionOptions, LocalFeatures, extract
 from geoloc.relocalize.motions import Sights
 from geoloc.relocalize.patches import (
@@ -26,6 +26,7 @@ SHORTEST = 96  # px; a level's shorter side is no less
 MOST_LEVELS = 4
 MOST_PATCHES = (100, 160, 250, 300)  # from the coarsest level to the finest
 OCTAVES = 5
+FEWEST = 12  # patches of the level that has most: with fewer nothing can be told
 FEATURES_AT = 480  # px; about the width of the image that features for large motions are taken from
 
 
@@ -100,8 +101,8 @@ def pin_reference(
 
     `wanted` (H, W) bool is true where landmarks may lie (none: everywhere): leave out clocks that are burnt in, trees
     and roads full of traffic. With a `site_map` what lies on its ground has a depth, and a shift of the camera can be
-    told from a rotation. InputError for an image of another size; a camera that is known by a homography only
-    has no rays and is refused.
+    told from a rotation. GeometryError where it shows too little; InputError for an image of another size; a camera
+    that is known by a homography only has no rays and is refused.
     """
     camera.require_pose("cannot be checked for a rotation")
     image = np.asarray(image)
@@ -118,6 +119,10 @@ def pin_reference(
         _level(camera, site_map, picture, factor, most, _shrunk(allowed, factor))
         for picture, factor, most in zip(pictures, factors, MOST_PATCHES[-len(factors) :], strict=True)
     )
+    most = max(map(len, levels))
+    if most < FEWEST:
+        shows = f"camera {camera.name!r}: its reference shows {most} landmarks, {FEWEST} are needed"
+        raise GeometryError(f"{shows}; pin a picture in which the scene is to be seen")
     return Reference(camera, name, levels, pictures[0], contrast_of(image), image, allowed)
 
 

@@ -6,7 +6,7 @@ import pytest
 from drift_samples import CAMERA, SIZE, YARD, covered, seen, textures
 from scipy.spatial.transform import Rotation
 
-from geoloc.errors import InputError
+from geoloc.errors import GeometryError, InputError
 from geoloc.metrics.consistency import consistency, nees
 from geoloc.relocalize.drift import DriftOptions, check_drift, learn_landmarks
 from geoloc.relocalize.reference import Reference, pin_reference
@@ -157,8 +157,12 @@ def test_pictures_that_cannot_be_the_cameras_are_refused(scene: Scene, reference
         check_drift([], frame)
     with pytest.raises(InputError, match="reference is uint8 of shape"):
         pin_reference(CAMERA, frame[:100])
+    with pytest.raises(GeometryError, match="shows 0 landmarks"):
+        pin_reference(CAMERA, np.zeros_like(frame))
+    tiny = check_drift(reference, cv2.resize(frame, (16, 9)))
+    assert not tiny.known
     flat = Camera("flat", Homography(np.eye(3).ravel() + 0.1), SIZE, homography_level="ground")
-    with pytest.raises(Exception, match="known by a homography only"):
+    with pytest.raises(GeometryError, match="known by a homography only"):
         pin_reference(flat, frame)
     with pytest.raises(InputError, match="false_alarms"):
         DriftOptions(false_alarms=0.9)
