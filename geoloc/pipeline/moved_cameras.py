@@ -5,8 +5,8 @@ calibration allows. If that prior is true, what is learned scatters by the prior
 a camera that is farther off than that by chance has moved, or was calibrated wrongly from the start. With two
 cameras nobody can say which of them it is: both are named.
 
-This sees what the prior (some decimetres) does not allow and association still ties together; a camera that is off
-by more than that stands alone. Its pictures say far more: see `relocalize.drift`.
+This sees what the prior does not allow and association still ties together; a camera that is off by more than that
+stands alone. Its pictures say far more: see `relocalize.drift`.
 """
 
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ class MovedOptions:
 
 @dataclass(frozen=True)
 class CameraDisagreement:
-    """One camera: how far its points lie off the others' (m, east and north), and by what chance if it did not move.
+    """One camera: how far its points lie off the others', and by what chance if it did not move.
 
-    `sigma` (2,) m of that shift as it is known now, infinite where no point was seen; `judged` whether enough was
-    learned to say; `moved` the answer.
+    `shift` (m, east and north) is what no turn of the camera explains, `sigma` (2,) m how well it is known now, infinite
+    where no point was seen; `judged` whether enough was learned to say; `moved` the answer.
     """
 
     camera: str
