@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geoloc.draw.plan import PlanOptions, draw_plan
     from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
     from geoloc.estimators.triangulation import Triangulation, TriangulationOptions, triangulate
+    from geoloc.features.local import extract
     from geoloc.geometry.geodesy import Datum
     from geoloc.io.calibrations import CameraOptions, CameraWriteOptions, read_cameras, write_cameras
     from geoloc.io.detection_writers import write_detections
@@ -37,6 +38,16 @@ if TYPE_CHECKING:
     from geoloc.pipeline.queries import State
     from geoloc.pipeline.smoothing import smooth
     from geoloc.pipeline.tracking import Tracker, TrackingOptions
+    from geoloc.relocalize.drift import DriftOptions, check_drift
+    from geoloc.relocalize.estimate import PoseEstimate
+    from geoloc.relocalize.healing import proposed_camera
+    from geoloc.relocalize.landmark_storage import load_landmarks, save_landmarks
+    from geoloc.relocalize.landmarks import LandmarkMap
+    from geoloc.relocalize.mapping import build_landmarks
+    from geoloc.relocalize.monitor import DriftMonitor
+    from geoloc.relocalize.reference import pin_reference
+    from geoloc.relocalize.relocalization import Query, relocalize
+    from geoloc.retrieval.places import Places, learn_places
     from geoloc.scene.camera import Camera
     from geoloc.scene.lenses import LENSES, Fisheye, Homography, Pinhole, RadialTangential
     from geoloc.scene.map_storage import load_map, save_map
@@ -53,6 +64,7 @@ _HOMES = {
     "geoloc.draw.plan": ("PlanOptions", "draw_plan"),
     "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
     "geoloc.estimators.triangulation": ("Triangulation", "TriangulationOptions", "triangulate"),
+    "geoloc.features.local": ("extract",),
     "geoloc.geometry.geodesy": ("Datum",),
     "geoloc.io.calibrations": ("CameraOptions", "CameraWriteOptions", "read_cameras", "write_cameras"),
     "geoloc.io.detection_writers": ("write_detections",),
@@ -71,6 +83,16 @@ _HOMES = {
     "geoloc.pipeline.queries": ("State",),
     "geoloc.pipeline.smoothing": ("smooth",),
     "geoloc.pipeline.tracking": ("Tracker", "TrackingOptions"),
+    "geoloc.relocalize.drift": ("DriftOptions", "check_drift"),
+    "geoloc.relocalize.estimate": ("PoseEstimate",),
+    "geoloc.relocalize.healing": ("proposed_camera",),
+    "geoloc.relocalize.landmark_storage": ("load_landmarks", "save_landmarks"),
+    "geoloc.relocalize.landmarks": ("LandmarkMap",),
+    "geoloc.relocalize.mapping": ("build_landmarks",),
+    "geoloc.relocalize.monitor": ("DriftMonitor",),
+    "geoloc.relocalize.reference": ("pin_reference",),
+    "geoloc.relocalize.relocalization": ("Query", "relocalize"),
+    "geoloc.retrieval.places": ("Places", "learn_places"),
     "geoloc.scene.camera": ("Camera",),
     "geoloc.scene.lenses": ("LENSES", "Fisheye", "Homography", "Pinhole", "RadialTangential"),
     "geoloc.scene.map_storage": ("load_map", "save_map"),

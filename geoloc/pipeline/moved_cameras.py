@@ -34,8 +34,8 @@ class MovedOptions:
 class CameraDisagreement:
     """One camera: how far its points lie off the others', and by what chance if it did not move.
 
-    `shift` (m, east and north) is what no turn of the camera explains, `sigma` (2,) m how well it is known now, infinite
-    where no point was seen; `judged` whether enough was learned to say; `moved` the answer.
+    `shift` (m, east and north) is what no turn of the camera explains, `sigma` (2,) m how well it is known now,
+    infinite where no point was seen; `judged` whether enough was learned to say; `moved` the answer.
     """
 
     camera: str
