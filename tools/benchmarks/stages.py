@@ -20,12 +20,14 @@ from geoloc.scene.tables import Detections
 
 STAGES: tuple[tuple[object, str], ...] = (
     (main_path, "set_duplicates_apart"),
-    (main_path, "project_to_ground"),
+    (main_path, "project_to_levels"),
     (main_path, "weigh_boxes"),
     (main_path, "find_bodies"),
     (main_path, "align_times"),
+    (main_path, "without_room"),
     (main_path, "with_bias"),
     (main_path, "associate"),
+    (main_path, "one_explanation"),
     (main_path, "fuse"),
     (main_path, "weigh_existence"),
     (Tracker, "predict"),
