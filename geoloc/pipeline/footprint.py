@@ -6,11 +6,11 @@ The bottom centre of a box is not the object's centre, and no calibration is exa
 
 with Gaussian priors on the offsets `a` (m, along the line of sight), shifts `b` (m, east and north) and errors `c` of
 the calibration, of unit variance: `M` is what its principal modes mean at that point, since an angle that is off is
-metres far away and centimetres near by. Points
-of one object in different cameras share x, so their differences determine the parameters (linear least
-squares with x eliminated, in information form, so that it runs online). What is left of their uncertainty goes
-into `bias_cov`. From the same residuals the noise is learned, along and across the line of sight: a share that
-goes with the projected pixels' and one in metres, since a box's lower edge marks an object only so well.
+metres far away and centimetres near by. Points of one object in different cameras share x, so their differences
+determine the parameters (linear least squares with x eliminated, in information form, so that it runs online). What
+lasts of a standing object's errors is the same in every window, and counts once. What is left of the parameters'
+uncertainty goes into `bias_cov`. From the same residuals the noise is learned, along and across the line of sight: a
+share that goes with the projected pixels' and one in metres, since a box's lower edge marks an object only so well.
 """
 
 import math
@@ -139,10 +139,7 @@ class Footprint:
         n_cameras, n_labels = len(self._site.cameras), len(self._labels)
         first = n_labels * (1 + n_cameras)
         rows = np.arange(first, len(self._mean)).reshape(n_cameras, -1)
-        options, length = self.options, kind_arrays(tuple(self._labels)).length
-        known = options.offset_sigma, options.camera_offset_sigma, options.shift_sigma, options.constant_share
-        sigma = solving.prior_sigmas(self._left, length, *map(float, known))
-        return self._mean[rows], self._cov[rows[:, :, None], rows[:, None, :]], np.asarray(sigma)[rows]
+        return self._mean[rows], self._cov[rows[:, :, None], rows[:, None, :]], self._prior_sigmas()[rows]
 
     def _label_rows(self, labels: Coded) -> np.ndarray:
         """Row (N,) of each point's label, with room made for those that come up for the first time."""
@@ -180,11 +177,15 @@ class Footprint:
         self._solve()
 
     def _solve(self) -> None:
+        size = len(self._site.cameras), len(self._labels)
+        self._mean, self._cov = solving.solve_offsets(self._information, self._weighted, self._prior_sigmas(), *size)
+
+    def _prior_sigmas(self) -> np.ndarray:
+        """Of each parameter (P,), before anything is learned; see `kernels.offsets`."""
         options, length = self.options, kind_arrays(tuple(self._labels)).length
         known = options.offset_sigma, options.camera_offset_sigma, options.shift_sigma, options.constant_share
-        sigma = solving.prior_sigmas(self._left, length, *map(float, known))
-        size = len(self._site.cameras), len(self._labels)
-        self._mean, self._cov = solving.solve_offsets(self._information, self._weighted, sigma, *size)
+        sigmas: np.ndarray = solving.prior_sigmas(self._left, length, *map(float, known))
+        return sigmas
 
     def _fade(self, time: float) -> None:
         if time > self._time:
