@@ -50,12 +50,15 @@ def list_pins(site: str, root: str | Path = ".") -> tuple[Pin, ...]:
 
 
 def save_pin(site: str, camera: Camera, image: np.ndarray, name: str = "", root: str | Path = ".") -> Pin:
-    """Pin grey values (H, W) uint8 as what `camera` sees while its calibration is true; one of that name gives way."""
+    """Pin grey values (H, W) uint8 as what `camera` sees while its calibration is true; one of that name gives way.
+
+    InputError for an image of another size, GeometryError for one that shows too little; nothing is written then.
+    """
     import cv2
 
     if any(letter in name for letter in "/\\:*?\"<>|") or name.startswith("."):
         raise InputError(f"reference {name!r} of camera {camera.name!r}: a name of letters and digits, such as night")
-    camera.require_pose("cannot be checked for a rotation")
+    pin_reference(camera, image, name)  # refuses what no frame could be held against
     done, data = cv2.imencode(".png", image)
     if not done:
         raise InputError(f"camera {camera.name!r}: its reference of shape {image.shape} cannot be written as PNG")

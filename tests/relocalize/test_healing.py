@@ -66,3 +66,11 @@ def test_pins_come_back_and_a_changed_picture_is_refused(tmp_path: Path, rng: np
         load_references("yard", tmp_path)
     with pytest.raises(InputError, match="letters and digits"):
         save_pin("yard", CAMERA, image, "../night", tmp_path)
+
+
+def test_a_picture_of_another_size_is_refused_when_it_is_pinned(tmp_path, rng):
+    """Not only at the check of the night after: nothing is kept of it."""
+    small = np.ascontiguousarray(seen(textures(1), rng)[::2, ::2])
+    with pytest.raises(InputError, match="give grey values"):
+        save_pin("yard", CAMERA, small, "", tmp_path)
+    assert not list_pins("yard", tmp_path)
