@@ -279,7 +279,7 @@ class Identities:
         sure = self.recognition.probabilities(book, new, lost)
         first = sure[: len(new) - n_again]
         self.recognition.learn(book, new[: len(first)], lost, first)
-        enclosed = self.recognition.enclosed(book.kinds(new).length)
+        enclosed = self.recognition.costs.enclosed(book.kinds(new).length)
         taken = sure >= np.where(enclosed, self.options.same_probability, self.options.open_same_probability)[:, None]
         for i, j in np.argwhere(taken).tolist():
             apart = float(np.linalg.norm(book["xy"][lost[j]] - book["start"][new[i]]))

@@ -134,6 +134,13 @@ class LinkCosts:
         comes = self.comes_at(level[watched], xy[watched])
         return np.maximum([(~comes).sum(), comes.sum()], 1) * seen.cell**2
 
+    def enclosed(self, length: np.ndarray) -> np.ndarray:
+        """Which objects of so many m (N,) come and leave by the entrances and exits that the map names alone.
+
+        Vehicles do; people get out of cars and go through doors.
+        """
+        return (length >= DRIVES) & self.has("entrance")
+
     def has(self, kind: str) -> bool:
         """Whether the map names zones of this kind."""
         return any(zone.kind == kind for zone in self.site.site_map.zones)

@@ -40,7 +40,9 @@ class LinkingOptions:
 
     cut_s: float = 0.5  # a track that had no point for longer may have become another object's
     goes_on: float = 0.95  # probability that a track which went on after that is the same object's, all else equal
-    same_probability: float = 0.5  # tracklets are linked from here on
+    same_probability: float = 0.5  # tracklets are linked from here on: of one track, or vehicles' where the map
+    # names entrances
+    open_same_probability: float = 0.8  # the same of people, and of all where it names none: they come from anywhere
     forget_s: float = 86400.0  # nothing is linked over a longer time
     fill_s: float = 5.0  # shorter gaps are filled with rows
     same_body: SameBodyOptions = field(default_factory=SameBodyOptions)
@@ -48,7 +50,7 @@ class LinkingOptions:
 
     def __post_init__(self) -> None:
         check_range(self, cut_s=(0, 1e9), same_probability=(0, 1), goes_on=(1e-9, 1 - 1e-9))
-        check_range(self, forget_s=(0, 1e12), fill_s=(0, 1e9))
+        check_range(self, forget_s=(0, 1e12), fill_s=(0, 1e9), open_same_probability=(0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,9 @@ def link(
     links = _possible_links(lasts, firsts, costs, min(options.forget_s, duration))
     links = replace(links, own=number[last[links.end]] == number[first[links.begin]])
     links, odds, sure = _weigh(links, lasts, firsts, costs, duration, float(logit(options.goes_on)))
-    chosen = best_matching(links.end, links.begin, odds, len(firsts)) & (sure >= options.same_probability)
+    known = links.own | costs.enclosed(firsts.length)[links.begin]
+    likely = sure >= np.where(known, options.same_probability, options.open_same_probability)
+    chosen = best_matching(links.end, links.begin, odds, len(firsts)) & likely
     free = max(first_free, int(tracks.track.max(initial=0)) + 1)
     numbers, lineage = _numbers(tracklets, body, links.take(chosen), sure[chosen], lasts, firsts, free)
     linked, alias = linked_rows(tracks, tracklets, numbers, cameras, options.fill_s)

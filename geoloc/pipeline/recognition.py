@@ -11,7 +11,6 @@ from geoloc.pipeline.link_costs import OVERLAP_S, LinkCostOptions, LinkCosts, Si
 from geoloc.pipeline.link_solver import link_probabilities
 from geoloc.pipeline.paces import Paces
 from geoloc.pipeline.transits import UNIT_S, TransitOptions, Transits
-from geoloc.scene.lanes import DRIVES
 from geoloc.scene.site import Site
 
 OUT_OF_THE_QUESTION = -50.0  # log-odds
@@ -79,7 +78,7 @@ class Recognition:
 
     def note_new(self, book: Book, rows: np.ndarray) -> None:
         """Count the new objects in `rows`."""
-        rows = rows[self.enclosed(book.kinds(rows).length)]
+        rows = rows[self.costs.enclosed(book.kinds(rows).length)]
         comes = self.costs.is_near("entrance", book["start_level"][rows], book["start"][rows])
         self._came += int(np.count_nonzero(comes))
 
@@ -114,21 +113,15 @@ class Recognition:
         """Whether objects leave the site at points xy (N, 2) on levels (N,)."""
         return self.costs.is_near("exit", level, xy)
 
-    def enclosed(self, length: np.ndarray) -> np.ndarray:
-        """Which objects of so many m (N,) come and leave by the entrances and exits that the map names alone.
-
-        Vehicles do; people get out of cars and go through doors.
-        """
-        return (length >= DRIVES) & self.costs.has("entrance")
-
     def forget_s(self, book: Book) -> np.ndarray:
         """Time (B,) s after which each lost object does not come back at all."""
-        return np.where(self.enclosed(book.kinds(np.arange(len(book))).length), np.inf, NEVER * self.options.return_s)
+        enclosed = self.costs.enclosed(book.kinds(np.arange(len(book))).length)
+        return np.where(enclosed, np.inf, NEVER * self.options.return_s)
 
     def _lasts(self, book: Book, rows: np.ndarray) -> Sights:
         """Where lost identities were seen last."""
         options, life = self.options, book["life"][rows]
-        stood = self.enclosed(book.kinds(rows).length)
+        stood = self.costs.enclosed(book.kinds(rows).length)
         stood &= book["seen"][rows] - book["still_since"][rows] >= STOOD_S
         stays_s = np.where(life == HIDDEN, options.leave_s, np.where(stood, options.stop_s, 0.0))
         pace = self.paces.of(book.labels).take(book["label"][rows], axis=0)
@@ -155,7 +148,7 @@ class Recognition:
         """Probability (K,) that an object of a `length` (K,) m which was lost for so long comes back at all."""
         options = self.options
         leaves = options.open_returns * np.exp(-away / options.return_s)
-        return np.where(self.enclosed(length), options.returns, leaves)
+        return np.where(self.costs.enclosed(length), options.returns, leaves)
 
     def _density(self, firsts: Sights) -> np.ndarray:
         """How many new objects (N,) 1/m² are to be expected where these were first seen."""
@@ -167,7 +160,7 @@ class Recognition:
         near = (1.0 + self._came) / (1.0 / options.birth_density + ground)
         density = np.where(comes, max(near, options.inside_birth_density), options.inside_birth_density)
         elsewhere = np.where(comes, options.birth_density, options.open_birth_density)
-        return np.where(self.enclosed(firsts.length), density, elsewhere)
+        return np.where(self.costs.enclosed(firsts.length), density, elsewhere)
 
     @cached_property
     def _ground(self) -> float:
