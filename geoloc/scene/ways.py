@@ -7,6 +7,7 @@ and from stall to stall.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -35,6 +36,11 @@ class Ways:
     number: tuple[np.ndarray, ...]  # of each level (ny, nx): row of each cell, -1 where nothing can stand
     graph: csr_array  # (R, R) m, each step both ways
     driven: csr_array  # (R, R) m, the same as they are for vehicles
+
+    @cached_property
+    def driven_back(self) -> csr_array:
+        """The steps of `driven` from where they lead to where they come from."""
+        return csr_array(self.driven.T)
 
     @classmethod
     def of(cls, site: Site, cell: float = 1.0) -> "Ways":
@@ -97,13 +103,14 @@ def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarra
     """
     out = np.full(len(start), np.inf)
     known = (start >= 0) & (goal >= 0)
-    rows = np.flatnonzero(known & ~drives)
-    a, b = start[rows], goal[rows]
-    if len(np.unique(b)) < len(np.unique(a)):  # ways go both ways: search from the side that has fewer cells
-        a, b = b, a
-    out[rows] = _search(ways.graph, a, b, most[rows])
-    rows = np.flatnonzero(known & drives)
-    out[rows] = _search(ways.driven, start[rows], goal[rows], most[rows])
+    for rows, there, back in (
+        (np.flatnonzero(known & ~drives), ways.graph, ways.graph),
+        (np.flatnonzero(known & drives), ways.driven, ways.driven_back),
+    ):
+        a, b, graph = start[rows], goal[rows], there
+        if len(np.unique(b)) < len(np.unique(a)):  # from the side that has fewer cells
+            a, b, graph = b, a, back
+        out[rows] = _search(graph, a, b, most[rows])
     return out
 
 

@@ -13,6 +13,7 @@ from geoloc.scene.lanes import lane_axes
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Occluder, Place, SiteMap, Surface
 from geoloc.scene.tables import Detections, Objects
+from geoloc.scene.ways import Ways, way_lengths
 
 LANE = shapely.box(-15.0, -2.0, 15.0, 2.0)
 
@@ -106,3 +107,16 @@ def test_crossing_lanes_have_no_direction() -> None:
     xy = np.array([[-10.0, 0.0], [0.0, 0.0], [0.0, 10.0], [9.0, 9.0]])
     axes = lane_axes(site_map, np.zeros(4, dtype=int), xy)
     np.testing.assert_allclose(axes, [[1, 0], [0, 0], [0, 1], [0, 0]], atol=1e-12)
+
+
+def test_a_way_is_as_long_searched_from_either_end() -> None:
+    ways = Ways.of(street(0.0))
+    rng, n = np.random.default_rng(3), ways.graph.shape[0]
+    start, goal, drives = rng.choice(n, 40, replace=False), np.full(40, n // 2), np.arange(40) % 4 > 0
+    together = way_lengths(ways, start, goal, np.full(40, 1e3), drives)
+    alone = [
+        way_lengths(ways, *(column[[k]] for column in (start, goal, np.full(40, 1e3), drives)))[0] for k in range(40)
+    ]
+    there_and_back = way_lengths(ways, goal, start, np.full(40, 1e3), drives)
+    np.testing.assert_allclose(together, alone)
+    assert (np.abs(there_and_back - together)[drives] > 1.0).any()  # against the lane is longer
