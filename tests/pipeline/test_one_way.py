@@ -110,13 +110,13 @@ def test_crossing_lanes_have_no_direction() -> None:
 
 
 def test_a_way_is_as_long_searched_from_either_end() -> None:
-    ways = Ways.of(street(0.0))
-    rng, n = np.random.default_rng(3), ways.graph.shape[0]
-    start, goal, drives = rng.choice(n, 40, replace=False), np.full(40, n // 2), np.arange(40) % 4 > 0
-    together = way_lengths(ways, start, goal, np.full(40, 1e3), drives)
-    alone = [
-        way_lengths(ways, *(column[[k]] for column in (start, goal, np.full(40, 1e3), drives)))[0] for k in range(40)
-    ]
-    there_and_back = way_lengths(ways, goal, start, np.full(40, 1e3), drives)
+    ways, x = Ways.of(street(0.0)), np.linspace(-12.0, 8.0, 21)
+    start = ways.rows(np.zeros(21, int), np.column_stack([x, np.zeros(21)]))
+    goal = ways.rows(np.zeros(1, int), np.array([[12.0, 0.0]])).repeat(21)
+    most, drives = np.full(21, 1e3), np.arange(21) % 4 > 0
+    together = way_lengths(ways, start, goal, most, drives)
+    alone = [way_lengths(ways, start[[k]], goal[[k]], most[[k]], drives[[k]])[0] for k in range(21)]
     np.testing.assert_allclose(together, alone)
-    assert (np.abs(there_and_back - together)[drives] > 1.0).any()  # against the lane is longer
+    against = way_lengths(ways, goal, start, most, drives) - together
+    assert (against[drives] > 1.0).all()  # out of the lane and back in: 1.7 m
+    np.testing.assert_allclose(against[~drives], 0.0, atol=1e-9)
