@@ -69,6 +69,8 @@ class Footprint:
         self._names: tuple[str, ...] = ()  # the labels of the last table
         self._rows = np.zeros(0, dtype=np.int64)  # and their rows
         self._time = np.nan
+        self._begun = np.nan  # s, of the first window that was learned from
+        self._due = -np.inf  # s, when mean and covariance are next worth solving for
         self._information = np.zeros((0, 0))
         self._weighted = np.zeros(0)
         self._mean = np.zeros(0)
@@ -117,7 +119,8 @@ class Footprint:
         evidence = self._information, self._weighted
         seen = away, modes, camera, label, group
         learning.learn_offsets(xy, weight, total, *seen, *size, ROBUST_DISTANCE2, *evidence)
-        self._solve()
+        if not self._time < self._due:  # NaN before anything was learned
+            self._solve()
         weight, total = learning.weights_of(noise, lasting, np.ones(len(groups)), group, len(groups))
         known = self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
         learning.learn_noise(xy, np.ascontiguousarray(points.cov), weight, total, *seen, *known)
@@ -179,6 +182,7 @@ class Footprint:
     def _solve(self) -> None:
         size = len(self._site.cameras), len(self._labels)
         self._mean, self._cov = solving.solve_offsets(self._information, self._weighted, self._prior_sigmas(), *size)
+        self._due = self._time + min(NEWS * (self._time - self._begun), LONGEST_S)
 
     def _prior_sigmas(self) -> np.ndarray:
         """Of each parameter (P,), before anything is learned; see `kernels.offsets`."""
@@ -188,6 +192,8 @@ class Footprint:
         return sigmas
 
     def _fade(self, time: float) -> None:
+        if np.isnan(self._begun):
+            self._begun = time
         if time > self._time:
             keep = np.exp((self._time - time) / self.options.memory_s)
             for array in (self._information, self._weighted, self._noise_normal, self._noise_right):
@@ -197,3 +203,5 @@ class Footprint:
 
 ROBUST_DISTANCE2 = 9.0  # squared normalised distance at which a residual counts for a quarter
 SAME_TIME_S = 1e-3
+NEWS = 0.02  # share of the time learned so far in which what is learned changes too little to be worth solving for
+LONGEST_S = 10.0  # in which a camera that was out of work so far may tell more

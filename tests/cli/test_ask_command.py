@@ -135,7 +135,8 @@ def test_smoothed_numbers_are_not_given_again_live(call: Call, root: Path) -> No
     write_detections(root / "one.csv", boxes.take(early & ~hidden))
     moved = boxes.take(late)
     write_detections(root / "two.csv", moved.replace(box=moved.box + np.array([60.0, 0.0, 60.0, 0.0])))
-    cut = ("--set", "linking.goes_on=1e-6", "--set", "linking.same_probability=1.0")
+    never = ("linking.goes_on=1e-6", "linking.same_probability=1.0", "linking.open_same_probability=1.0")
+    cut = tuple(word for one in never for word in ("--set", one))
     common = ("--root", root, "--state", root / "state", *cut, "-o")
     assert call("localize", "yard", root / "one.csv", "--smooth", *common, root / "a.csv").code == 0
     given = set(read_tracks(root / "a.csv").track.tolist())

@@ -15,7 +15,8 @@ from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, GroundPoints, Tracks
 
 GAP = (2.0, 4.0)  # s in which nobody sees anything
-CUT = merge_options(OPTIONS, {"linking": {"goes_on": 1e-9, "same_probability": 1.0}})  # what had a gap is two
+NEVER = {"goes_on": 1e-9, "same_probability": 1.0, "open_same_probability": 1.0}
+CUT = merge_options(OPTIONS, {"linking": NEVER})  # what had a gap is two
 
 
 @pytest.fixture(scope="module")
