@@ -37,7 +37,6 @@ class FootprintOptions:
     shift_sigma: float = 0.1  # m, of a camera's shift east and north, besides what its bias_cov tells
     constant_share: float = 0.75  # of the variance in bias_cov: what a camera's shift and modes explain
     every_s: float = 0.5  # windows closer than this to the last one learned from are passed over
-    repeats_s: float = 100.0  # for as long what lasts of a standing object's errors is the same
     memory_s: float = 3600.0  # evidence fades with this time constant
     point_sigma: float = 0.2  # of the class's length: a point however sharp; a camera's own, unlike the body's
     noise_strength: float = 10.0  # points for which the stated noise counts against what is seen
@@ -45,7 +44,7 @@ class FootprintOptions:
     def __post_init__(self) -> None:
         check_range(self, offset_sigma=(0, 100), camera_offset_sigma=(0, 100), shift_sigma=(0, 100))
         check_range(self, constant_share=(0, 1))
-        check_range(self, every_s=(0, 1e9), repeats_s=(1e-3, 1e12), memory_s=(1, 1e12), point_sigma=(1e-3, 100))
+        check_range(self, every_s=(0, 1e9), memory_s=(1, 1e12), point_sigma=(1e-3, 100))
         check_range(self, noise_strength=(1e-3, 1e9))
 
 
@@ -68,6 +67,7 @@ class Footprint:
         self._labels: dict[str, int] = {}
         self._names: tuple[str, ...] = ()  # the labels of the last table
         self._rows = np.zeros(0, dtype=np.int64)  # and their rows
+        self._looks: dict[int, float] = {}  # at each track's object where it is, as far as it stands
         self._time = np.nan
         self._begun = np.nan  # s, of the first window that was learned from
         self._due = -np.inf  # s, when mean and covariance are next worth solving for
@@ -111,9 +111,10 @@ class Footprint:
             return
         before = self._time
         self._fade(learning.latest_shared(np.ascontiguousarray(points.time), groups.group, len(groups)))
-        noise, lasting, modes, camera, label = (column[kept] for column in self._window)
+        window = _Window(*(column[kept] for column in self._window))
+        noise, lasting, modes, camera, label = window
         group, xy, away = groups.group, np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
-        often = self._repeats(groups, label, predicted, self._time - before)
+        often = self._repeats(groups, window, predicted, self._time - before)
         weight, total = learning.weights_of(noise, lasting, often, group, len(groups))
         size = len(self._labels), len(self._site.cameras)
         evidence = self._information, self._weighted
@@ -125,14 +126,33 @@ class Footprint:
         known = self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
         learning.learn_noise(xy, np.ascontiguousarray(points.cov), weight, total, *seen, *known)
 
-    def _repeats(self, groups: Groups, label: np.ndarray, predicted: Tracks, since: float) -> np.ndarray:
-        """In how many windows (G,), one each `since` s, each group has the same lasting error: 1 and more."""
-        if np.isnan(since):
-            return np.ones(len(groups))
-        length = np.empty(len(groups))
-        length[groups.group] = kind_arrays(tuple(self._labels)).length[label]
-        speed = np.append(np.hypot(*predicted.velocity.T), np.inf)[groups.track]  # -1: none, its errors are new
-        return np.maximum(1.0, 1.0 / (since * (speed / length + 1.0 / self.options.repeats_s)))
+    def _repeats(
+        self, groups: Groups, window: _Window, predicted: Tracks, since: float
+    ) -> np.ndarray:
+        """In how many windows (G,) each group's lasting error is the same: 1 of a new or moving object, else more.
+
+        A k-th look at an object that stands adds only that the noise averages out. With L and N the lasting and
+        the independent variance that is (L + N/k)⁻¹ - (L + N/(k-1))⁻¹ = (N + (2k - 1 + k(k-1) L/N) L)⁻¹. In all it
+        counts no more than once in the time in which evidence fades.
+        """
+        looks = np.ones(len(groups))
+        rows = np.flatnonzero(groups.track >= 0)
+        track, length = groups.track[rows], np.empty(len(groups))
+        length[groups.group] = kind_arrays(tuple(self._labels)).length[window.label]
+        number = predicted.track[track].tolist()
+        if since > 0:
+            moved = since * np.hypot(*predicted.velocity[track].T) / length[rows]
+            before = np.array([self._looks.get(one, 0.0) for one in number])
+            looks[rows] += np.maximum(1.0 - moved, 0.0) * before
+        there = set(predicted.track.tolist())
+        self._looks = {one: count for one, count in self._looks.items() if one in there}
+        self._looks.update(zip(number, looks[rows].tolist(), strict=True))
+        lasting, noise = (
+            np.bincount(groups.group, np.trace(cov, axis1=1, axis2=2), len(groups))
+            for cov in (window.lasting, window.noise)
+        )
+        often = 2.0 * looks - 1.0 + looks * (looks - 1.0) * lasting / noise
+        return np.minimum(often, max(self.options.memory_s / since, 1.0)) if since > 0 else often
 
     def errors_of_cameras(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What was learned of each camera's own errors: mean (C, K), covariance (C, K, K), sigma before that (C, K).
