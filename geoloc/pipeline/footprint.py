@@ -52,7 +52,7 @@ class _Window(NamedTuple):
     """What `correct` worked out for N points and `learn` needs again."""
 
     noise: np.ndarray  # (N, 2, 2) m²
-    lasting: np.ndarray  # (N, 2, 2) m² of bias that no error of the camera explains, and the doubt about each body
+    lasting: np.ndarray  # (N, 2, 2) m² of bias that no error of the camera explains, and the doubt about each point
     modes: np.ndarray  # (N, 2, M) m that errors of its calibration mean there
     camera: np.ndarray  # (N,) row of each point's camera
     label: np.ndarray  # (N,) and of its label
@@ -84,7 +84,7 @@ class Footprint:
     def correct(self, points: GroundPoints, doubt: np.ndarray) -> GroundPoints:
         """`points` moved to where their objects stand, their noise scaled, the doubt about both in `bias_cov`.
 
-        `doubt` (N, 2, 2) m² is that about each point's own body, which no error of a camera explains.
+        `doubt` (N, 2, 2) m² is that about each point's own body and time, which no error of a camera explains.
         """
         if not len(points):
             return points

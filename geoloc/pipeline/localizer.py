@@ -10,7 +10,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.options import check_range, option_groups
-from geoloc.pipeline.alignment import align_times, with_bias
+from geoloc.pipeline.alignment import align_times
 from geoloc.pipeline.arrivals import PacketOptions, bounded
 from geoloc.pipeline.association import AssociationOptions, Groups, associate
 from geoloc.pipeline.bodies import BodyOptions, find_bodies
@@ -114,7 +114,7 @@ class Localizer:
         projected, more = without_room(projected, doubtful, options.duplicates)
         found, doubt = find_bodies(projected, predicted, self.site, options.bodies)
         aligned, late = align_times(found, predicted, time, self.clocks.sigma(found))
-        points = with_bias(self.footprint.correct(aligned, doubt), late)
+        points = self.footprint.correct(aligned, doubt + late)
         heard = self._reporting(detections, time, cameras)
         groups = associate(points, predicted, options.association, self.tracker.camera_set, self.site.site_map)
         kept, groups = one_explanation(points, groups, predicted, options.association)
