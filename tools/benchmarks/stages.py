@@ -25,7 +25,6 @@ STAGES: tuple[tuple[object, str], ...] = (
     (main_path, "find_bodies"),
     (main_path, "align_times"),
     (main_path, "without_room"),
-    (main_path, "with_bias"),
     (main_path, "associate"),
     (main_path, "one_explanation"),
     (main_path, "fuse"),
