@@ -39,6 +39,7 @@ class IdentityOptions:
     stay_s: float = 7200.0  # mean time that a parked object which nobody sees stays: its score falls with it
     view_s: float = 1.0  # views of one place closer in time than this err alike
     sure_probability: float = 0.99  # that there is anything: a track that ends before was nothing
+    brief_s: float = 5.0  # and so was a vehicle that no entrance let in, of which less was seen: another one's echo
     same_probability: float = 0.5  # a new track takes a lost identity's number from here on: a vehicle's, where the
     # map names entrances
     open_same_probability: float = 0.8  # the same of people, and of all where it names none: they come from anywhere
@@ -54,7 +55,7 @@ class IdentityOptions:
             self, park_s=(0, 1e9), stay_s=(1, 1e12), carried_s=(0, 1e6), reconsider_s=(0, 1e6), most_lost=(0, 1e9)
         )
         check_range(self, empty_probability=(1e-9, 0.5), same_probability=(0, 1), forget_s=(0, 1e12))
-        check_range(self, view_s=(0, 1e3), sure_probability=(0, 1), open_same_probability=(0, 1))
+        check_range(self, view_s=(0, 1e3), sure_probability=(0, 1), open_same_probability=(0, 1), brief_s=(0, 1e6))
 
 
 class Identities:
@@ -158,7 +159,9 @@ class Identities:
                 continue
             if book["life"][row] == PARKED:
                 book["life"][row], book["log_odds"][row] = HIDDEN, SURE
-            elif book["life"][row] == CONFIRMED and book["best"][row] < self.options.sure_probability:
+            elif book["life"][row] == CONFIRMED and (
+                book["best"][row] < self.options.sure_probability or self._was_brief(row)
+            ):
                 self._was_nothing(row)
             elif book["life"][row] == CONFIRMED:
                 gone = self.recognition.is_exit(book["level"][row : row + 1], book["xy"][row : row + 1])[0]
@@ -172,6 +175,15 @@ class Identities:
         if np.count_nonzero(out) > self.options.most_lost:
             over |= out & (book["seen"] < np.sort(book["seen"][out])[-self.options.most_lost])
         book.strike(over)
+
+    def _was_brief(self, row: int) -> bool:
+        """Whether a vehicle appeared where none comes from, and was lost again at once."""
+        book, at = self.book, slice(row, row + 1)
+        if book["seen"][row] - book["since"][row] >= self.options.brief_s:
+            return False
+        if not self.recognition.costs.enclosed(book.kinds(np.array([row])).length)[0]:
+            return False
+        return not self.recognition.costs.is_near("entrance", book["start_level"][at], book["start"][at])[0]
 
     def _was_nothing(self, row: int) -> None:
         """A track has ended that was never sure: what was taken for it is where it was lost before."""
@@ -271,7 +283,7 @@ class Identities:
         if not len(rows) or not len(lost):
             return rows[:0]
         since = book["seen"][lost] - book["first_seen"][rows][:, None]
-        return rows[((since > 0) & (since <= OVERLAP_S)).any(axis=1)]
+        return rows[((since >= 0) & (since <= OVERLAP_S)).any(axis=1)]
 
     def _assign(self, new: np.ndarray, lost: np.ndarray, n_again: int, tracks: Tracks, points: GroundPoints) -> None:
         """Decide which of the tracks in rows `new`, the last `n_again` not for the first time, are which lost ones."""
