@@ -61,3 +61,24 @@ def test_a_tilt_learned_nearby_puts_right_what_is_far(rng):
     assert before.min() > 2.0
     assert (after < 0.35 * before).all()
     assert (after < 3.0 * sigma).all()
+
+
+def test_an_hour_of_standing_objects_teaches_no_more_than_a_minute(rng):
+    """What is odd about each body stays as long as it stands there: it must not be taken for the camera's error."""
+    site = two_cameras()
+    points, body, _ = seen_by_both(site, site, rng.uniform(9, 22, 6), rng)
+    odd = 0.4 * rng.standard_normal((len(points), 2))  # m, of each body in each camera
+    group = np.unique(body, return_inverse=True)[1]
+    there = Tracks(track=np.arange(6) + 1, velocity=np.zeros((6, 2)))
+    footprint, learned = Footprint(site), []
+    for k in range(3600):
+        noisy = points.replace(
+            xy=points.xy + odd + 0.02 * rng.standard_normal(odd.shape), time=np.full(len(points), float(k))
+        )
+        footprint.correct(noisy, np.tile(0.16 * np.eye(2), (len(points), 1, 1)))
+        footprint.learn(noisy, Groups(group, np.arange(6)), there, np.arange(len(points)))
+        if k in (60, 3599):
+            learned.append([part[0] for part in footprint.errors_of_cameras()])
+    (minute, cov, before), (hour, cov_hour, _) = learned
+    assert (np.sqrt(np.diag(cov_hour)) > 0.9 * np.sqrt(np.diag(cov))).all()
+    assert (np.abs(hour - minute) < 0.3 * before).all()
