@@ -11,6 +11,8 @@ from geoloc.pipeline.kernels.compiled import compiled
 
 EASE = 1.0  # s, time constant of the running mean of how far off a resting track's objects are
 STANDS = 1.0  # s; what stood in a stall for as long is aligned with it
+STARTS = 5.0  # m/s², nothing gathers speed faster
+STRAY = 3.0  # sigmas beyond which what a start cannot explain is a stray box
 
 
 @compiled
@@ -80,7 +82,8 @@ def wake(rows, rests, distance2, xyz, object_cov, object_bias, camera_set, seen_
          state, cov, bias_cov, own_set, speed, time, off, off_var, still_since):  # fmt: skip
     """Let tracks that rest move again whose objects (K,) are off by so many squared sigmas in the mean of a second.
 
-    `off` (T, 2) m is that running mean and `off_var` (T,) m² its variance: one stray box moves no parked car.
+    `off` (T, 2) m is that running mean and `off_var` (T,) m² its variance: one stray box moves no parked car, for none
+    counts as farther off than the car can have come since it was seen.
     """
     for k in range(len(rows)):
         t = rows[k]
@@ -92,8 +95,10 @@ def wake(rows, rests, distance2, xyz, object_cov, object_bias, camera_set, seen_
         share = -math.expm1(-min(time - seen_time[t], EASE) / EASE)
         if off_var[t] == 0.0:  # as if it had been there before
             off_var[t] = 0.5 * spread * share / (2.0 - share)
-        off[t, 0] += share * (xyz[k, 0] - state[t, 0] - off[t, 0])
-        off[t, 1] += share * (xyz[k, 1] - state[t, 1] - off[t, 1])
+        dx, dy, dt = xyz[k, 0] - state[t, 0], xyz[k, 1] - state[t, 1], time - seen_time[t]
+        believed = min(1.0, (STRAY * math.sqrt(0.5 * spread) + 0.5 * STARTS * dt * dt) / max(math.hypot(dx, dy), 1e-9))
+        off[t, 0] += share * (believed * dx - off[t, 0])
+        off[t, 1] += share * (believed * dy - off[t, 1])
         off_var[t] = (1.0 - share) * (1.0 - share) * off_var[t] + share * share * 0.5 * spread
         away2 = off[t, 0] * off[t, 0] + off[t, 1] * off[t, 1]
         if away2 > distance2 * off_var[t]:
