@@ -62,7 +62,7 @@ def match_descriptors(a: np.ndarray, b: np.ndarray, options: MatchingOptions | N
     rows_a = np.flatnonzero(nearest_b[nearest_a] == np.arange(len(a)))
     rows_b = nearest_a[rows_a]
     distance = first_a[rows_a]
-    ratio = np.maximum(_ratio(distance, second_a[rows_a]), _ratio(first_b[rows_b], second_b[rows_b]))
+    ratio = np.maximum(distance_ratio(distance, second_a[rows_a]), distance_ratio(first_b[rows_b], second_b[rows_b]))
     good = (distance <= options.max_distance) & ((ratio < options.max_ratio) | (options.max_ratio == 1.0))
     return Matches(rows_a, rows_b, distance, ratio).take(good)
 
@@ -102,8 +102,8 @@ def _two_nearest(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
     return nearest_a, two_a[0], two_a[1], nearest_b, two_b[0], two_b[1]
 
 
-def _ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Two that are equally near decide nothing, at distance 0 too; one that is alone is as clear as can be."""
+def distance_ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Nearest (N,) over next (N,): equally near ones decide nothing, at 0 too; one that is alone is clear."""
     ratio = np.ones_like(first)
     np.divide(first, second, out=ratio, where=second > 0)
     return ratio

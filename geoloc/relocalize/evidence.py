@@ -41,19 +41,25 @@ def weigh(
     camera: Camera,
     fitted: np.ndarray,
     inliers: np.ndarray,
+    images: np.ndarray,
     rng: np.random.Generator,
 ) -> Evidence:
     """Evidence for `camera` (with its `calib_cov`), whose pose was fitted with the features `fitted` (K,) int.
 
     Looked for all over the image, and around the features `inliers` alone, as of a pose that is right about one thing
-    in the image only; the better counts, less what choosing between two is worth.
+    in the image only; the better counts, less what choosing between two is worth. Only landmarks are looked for that
+    the map's `images` (M,) int show, those about the place: others may be behind a wall.
     """
-    points, pixels, radius = _looked_for(features, landmarks, camera, fitted)
+    points, pixels, radius = _looked_for(features, landmarks, camera, fitted, landmarks.shown_in(images))
+    won, told = _compare(features, landmarks, camera, points, pixels, radius, rng)
     near = _around(pixels, features.pixels[inliers])
-    everywhere = _compare(features, landmarks, camera, points, pixels, radius, rng)
-    here = _compare(features, landmarks, camera, points[near], pixels[near], radius[near], rng)
-    best = max(everywhere, here, key=lambda each: each.log_odds)
+    best = max((_counted(won, told), _counted(won[near], told[near])), key=lambda each: each.log_odds)
     return replace(best, log_odds=best.log_odds - float(np.log(2)))
+
+
+def _counted(won: np.ndarray, told: np.ndarray) -> Evidence:
+    n, wins = int(told.sum()), int((won & told).sum())
+    return Evidence(n, wins, log_odds(wins, n))
 
 
 def _around(pixels: np.ndarray, inliers: np.ndarray) -> np.ndarray:
@@ -71,21 +77,15 @@ def _compare(
     pixels: np.ndarray,
     radius: np.ndarray,
     rng: np.random.Generator,
-) -> Evidence:
-    """How often landmarks `points` (M,) win within `radius` (M,) of `pixels` (M, 2) over the decoys."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which landmarks `points` (M,) win within `radius` (M,) of `pixels` (M, 2) over the decoys, and which tell."""
     if not len(points):
-        return Evidence(0, 0, 0.0)
+        return np.zeros(0, bool), np.zeros(0, bool)
     size = np.array(camera.size, float)
     shift = np.concatenate([np.zeros((1, 2)), _shifts(size, radius, rng)])
     places = (pixels[:, None] + shift) % size  # a place beyond one edge comes in at the other
-    looks = _looks(landmarks, points)
-    tree = cKDTree(features.pixels)
-    distance = np.empty(places.shape[:2])
-    for place in range(places.shape[1]):
-        distance[:, place] = _likest(features, tree, places[:, place], radius, looks)
-    told = np.isfinite(distance).any(axis=1)
-    wins = int((distance[told].argmin(axis=1) == 0).sum())
-    return Evidence(int(told.sum()), wins, log_odds(wins, int(told.sum())))
+    distance = _likest(features, places, radius, _looks(landmarks, points))
+    return distance.argmin(axis=1) == 0, np.isfinite(distance).any(axis=1)
 
 
 def log_odds(wins: int, n: int) -> float:
@@ -102,20 +102,23 @@ def log_odds(wins: int, n: int) -> float:
 
 
 def _looked_for(
-    features: LocalFeatures, landmarks: LandmarkMap, camera: Camera, fitted: np.ndarray
+    features: LocalFeatures, landmarks: LandmarkMap, camera: Camera, fitted: np.ndarray, among: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Landmarks (M,) int to look for, where (M, 2) px and how far around (M,) px: one at most in a piece of image."""
+    """Of landmarks `among` (N,) int those to look for (M,), where (M, 2) px and how far around (M,) px.
+
+    One at most in a piece of the image.
+    """
     none = np.zeros(0, int), np.zeros((0, 2)), np.zeros(0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        pixels, by_world, by_calib = camera.jacobians(landmarks.points)
-        cov = by_world @ landmarks.point_cov @ by_world.swapaxes(1, 2)
+        pixels, by_world, by_calib = camera.jacobians(landmarks.points[among])
+        cov = by_world @ landmarks.point_cov[among] @ by_world.swapaxes(1, 2)
         cov = cov + by_calib @ camera.calib_cov @ by_calib.swapaxes(1, 2)
         spread = np.sqrt(np.trace(cov, axis1=1, axis2=2) / 2 + landmarks.noise.sigma(np.array([2.0])) ** 2)
     radius = np.maximum(GATE * spread, 1.5)
     good = np.isfinite(pixels).all(axis=1) & (radius <= WIDEST)
     good[good] &= camera.inside(pixels[good])
     rows = np.flatnonzero(good)
-    rows = rows[_seen_alike(landmarks, camera, rows)]
+    rows = rows[_seen_alike(landmarks, camera, among[rows])]
     if not len(rows):
         return none
     cell = SUPPORT * float(np.median(features.scale)) if len(features) else 1.0
@@ -123,26 +126,23 @@ def _looked_for(
     if taken is not None:
         rows = rows[taken.query(pixels[rows])[0] > cell]
     # the landmarks that most images saw first: one a cell
-    rows = rows[np.argsort(-landmarks.n_views[rows], kind="stable")]
+    rows = rows[np.argsort(-landmarks.n_views[among[rows]], kind="stable")]
     place = (pixels[rows] // cell).astype(int)
     _, first = np.unique(place[:, 0] * 100_003 + place[:, 1], return_index=True)
     rows = rows[np.sort(first)]
-    return rows, pixels[rows], radius[rows]
+    return among[rows], pixels[rows], radius[rows]
 
 
 def _seen_alike(landmarks: LandmarkMap, camera: Camera, points: np.ndarray) -> np.ndarray:
     """Which landmarks (N,) int some image saw from about the same side: (N,) bool."""
     toward = landmarks.points[points] - camera.centre_world
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
-    row = np.full(len(landmarks), -1)
-    row[points] = np.arange(len(points))
-    seen = np.flatnonzero(row[landmarks.point] >= 0)
-    centres = np.array([own.centre_world for own in landmarks.cameras])
-    from_there = landmarks.points[landmarks.point[seen]] - centres[landmarks.image[seen]]
+    seen, of = landmarks.sights(points)
+    from_there = landmarks.points[points[of]] - landmarks.centres[landmarks.image[seen]]
     from_there /= np.linalg.norm(from_there, axis=1, keepdims=True)
-    alike = np.einsum("ni,ni->n", from_there, toward[row[landmarks.point[seen]]]) > np.cos(ANGLE)
+    alike = np.einsum("ni,ni->n", from_there, toward[of]) > np.cos(ANGLE)
     out = np.zeros(len(points), bool)
-    out[row[landmarks.point[seen[alike]]]] = True
+    out[of[alike]] = True
     return out
 
 
@@ -156,22 +156,22 @@ def _shifts(size: np.ndarray, radius: np.ndarray, rng: np.random.Generator) -> n
 
 def _looks(landmarks: LandmarkMap, points: np.ndarray) -> np.ndarray:
     """The mean look (M, D) of each landmark, of unit length."""
-    row = np.full(len(landmarks), -1)
-    row[points] = np.arange(len(points))
-    seen = np.flatnonzero(row[landmarks.point] >= 0)
-    total = np.zeros((len(points), landmarks.descriptors.shape[1]), np.float32)
-    np.add.at(total, row[landmarks.point[seen]], unit_descriptors(landmarks.descriptors[seen]))
+    seen, of = landmarks.sights(points)
+    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    total = np.add.reduceat(unit_descriptors(landmarks.descriptors[seen]), starts, axis=0)
     return total / np.linalg.norm(total, axis=1, keepdims=True)
 
 
-def _likest(
-    features: LocalFeatures, tree: cKDTree, places: np.ndarray, radius: np.ndarray, looks: np.ndarray
-) -> np.ndarray:
-    """Distance (M,) of each landmark's look to the likest feature within `radius` of its place; infinite if none is."""
-    away, near = tree.query(places, k=NEAREST)
-    inside = away <= radius[:, None]
-    found = np.full(inside.shape, np.inf)
-    rows, column = np.nonzero(inside)
-    described = unit_descriptors(features.descriptors[near[rows, column]])
-    found[rows, column] = 2 - 2 * np.einsum("nd,nd->n", described, looks[rows])
-    return found.min(axis=1)
+def _likest(features: LocalFeatures, places: np.ndarray, radius: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """Distance (M, Q) of each landmark's look (M, D) to the likest feature within `radius` (M,) of places (M, Q, 2).
+
+    Infinite where there is none.
+    """
+    m, q = places.shape[:2]
+    far = np.full(m * q * NEAREST, np.inf)
+    tree = cKDTree(features.pixels)
+    away, near = tree.query(places.reshape(-1, 2), k=NEAREST, distance_upper_bound=float(radius.max()) * (1 + 1e-9))
+    inside = np.flatnonzero(away.ravel() <= np.repeat(radius, q * NEAREST))
+    described = unit_descriptors(features.descriptors[near.ravel()[inside]])
+    far[inside] = 2 - 2 * np.einsum("nd,nd->n", described, looks[inside // (q * NEAREST)])
+    return far.reshape(m, q, NEAREST).min(axis=2)

@@ -11,6 +11,7 @@ import numpy as np
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import symmetric
+from geoloc.relocalize.landmark_index import LandmarkIndex, build_index
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Lens
 
@@ -48,7 +49,8 @@ class LandmarkMap:
     `points` (P, 3) m with `point_cov` (P, 3, 3) m² from the observations' noise and the cameras' `calib_cov`, of which
     the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image:
     `image` (N,) int, `point` (N,) int, `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by
-    `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it.
+    `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it. `stored_index`
+    is what its file holds for the search; `index` makes it otherwise.
     """
 
     cameras: tuple[Camera, ...]
@@ -62,6 +64,7 @@ class LandmarkMap:
     extractor: str
     noise: FeatureNoise
     lenses: tuple[tuple[Lens, Lens], ...] = ()
+    stored_index: LandmarkIndex | None = None
 
     def __post_init__(self) -> None:
         n, n_points = len(self.image), len(self.points)
@@ -99,18 +102,47 @@ class LandmarkMap:
         return np.concatenate(parts) if parts else np.zeros(0, int)
 
     @cached_property
+    def centres(self) -> np.ndarray:
+        """Where the images were taken: (C, 3) m."""
+        return np.array([camera.centre_world for camera in self.cameras])
+
+    @cached_property
     def n_views(self) -> np.ndarray:
         """In how many images each landmark was observed: (P,)."""
         return np.bincount(self.point, minlength=len(self.points))
 
     @cached_property
-    def shared_points(self) -> np.ndarray:
-        """How many landmarks two images have in common: (C, C) int."""
+    def index(self) -> LandmarkIndex:
+        """What it is searched by."""
+        return self.stored_index or build_index(self.descriptors, self.image, self.scale)
+
+    @cached_property
+    def _by_point(self) -> tuple[np.ndarray, np.ndarray]:
+        """Observations (N,) ordered by landmark, and where those of each begin (P + 1,)."""
+        order = np.argsort(self.point, kind="stable")
+        return order, np.concatenate([[0], np.cumsum(self.n_views)])
+
+    def sights(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Observations (M,) int of some landmarks (K,) int, each of them once, and which one each is of (M,) from 0."""
+        order, starts = self._by_point
+        n = self.n_views[points]
+        of = np.repeat(np.arange(len(points)), n)
+        within = np.arange(len(of)) - np.repeat(np.cumsum(n) - n, n)
+        return order[starts[points][of] + within], of
+
+    def shown_in(self, images: np.ndarray) -> np.ndarray:
+        """Landmarks (M,) int, in order, that some of the images (K,) int show."""
+        return np.unique(self.point[self.rows(images)])
+
+    def shared_points(self, images: np.ndarray) -> np.ndarray:
+        """How many landmarks some images (K,) int have in common, two at a time: (K, K) int."""
         from scipy import sparse
 
-        seen = sparse.csr_array(
-            (np.ones(len(self.image), np.int32), (self.image, self.point)), shape=(len(self.cameras), len(self.points))
-        )
+        rows = self.rows(images)
+        _, point = np.unique(self.point[rows], return_inverse=True)
+        which = np.repeat(np.arange(len(images)), np.diff(self.starts)[images])
+        n_points = int(point.max(initial=-1)) + 1
+        seen = sparse.csr_array((np.ones(len(rows), np.int32), (which, point)), shape=(len(images), n_points))
         seen.data[:] = 1
         return np.asarray((seen @ seen.T).todense())
 

@@ -35,10 +35,7 @@ def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: 
     A landmark gives way as the observations that placed it want it (consider analysis; Tapley, Schutz and Born 2004,
     ch. 6).
     """
-    wanted = np.full(len(landmarks), -1)
-    wanted[points] = np.arange(len(points))
-    rows = np.flatnonzero(wanted[landmarks.point] >= 0)
-    row_of = wanted[landmarks.point[rows]]
+    rows, row_of = landmarks.sights(points)
     images = np.unique(landmarks.image[rows]).tolist()
     sigma = landmarks.noise.sigma(landmarks.scale[rows])
     normal, parts = np.zeros((len(points), 3, 3)), []

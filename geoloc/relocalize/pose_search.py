@@ -12,6 +12,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import RadialTangential
 
 FEWEST = 4  # matches, and inliers
+WORTH_MORE = 6  # inliers of a pose, below which what is left over has no better one
 FULL_WIDTH = 1600.0  # px
 FACING = 0.05  # cosine to the optical axis of rays that the search can use
 
@@ -59,6 +60,8 @@ def search_poses(
         if found is None:
             return
         yield RoughPose(found.camera, left[found.inliers])
+        if len(found.inliers) < WORTH_MORE:
+            return
         left = np.delete(left, found.inliers)
 
 

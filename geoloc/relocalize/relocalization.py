@@ -5,6 +5,7 @@
     for group in group_images(images):                       # each group looks at one place
         matches    = match_landmarks(features, landmarks, group)
         rough      = search_poses(...)                       # three points at a time
+    for rough in most supported first:                       # as long as it can matter
         fitted     = fit_pose(...)                           # with the covariance of everything
         evidence   = weigh(...)                              # landmarks that it was not fitted to
     probabilities, or a refusal with its reason
@@ -42,6 +43,7 @@ UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
 CHANCE = 3  # places with FEWEST_INLIERS each that every search finds anyway
 REPEATS = 0.05  # probability that the place is another that looks the same, where no rival tells that the site repeats
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
+SETTLED = 0.01  # of the doubt that is allowed: less, and no further place is looked at
 FEWEST_POINTS = 4  # that a pose is fitted to
 
 
@@ -106,12 +108,9 @@ def relocalize(
     if len(features) < FEWEST_FEATURES:
         return PoseEstimate((), f"the image has {len(features)} features; it is too dark, bright, flat or small")
     images = rank_images(features, landmarks) if ranking is None else np.asarray(ranking, int)
-    found: list[Hypothesis] = []
-    near = SAME_PLACE * options.search.error_px(query.size)
-    for group in group_images(images[: options.n_candidates], landmarks, options.fewest_shared):
-        for each in _in_group(query, landmarks, group, rng, options):
-            if not _known(each, found, query, landmarks, near):
-                found.append(each)
+    groups = group_images(images[: options.n_candidates], landmarks, options.fewest_shared)
+    rough = [each for group in groups for each in _in_group(query, landmarks, group, rng, options)]
+    found = _fitted_ones(sorted(rough, key=lambda each: -len(each.points)), query, landmarks, rng, options)
     if not found:
         return PoseEstimate((), "no pose explains more of its features than chance would; is it of this site?")
     found.sort(key=lambda each: (-len(each.points), -each.evidence.log_odds))
@@ -143,22 +142,68 @@ def _lens_fault(query: Query, landmarks: LandmarkMap, best: Hypothesis) -> str:
     return f"the lens is another: a focal length of {stated:.1f} px was stated, its landmarks want {found:.1f} px"
 
 
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A rough pose with the rows (K,) int of the image's features and of the map's landmarks that agree on it.
+
+    `group` (C,) int are the images of the map among which it was found.
+    """
+
+    camera: Camera
+    features: np.ndarray
+    points: np.ndarray
+    group: np.ndarray
+
+
 def _in_group(
     query: Query, landmarks: LandmarkMap, group: np.ndarray, rng: np.random.Generator, options: RelocalizationOptions
-) -> Iterator[Hypothesis]:
-    """Hypotheses from one group of candidate images."""
+) -> Iterator[Proposal]:
+    """Rough poses from one group of candidate images."""
     rows, points = match_landmarks(query.features, landmarks, group, options.matching)
     pixels = query.features.pixels[rows].astype(float)
     free = query.lens is None
     for rough in search_poses(landmarks, query.camera, points, pixels, options.search, rng, free):
         one = _one_to_one(landmarks, rough, rows, points, pixels)
-        if len(one) < FEWEST_INLIERS:
+        if len(one) >= FEWEST_INLIERS:
+            yield Proposal(rough.camera, rows[one], points[one], group)
+
+
+def _fitted_ones(
+    proposals: Sequence[Proposal],
+    query: Query,
+    landmarks: LandmarkMap,
+    rng: np.random.Generator,
+    options: RelocalizationOptions,
+) -> list[Hypothesis]:
+    """The proposals, most supported first, as hypotheses: each place once, as long as a further one can matter."""
+    near = SAME_PLACE * options.search.error_px(query.size)
+    found: list[Hypothesis] = []
+    for place, each in enumerate(proposals):
+        if found and _settled(found, [len(rest.points) for rest in proposals[place:]], options):
+            break
+        if _known(each, found, query, landmarks, near):
             continue
-        fitted = _fitted(query, landmarks, rough.camera, rows[one], points[one])
-        if not np.isfinite(fitted.camera.calib_cov).all():
-            continue
-        evidence = _tested(query, landmarks, fitted.camera, rows[one], points[one], rng)
-        yield Hypothesis(fitted.camera, rows[one], points[one], evidence, 0.0)
+        camera = _fitted(query, landmarks, each.camera, each.features, each.points).camera
+        if np.isfinite(camera.calib_cov).all():
+            evidence = _tested(query, landmarks, camera, each, rng)
+            found.append(Hypothesis(camera, each.features, each.points, evidence, 0.0))
+    return found
+
+
+def _settled(found: Sequence[Hypothesis], rest: Sequence[int], options: RelocalizationOptions) -> bool:
+    """Whether the first is so well supported that rivals of the support `rest`, most first, cannot make it doubtful."""
+    support = [len(each.points) for each in found if each.evidence.log_odds > 0]
+    if not found[0].evidence.log_odds > 0:
+        return False
+    rivals = np.cumsum([0, *rest]) + sum(support[1:])
+    n = len(support) - 1 + np.arange(len(rivals))
+    return bool(_chance_of_more(len(found[0].points), rivals, n).max() < SETTLED * (1 - options.min_probability))
+
+
+def _chance_of_more(support: float, total: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Probability that one of the places that look alike has at least `support`, from `n` rivals with `total`."""
+    total = CHANCE * FEWEST_INLIERS + total
+    return np.asarray((total / (total + support)) ** (CHANCE + n))
 
 
 def _one_to_one(
@@ -188,19 +233,20 @@ def _fitted(
 
 
 def _tested(
-    query: Query, landmarks: LandmarkMap, camera: Camera, rows: np.ndarray, points: np.ndarray,
-    rng: np.random.Generator,
+    query: Query, landmarks: LandmarkMap, camera: Camera, proposed: Proposal, rng: np.random.Generator
 ) -> Evidence:
     """Evidence from landmarks that the pose, fitted anew to at most half of its own, does not rest on."""
+    rows, points = proposed.features, proposed.points
     part = rng.choice(len(rows), min(len(rows) // 2, HELD_OUT), replace=False)
     if len(part) < FEWEST_POINTS:
         return Evidence(0, 0, 0.0)
     again = _fitted(query, landmarks, camera, rows[part], points[part])
-    return weigh(query.features, landmarks, again.camera, rows[part], rows, rng)
+    images = np.union1d(proposed.group, landmarks.image[landmarks.sights(points)[0]])
+    return weigh(query.features, landmarks, again.camera, rows[part], rows, images, rng)
 
 
-def _known(one: Hypothesis, found: list[Hypothesis], query: Query, landmarks: LandmarkMap, near: float) -> bool:
-    """Whether a hypothesis is one that was found already: its landmarks lie about where the other has them."""
+def _known(one: Proposal, found: list[Hypothesis], query: Query, landmarks: LandmarkMap, near: float) -> bool:
+    """Whether a proposal is a place that was found already: its landmarks lie about where the other has them."""
     pixels = query.features.pixels[one.features]
     for other in found:
         off = np.linalg.norm(other.camera.project(landmarks.points[one.points]) - pixels, axis=1)
@@ -219,8 +265,8 @@ def _with_probabilities(found: list[Hypothesis]) -> tuple[Hypothesis, ...]:
     support = np.array([len(each.points) for each in found], float)
     there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
     rivals = there[1:] > 0
-    total, n = CHANCE * FEWEST_INLIERS + support[1:][rivals].sum(), CHANCE + int(rivals.sum())
-    wrong = (total / (total + support[0])) ** n * (1.0 if rivals.any() else REPEATS)
+    wrong = float(_chance_of_more(support[0], support[1:][rivals].sum(), rivals.sum()))
+    wrong *= 1.0 if rivals.any() else REPEATS
     share = np.where(there > 0, support, 0.0)
     share[0] = 0.0
     probability = wrong * there * share / max(share.sum(), 1.0)
