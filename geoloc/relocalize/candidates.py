@@ -15,11 +15,15 @@ from geoloc.relocalize.landmarks import LandmarkMap
 PROBES = 8  # words in which a feature is looked for: 0.993 of what a comparison with all finds
 
 
-def rank_images(features: LocalFeatures, landmarks: LandmarkMap) -> np.ndarray:
-    """The map's images (C,) int by how many features of the query they seem to share, best first."""
+def rank_images(features: LocalFeatures, landmarks: LandmarkMap, least: float = 0.0) -> np.ndarray:
+    """The map's images (C,) int by how many features of the query they seem to share, best first.
+
+    Only those with at least a share `least` of the best one's votes.
+    """
     _check_extractor(features, landmarks)
     votes = landmarks.index.votes(features.descriptors, features.scale, len(landmarks.cameras))
-    return np.argsort(-votes, kind="stable")
+    order = np.argsort(-votes, kind="stable")
+    return order[votes[order] >= least * votes.max(initial=0.0)]
 
 
 def group_images(images: Sequence[int] | np.ndarray, landmarks: LandmarkMap, fewest: int) -> list[np.ndarray]:
@@ -34,18 +38,26 @@ def group_images(images: Sequence[int] | np.ndarray, landmarks: LandmarkMap, few
 
 
 def match_landmarks(
-    features: LocalFeatures, landmarks: LandmarkMap, images: np.ndarray, options: MatchingOptions
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of features (M,) and landmarks (M,) that match as the landmarks look in some images; no pair twice."""
+    features: LocalFeatures, landmarks: LandmarkMap, groups: Sequence[np.ndarray], options: MatchingOptions
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each group of images, rows of features (M,) and landmarks (M,) that match as the landmarks look in one of them.
+
+    No pair comes twice in a group.
+    """
     _check_extractor(features, landmarks)
-    rows, index = landmarks.rows(images), landmarks.index
-    which = np.repeat(np.arange(len(images)), np.diff(landmarks.starts)[images])
+    if not len(groups):
+        return []
+    images, index = np.concatenate(groups), landmarks.index
+    rows, sizes = landmarks.rows(images), np.diff(landmarks.starts)[images]
+    which = np.repeat(np.arange(len(images)), sizes)
     probes = index.words.nearest(features.descriptors, PROBES)
-    found, of = match_words(
-        features.descriptors, probes, landmarks.descriptors[rows], index.word[rows], which, options
-    )
-    pairs = np.unique(np.stack([found, landmarks.point[rows[of]]], axis=1), axis=0)
-    return pairs[:, 0], pairs[:, 1]
+    described = landmarks.descriptors[rows], index.word[rows], which
+    found, of = match_words(features.descriptors, probes, *described, options)
+    pairs = np.stack([found, landmarks.point[rows[of]]], axis=1)
+    ends = np.cumsum([len(group) for group in groups])
+    cuts = np.searchsorted(which[of], ends)  # matches are ordered by image
+    each = [np.unique(part, axis=0) for part in np.split(pairs, cuts[:-1])]
+    return [(part[:, 0], part[:, 1]) for part in each]
 
 
 def _check_extractor(features: LocalFeatures, landmarks: LandmarkMap) -> None:

@@ -21,8 +21,8 @@ VOTERS_PER_WORD = 256
 MAX_VOTER_WORDS = 2048
 VOTER_WORDS = 4  # of a query's voter
 BITS = 64
-ALIKE = 22  # bits that two signatures of one look may differ by: by chance it is 32, with a sigma of 4
-SPREAD = 16.0  # bits; how fast a vote loses weight
+ALIKE = 20  # bits that two signatures of one look may differ by: by chance it is 32, with a sigma of 4
+SPREAD = 10.0  # bits; how fast a vote loses weight
 
 
 @dataclass(frozen=True, eq=False)

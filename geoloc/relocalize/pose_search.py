@@ -13,6 +13,7 @@ from geoloc.scene.lenses import RadialTangential
 
 FEWEST = 4  # matches, and inliers
 WORTH_MORE = 6  # inliers of a pose, below which what is left over has no better one
+MOST = 600  # matches that poses are looked for by; all of them then tell which agree
 FULL_WIDTH = 1600.0  # px
 FACING = 0.05  # cosine to the optical axis of rays that the search can use
 
@@ -87,15 +88,19 @@ def _search(
     estimation.ransac, estimation.estimate_focal_length = ransac, free_focal
     width, height = camera.size
     lens = pycolmap.Camera(model="SIMPLE_PINHOLE", width=width, height=height, params=[focal, 0.0, 0.0])
-    xyz = np.ascontiguousarray(landmarks.points[points[rows]])
-    found = pycolmap.estimate_absolute_pose(plane[rows], xyz, lens, estimation)
+    xyz = landmarks.points[points[rows]]
+    drawn = np.arange(len(rows)) if len(rows) <= MOST else rng.choice(len(rows), MOST, replace=False)
+    found = pycolmap.estimate_absolute_pose(plane[rows[drawn]], xyz[drawn], lens, estimation)
     if found is None or found["num_inliers"] < FEWEST:
         return None
     pose = from_rt(found["cam_from_world"].rotation.matrix(), found["cam_from_world"].translation)
+    seen = pose.apply(xyz)
+    off = np.linalg.norm(lens.params[0] * seen[:, :2] - seen[:, 2:] * plane[rows], axis=1)
+    inliers = rows[off < ransac.max_error * seen[:, 2]]
     if free_focal:
         f, middle = float(lens.params[0]), (np.array(camera.size) - 1) / 2
         camera = replace(camera, lens=RadialTangential(np.array([f, f, *middle, 0.0, 0.0, 0.0, 0.0])))
-    return RoughPose(replace(camera, cam_from_world=pose), rows[np.asarray(found["inlier_mask"], bool)])
+    return RoughPose(replace(camera, cam_from_world=pose), inliers)
 
 
 def _on_plane(camera: Camera, pixels: np.ndarray, free_focal: bool) -> tuple[float, np.ndarray, np.ndarray]:

@@ -2,8 +2,8 @@
 
     features   = extract(image)
     images     = rank_images(features, landmarks)            # which of the map's images look alike
-    for group in group_images(images):                       # each group looks at one place
-        matches    = match_landmarks(features, landmarks, group)
+    groups     = group_images(images)                        # each group looks at one place
+    for matches in match_landmarks(features, landmarks, groups):
         rough      = search_poses(...)                       # three points at a time
     for rough in most supported first:                       # as long as it can matter
         fitted     = fit_pose(...)                           # with the covariance of everything
@@ -54,6 +54,7 @@ class RelocalizationOptions:
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     search: SearchOptions = field(default_factory=SearchOptions)
     n_candidates: int = 20  # images of the map that are looked at closely
+    min_votes: float = 0.1  # of the best candidate's votes; an image with fewer is not looked at
     fewest_shared: int = 10  # landmarks that two candidates share if they show one place
     min_probability: float = 0.99  # of the best hypothesis; below it: refused
     max_sigma: float = 10.0  # m; a position whose worst standard deviation is larger: refused
@@ -61,7 +62,7 @@ class RelocalizationOptions:
 
     def __post_init__(self) -> None:
         check_range(self, n_candidates=(1, 100_000), fewest_shared=(1, 1_000_000))
-        check_range(self, min_probability=(0.5, 1.0), max_sigma=(1e-6, 1e9))
+        check_range(self, min_votes=(0.0, 1.0), min_probability=(0.5, 1.0), max_sigma=(1e-6, 1e9))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +108,14 @@ def relocalize(
         query = replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
     if len(features) < FEWEST_FEATURES:
         return PoseEstimate((), f"the image has {len(features)} features; it is too dark, bright, flat or small")
-    images = rank_images(features, landmarks) if ranking is None else np.asarray(ranking, int)
+    images = rank_images(features, landmarks, options.min_votes) if ranking is None else np.asarray(ranking, int)
     groups = group_images(images[: options.n_candidates], landmarks, options.fewest_shared)
-    rough = [each for group in groups for each in _in_group(query, landmarks, group, rng, options)]
+    matches = match_landmarks(features, landmarks, groups, options.matching)
+    rough = [
+        each
+        for group, (rows, points) in zip(groups, matches, strict=True)
+        for each in _in_group(query, landmarks, group, rows, points, rng, options)
+    ]
     found = _fitted_ones(sorted(rough, key=lambda each: -len(each.points)), query, landmarks, rng, options)
     if not found:
         return PoseEstimate((), "no pose explains more of its features than chance would; is it of this site?")
@@ -156,10 +162,15 @@ class Proposal:
 
 
 def _in_group(
-    query: Query, landmarks: LandmarkMap, group: np.ndarray, rng: np.random.Generator, options: RelocalizationOptions
+    query: Query,
+    landmarks: LandmarkMap,
+    group: np.ndarray,
+    rows: np.ndarray,
+    points: np.ndarray,
+    rng: np.random.Generator,
+    options: RelocalizationOptions,
 ) -> Iterator[Proposal]:
-    """Rough poses from one group of candidate images."""
-    rows, points = match_landmarks(query.features, landmarks, group, options.matching)
+    """Rough poses from the matches of one group of candidate images."""
     pixels = query.features.pixels[rows].astype(float)
     free = query.lens is None
     for rough in search_poses(landmarks, query.camera, points, pixels, options.search, rng, free):
