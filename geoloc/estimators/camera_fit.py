@@ -139,9 +139,11 @@ def linearise_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> Line
     return Linear(residual, jacobian, cov, distance2, *seen, *_prior(fits, prior))
 
 
-def refine_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior, max_steps: int = MAX_STEPS) -> Fits:
+def refine_fits(
+    fits: Fits, marked: MarkedPoints, prior: CameraPrior, max_steps: int = MAX_STEPS, first_damping: float = 1e-3
+) -> Fits:
     """Each fit at the lowest cost that it reaches from its start (Levenberg-Marquardt, analytic derivatives)."""
-    damping = np.full(len(fits), 1e-3)
+    damping = np.full(len(fits), first_damping)
     going = np.ones(len(fits), bool)
     linear: Linear | None = None
     for _ in range(max_steps):
@@ -208,11 +210,17 @@ def camera_of(fits: Fits, fit: int, cov: np.ndarray, name: str, size: tuple[int,
 
 
 def refine_camera(
-    camera: Camera, marked: MarkedPoints, prior: CameraPrior, free: tuple[str, ...] = (), tails: float = np.inf
+    camera: Camera,
+    marked: MarkedPoints,
+    prior: CameraPrior,
+    free: tuple[str, ...] = (),
+    tails: float = np.inf,
+    max_steps: int = MAX_STEPS,
+    first_damping: float = 1e-3,
 ) -> tuple[Camera, float]:
     """`camera` moved to where the marks want it, with covariance, and the chi-square of the marks.
 
-    `free` are of `UNKNOWNS`; marks are taken at their stated sigma.
+    `free` are of `UNKNOWNS`; marks are taken at their stated sigma. A step at `first_damping` 0 is Gauss and Newton's.
     """
     unknown = [name for name in free if name not in UNKNOWNS]
     if unknown:
@@ -220,7 +228,7 @@ def refine_camera(
     camera.require_pose("cannot be refined")
     start = fits_of(camera.lens, [camera.cam_from_world], marked)
     start = replace(start, free=np.isin(UNKNOWNS, free)[None], tails=np.array([tails]))
-    fits = refine_fits(start, marked, prior)
+    fits = refine_fits(start, marked, prior, max_steps, first_damping)
     linear = linearise_fits(fits, marked, prior)
     marks, known = information(fits, linear)
     cov = covariance_of(marks[0], known[0], fits.free[0])

@@ -40,7 +40,7 @@ def group_images(images: Sequence[int] | np.ndarray, landmarks: LandmarkMap, few
 def match_landmarks(
     features: LocalFeatures, landmarks: LandmarkMap, groups: Sequence[np.ndarray], options: MatchingOptions
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each group of images, rows of features (M,) and landmarks (M,) that match as the landmarks look in one of them.
+    """Of each group of images, rows of features (M,) and landmarks (M,) that match as they look in one of the images.
 
     No pair comes twice in a group.
     """

@@ -49,8 +49,8 @@ class LandmarkMap:
     `points` (P, 3) m with `point_cov` (P, 3, 3) m² from the observations' noise and the cameras' `calib_cov`, of which
     the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image:
     `image` (N,) int, `point` (N,) int, `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by
-    `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it. `stored_index`
-    is what its file holds for the search; `index` makes it otherwise.
+    `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it.
+    `stored_index` is what its file holds for the search; `index` makes it otherwise.
     """
 
     cameras: tuple[Camera, ...]
@@ -190,8 +190,10 @@ class LandmarkMap:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of its arrays (bytes)."""
-        return sum(value.nbytes for each in fields(self) if isinstance(value := getattr(self, each.name), np.ndarray))
+        """Memory of its arrays and of what it is searched by (bytes), less what stays in a file."""
+        values = [getattr(self, each.name) for each in fields(self)]
+        arrays = [each for each in values if isinstance(each, np.ndarray) and not isinstance(each.base, np.memmap)]
+        return sum(each.nbytes for each in arrays) + self.index.n_bytes
 
 
 def unit_cov(camera: Camera, points: np.ndarray) -> np.ndarray:

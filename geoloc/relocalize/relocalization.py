@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import expit
 
 from geoloc.errors import InputError
+from geoloc.estimators.camera_fit import MarkedPoints, refine_camera
 from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.features.local import LocalFeatures
 from geoloc.features.matching import MatchingOptions
@@ -26,7 +27,7 @@ from geoloc.relocalize.candidates import group_images, match_landmarks, rank_ima
 from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, spread_cov
 from geoloc.relocalize.evidence import Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
-from geoloc.relocalize.pose_fit import NO_PRIOR, FittedPose, fit_pose
+from geoloc.relocalize.pose_fit import NO_PRIOR, TAILS, FittedPose, fit_pose
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
 from geoloc.relocalize.pose_search import RoughPose, SearchOptions, search_poses
 from geoloc.scene.camera import Camera
@@ -141,6 +142,12 @@ def _lens_fault(query: Query, landmarks: LandmarkMap, best: Hypothesis) -> str:
     stated = float(query.lens.lens.params[0])
     prior = query.known.prior(CameraPrior(stated, FOCAL_SPREAD, (0.0, 0.0), 1.0))
     start = replace(best.camera, freed=(), calib_cov=np.zeros((6, 6)))
+    # two steps from where the pose stands tell that there is nothing; to say more, all of it is worked out
+    marked = MarkedPoints(landmarks.points[best.points], pixels, sigma, landmarks.point_cov[best.points])
+    near, _ = refine_camera(start, marked, prior, ("f",), TAILS, max_steps=2, first_damping=1e-9)
+    moved = abs(float(near.lens.params[0]) - stated)
+    if 0 < moved < LENS_GATE * float(np.sqrt(near.calib_cov[6, 6])):
+        return ""
     free = fit_pose(landmarks, start, best.points, pixels, sigma, prior, ("f",)).camera
     found, spread = float(free.lens.params[0]), float(np.sqrt(free.calib_cov[6, 6]))
     if abs(found - stated) < LENS_GATE * spread:

@@ -1,0 +1,81 @@
+"""A landmark map of as many images as wanted, out of a few real ones: laid side by side, each copy with other looks.
+
+Of a copy each landmark's histograms (SIFT's) are mixed, half and half, with those of another landmark, drawn anew for
+each copy. So descriptors stay what histograms of real gradients are, two observations of a landmark stay alike, and no
+copy looks like another. Mixed histograms are nearer to each other than real ones, which makes them the harder to tell
+apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial.transform import RigidTransform
+
+from geoloc.features.local import root_quantised
+from geoloc.relocalize.landmarks import LandmarkMap
+
+SHARE = 0.5  # of the other landmark's histogram
+APART = 200.0  # m between copies
+ROW = 32  # copies
+
+
+def tiled(first: Sequence[LandmarkMap], others: Sequence[LandmarkMap], n_images: int) -> LandmarkMap:
+    """Maps `first` as they are, then copies of `others` in turn, until there are `n_images`."""
+    parts = [_moved(part, place) for place, part in enumerate(first)]
+    n = sum(len(part.cameras) for part in parts)
+    while n < n_images:
+        part = others[len(parts) % len(others)]
+        parts.append(_moved(mixed(part, len(parts)), len(parts)))
+        n += len(part.cameras)
+    return joined(parts)
+
+
+def mixed(part: LandmarkMap, seed: int) -> LandmarkMap:
+    """A map whose landmarks look otherwise."""
+    rng = np.random.default_rng(seed)
+    one = part.descriptors[rng.integers(len(part.descriptors), size=len(part))]
+    return replace(part, descriptors=mix(part.descriptors, one[part.point]))
+
+
+def mix(descriptors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """RootSIFT (N, 128) uint8 of histograms mixed from those of two."""
+    histogram = (1 - SHARE) * descriptors.astype(np.float32) ** 2 + SHARE * others.astype(np.float32) ** 2
+    return root_quantised(histogram)
+
+
+def offset_of(place: int) -> np.ndarray:
+    """Where a copy lies (3,) m beside its original."""
+    return APART * np.array([place % ROW, place // ROW, 0.0])
+
+
+def joined(parts: Sequence[LandmarkMap]) -> LandmarkMap:
+    """Maps that share nothing as one."""
+    images = np.cumsum([0, *(len(part.cameras) for part in parts)])
+    points = np.cumsum([0, *(len(part) for part in parts)])
+    points_of, image_of, point_of = (
+        np.concatenate(each)
+        for each in (
+            [part.points for part in parts],
+            [part.image + start for part, start in zip(parts, images, strict=False)],
+            [part.point + start for part, start in zip(parts, points, strict=False)],
+        )
+    )
+    cov, pixels, scale, descriptors = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("point_cov", "pixels", "scale", "descriptors")
+    )
+    return LandmarkMap(
+        tuple(camera for part in parts for camera in part.cameras), points_of, cov, image_of.astype(np.int32),
+        point_of.astype(np.int32), pixels, scale, descriptors, parts[0].extractor, parts[0].noise, parts[0].lenses,
+    )  # fmt: skip
+
+
+def _moved(part: LandmarkMap, place: int) -> LandmarkMap:
+    offset = offset_of(place)
+    back = RigidTransform.from_translation(-offset)
+    cameras = tuple(
+        replace(camera, name=f"{place}:{camera.name}", cam_from_world=camera.cam_from_world * back)
+        for camera in part.cameras
+    )
+    return replace(part, cameras=cameras, points=part.points + offset, stored_index=None)
