@@ -52,7 +52,8 @@ def run(args: Namespace) -> None:
     """Read, place, tell."""
     site = load_site(args.site, args.root)
     options = load_options(RelocalizationOptions(), args.options, args.set)
-    landmarks = load_landmarks(args.landmarks or landmarks_path(site.name, site_root(args.site, args.root)), mapped=True)
+    path = args.landmarks or landmarks_path(site.name, site_root(args.site, args.root))
+    landmarks = load_landmarks(path, mapped=True)
     files = find_pictures([args.image])
     if len(files) > 1:
         raise InputError(f"{args.image}: holds {len(files)} pictures; give one")

@@ -58,9 +58,10 @@ class ExtractionOptions:
     max_features: int = 8000  # the strongest are kept
     min_contrast: float = 0.0133  # of a blob against its surroundings, of the range black to white; less finds more
     max_edge: float = 10.0  # ratio of curvatures past which a feature is an edge, which slides along itself
+    halvings: int = 0  # of the image before: each takes two thirds of the time, and the finest features
 
     def __post_init__(self) -> None:
-        check_range(self, max_features=(1, 1_000_000), min_contrast=(0, 1), max_edge=(1, 1000))
+        check_range(self, max_features=(1, 1_000_000), min_contrast=(0, 1), max_edge=(1, 1000), halvings=(0, 6))
 
 
 class Extractor(Protocol):
@@ -94,8 +95,16 @@ class RootSift:
             edgeThreshold=self.options.max_edge,
             enable_precise_upscale=True,  # without it every feature lies a quarter of a pixel right and down
         )
-        keypoints, descriptors = sift.detectAndCompute(image, mask.astype(np.uint8))
+        small, step = image, np.ones(2)
+        if self.options.halvings:
+            size = np.array(image.shape[::-1])
+            small_size = np.maximum(size >> self.options.halvings, 1)
+            small, step = cv2.resize(image, tuple(small_size.tolist()), interpolation=cv2.INTER_AREA), size / small_size
+            mask = cv2.resize(mask.astype(np.uint8), tuple(small_size.tolist()), interpolation=cv2.INTER_NEAREST)
+        keypoints, descriptors = sift.detectAndCompute(small, mask.astype(np.uint8))
         rows = np.array([(*k.pt, k.size / 2, k.angle, k.response) for k in keypoints], np.float32).reshape(-1, 5)
+        rows[:, :2] = (rows[:, :2] + 0.5) * step - 0.5
+        rows[:, 2] *= step.mean()
         raw = np.zeros((0, 128), np.float32) if descriptors is None else descriptors
         order = np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0], -rows[:, 4]))  # ties in an order that says nothing
         rows, raw = rows[order], raw[order]

@@ -10,6 +10,7 @@ from benchmarks.journal import bench_journal
 from benchmarks.linking import bench_linking
 from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
+from benchmarks.relocalization import bench_relocalization
 from benchmarks.row import Row
 from benchmarks.startup import bench_startup
 from benchmarks.trackers import bench_trackers
@@ -26,5 +27,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "linking": bench_linking,
     "gospa": bench_gospa,
     "metrics": bench_metrics,
+    "relocalization": bench_relocalization,
     "startup": bench_startup,
 }

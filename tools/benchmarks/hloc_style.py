@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pycolmap
-from scipy.spatial.transform import RigidTransform, Rotation
+from scipy.spatial.transform import RigidTransform
 
+from geoloc.geometry.se3 import from_rt
 from geoloc.scene.camera import Camera
 
 TOP = 10
@@ -59,4 +60,4 @@ def pose_of(camera: Camera, pixels: np.ndarray, xyz: np.ndarray) -> RigidTransfo
     if found is None:
         return None
     pose = found["cam_from_world"]
-    return RigidTransform.from_components(pose.translation, Rotation.from_matrix(pose.rotation.matrix()))
+    return from_rt(pose.rotation.matrix(), pose.translation)

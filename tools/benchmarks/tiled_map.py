@@ -6,13 +6,14 @@ copy looks like another. Mixed histograms are nearer to each other than real one
 apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import RigidTransform
 
-from geoloc.features.local import root_quantised
+from benchmarks.hloc_style import StoredImage
+from geoloc.features.local import QUANTUM, LocalFeatures, root_quantised, unit_descriptors
 from geoloc.relocalize.landmarks import LandmarkMap
 
 SHARE = 0.5  # of the other landmark's histogram
@@ -79,3 +80,34 @@ def _moved(part: LandmarkMap, place: int) -> LandmarkMap:
         for camera in part.cameras
     )
     return replace(part, cameras=cameras, points=part.points + offset, stored_index=None)
+
+
+def stored_images(landmarks: LandmarkMap, features: dict[str, LocalFeatures]) -> list[StoredImage]:
+    """All features, by the image's name, of each of a map's images, with their landmarks."""
+    found = []
+    for image, camera in enumerate(landmarks.cameras):
+        own = features[camera.name]
+        row_of = {each.tobytes(): row for row, each in enumerate(own.descriptors)}
+        point, rows = np.full(len(own), -1), landmarks.rows(np.array([image]))
+        point[[row_of[each.tobytes()] for each in landmarks.descriptors[rows]]] = landmarks.point[rows]
+        found.append(StoredImage(unit_descriptors(own.descriptors), point))
+    return found
+
+
+def copied_images(landmarks: LandmarkMap, parts: Sequence[Sequence[StoredImage]]) -> Callable[[int], StoredImage]:
+    """What is stored of an image of a `tiled` map: of a copy, its original's features, each mixed with another."""
+    copies = np.array([int(name.split(":")[0]) for name in landmarks.names])
+    first_image = np.searchsorted(copies, np.arange(copies[-1] + 1))
+    own_points = [1 + max(int(image.point.max()) for image in part) for part in parts]
+    first_point = np.cumsum([0, *(own_points[copy % len(parts)] for copy in range(copies[-1]))])
+
+    def stored(image: int) -> StoredImage:
+        copy = int(copies[image])
+        own = parts[copy % len(parts)][image - first_image[copy]]
+        described = own.descriptors
+        if copy >= len(parts):
+            raw = np.rint(QUANTUM * described)
+            described = unit_descriptors(mix(raw, np.random.default_rng(image).permutation(raw)))
+        return StoredImage(described, np.where(own.point >= 0, own.point + first_point[copy], -1))
+
+    return stored
