@@ -58,7 +58,7 @@ class ExtractionOptions:
     max_features: int = 8000  # the strongest are kept
     min_contrast: float = 0.0133  # of a blob against its surroundings, of the range black to white; less finds more
     max_edge: float = 10.0  # ratio of curvatures past which a feature is an edge, which slides along itself
-    halvings: int = 0  # of the image before: each takes two thirds of the time, and the finest features
+    halvings: int = 0  # of the image's sides beforehand: each leaves a third of the time and loses the finest features
 
     def __post_init__(self) -> None:
         check_range(self, max_features=(1, 1_000_000), min_contrast=(0, 1), max_edge=(1, 1000), halvings=(0, 6))
@@ -95,16 +95,8 @@ class RootSift:
             edgeThreshold=self.options.max_edge,
             enable_precise_upscale=True,  # without it every feature lies a quarter of a pixel right and down
         )
-        small, step = image, np.ones(2)
-        if self.options.halvings:
-            size = np.array(image.shape[::-1])
-            small_size = np.maximum(size >> self.options.halvings, 1)
-            small, step = cv2.resize(image, tuple(small_size.tolist()), interpolation=cv2.INTER_AREA), size / small_size
-            mask = cv2.resize(mask.astype(np.uint8), tuple(small_size.tolist()), interpolation=cv2.INTER_NEAREST)
-        keypoints, descriptors = sift.detectAndCompute(small, mask.astype(np.uint8))
+        keypoints, descriptors = sift.detectAndCompute(image, mask.astype(np.uint8))
         rows = np.array([(*k.pt, k.size / 2, k.angle, k.response) for k in keypoints], np.float32).reshape(-1, 5)
-        rows[:, :2] = (rows[:, :2] + 0.5) * step - 0.5
-        rows[:, 2] *= step.mean()
         raw = np.zeros((0, 128), np.float32) if descriptors is None else descriptors
         order = np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0], -rows[:, 4]))  # ties in an order that says nothing
         rows, raw = rows[order], raw[order]
@@ -131,11 +123,24 @@ def extract(
     wanted = np.ones(image.shape, bool) if mask is None else np.asarray(mask, bool)
     if wanted.shape != image.shape:
         raise InputError(f"mask of shape {wanted.shape} on an image of {image.shape}; give one value a pixel")
-    run = find_extractor(extractor, options)
-    if min(image.shape) < MIN_SIDE:
+    run, halvings = find_extractor(extractor, options), options.halvings if options else 0
+    if min(image.shape) >> halvings < MIN_SIDE:
         padded = np.zeros((MIN_SIDE, MIN_SIDE), np.uint8)
         return run(padded, np.zeros(padded.shape, bool)).take(np.zeros(0, int))
-    return run(np.ascontiguousarray(image), wanted)
+    if not halvings:
+        return run(np.ascontiguousarray(image), wanted)
+    small, step = _halved(image, halvings), np.array(image.shape[::-1]) / (np.array(image.shape[::-1]) >> halvings)
+    found = run(small, _halved(255 * wanted.astype(np.uint8), halvings) > 127)
+    pixels = ((found.pixels + 0.5) * step - 0.5).astype(np.float32)
+    return replace(found, pixels=pixels, scale=found.scale * np.float32(step.mean()))
+
+
+def _halved(image: np.ndarray, times: int) -> np.ndarray:
+    """An image (H, W) uint8 with both sides halved some times, each grey value the mean of those that it replaces."""
+    import cv2
+
+    height, width = image.shape
+    return np.asarray(cv2.resize(image, (width >> times, height >> times), interpolation=cv2.INTER_AREA))
 
 
 def find_extractor(extractor: str | Extractor, options: ExtractionOptions | None = None) -> Extractor:

@@ -44,7 +44,7 @@ UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
 CHANCE = 3  # places with FEWEST_INLIERS each that every search finds anyway
 REPEATS = 0.05  # probability that the place is another that looks the same, where no rival tells that the site repeats
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
-SETTLED = 0.01  # of the doubt that is allowed: less, and no further place is looked at
+SETTLED = 0.1  # of the doubt that is allowed: less, and no further place is looked at
 FEWEST_POINTS = 4  # that a pose is fitted to
 
 
@@ -221,7 +221,7 @@ def _settled(found: Sequence[Hypothesis], rest: Sequence[int], options: Relocali
 def _chance_of_more(support: float, total: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Probability that one of the places that look alike has at least `support`, from `n` rivals with `total`."""
     total = CHANCE * FEWEST_INLIERS + total
-    return np.asarray((total / (total + support)) ** (CHANCE + n))
+    return np.asarray((total / (total + support)) ** (CHANCE + n) * np.where(n > 0, 1.0, REPEATS))
 
 
 def _one_to_one(
@@ -284,7 +284,6 @@ def _with_probabilities(found: list[Hypothesis]) -> tuple[Hypothesis, ...]:
     there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
     rivals = there[1:] > 0
     wrong = float(_chance_of_more(support[0], support[1:][rivals].sum(), rivals.sum()))
-    wrong *= 1.0 if rivals.any() else REPEATS
     share = np.where(there > 0, support, 0.0)
     share[0] = 0.0
     probability = wrong * there * share / max(share.sum(), 1.0)

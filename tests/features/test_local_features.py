@@ -52,6 +52,23 @@ def test_every_extractor_keeps_the_contract(name, rng):
     assert (len(half), half.extractor) == (5, found.extractor)
 
 
+@pytest.mark.parametrize("size", [(400, 320), (401, 323)])
+def test_features_of_a_halved_image_lie_where_those_of_the_whole_do(rng, size):
+    image = texture(rng, size)
+    whole, halved = extract(image), extract(image, options=ExtractionOptions(halvings=1))
+    away = np.linalg.norm(whole.pixels - halved.pixels[:, None], axis=2)
+    away[np.abs(np.log(whole.scale / halved.scale[:, None])) > 0.2] = np.inf
+    near = away.argmin(axis=1)
+    same = away.min(axis=1) < 1.0
+    assert same.mean() > 0.8
+    off = halved.pixels[same] - whole.pixels[near[same]]
+    assert np.abs(np.median(off, axis=0)).max() < 0.04  # measured 0.01 px; half a pixel if a corner were forgotten
+    mask = np.zeros(image.shape, bool)
+    mask[:160] = True
+    assert extract(image, options=ExtractionOptions(halvings=1), mask=mask).pixels[:, 1].max() <= 161
+    assert len(extract(image[:30], options=ExtractionOptions(halvings=1))) == 0
+
+
 def test_flat_and_tiny_images_have_no_features():
     for shape in ((1, 1), (8, 300), (64, 64)):
         found = extract(np.full(shape, 255, np.uint8))

@@ -45,11 +45,12 @@ def rows_of(found: dict[str, Any]) -> list[Row]:
         theirs = found["drawn"]["hloc-style"]["parts"][part]
         ratio = seconds / max(theirs, 1e-9)
         rows.append(Row(large, f"geoloc: {part}", 1e3 * seconds, "ms", ratio, note="of the query"))
-    plain = found["strecha"]["geoloc"]
+    usual = next(iter(found["features"].values()))
+    few = f"relocalization, Strecha, {usual['n']} stills"
     for name, each in found["features"].items():
         said = f"recall {_recall(each)}, median {each['median_mm']:.2f} mm; extraction {_ms(each, 'extraction')} ms"
-        rows.append(Row(small, f"geoloc, features: {name}", 1e3 * each["seconds"], "ms",
-                        each["seconds"] / plain["seconds"], note=said))  # fmt: skip
+        ratio = each["seconds"] / usual["seconds"]
+        rows.append(Row(few, f"geoloc, features {name}", 1e3 * each["seconds"], "ms", ratio, note=said))
     return rows + _weights(f"landmark map of {images}", weighed)
 
 
