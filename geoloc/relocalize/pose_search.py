@@ -11,8 +11,8 @@ from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import RadialTangential
 
-FEWEST = 4  # matches, and inliers
-WORTH_MORE = 6  # inliers of a pose, below which what is left over has no better one
+FEWEST_INLIERS = 6  # inliers of a pose that can matter; with fewer, what is left over has no better one
+LEAST_RATIO = 0.02  # of inliers among matches that is reckoned with
 MOST = 600  # matches that poses are looked for by; all of them then tell which agree
 FULL_WIDTH = 1600.0  # px
 FACING = 0.05  # cosine to the optical axis of rays that the search can use
@@ -61,8 +61,6 @@ def search_poses(
         if found is None:
             return
         yield RoughPose(found.camera, left[found.inliers])
-        if len(found.inliers) < WORTH_MORE:
-            return
         left = np.delete(left, found.inliers)
 
 
@@ -78,12 +76,13 @@ def _search(
     import pycolmap
 
     focal, plane, rows = _on_plane(camera, pixels, free_focal)
-    if len(rows) < FEWEST:
+    if len(rows) < FEWEST_INLIERS:
         return None
     ransac = pycolmap.RANSACOptions()
     ransac.max_error = options.error_px(camera.size)
     ransac.max_num_trials, ransac.random_seed = options.max_trials, int(rng.integers(2**31 - 1))
-    ransac.min_inlier_ratio = 0.02
+    # so many trials that one with as many inliers as matter would hardly be missed
+    ransac.min_inlier_ratio = max(LEAST_RATIO, min(1.0, FEWEST_INLIERS / len(rows)))
     estimation = pycolmap.AbsolutePoseEstimationOptions()
     estimation.ransac, estimation.estimate_focal_length = ransac, free_focal
     width, height = camera.size
@@ -91,12 +90,14 @@ def _search(
     xyz = landmarks.points[points[rows]]
     drawn = np.arange(len(rows)) if len(rows) <= MOST else rng.choice(len(rows), MOST, replace=False)
     found = pycolmap.estimate_absolute_pose(plane[rows[drawn]], xyz[drawn], lens, estimation)
-    if found is None or found["num_inliers"] < FEWEST:
+    if found is None:
         return None
     pose = from_rt(found["cam_from_world"].rotation.matrix(), found["cam_from_world"].translation)
     seen = pose.apply(xyz)
     off = np.linalg.norm(lens.params[0] * seen[:, :2] - seen[:, 2:] * plane[rows], axis=1)
     inliers = rows[off < ransac.max_error * seen[:, 2]]
+    if len(inliers) < FEWEST_INLIERS:
+        return None
     if free_focal:
         f, middle = float(lens.params[0]), (np.array(camera.size) - 1) / 2
         camera = replace(camera, lens=RadialTangential(np.array([f, f, *middle, 0.0, 0.0, 0.0, 0.0])))

@@ -29,13 +29,12 @@ from geoloc.relocalize.evidence import Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR, TAILS, FittedPose, fit_pose
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
-from geoloc.relocalize.pose_search import RoughPose, SearchOptions, search_poses
+from geoloc.relocalize.pose_search import FEWEST_INLIERS, RoughPose, SearchOptions, search_poses
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye, Pinhole
 from geoloc.scene.sitemap import SiteMap
 
 FEWEST_FEATURES = 20
-FEWEST_INLIERS = 6
 HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested; the rest tests it
 LENS_GATE = 5.0  # sigmas that a stated focal length may be off by
 FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
