@@ -10,6 +10,8 @@ import numpy as np
 from geoloc.features.local import unit_descriptors
 from geoloc.features.matching import MatchingOptions, distance_ratio
 
+ONE_THREAD = 2**18  # multiplications of a product, up to which OpenBLAS takes one thread
+
 
 def match_words(
     a: np.ndarray,
@@ -62,7 +64,7 @@ def _nearest(
             continue
         own = slots[low:high]
         rows = own // probes.shape[1]
-        squared = wide_b[start:end] @ wide_a[rows].T
+        squared = _product(wide_b[start:end], wide_a[rows])
         column, at = np.arange(end - start), squared.argmin(axis=1)
         found[start:end], near[start:end] = rows[at], squared[column, at]
         squared[column, at] = np.inf
@@ -72,6 +74,16 @@ def _nearest(
         rest[own, images[edges, None]] = np.minimum.reduceat(squared, edges, axis=0)
     rest = rest.reshape(*probes.shape, -1).min(axis=1)
     return found, near, following, rest[found, image]
+
+
+def _product(b: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """b @ a.T in tiles so small that BLAS takes one thread: others would be waited for longer than they help."""
+    out, side = np.empty((len(b), len(a)), np.float32), max(1, int(np.sqrt(ONE_THREAD / a.shape[1])))
+    for row in range(0, len(b), side):
+        for column in range(0, len(a), side):
+            tile = slice(row, row + side), slice(column, column + side)
+            np.matmul(b[tile[0]], a[tile[1]].T, out=out[tile])
+    return out
 
 
 def _squared(descriptors: np.ndarray, first: bool) -> np.ndarray:

@@ -4,7 +4,8 @@
 
 Stills of Strecha's sequences, enlarged and cut to 1920 x 1080, are placed in a map of the others of their sequence
 (each third in turn), then the middle third in a map of `--images`, which holds them among drawn copies (tiled_map).
-Contestants take turns, query by query.
+Contestants take turns, query by query. With --one-core all runs on one core, and its time is what counts, not the
+clock's: that tells on a machine that is busy with other things.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-N_CORES = 2
+N_CORES = 1 if "--one-core" in sys.argv else 2
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = str(N_CORES)
 
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--one-core", action="store_true")
     given = parser.parse_args(arguments)
     if hasattr(os, "sched_setaffinity"):  # the benchmarks are held to one core
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
@@ -95,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cv2.setNumThreads(N_CORES)
     stills = {name: read_stills(given.folder / name) for name in SEQUENCES}
     maps = {(name, third): map_without(stills[name], third) for name in SEQUENCES for third in range(3)}
+    # what is compiled or looked up once, out of the measurements
+    ours(asked(stills[SEQUENCES[0]][0], USUAL), maps[SEQUENCES[0], 0])
     figures = on_strecha(stills, maps) | on_drawn_map(stills, [maps[name, 1] for name in SEQUENCES], given.images)
     print(json.dumps(figures))
     return 0
@@ -225,12 +229,12 @@ def told(pose: RigidTransform | None, query: Asked, seconds: dict[str, float]) -
 
 
 def least(work: Callable[[], T]) -> tuple[float, T]:
-    """Least wall time (s) of some runs, and what the last of them gave."""
-    times = []
+    """Least time (s) of some runs, and what the last of them gave."""
+    times, clock = [], time.process_time if N_CORES == 1 else time.perf_counter
     for _ in range(REPEAT):
-        start = time.perf_counter()
+        start = clock()
         given = work()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times), given
 
 
