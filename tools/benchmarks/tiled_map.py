@@ -1,6 +1,6 @@
 """A landmark map of as many images as wanted, out of a few real ones: laid side by side, each copy with other looks.
 
-Of a copy each landmark's histograms (SIFT's) are mixed, half and half, with those of another landmark, drawn anew for
+Of a copy each landmark's histograms (SIFT's) are mixed, half and half, of those of two other landmarks, drawn anew for
 each copy. So descriptors stay what histograms of real gradients are, two observations of a landmark stay alike, and no
 copy looks like another. Mixed histograms are nearer to each other than real ones, which makes them the harder to tell
 apart.
@@ -16,7 +16,6 @@ from benchmarks.hloc_style import StoredImage
 from geoloc.features.local import QUANTUM, LocalFeatures, root_quantised, unit_descriptors
 from geoloc.relocalize.landmarks import LandmarkMap
 
-SHARE = 0.5  # of the other landmark's histogram
 APART = 200.0  # m between copies
 ROW = 32  # copies
 
@@ -35,14 +34,18 @@ def tiled(first: Sequence[LandmarkMap], others: Sequence[LandmarkMap], n_images:
 def mixed(part: LandmarkMap, seed: int) -> LandmarkMap:
     """A map whose landmarks look otherwise."""
     rng = np.random.default_rng(seed)
-    one = part.descriptors[rng.integers(len(part.descriptors), size=len(part))]
-    return replace(part, descriptors=mix(part.descriptors, one[part.point]))
+    order, n = np.argsort(part.point, kind="stable"), part.n_views
+    starts, looks = np.cumsum(n) - n, []
+    for _ in range(2):
+        other = rng.permutation(len(part))[part.point]
+        seen = (rng.random(len(other)) * n[other]).astype(int)  # any of the other's observations
+        looks.append(part.descriptors[order[starts[other] + seen]])
+    return replace(part, descriptors=mix(*looks))
 
 
 def mix(descriptors: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """RootSIFT (N, 128) uint8 of histograms mixed from those of two."""
-    histogram = (1 - SHARE) * descriptors.astype(np.float32) ** 2 + SHARE * others.astype(np.float32) ** 2
-    return root_quantised(histogram)
+    """RootSIFT (N, 128) uint8 of histograms mixed half and half from those of two."""
+    return root_quantised(descriptors.astype(np.float32) ** 2 + others.astype(np.float32) ** 2)
 
 
 def offset_of(place: int) -> np.ndarray:
@@ -95,7 +98,7 @@ def stored_images(landmarks: LandmarkMap, features: dict[str, LocalFeatures]) ->
 
 
 def copied_images(landmarks: LandmarkMap, parts: Sequence[Sequence[StoredImage]]) -> Callable[[int], StoredImage]:
-    """What is stored of an image of a `tiled` map: of a copy, its original's features, each mixed with another."""
+    """What is stored of an image of a `tiled` map: of a copy, its original's features, each mixed of two others."""
     copies = np.array([int(name.split(":")[0]) for name in landmarks.names])
     first_image = np.searchsorted(copies, np.arange(copies[-1] + 1))
     own_points = [1 + max(int(image.point.max()) for image in part) for part in parts]
@@ -106,8 +109,8 @@ def copied_images(landmarks: LandmarkMap, parts: Sequence[Sequence[StoredImage]]
         own = parts[copy % len(parts)][image - first_image[copy]]
         described = own.descriptors
         if copy >= len(parts):
-            raw = np.rint(QUANTUM * described)
-            described = unit_descriptors(mix(raw, np.random.default_rng(image).permutation(raw)))
+            rng, raw = np.random.default_rng(image), np.rint(QUANTUM * described)
+            described = unit_descriptors(mix(rng.permutation(raw), rng.permutation(raw)))
         return StoredImage(described, np.where(own.point >= 0, own.point + first_point[copy], -1))
 
     return stored
