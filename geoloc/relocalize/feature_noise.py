@@ -93,7 +93,7 @@ def _left_out(landmarks: LandmarkMap, image: int) -> tuple[np.ndarray, np.ndarra
     )
     refined = refine_pose(camera, marked)
     fitted, scale2 = refined.camera, refined.scale2
-    found = leaning(rest, fitted, points, refined.weight)
+    found = leaning(rest, points, fitted.jacobians(marked.points)[1], refined.gain)
     error = (camera.cam_from_world * fitted.cam_from_world.inv()).as_exp_coords()
     known = fitted.calib_cov[:6, :6] + camera.calib_cov[:6, :6]
     known = known + carried_cov(found, [rest.cameras[i].calib_cov for i in found.images])[:6, :6]

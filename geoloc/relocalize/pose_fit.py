@@ -12,18 +12,20 @@ import numpy as np
 
 from geoloc.estimators.camera_fit import (
     OUT_OF_VIEW,
+    Fits,
+    Linear,
     MarkedPoints,
     camera_of,
-    covariance_of,
-    error_weights,
     fits_of,
-    information,
     linearise_fits,
+    moved_fits,
     refine_fits,
+    to_calib,
 )
 from geoloc.estimators.camera_prior import UNKNOWNS, CameraPrior
 from geoloc.geometry.gaussian import symmetric
-from geoloc.relocalize.landmarks import LandmarkMap, bounded_inverse, unit_cov
+from geoloc.relocalize.common_errors import Rows, solve_common
+from geoloc.relocalize.landmarks import LandmarkMap, unit_cov
 from geoloc.scene.camera import Camera
 
 TAILS = 4.0  # degrees of freedom of the errors of matched features: some match their neighbour
@@ -40,11 +42,11 @@ class Leaning:
     by_camera: tuple[np.ndarray, ...]  # (6 + k, 6 + k_j) each
 
 
-def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: np.ndarray) -> Leaning:
-    """How the least-squares pose of `fitted` from landmarks `points` (N,) with `weight` (N, 2, 2) 1/px² follows.
+def leaning(landmarks: LandmarkMap, points: np.ndarray, by_world: np.ndarray, gain: np.ndarray) -> Leaning:
+    """How a pose from landmarks `points` (N,) follows, whose pixels move with them by `by_world` (N, 2, 3) px/m.
 
-    A landmark gives way as the observations that placed it want it (consider analysis; Tapley, Schutz and Born 2004,
-    ch. 6).
+    `gain` (N, 6 + k, 2) is how the pose follows its pixels. A landmark gives way as the observations that placed it
+    want it (consider analysis; Tapley, Schutz and Born 2004, ch. 6).
     """
     wanted = np.full(len(landmarks), -1)
     wanted[points] = np.arange(len(points))
@@ -55,18 +57,13 @@ def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: 
     normal, parts = np.zeros((len(points), 3, 3)), []
     for image in images:
         own = np.flatnonzero(landmarks.image[rows] == image)
-        _, by_world, by_calib = landmarks.cameras[image].jacobians(landmarks.points[landmarks.point[rows[own]]])
-        weighed = by_world.swapaxes(1, 2) / sigma[own, None, None] ** 2
-        normal[row_of[own]] += weighed @ by_world  # each landmark is in an image once
+        _, seen_by, by_calib = landmarks.cameras[image].jacobians(landmarks.points[landmarks.point[rows[own]]])
+        weighed = seen_by.swapaxes(1, 2) / sigma[own, None, None] ** 2
+        normal[row_of[own]] += weighed @ seen_by  # each landmark is in an image once
         parts.append((row_of[own], weighed @ by_calib))
-    _, by_world, by_calib = fitted.jacobians(landmarks.points[points])
-    weighed = by_calib.swapaxes(1, 2) @ weight
-    total = (weighed @ by_calib).sum(axis=0)
-    pull = weighed @ by_world @ np.linalg.pinv(normal)
-    # a lens that is freed is held by what is known of it too, which only the covariance tells
-    cov = fitted.calib_cov if fitted.freed else bounded_inverse(total)
+    pull = gain @ by_world @ np.linalg.pinv(normal)
     # the pose moves against what a landmark's move would do to its pixel, and that against what its camera's did
-    return Leaning(tuple(images), tuple(cov @ np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))
+    return Leaning(tuple(images), tuple(np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))
 
 
 def carried_cov(found: Leaning, covs: Sequence[np.ndarray]) -> np.ndarray:
@@ -102,7 +99,7 @@ def fit_pose(
     marked = MarkedPoints(landmarks.points[points], pixels, sigma, landmarks.point_cov[points])
     refined = refine_pose(start, marked, prior, free)
     fitted = refined.camera
-    found = leaning(landmarks, fitted, points, refined.weight)
+    found = leaning(landmarks, points, fitted.jacobians(marked.points)[1], refined.gain)
     shared2 = refined.scale2 * landmarks.noise.shared**2
     shared = shared2 * unit_cov(fitted, marked.points)
     shared = shared + shared2 * carried_cov(found, [landmarks.unit_cov(i) for i in found.images])
@@ -113,10 +110,10 @@ def fit_pose(
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A camera with the covariance of noise, the weights (N, 2, 2) 1/px² of its points, and `scale2` as above."""
+    """A camera with the covariance of noise, how it follows its pixels, `gain` (N, 6 + k, 2), and `scale2` as above."""
 
     camera: Camera
-    weight: np.ndarray
+    gain: np.ndarray
     scale2: float
 
 
@@ -140,11 +137,31 @@ def refine_pose(
         seen = linear.distance2[0] < OUT_OF_VIEW
         scale2 = student_scale2(linear.distance2[0][seen], share[seen], n_unknowns)
         fits = replace(fits, scale=np.sqrt([scale2]))
-    spread = spread_of(linear.distance2[0][seen] / scale2, share[seen], n_unknowns)
-    marks, known = information(replace(fits, tails=np.array([np.inf])), linear)
-    cov = covariance_of(marks[0] / spread, known[0], fits.free[0])
-    weight = np.linalg.inv(linear.cov[0]) * (share * error_weights(linear.distance2, fits)[0] / scale2)[:, None, None]
-    return Refined(camera_of(fits, 0, cov, start.name, start.size), weight, scale2)
+    return _with_common(start, marked, fits, linear, scale2)
+
+
+def _with_common(start: Camera, marked: MarkedPoints, fits: Fits, linear: Linear, scale2: float) -> Refined:
+    """The last step, with the covariance: of errors that are as they are, and partly common to what lies together."""
+    seen = linear.distance2[0] < OUT_OF_VIEW
+    columns = np.flatnonzero(np.concatenate([np.ones(6, bool), fits.free[0]]))
+    share, distance2 = fits.weight[0][seen], linear.distance2[0][seen] / scale2
+    spread, slope = spread_of(distance2, share, len(columns))
+    weight = (TAILS + 2) / (TAILS + distance2)
+    rows = Rows(
+        linear.residual[0][seen] * (weight / slope)[:, None],
+        linear.jacobian[0][seen][:, :, columns],
+        np.linalg.inv(linear.cov[0][seen]) * (share / (spread * scale2))[:, None, None],
+        marked.pixels[seen],
+    )
+    prior = linear.prior_jacobian[0][:, columns]
+    found = solve_common(rows, max(start.size), prior.T @ prior, prior.T @ linear.prior[0])
+    cov, step = np.zeros((11, 11)), np.zeros(11)
+    cov[np.ix_(columns, columns)], step[columns] = found.cov, found.step
+    moved = moved_fits(fits, step[None])
+    to_pose, _ = to_calib(moved)
+    gain = np.zeros((len(seen), len(to_pose), 2))
+    gain[seen] = to_pose[:, columns] @ found.gain
+    return Refined(camera_of(moved, 0, cov, start.name, start.size), gain, scale2)
 
 
 def shares_of(pixels: np.ndarray) -> np.ndarray:
@@ -166,19 +183,20 @@ def student_scale2(distance2: np.ndarray, share: np.ndarray, n_unknowns: int) ->
     return scale2
 
 
-def spread_of(distance2: np.ndarray, share: np.ndarray, n_unknowns: int) -> float:
+def spread_of(distance2: np.ndarray, share: np.ndarray, n_unknowns: int) -> tuple[float, float]:
     """Variance of a pose beside that of least squares under unit noise, at least 1, for errors as they are.
 
     Of residuals at `distance2` (N,) in the scale of the fit: Huber's covariance of M-estimates with its correction
-    for few residuals (1973, "Robust Regression", eq. 6.5), and what a scale from so few leaves open itself.
+    for few residuals (1973, "Robust Regression", eq. 6.5), and what a scale from so few leaves open itself. Second,
+    how steeply the weighted residuals follow the errors.
     """
     n, dof = 2 * share.sum(), 2 * share.sum() - n_unknowns
     if dof < 3:
-        return FEW_KNOW
+        return FEW_KNOW, 1.0
     weight = (TAILS + 2) / (TAILS + distance2)
     slope = weight - weight**2 / (TAILS + 2) * distance2
     middle = float((share * slope).sum() / share.sum())
     varied = float((share * (slope - middle) ** 2).sum() / share.sum())
     correction = (1 + n_unknowns / n * varied / middle**2) ** 2
     spread = correction * float((share * weight**2 * distance2).sum() / dof) / middle**2
-    return max(spread, 1.0) * dof / (dof - 2)
+    return max(spread, 1.0) * dof / (dof - 2), middle
