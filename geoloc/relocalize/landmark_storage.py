@@ -19,7 +19,7 @@ FORMAT = "geoloc landmark map"
 SCHEMA = 1
 ARRAYS = {  # name: dtype on disk; descriptors keep their own
     "points": np.float64, "point_cov": np.float32, "image": np.int32, "point": np.int32, "pixels": np.float32,
-    "scale": np.float32,
+    "scale": np.float32, "repeats": np.float64,
 }  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def leaning(landmarks: LandmarkMap, points: np.ndarray, by_world: np.ndarray, ga
         weighed = seen_by.swapaxes(1, 2) / sigma[own, None, None] ** 2
         normal[row_of[own]] += weighed @ seen_by  # each landmark is in an image once
         parts.append((row_of[own], weighed @ by_calib))
+    by_world = np.where(np.isfinite(by_world), by_world, 0.0)  # what lies behind the camera has no say
     pull = gain @ by_world @ np.linalg.pinv(normal)
     # the pose moves against what a landmark's move would do to its pixel, and that against what its camera's did
     return Leaning(tuple(images), tuple(np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))

@@ -23,7 +23,7 @@ from geoloc.features.matching import MatchingOptions
 from geoloc.options import check_range
 from geoloc.relocalize.candidates import group_images, match_landmarks, rank_images
 from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, spread_cov
-from geoloc.relocalize.evidence import Evidence, weigh
+from geoloc.relocalize.evidence import NOTHING, Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR, FittedPose, fit_pose
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
@@ -34,13 +34,14 @@ from geoloc.scene.sitemap import SiteMap
 
 FEWEST_FEATURES = 20
 FEWEST_INLIERS = 6
-HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested; the rest tests it
+HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested
 LENS_GATE = 5.0  # sigmas that a stated focal length may be off by
 FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
 CENTRE_SPREAD = 0.01  # sigma of an unknown principal point about the image's middle, of its longer side
 UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
-CHANCE = 3  # places with FEWEST_INLIERS each that every search finds anyway
-REPEATS = 0.05  # probability that the place is another that looks the same, where no rival tells that the site repeats
+CHANCE = 3  # places that every search finds anyway, with
+CHANCE_GAINS = (1.0, FEWEST_INLIERS / 2)  # support, exponential with mean 1 at most (Ville), and pieces
+REPEATS = 0.05  # probability that there is another place that looks the same, where nothing tells that the site repeats
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
 FEWEST_POINTS = 4  # that a pose is fitted to
 
@@ -105,17 +106,10 @@ def relocalize(
         query = replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
     if len(features) < FEWEST_FEATURES:
         return PoseEstimate((), f"the image has {len(features)} features; it is too dark, bright, flat or small")
-    images = rank_images(features, landmarks) if ranking is None else np.asarray(ranking, int)
-    found: list[Hypothesis] = []
-    near = SAME_PLACE * options.search.error_px(query.size)
-    for group in group_images(images[: options.n_candidates], landmarks, options.fewest_shared):
-        for each in _in_group(query, landmarks, group, rng, options):
-            if not _known(each, found, query, landmarks, near):
-                found.append(each)
+    found = find_hypotheses(query, landmarks, rng, options, ranking)
     if not found:
         return PoseEstimate((), "no pose explains more of its features than chance would; is it of this site?")
-    found.sort(key=lambda each: (-len(each.points), -each.evidence.log_odds))
-    hypotheses = _with_probabilities(found)
+    hypotheses = _with_probabilities(found, landmarks.repeats)
     if site_map is not None and site_map.levels:
         levels = [find_level(each.camera, site_map, rng) for each in hypotheses]
         hypotheses = tuple(
@@ -125,6 +119,24 @@ def relocalize(
     found_out = _judged(hypotheses, options)
     lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
     return PoseEstimate(hypotheses, lie) if lie else found_out
+
+
+def find_hypotheses(
+    query: Query,
+    landmarks: LandmarkMap,
+    rng: np.random.Generator,
+    options: RelocalizationOptions,
+    ranking: Sequence[int] | np.ndarray | None = None,
+) -> list[Hypothesis]:
+    """All places where an image may have been taken, the best supported first, without their probabilities."""
+    images = rank_images(query.features, landmarks) if ranking is None else np.asarray(ranking, int)
+    found: list[Hypothesis] = []
+    near = SAME_PLACE * options.search.error_px(query.size)
+    for group in group_images(images[: options.n_candidates], landmarks, options.fewest_shared):
+        for each in _in_group(query, landmarks, group, rng, options):
+            if not _known(each, found, query, landmarks, near):
+                found.append(each)
+    return sorted(found, key=lambda each: (-each.evidence.standing, -len(each.points)))
 
 
 def _lens_fault(query: Query, landmarks: LandmarkMap, best: Hypothesis) -> str:
@@ -191,12 +203,13 @@ def _tested(
     query: Query, landmarks: LandmarkMap, camera: Camera, rows: np.ndarray, points: np.ndarray,
     rng: np.random.Generator,
 ) -> Evidence:
-    """Evidence from landmarks that the pose, fitted anew to at most half of its own, does not rest on."""
-    part = rng.choice(len(rows), min(len(rows) // 2, HELD_OUT), replace=False)
-    if len(part) < FEWEST_POINTS:
-        return Evidence(0, 0, 0.0)
-    again = _fitted(query, landmarks, camera, rows[part], points[part])
-    return weigh(query.features, landmarks, again.camera, rows[part], rows, rng)
+    """Evidence from landmarks that the pose, fitted anew to each half of its own in turn, does not rest on."""
+    order = rng.permutation(len(rows))
+    halves = [part[:HELD_OUT] for part in (order[: len(order) // 2], order[len(order) // 2 :])]
+    if len(halves[0]) < FEWEST_POINTS:
+        return NOTHING
+    again = [(_fitted(query, landmarks, camera, rows[part], points[part]).camera, rows[part]) for part in halves]
+    return weigh(query.features, landmarks, again, rows, rng)
 
 
 def _known(one: Hypothesis, found: list[Hypothesis], query: Query, landmarks: LandmarkMap, near: float) -> bool:
@@ -209,23 +222,35 @@ def _known(one: Hypothesis, found: list[Hypothesis], query: Query, landmarks: La
     return False
 
 
-def _with_probabilities(found: list[Hypothesis]) -> tuple[Hypothesis, ...]:
+def _with_probabilities(found: list[Hypothesis], repeats: np.ndarray) -> tuple[Hypothesis, ...]:
     """The hypotheses, best supported first, with their probabilities beside each other and "none of them".
 
-    Places that only look alike gather support too: how much, rivals with evidence of their own show, and what the
-    search finds anywhere. With exponential support of k such places that sum to S, a further one reaches n with
-    probability (S / (S + n))^k (Lomax's distribution). Whether there is a place at all is the evidence's to say.
+    Whether there is a place at all is the evidence's to say. But places that only look alike gather support and pieces
+    too: how much, `repeats` (K, 2) tell, the best that images of the map found where they were not, and rivals with
+    evidence of their own.
     """
-    support = np.array([len(each.points) for each in found], float)
     there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
-    rivals = there[1:] > 0
-    total, n = CHANCE * FEWEST_INLIERS + support[1:][rivals].sum(), CHANCE + int(rivals.sum())
-    wrong = (total / (total + support[0])) ** n * (1.0 if rivals.any() else REPEATS)
-    share = np.where(there > 0, support, 0.0)
+    gathered = np.array([(max(each.evidence.support, 0.0), each.evidence.pieces) for each in found])
+    alike = repeats[repeats[:, 0] > 0]
+    rivals = gathered[1:][there[1:] > 0]
+    is_one = 1.0 if len(rivals) else (len(alike) + 1) / (len(repeats) + 1 / REPEATS)
+    wrong = is_one * _chance_of_more(gathered[0], np.concatenate([alike, rivals]))
+    share = np.where(there > 0, gathered[:, 0], 0.0)
     share[0] = 0.0
     probability = wrong * there * share / max(share.sum(), 1.0)
     probability[0] = (1 - wrong) * there[0]
     return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
+
+
+def _chance_of_more(gathered: np.ndarray, alike: np.ndarray) -> float:
+    """Probability that one more place that looks alike gathers more than `gathered` (2,), given what K others have.
+
+    With exponential gains of K places that sum to S, a further one's reaches x with probability (S / (S + x))^K
+    (Lomax's distribution). Both gains together are as improbable as the sum of the logarithms of both (Fisher 1932).
+    """
+    total, n = np.array(CHANCE_GAINS) * CHANCE + alike.sum(axis=0), CHANCE + len(alike)
+    sigmas = float((n * np.log1p(gathered / total)).sum())
+    return float((1 + sigmas) * np.exp(-sigmas))
 
 
 def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) -> PoseEstimate:
