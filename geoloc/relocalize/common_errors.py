@@ -4,6 +4,10 @@ The error of a feature is noise of its own and one that all features of its piec
 common part is beside the noise, and how large the pieces are, is told by the residuals (restricted likelihood;
 Patterson and Thompson 1971), and what they leave open is integrated over, from none up to as large as the noise. So
 many features in one corner are not trusted as if each told something new.
+
+And one piece may show something else than what it was taken for: a mark like its neighbour, a car like the one that
+stood there. If the unknowns rest on it, its residuals do not tell. The covariance is therefore of a mixture: that no
+piece is wrong, or one of them, each as likely (Laplace's rule of succession), whose rows are then left out.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from scipy.special import softmax
 from geoloc.geometry.gaussian import symmetric
 
 PIECES = (1 / 24, 1 / 12, 1 / 6)  # of the image's longer side
+MIDDLE = 1  # of PIECES: as large as what may be taken for something else
 SHARES = np.linspace(0.0, 1.0, 17)  # sigma of the common part beside that of the noise; each is as likely beforehand
 
 
@@ -50,6 +55,8 @@ def solve_common(rows: Rows, longer: int, prior: np.ndarray, prior_pull: np.ndar
     step = weight @ steps
     off = steps - step
     cov = np.einsum("k,kab->ab", weight, covs) + np.einsum("k,ka,kb->ab", weight, off, off)
+    part, ratio = cases[int(np.argmax(np.where([each is parts[MIDDLE] for each, _ in cases], weight, -1.0)))]
+    cov = cov + _one_wrong(rows, whole, part, ratio)
     gain = np.zeros((len(rows.residual), len(step), 2))
     for (part, ratio), share, own in zip(cases, weight, covs, strict=True):
         if share > LEAST:
@@ -59,6 +66,7 @@ def solve_common(rows: Rows, longer: int, prior: np.ndarray, prior_pull: np.ndar
     return Solution(-step, symmetric(cov), gain)
 
 
+LOOSE = 1e-12  # information beside the strongest, below which nothing is known
 LEAST = 1e-4  # probability of a case, below which it is left out of the gain
 
 
@@ -71,6 +79,7 @@ class _Whole:
     square: float
     noise2: float
     prior: np.ndarray
+    prior_pull: np.ndarray
 
     @staticmethod
     def of(rows: Rows, prior: np.ndarray, prior_pull: np.ndarray) -> "_Whole":
@@ -81,6 +90,7 @@ class _Whole:
             float(np.einsum("ni,nij,nj->", rows.residual, rows.information, rows.residual)),
             2 / float(np.median(np.trace(rows.information, axis1=1, axis2=2))),
             prior,
+            prior_pull,
         )
 
 
@@ -121,9 +131,32 @@ def _case(whole: _Whole, part: _Parts, ratio: float) -> tuple[float, np.ndarray,
     right = whole.right - np.einsum("gip,gij,gj->p", part.cross, held, part.right)
     square = whole.square - np.einsum("gi,gij,gj->", part.right, held, part.right)
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
-    values = np.maximum(values, 1e-14)
-    cov = (vectors / values) @ vectors.T / np.outer(scale, scale)
+    values = np.maximum(np.linalg.eigvalsh(normal / np.outer(scale, scale)), LOOSE)
+    cov = _inverse(normal)
     step = cov @ right
     volume = np.linalg.slogdet(np.eye(2) + common2 * part.information)[1].sum() + np.log(values).sum()
     return -0.5 * float(volume + 2 * np.log(scale).sum() + square - right @ step), step, cov
+
+
+def _one_wrong(rows: Rows, whole: _Whole, part: _Parts, ratio: float) -> np.ndarray:
+    """What the covariance (p, p) grows by if one of the G pieces may be wrong: as likely as another, or none."""
+    held = _held(part, ratio * whole.noise2)
+    own = np.zeros((len(held), *whole.normal.shape))
+    np.add.at(own, part.piece, rows.jacobian.swapaxes(1, 2) @ rows.information @ rows.jacobian)
+    pull = np.zeros((len(held), len(whole.right)))
+    np.add.at(pull, part.piece, np.einsum("nip,nij,nj->np", rows.jacobian, rows.information, rows.residual))
+    own -= np.einsum("gip,gij,gjq->gpq", part.cross, held, part.cross)
+    pull -= np.einsum("gip,gij,gj->gp", part.cross, held, part.right)
+    normal, right = own.sum(axis=0) + whole.prior, pull.sum(axis=0) + whole.prior_pull
+    cov, without = _inverse(normal), _inverse(normal - own)
+    off = np.einsum("gpq,gq->gp", without, right - pull) - cov @ right
+    grown = (without - cov).sum(axis=0) + off.T @ off
+    return np.asarray(grown / (len(held) + 1))
+
+
+def _inverse(normal: np.ndarray) -> np.ndarray:
+    """Covariances (..., p, p) of normal matrices: what nothing determines is all but unknown, not negative."""
+    scale = np.sqrt(np.maximum(np.einsum("...ii->...i", normal), 1e-300))
+    both = scale[..., :, None] * scale[..., None, :]
+    values, vectors = np.linalg.eigh(normal / both)
+    return np.asarray((vectors / np.maximum(values, LOOSE)[..., None, :]) @ vectors.swapaxes(-1, -2) / both)
