@@ -18,18 +18,22 @@ from scipy.special import softmax
 from geoloc.geometry.gaussian import symmetric
 
 PIECES = (1 / 24, 1 / 12, 1 / 6)  # of the image's longer side
-MIDDLE = 1  # of PIECES: as large as what may be taken for something else
-SHARES = np.linspace(0.0, 1.0, 17)  # sigma of the common part beside that of the noise; each is as likely beforehand
+WRONG = 1 / 12  # of the longer side: as large as what may be taken for something else
+SHARES = np.linspace(0.0, 1.0, 9)  # sigma of the common part beside that of the noise; each is as likely beforehand
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Residuals (N, 2) px, `jacobian` (N, 2, p), `information` (N, 2, 2) of each on its own, and `pixels` (N, 2)."""
+    """Residuals (N, 2) px, `jacobian` (N, 2, p), `information` (N, 2, 2) of each on its own, and `pixels` (N, 2).
+
+    `noise2` px² is the variance of one axis of most of them.
+    """
 
     residual: np.ndarray
     jacobian: np.ndarray
     information: np.ndarray
     pixels: np.ndarray
+    noise2: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +59,10 @@ def solve_common(rows: Rows, longer: int, prior: np.ndarray, prior_pull: np.ndar
     step = weight @ steps
     off = steps - step
     cov = np.einsum("k,kab->ab", weight, covs) + np.einsum("k,ka,kb->ab", weight, off, off)
-    part, ratio = cases[int(np.argmax(np.where([each is parts[MIDDLE] for each, _ in cases], weight, -1.0)))]
-    cov = cov + _one_wrong(rows, whole, part, ratio)
+    ratio = float(weight @ [ratio for _, ratio in cases])
+    # what stands on the border of two pieces of one grid is within one of the other
+    grids = [_parts(rows, WRONG * longer, offset) for offset in (0.0, 0.5)]
+    cov = cov + np.mean([_one_wrong(rows, whole, part, ratio) for part in grids], axis=0)
     gain = np.zeros((len(rows.residual), len(step), 2))
     for (part, ratio), share, own in zip(cases, weight, covs, strict=True):
         if share > LEAST:
@@ -88,7 +94,7 @@ class _Whole:
             (weighed @ rows.jacobian).sum(axis=0) + prior,
             np.einsum("npi,ni->p", weighed, rows.residual) + prior_pull,
             float(np.einsum("ni,nij,nj->", rows.residual, rows.information, rows.residual)),
-            2 / float(np.median(np.trace(rows.information, axis1=1, axis2=2))),
+            rows.noise2,
             prior,
             prior_pull,
         )
@@ -104,8 +110,8 @@ class _Parts:
     right: np.ndarray  # (G, 2)
 
 
-def _parts(rows: Rows, side: float) -> _Parts:
-    _, piece = np.unique((rows.pixels // side).astype(int), axis=0, return_inverse=True)
+def _parts(rows: Rows, side: float, offset: float = 0.0) -> _Parts:
+    _, piece = np.unique(np.floor(rows.pixels / side + offset).astype(int), axis=0, return_inverse=True)
     piece = piece.reshape(-1)
     n = int(piece.max(initial=-1)) + 1
 
@@ -132,7 +138,7 @@ def _case(whole: _Whole, part: _Parts, ratio: float) -> tuple[float, np.ndarray,
     square = whole.square - np.einsum("gi,gij,gj->", part.right, held, part.right)
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     values = np.maximum(np.linalg.eigvalsh(normal / np.outer(scale, scale)), LOOSE)
-    cov = _inverse(normal)
+    cov = _inverse(normal, normal)
     step = cov @ right
     volume = np.linalg.slogdet(np.eye(2) + common2 * part.information)[1].sum() + np.log(values).sum()
     return -0.5 * float(volume + 2 * np.log(scale).sum() + square - right @ step), step, cov
@@ -148,15 +154,18 @@ def _one_wrong(rows: Rows, whole: _Whole, part: _Parts, ratio: float) -> np.ndar
     own -= np.einsum("gip,gij,gjq->gpq", part.cross, held, part.cross)
     pull -= np.einsum("gip,gij,gj->gp", part.cross, held, part.right)
     normal, right = own.sum(axis=0) + whole.prior, pull.sum(axis=0) + whole.prior_pull
-    cov, without = _inverse(normal), _inverse(normal - own)
+    cov, without = _inverse(normal, normal), _inverse(normal - own, normal)
     off = np.einsum("gpq,gq->gp", without, right - pull) - cov @ right
     grown = (without - cov).sum(axis=0) + off.T @ off
     return np.asarray(grown / (len(held) + 1))
 
 
-def _inverse(normal: np.ndarray) -> np.ndarray:
-    """Covariances (..., p, p) of normal matrices: what nothing determines is all but unknown, not negative."""
-    scale = np.sqrt(np.maximum(np.einsum("...ii->...i", normal), 1e-300))
-    both = scale[..., :, None] * scale[..., None, :]
-    values, vectors = np.linalg.eigh(normal / both)
-    return np.asarray((vectors / np.maximum(values, LOOSE)[..., None, :]) @ vectors.swapaxes(-1, -2) / both)
+def _inverse(normal: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Covariances (..., p, p) of normal matrices: what nothing determines is all but unknown, not negative.
+
+    Beside the whole, `of` (p, p).
+    """
+    scale = np.sqrt(np.maximum(np.diag(of), 1e-300))
+    values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
+    inverse = (vectors / np.maximum(values, LOOSE)[..., None, :]) @ vectors.swapaxes(-1, -2)
+    return np.asarray(inverse / np.outer(scale, scale))

@@ -35,9 +35,9 @@ ANGLE = 1.3  # rad; a landmark seen from farther round than this looks different
 class Evidence:
     """Of `n` landmarks looked for, `wins` were most like what is at their own place; `log_odds` against chance.
 
-    `support` counts those too that the pose was found by and then not fitted to: it says nothing against chance, from
-    which the search picks what agrees, but tells one place from another that was found in the same way; so do the
-    `pieces` of the image in which the pose's own landmarks lie.
+    `support` counts those too that the pose was found by and then not fitted to, though the search picks what agrees:
+    it tells one place from another that was found in the same way; so do the `pieces` of the image in which the pose's
+    own landmarks lie.
     """
 
     n: int
@@ -60,9 +60,10 @@ def weigh(
     landmarks: LandmarkMap,
     cameras: Sequence[tuple[Camera, np.ndarray]],
     inliers: np.ndarray,
+    n_tried: int,
     rng: np.random.Generator,
 ) -> Evidence:
-    """Evidence for a pose that was found by the features `inliers` (K,) int.
+    """Evidence for a pose that was found by the features `inliers` (K,) int, the best of `n_tried` at most.
 
     `cameras` are fits to parts of them, each with the rows that it was fitted to; what they say is averaged. Looked
     for all over the image, and around the inliers alone, as of a pose that is right about one thing in the image only;
@@ -73,6 +74,8 @@ def weigh(
         return NOTHING
     likeliest, n = max(found, key=lambda each: each.log_odds), np.log(len(found))
     odds, support = (float(logsumexp(each) - n) for each in zip(*[(e.log_odds, e.support) for e in found], strict=True))
+    # the best of many tries has as much more by chance as there were tries, at most
+    odds = max(odds, support - float(np.log(n_tried))) - float(np.log(2))
     pieces = len(np.unique(_cells(features.pixels[inliers], features), axis=0))
     return replace(likeliest, log_odds=odds, support=support, pieces=pieces)
 

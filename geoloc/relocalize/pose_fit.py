@@ -148,11 +148,13 @@ def _with_common(start: Camera, marked: MarkedPoints, fits: Fits, linear: Linear
     share, distance2 = fits.weight[0][seen], linear.distance2[0][seen] / scale2
     spread, slope = spread_of(distance2, share, len(columns))
     weight = (TAILS + 2) / (TAILS + distance2)
+    information = np.linalg.inv(linear.cov[0][seen]) / (spread * scale2)
     rows = Rows(
         linear.residual[0][seen] * (weight / slope)[:, None],
         linear.jacobian[0][seen][:, :, columns],
-        np.linalg.inv(linear.cov[0][seen]) * (share / (spread * scale2))[:, None, None],
+        information * share[:, None, None],
         marked.pixels[seen],
+        2 / float(np.median(np.trace(information, axis1=1, axis2=2))) if len(information) else 1.0,
     )
     prior = linear.prior_jacobian[0][:, columns]
     found = solve_common(rows, max(start.size), prior.T @ prior, prior.T @ linear.prior[0])

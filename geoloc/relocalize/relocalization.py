@@ -169,7 +169,8 @@ def _in_group(
         fitted = _fitted(query, landmarks, rough.camera, rows[one], points[one])
         if not np.isfinite(fitted.camera.calib_cov).all():
             continue
-        evidence = _tested(query, landmarks, fitted.camera, rows[one], points[one], rng)
+        n_tried = options.search.max_trials * options.search.n_poses * options.n_candidates
+        evidence = _tested(query, landmarks, fitted.camera, rows[one], points[one], n_tried, rng)
         yield Hypothesis(fitted.camera, rows[one], points[one], evidence, 0.0)
 
 
@@ -200,7 +201,7 @@ def _fitted(
 
 
 def _tested(
-    query: Query, landmarks: LandmarkMap, camera: Camera, rows: np.ndarray, points: np.ndarray,
+    query: Query, landmarks: LandmarkMap, camera: Camera, rows: np.ndarray, points: np.ndarray, n_tried: int,
     rng: np.random.Generator,
 ) -> Evidence:
     """Evidence from landmarks that the pose, fitted anew to each half of its own in turn, does not rest on."""
@@ -209,7 +210,7 @@ def _tested(
     if len(halves[0]) < FEWEST_POINTS:
         return NOTHING
     again = [(_fitted(query, landmarks, camera, rows[part], points[part]).camera, rows[part]) for part in halves]
-    return weigh(query.features, landmarks, again, rows, rng)
+    return weigh(query.features, landmarks, again, rows, n_tried, rng)
 
 
 def _known(one: Hypothesis, found: list[Hypothesis], query: Query, landmarks: LandmarkMap, near: float) -> bool:
