@@ -49,8 +49,8 @@ class LandmarkMap:
     the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image:
     `image` (N,) int, `point` (N,) int, `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by
     `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it. `repeats`
-    (K, 2) is what the best of all other places gathered for each of some images of the map (`Evidence.support` and
-    `pieces`), 0 where there was none.
+    (K, 3) is what the best wrong place gathered for each of some images of the map (`Evidence.support` and `pieces`,
+    0 where there was none), and 1 where it was the best of all.
     """
 
     cameras: tuple[Camera, ...]
@@ -64,14 +64,14 @@ class LandmarkMap:
     extractor: str
     noise: FeatureNoise
     lenses: tuple[tuple[Lens, Lens], ...] = ()
-    repeats: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    repeats: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
         n, n_points = len(self.image), len(self.points)
         shapes = {
             "points": (n_points, 3), "point_cov": (n_points, 3, 3), "image": (n,), "point": (n,), "pixels": (n, 2),
             "scale": (n,), "descriptors": (n, *self.descriptors.shape[1:2]),
-            "repeats": (*self.repeats.shape[:1], 2),
+            "repeats": (*self.repeats.shape[:1], 3),
         }  # fmt: skip
         for name, shape in shapes.items():
             found = getattr(self, name)

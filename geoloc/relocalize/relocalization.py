@@ -116,7 +116,7 @@ def relocalize(
             replace(each, level=name, level_probability=share)
             for each, (name, share) in zip(hypotheses, levels, strict=True)
         )
-    found_out = _judged(hypotheses, options)
+    found_out = _judged(hypotheses, options, landmarks)
     lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
     return PoseEstimate(hypotheses, lie) if lie else found_out
 
@@ -227,18 +227,20 @@ def _with_probabilities(found: list[Hypothesis], repeats: np.ndarray) -> tuple[H
     """The hypotheses, best supported first, with their probabilities beside each other and "none of them".
 
     Whether there is a place at all is the evidence's to say. But places that only look alike gather support and pieces
-    too: how much, `repeats` (K, 2) tell, the best that images of the map found where they were not, and rivals with
-    evidence of their own.
+    too: how much, `repeats` (K, 3) tell, the best that images of the map found where they were not and whether they
+    took it for right, and rivals with evidence of their own.
     """
     there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
     gathered = np.array([(max(each.evidence.support, 0.0), each.evidence.pieces) for each in found])
-    alike = repeats[repeats[:, 0] > 0]
+    alike = repeats[repeats[:, 0] > 0, :2]
     rivals = gathered[1:][there[1:] > 0]
-    is_one = 1.0 if len(rivals) else (len(alike) + 1) / (len(repeats) + 1 / REPEATS)
+    is_one = 1.0 if len(rivals) else (repeats[:, 2].sum() + 1) / (len(repeats) + 1 / REPEATS)
     wrong = is_one * _chance_of_more(gathered[0], np.concatenate([alike, rivals]))
     share = np.where(there > 0, gathered[:, 0], 0.0)
     share[0] = 0.0
-    probability = wrong * there * share / max(share.sum(), 1.0)
+    # of a place that was not found as much as of one that looks alike
+    unseen = (CHANCE_GAINS[0] * CHANCE + alike[:, 0].sum()) / (CHANCE + len(alike))
+    probability = wrong * there * share / (share.sum() + unseen)
     probability[0] = (1 - wrong) * there[0]
     return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
 
@@ -254,7 +256,9 @@ def _chance_of_more(gathered: np.ndarray, alike: np.ndarray) -> float:
     return float((1 + sigmas) * np.exp(-sigmas))
 
 
-def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) -> PoseEstimate:
+def _judged(
+    hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions, landmarks: LandmarkMap
+) -> PoseEstimate:
     """The answer, unless it is too improbable or too vague."""
     best = hypotheses[0]
     sigma = float(np.sqrt(np.linalg.eigvalsh(best.camera.calib_cov[3:6, 3:6])[-1]))
@@ -271,7 +275,7 @@ def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) 
             shares = ", ".join(f"{each.probability:.2f}" for each in (best, *rivals))
             said = f"the site repeats: {1 + len(rivals)} places fit, with probabilities {shares}"
             return PoseEstimate(hypotheses, said)
-        camera = replace(best.camera, calib_cov=spread_cov(hypotheses), freed=())
+        camera = replace(best.camera, calib_cov=spread_cov(hypotheses, landmarks.cameras), freed=())
         hypotheses = (replace(best, camera=camera), *hypotheses[1:])
         sigma = float(np.sqrt(np.linalg.eigvalsh(camera.calib_cov[3:6, 3:6])[-1]))
     if not sigma <= options.max_sigma:

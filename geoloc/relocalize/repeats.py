@@ -11,36 +11,37 @@ from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.relocalization import Query, RelocalizationOptions, find_hypotheses
 from geoloc.scene.camera import Camera
 
-MOST_IMAGES = 40  # that are looked for elsewhere
-FEWEST_IMAGES = 2  # that are left elsewhere
+MOST_APART, MOST_TOGETHER = 40, 8  # images that are looked for elsewhere, or where all look
+FEWEST_ELSEWHERE = 2  # images
 NEAR = 0.02  # of the image's longer side: what landmarks of the right place are off by
 
 
 def learn_repeats(landmarks: LandmarkMap, rng: np.random.Generator) -> np.ndarray:
-    """Support and pieces (K, 2) of the best place of each of K images among all that look elsewhere; 0: none.
+    """Of K images what their best wrong place gathered (K, 3), and whether it was the best of all; 0: none.
 
-    Empty where every image looks where all the others do: nothing can be told of what is elsewhere.
+    Looked for where the images are that see nothing of the same; where there are none, in the map of all the others,
+    whose facades may repeat too.
     """
     options, found = RelocalizationOptions(), []
-    images = np.unique(np.linspace(0, len(landmarks.cameras) - 1, MOST_IMAGES).round().astype(int))
-    for image in images.tolist():
-        linked = landmarks.shared_points[image] >= options.fewest_shared
-        linked[image] = True
-        if (~linked).sum() < FEWEST_IMAGES:
-            continue
-        elsewhere = landmarks.without([name for name, here in zip(landmarks.names, linked, strict=True) if here])
-        query, gathered = _query(landmarks, image), (0.0, 0)
-        for each in find_hypotheses(query, elsewhere, rng, options) if len(elsewhere) else ():
-            if not _is_right(each, landmarks.cameras[image], query, elsewhere):
-                gathered = max(each.evidence.support, 0.0), each.evidence.pieces
+    linked = landmarks.shared_points >= options.fewest_shared
+    np.fill_diagonal(linked, True)
+    apart = (~linked).sum(axis=1) >= FEWEST_ELSEWHERE
+    images = np.linspace(0, len(linked) - 1, MOST_APART if apart.any() else MOST_TOGETHER).round().astype(int)
+    for image in np.unique(images).tolist():
+        here = linked[image] if apart[image] else np.arange(len(linked)) == image
+        rest = landmarks.without([name for name, gone in zip(landmarks.names, here, strict=True) if gone])
+        query, gathered = _query(landmarks, image), (0.0, 0, 0)
+        for number, each in enumerate(find_hypotheses(query, rest, rng, options) if len(rest) else ()):
+            if not _is_right(each, landmarks.cameras[image], query, rest):
+                gathered = max(each.evidence.support, 0.0), each.evidence.pieces, int(number == 0)
                 break
         found.append(gathered)
-    return np.array(found, float).reshape(-1, 2)
+    return np.array(found, float).reshape(-1, 3)
 
 
-def _is_right(found: Hypothesis, camera: Camera, query: Query, elsewhere: LandmarkMap) -> bool:
-    """Whether the image was found where it was taken: some of what it shows was not told to be the same."""
-    off = camera.project(elsewhere.points[found.points]) - query.features.pixels[found.features]
+def _is_right(found: Hypothesis, camera: Camera, query: Query, rest: LandmarkMap) -> bool:
+    """Whether the image was found where it was taken."""
+    off = camera.project(rest.points[found.points]) - query.features.pixels[found.features]
     return bool((np.linalg.norm(off, axis=1) < NEAR * max(camera.size)).mean() > 0.5)  # false for NaN
 
 

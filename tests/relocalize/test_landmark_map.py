@@ -42,7 +42,7 @@ def test_the_noise_of_features_is_learned_with_its_growth(drawn):
 
 
 def test_a_map_comes_back_from_its_file_and_a_broken_one_is_refused(drawn, tmp_path):
-    landmarks, path = replace(drawn[1], repeats=np.array([[3.5, 7.0], [0.0, 0.0]])), tmp_path / "m.npz"
+    landmarks, path = replace(drawn[1], repeats=np.array([[3.5, 7.0, 1.0], [0.0, 0.0, 0.0]])), tmp_path / "m.npz"
     save_landmarks(landmarks, path)
     again = load_landmarks(path)
     for name in ("points", "image", "point", "pixels", "scale", "descriptors", "repeats"):
