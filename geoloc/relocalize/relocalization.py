@@ -228,12 +228,12 @@ def _with_probabilities(found: list[Hypothesis], repeats: np.ndarray) -> tuple[H
 
     Whether there is a place at all is the evidence's to say. But places that only look alike gather support and pieces
     too: how much, `repeats` (K, 3) tell, the best that images of the map found where they were not and whether they
-    took it for right, and rivals with evidence of their own.
+    took it for right, and rivals with evidence of their own or with more of either than the best.
     """
     there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
     gathered = np.array([(max(each.evidence.support, 0.0), each.evidence.pieces) for each in found])
     alike = repeats[repeats[:, 0] > 0, :2]
-    rivals = gathered[1:][there[1:] > 0]
+    rivals = gathered[1:][(there[1:] > 0) | (gathered[1:] > gathered[0]).any(axis=1)]
     is_one = 1.0 if len(rivals) else (repeats[:, 2].sum() + 1) / (len(repeats) + 1 / REPEATS)
     wrong = is_one * _chance_of_more(gathered[0], np.concatenate([alike, rivals]))
     share = np.where(there > 0, gathered[:, 0], 0.0)
