@@ -1,8 +1,9 @@
 """The pose of one image from landmarks, and all that its covariance is made of.
 
-Four parts: the noise of its features and of the landmarks' own observations, independent from point to point; what the
-errors of the image have in common (`FeatureNoise.shared`); what those of each of the map's images have in common,
-carried through the landmarks that they placed; and the stated `calib_cov` of the map's cameras, carried likewise.
+Four parts: the noise of its features and of the landmarks' own observations, as large, as far out and as common to a
+piece of the image as the residuals have it or leave open (`common_errors`); what the errors of the whole image have in
+common (`FeatureNoise.shared`); what those of each of the map's images have in common, carried through the landmarks
+that they placed; and the stated `calib_cov` of the map's cameras, carried likewise.
 """
 
 from collections.abc import Sequence
