@@ -201,12 +201,21 @@ def camera_of(fits: Fits, fit: int, cov: np.ndarray, name: str, size: tuple[int,
     """One fit as a camera whose `calib_cov` is over exactly what was freed; `cov` (11, 11) as `covariance_of`."""
     one = fits.take(np.array([fit]))
     lens = fits.kind(one.params[0])  # type: ignore[call-arg]
+    spread, moved = to_calib(one)
+    freed = tuple(parameter for parameter, free in zip(lens.parameter_names, moved, strict=True) if free)
+    return Camera(name, lens, size, fits.pose(fit), spread @ cov @ spread.T, freed)
+
+
+def to_calib(one: Fits) -> tuple[np.ndarray, np.ndarray]:
+    """Derivative (6 + k, 11) of what a camera's `calib_cov` is over by pose and `UNKNOWNS`, of a single fit.
+
+    Second, which of the lens's parameters (P,) are among it.
+    """
     by_unknown = _by_unknowns(one)[0] * one.free[0]
     moved = by_unknown.any(axis=1)
     spread = np.zeros((6 + int(moved.sum()), 11))
     spread[:6, :6], spread[6:, 6:] = np.eye(6), by_unknown[moved]
-    freed = tuple(parameter for parameter, free in zip(lens.parameter_names, moved, strict=True) if free)
-    return Camera(name, lens, size, fits.pose(fit), spread @ cov @ spread.T, freed)
+    return spread, moved
 
 
 def refine_camera(
@@ -329,10 +338,10 @@ def _stepped(fits: Fits, linear: Linear, damping: np.ndarray) -> Fits:
     scale = np.sqrt(np.where(fixed, 1.0, diagonal))
     matrix = normal / (scale[:, :, None] * scale[:, None]) + np.eye(11) * (damping[:, None] + fixed)[:, None]
     step = -np.linalg.solve(matrix, (gradient / scale)[..., None])[..., 0] / scale
-    return _moved(fits, step)
+    return moved_fits(fits, step)
 
 
-def _moved(fits: Fits, step: np.ndarray) -> Fits:
+def moved_fits(fits: Fits, step: np.ndarray) -> Fits:
     """The fits after a step (B, 11)."""
     turn = RigidTransform.from_exp_coords(np.clip(step[:, :6], -1e6, 1e6)).as_matrix()
     rotation = turn[:, :3, :3] @ fits.rotation

@@ -1,5 +1,6 @@
 """The answer to "where was this image taken": a pose with its covariance, rival poses, or why there is none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,18 +95,21 @@ class PoseEstimate:
         return self.best.evidence
 
 
-def spread_cov(hypotheses: tuple[Hypothesis, ...]) -> np.ndarray:
+def spread_cov(hypotheses: tuple[Hypothesis, ...], elsewhere: Sequence[Camera] = ()) -> np.ndarray:
     """Covariance (6, 6) about the likeliest hypothesis of all of them together, each with its probability.
 
-    What is left to "none of them" says nothing, and is left out.
+    What is left to "none of them" is where the map's images were taken, `elsewhere`.
     """
     first = hypotheses[0].camera.cam_from_world
     total = sum(each.probability for each in hypotheses)
     cov = np.zeros((6, 6))
     for each in hypotheses:
         xi = (each.camera.cam_from_world * first.inv()).as_exp_coords()
-        cov += each.probability / total * (each.camera.calib_cov[:6, :6] + np.outer(xi, xi))
-    return cov
+        cov += each.probability * (each.camera.calib_cov[:6, :6] + np.outer(xi, xi))
+    if not elsewhere:
+        return cov / total
+    away = np.array([(camera.cam_from_world * first.inv()).as_exp_coords() for camera in elsewhere])
+    return cov + max(1 - total, 0.0) * away.T @ away / len(away)
 
 
 def find_level(camera: Camera, site_map: SiteMap, rng: np.random.Generator) -> tuple[str, float]:

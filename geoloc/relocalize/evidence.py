@@ -3,16 +3,20 @@
 A landmark's looks are compared with the features near where the pose puts it, and with those near `DECOYS` other
 places of the image. If the pose is wrong, each of these places is as likely as any other to hold the best likeness,
 however the site repeats and whatever the features are: the rank is uniform. If it is right, its own place wins
-more often. The count of wins is binomial, so the evidence is the logarithm of a likelihood ratio, and no threshold on
-inliers is needed. Landmarks are thinned so that no two share a piece of the image, and those that the pose was fitted
-to do not count, nor do their neighbours; many inliers in one corner therefore prove little.
+more often, and most often where the best likeness is much better than the next: how clear it is does not tell which
+place has it, so the clearest are looked at first, and each is bet on at the rate at which those before it won. The
+capital of such bets is a test martingale: by chance it reaches t with probability 1 / t at most (Ville 1939; Shafer
+2021, "Testing by betting"), whenever one stops; it is averaged over all stops. No threshold on inliers is needed.
+Landmarks are thinned so that no two share a piece of the image, and those that the pose was fitted to do not count,
+nor do their neighbours; many inliers in one corner therefore prove little.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.special import xlogy
+from scipy.special import logsumexp
 
 from geoloc.features.local import LocalFeatures, unit_descriptors
 from geoloc.relocalize.landmarks import LandmarkMap
@@ -23,19 +27,62 @@ SUPPORT = 12.0  # a descriptor looks at a square this many times its feature's s
 GATE = 3.0  # sigmas around a landmark's predicted place
 WIDEST = 20.0  # px; what is predicted worse is not looked for: by chance there is always something
 NEAREST = 8  # features of a gate that are compared
+NOTHING_ALIKE = 1.0  # squared distance of descriptors that share nothing in particular
 ANGLE = 1.3  # rad; a landmark seen from farther round than this looks different, if it is not hidden
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of `n` landmarks looked for, `wins` were most like what is at their own place; `log_odds` against chance."""
+    """Of `n` landmarks looked for, `wins` were most like what is at their own place; `log_odds` against chance.
+
+    `support` counts those too that the pose was found by and then not fitted to, though the search picks what agrees:
+    it tells one place from another that was found in the same way; so do the `pieces` of the image in which the pose's
+    own landmarks lie.
+    """
 
     n: int
     wins: int
     log_odds: float
+    support: float
+    pieces: int = 0
+
+    @property
+    def standing(self) -> float:
+        """By which places are ordered: support, and what a piece is worth if a bet on its landmark were sure."""
+        return max(self.support, 0.0) + self.pieces * float(np.log(DECOYS + 1))
+
+
+NOTHING = Evidence(0, 0, 0.0, 0.0)
 
 
 def weigh(
+    features: LocalFeatures,
+    landmarks: LandmarkMap,
+    cameras: Sequence[tuple[Camera, np.ndarray]],
+    inliers: np.ndarray,
+    images: np.ndarray,
+    n_tried: int,
+    rng: np.random.Generator,
+) -> Evidence:
+    """Evidence for a pose that was found by the features `inliers` (K,) int, the best of `n_tried` at most.
+
+    `cameras` are fits to parts of them, each with the rows that it was fitted to; what they say is averaged. Looked
+    for all over the image, and around the inliers alone, as of a pose that is right about one thing in the image only;
+    the better counts, less what choosing between two is worth. Only landmarks are looked for that the map's `images`
+    (M,) int show, those about the place: others may be behind a wall.
+    """
+    found = [_weigh_one(features, landmarks, camera, fitted, inliers, images, rng) for camera, fitted in cameras]
+    if not found:
+        return NOTHING
+    likeliest, n = max(found, key=lambda each: each.log_odds), np.log(len(found))
+    odds, support = (float(logsumexp(each) - n) for each in zip(*[(e.log_odds, e.support) for e in found], strict=True))
+    # the best of many tries has as much more by chance as there were tries, at most
+    odds = max(odds, support - float(np.log(n_tried))) - float(np.log(2))
+    pieces = len(np.unique(_cells(features.pixels[inliers], features), axis=0))
+    return replace(likeliest, log_odds=odds, support=support, pieces=pieces)
+
+
+def _weigh_one(
     features: LocalFeatures,
     landmarks: LandmarkMap,
     camera: Camera,
@@ -44,22 +91,18 @@ def weigh(
     images: np.ndarray,
     rng: np.random.Generator,
 ) -> Evidence:
-    """Evidence for `camera` (with its `calib_cov`), whose pose was fitted with the features `fitted` (K,) int.
-
-    Looked for all over the image, and around the features `inliers` alone, as of a pose that is right about one thing
-    in the image only; the better counts, less what choosing between two is worth. Only landmarks are looked for that
-    the map's `images` (M,) int show, those about the place: others may be behind a wall.
-    """
+    """As `weigh`, for one `camera` that was fitted to the features `fitted` (L,) int."""
     points, pixels, radius = _looked_for(features, landmarks, camera, fitted, landmarks.shown_in(images))
-    won, told = _compare(features, landmarks, camera, points, pixels, radius, rng)
+    if not len(points):
+        return NOTHING
+    distance = _distances(features, landmarks, camera, points, pixels, radius, rng)
     near = _around(pixels, features.pixels[inliers])
-    best = max((_counted(won, told), _counted(won[near], told[near])), key=lambda each: each.log_odds)
-    return replace(best, log_odds=best.log_odds - float(np.log(2)))
-
-
-def _counted(won: np.ndarray, told: np.ndarray) -> Evidence:
-    n, wins = int(told.sum()), int((won & told).sum())
-    return Evidence(n, wins, log_odds(wins, n))
+    fresh = cKDTree(features.pixels[inliers]).query(pixels)[0] > radius
+    everywhere, here = _compare(distance[fresh]), _compare(distance[near & fresh])
+    best = max(everywhere, here, key=lambda each: each.log_odds)
+    support = max(_compare(distance).support, _compare(distance[near]).support)
+    choice = float(np.log(2))
+    return replace(best, log_odds=best.log_odds - choice, support=support - choice)
 
 
 def _around(pixels: np.ndarray, inliers: np.ndarray) -> np.ndarray:
@@ -69,7 +112,7 @@ def _around(pixels: np.ndarray, inliers: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("ni,ij,nj->n", off, inverse, off) < GATE**2)
 
 
-def _compare(
+def _distances(
     features: LocalFeatures,
     landmarks: LandmarkMap,
     camera: Camera,
@@ -77,28 +120,37 @@ def _compare(
     pixels: np.ndarray,
     radius: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which landmarks `points` (M,) win within `radius` (M,) of `pixels` (M, 2) over the decoys, and which tell."""
-    if not len(points):
-        return np.zeros(0, bool), np.zeros(0, bool)
+) -> np.ndarray:
+    """How unlike landmarks `points` (M,) is the likest within `radius` (M,) of `pixels` (M, 2), and of each decoy."""
     size = np.array(camera.size, float)
     shift = np.concatenate([np.zeros((1, 2)), _shifts(size, radius, rng)])
     places = (pixels[:, None] + shift) % size  # a place beyond one edge comes in at the other
-    distance = _likest(features, places, radius, _looks(landmarks, points))
-    return distance.argmin(axis=1) == 0, np.isfinite(distance).any(axis=1)
+    return _likest(features, places, radius, _looks(landmarks, points))
 
 
-def log_odds(wins: int, n: int) -> float:
-    """Logarithm of how much likelier `wins` of `n` are if places are right, at any rate, than by chance.
+def _compare(distance: np.ndarray) -> Evidence:
+    """Evidence of distances (M, 1 + DECOYS), the first of each landmark's own place; infinite where nothing is."""
+    told = distance[np.isfinite(distance).any(axis=1)]
+    nearest, next_one = np.partition(told, 1, axis=1)[:, :2].T
+    order = np.argsort(nearest / np.minimum(next_one, NOTHING_ALIKE), kind="stable")
+    won = told[order].argmin(axis=1) == 0
+    odds = log_odds(won)
+    return Evidence(len(won), int(won.sum()), odds, odds)
 
-    The rate's own fit costs half the logarithm of n (Schwarz 1978).
+
+def log_odds(won: np.ndarray) -> float:
+    """Logarithm of what betting on each of `won` (n,) bool in turn, at the rate so far, makes of 1; 0 if nothing told.
+
+    The rate starts at a half of one landmark (Krichevsky and Trofimov 1981), and no bet is on losing more often than
+    chance has it.
     """
-    chance = 1.0 / (DECOYS + 1)
-    if n == 0 or wins <= n * chance:
+    if not len(won):
         return 0.0
-    share = wins / n
-    gain = xlogy(share, share / chance) + xlogy(1 - share, (1 - share) / (1 - chance))
-    return float(n * gain - 0.5 * np.log(n))
+    chance = 1.0 / (DECOYS + 1)
+    before = np.concatenate([[0], np.cumsum(won)[:-1]])
+    rate = np.maximum((before + 0.5) / (np.arange(len(won)) + 1.0), chance)
+    capital = np.cumsum(np.where(won, np.log(rate / chance), np.log((1 - rate) / (1 - chance))))
+    return float(logsumexp(capital) - np.log(len(won)))
 
 
 def _looked_for(
@@ -121,16 +173,24 @@ def _looked_for(
     rows = rows[_seen_alike(landmarks, camera, among[rows])]
     if not len(rows):
         return none
-    cell = SUPPORT * float(np.median(features.scale)) if len(features) else 1.0
+    cell = _side(features)
     taken = cKDTree(features.pixels[fitted]) if len(fitted) else None
     if taken is not None:
         rows = rows[taken.query(pixels[rows])[0] > cell]
     # the landmarks that most images saw first: one a cell
     rows = rows[np.argsort(-landmarks.n_views[among[rows]], kind="stable")]
-    place = (pixels[rows] // cell).astype(int)
-    _, first = np.unique(place[:, 0] * 100_003 + place[:, 1], return_index=True)
+    _, first = np.unique(_cells(pixels[rows], features), axis=0, return_index=True)
     rows = rows[np.sort(first)]
     return among[rows], pixels[rows], radius[rows]
+
+
+def _side(features: LocalFeatures) -> float:
+    return SUPPORT * float(np.median(features.scale)) if len(features) else 1.0
+
+
+def _cells(pixels: np.ndarray, features: LocalFeatures) -> np.ndarray:
+    """The piece (N, 2) int of the image in which each of some pixels (N, 2) lies."""
+    return np.asarray((pixels // _side(features)).astype(int))
 
 
 def _seen_alike(landmarks: LandmarkMap, camera: Camera, points: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from geoloc.estimators.camera_fit import MarkedPoints
 from geoloc.estimators.triangulation import Refusal, TriangulationOptions, triangulate
 from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap, unit_cov
-from geoloc.relocalize.pose_fit import carried_cov, excess, leaning, refine_pose
+from geoloc.relocalize.pose_fit import carried_cov, leaning, refine_pose
 
 MAD = 1.4826  # sigmas of a Gaussian in its median absolute deviation
 BINS = 12
@@ -91,11 +91,11 @@ def _left_out(landmarks: LandmarkMap, image: int) -> tuple[np.ndarray, np.ndarra
     marked = MarkedPoints(
         xyz[good], landmarks.pixels[rows].astype(float), landmarks.noise.sigma(landmarks.scale[rows]), cov[good]
     )
-    fitted, distance2, weight = refine_pose(camera, marked)
-    scale2 = excess(distance2)
-    found = leaning(rest, fitted, points, weight)
+    refined = refine_pose(camera, marked)
+    fitted, scale2 = refined.camera, refined.scale2
+    found = leaning(rest, points, fitted.jacobians(marked.points)[1], refined.gain)
     error = (camera.cam_from_world * fitted.cam_from_world.inv()).as_exp_coords()
-    known = scale2 * fitted.calib_cov[:6, :6] + camera.calib_cov[:6, :6]
+    known = fitted.calib_cov[:6, :6] + camera.calib_cov[:6, :6]
     known = known + carried_cov(found, [rest.cameras[i].calib_cov for i in found.images])[:6, :6]
     unit = unit_cov(fitted, marked.points) + carried_cov(found, [rest.unit_cov(i) for i in found.images])
     return error, known, scale2 * unit[:6, :6]

@@ -24,7 +24,7 @@ FORMAT = "geoloc landmark map"
 SCHEMA = 1
 ARRAYS = {  # name: dtype on disk; descriptors keep their own
     "points": np.float64, "point_cov": np.float32, "image": np.int32, "point": np.int32, "pixels": np.float32,
-    "scale": np.float32,
+    "scale": np.float32, "repeats": np.float64,
 }  # fmt: skip
 INDEX = {  # as in LandmarkIndex
     "words": np.float32, "word": np.uint8, "voter_words": np.float32, "axes": np.float32, "signature": np.uint64,
@@ -97,7 +97,7 @@ def _landmarks(head: object, arrays: dict[str, np.ndarray]) -> LandmarkMap:
     return LandmarkMap(
         parse_cameras(document["cameras"]), values["points"], values["point_cov"], values["image"], values["point"],
         values["pixels"], values["scale"], arrays["descriptors"], str(document["extractor"]), FeatureNoise(**numbers),
-        tuple(zip(lenses[::2], lenses[1::2], strict=True)), stored,
+        tuple(zip(lenses[::2], lenses[1::2], strict=True)), stored, values["repeats"],
     )  # fmt: skip
 
 

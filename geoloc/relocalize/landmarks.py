@@ -4,7 +4,7 @@ Made by `mapping.build_landmarks`, kept on disk by `landmark_storage`, asked by 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -50,7 +50,9 @@ class LandmarkMap:
     the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image:
     `image` (N,) int, `point` (N,) int, `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by
     `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it.
-    `stored_index` is what its file holds for the search; `index` makes it otherwise.
+    `stored_index` is what its file holds for the search; `index` makes it otherwise. `repeats` (K, 3) is what the best
+    wrong place gathered for each of some images of the map (`Evidence.support` and `pieces`, 0 where there was none),
+    and 1 where it was the best of all.
     """
 
     cameras: tuple[Camera, ...]
@@ -65,12 +67,14 @@ class LandmarkMap:
     noise: FeatureNoise
     lenses: tuple[tuple[Lens, Lens], ...] = ()
     stored_index: LandmarkIndex | None = None
+    repeats: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
         n, n_points = len(self.image), len(self.points)
         shapes = {
             "points": (n_points, 3), "point_cov": (n_points, 3, 3), "image": (n,), "point": (n,), "pixels": (n, 2),
             "scale": (n,), "descriptors": (n, *self.descriptors.shape[1:2]),
+            "repeats": (*self.repeats.shape[:1], 3),
         }  # fmt: skip
         for name, shape in shapes.items():
             found = getattr(self, name)
@@ -185,7 +189,7 @@ class LandmarkMap:
         return LandmarkMap(
             cameras, self.points[kept], self.point_cov[kept], image_number[self.image[left]],
             number[self.point[left]], **taken, extractor=self.extractor, noise=self.noise,
-            lenses=self.lenses,
+            lenses=self.lenses, repeats=self.repeats,
         )  # fmt: skip
 
     @property

@@ -13,6 +13,7 @@ from geoloc.options import check_range
 from geoloc.relocalize.feature_noise import learn_noise, learn_shared
 from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap
 from geoloc.relocalize.lens_fit import refine_lens, shared_lenses
+from geoloc.relocalize.repeats import learn_repeats
 from geoloc.relocalize.tracks import Tracks, chain, choose_pairs, match_pairs
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Lens
@@ -34,6 +35,7 @@ class MappingOptions:
     )
     n_neighbours: int = 30  # images that each image is matched with, those that see most of what it sees
     refine_lenses: bool = True  # let small errors of a lens that several images share go where the residuals want them
+    seed: int = 1  # of the search for places of the site that look alike
     start: FeatureNoise = field(default_factory=FeatureNoise)  # before it is learned from this map's own residuals
 
     def __post_init__(self) -> None:
@@ -88,7 +90,8 @@ def build_landmarks(
         found = place(placed, cameras, noise, options.triangulation)
     kept = placed.take(found.used)
     landmarks = _landmarks(kept, cameras, place(kept, cameras, noise, LAX, slack=0.0), noise, extractor)
-    return replace(landmarks, noise=replace(noise, shared=learn_shared(landmarks)), lenses=lenses)
+    landmarks = replace(landmarks, noise=replace(noise, shared=learn_shared(landmarks)), lenses=lenses)
+    return replace(landmarks, repeats=learn_repeats(landmarks, np.random.default_rng(options.seed)))
 
 
 def _check(features: Sequence[LocalFeatures], cameras: Sequence[Camera]) -> str:

@@ -1,8 +1,9 @@
 """The pose of one image from landmarks, and all that its covariance is made of.
 
-Four parts: the noise of its features and of the landmarks' own observations, independent from point to point; what the
-errors of the image have in common (`FeatureNoise.shared`); what those of each of the map's images have in common,
-carried through the landmarks that they placed; and the stated `calib_cov` of the map's cameras, carried likewise.
+Four parts: the noise of its features and of the landmarks' own observations, as large, as far out and as common to a
+piece of the image as the residuals have it or leave open (`common_errors`); what the errors of the whole image have in
+common (`FeatureNoise.shared`); what those of each of the map's images have in common, carried through the landmarks
+that they placed; and the stated `calib_cov` of the map's cameras, carried likewise.
 """
 
 from collections.abc import Sequence
@@ -10,14 +11,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geoloc.estimators.camera_fit import MarkedPoints, error_weights, fits_of, linearise_fits, refine_camera
-from geoloc.estimators.camera_prior import CameraPrior
+from geoloc.estimators.camera_fit import (
+    OUT_OF_VIEW,
+    Fits,
+    Linear,
+    MarkedPoints,
+    camera_of,
+    fits_of,
+    linearise_fits,
+    moved_fits,
+    refine_fits,
+    to_calib,
+)
+from geoloc.estimators.camera_prior import UNKNOWNS, CameraPrior
 from geoloc.geometry.gaussian import symmetric
-from geoloc.relocalize.landmarks import LandmarkMap, bounded_inverse, unit_cov
+from geoloc.relocalize.common_errors import Rows, solve_common
+from geoloc.relocalize.landmarks import LandmarkMap, unit_cov
 from geoloc.scene.camera import Camera
 
-MEDIAN = 2 * np.log(2)  # of the squared distance of two axes
 TAILS = 4.0  # degrees of freedom of the errors of matched features: some match their neighbour
+ROUNDS = 4  # the scale of errors is told by residuals, which are least for a scale
+FEW_KNOW = 9.0  # spread of a pose that too few points tell to know how well
 NO_PRIOR = CameraPrior(1.0, 1.0, (0.0, 0.0), 1.0)  # of a lens that is not freed, anywhere
 
 
@@ -29,11 +43,11 @@ class Leaning:
     by_camera: tuple[np.ndarray, ...]  # (6 + k, 6 + k_j) each
 
 
-def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: np.ndarray) -> Leaning:
-    """How the least-squares pose of `fitted` from landmarks `points` (N,) with `weight` (N, 2, 2) 1/px² follows.
+def leaning(landmarks: LandmarkMap, points: np.ndarray, by_world: np.ndarray, gain: np.ndarray) -> Leaning:
+    """How a pose from landmarks `points` (N,) follows, whose pixels move with them by `by_world` (N, 2, 3) px/m.
 
-    A landmark gives way as the observations that placed it want it (consider analysis; Tapley, Schutz and Born 2004,
-    ch. 6).
+    `gain` (N, 6 + k, 2) is how the pose follows its pixels. A landmark gives way as the observations that placed it
+    want it (consider analysis; Tapley, Schutz and Born 2004, ch. 6).
     """
     rows, row_of = landmarks.sights(points)
     images = np.unique(landmarks.image[rows]).tolist()
@@ -41,18 +55,14 @@ def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: 
     normal, parts = np.zeros((len(points), 3, 3)), []
     for image in images:
         own = np.flatnonzero(landmarks.image[rows] == image)
-        _, by_world, by_calib = landmarks.cameras[image].jacobians(landmarks.points[landmarks.point[rows[own]]])
-        weighed = by_world.swapaxes(1, 2) / sigma[own, None, None] ** 2
-        normal[row_of[own]] += weighed @ by_world  # each landmark is in an image once
+        _, seen_by, by_calib = landmarks.cameras[image].jacobians(landmarks.points[landmarks.point[rows[own]]])
+        weighed = seen_by.swapaxes(1, 2) / sigma[own, None, None] ** 2
+        normal[row_of[own]] += weighed @ seen_by  # each landmark is in an image once
         parts.append((row_of[own], weighed @ by_calib))
-    _, by_world, by_calib = fitted.jacobians(landmarks.points[points])
-    weighed = by_calib.swapaxes(1, 2) @ weight
-    total = (weighed @ by_calib).sum(axis=0)
-    pull = weighed @ by_world @ np.linalg.pinv(normal)
-    # a lens that is freed is held by what is known of it too, which only the covariance tells
-    cov = fitted.calib_cov if fitted.freed else bounded_inverse(total)
+    by_world = np.where(np.isfinite(by_world), by_world, 0.0)  # what lies behind the camera has no say
+    pull = gain @ by_world @ np.linalg.pinv(normal)
     # the pose moves against what a landmark's move would do to its pixel, and that against what its camera's did
-    return Leaning(tuple(images), tuple(cov @ np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))
+    return Leaning(tuple(images), tuple(np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))
 
 
 def carried_cov(found: Leaning, covs: Sequence[np.ndarray]) -> np.ndarray:
@@ -65,15 +75,13 @@ class FittedPose:
     """A camera refined on landmarks: `camera` with the whole `calib_cov`, and its parts.
 
     `noise_cov` is of independent noise, `shared_cov` of what images share, `survey_cov` of the map's cameras' stated
-    covariance. `distance2` (N,) are the squared distances of the points in sigmas of noise alone, and `scale2` is by
-    how much their middle is larger than noise would make it, at least 1: it is in the first two covariances.
+    covariance. `scale2` is by how much the image's errors are larger than the map's noise, squared, at least 1.
     """
 
     camera: Camera
     noise_cov: np.ndarray
     shared_cov: np.ndarray
     survey_cov: np.ndarray
-    distance2: np.ndarray
     scale2: float
 
 
@@ -88,32 +96,108 @@ def fit_pose(
 ) -> FittedPose:
     """`start` moved to where landmarks `points` (N,) int at `pixels` (N, 2), sigma (N,) px, want it."""
     marked = MarkedPoints(landmarks.points[points], pixels, sigma, landmarks.point_cov[points])
-    fitted, distance2, weight = refine_pose(start, marked, prior, free)
-    found = leaning(landmarks, fitted, points, weight)
-    scale2 = excess(distance2)
-    shared2 = scale2 * landmarks.noise.shared**2
+    refined = refine_pose(start, marked, prior, free)
+    fitted = refined.camera
+    found = leaning(landmarks, points, fitted.jacobians(marked.points)[1], refined.gain)
+    shared2 = refined.scale2 * landmarks.noise.shared**2
     shared = shared2 * unit_cov(fitted, marked.points)
     shared = shared + shared2 * carried_cov(found, [landmarks.unit_cov(i) for i in found.images])
     survey = carried_cov(found, [landmarks.cameras[i].calib_cov for i in found.images])
-    whole = replace(fitted, calib_cov=symmetric(scale2 * fitted.calib_cov + shared + survey))
-    return FittedPose(whole, scale2 * fitted.calib_cov, shared, survey, distance2, scale2)
+    whole = replace(fitted, calib_cov=symmetric(fitted.calib_cov + shared + survey))
+    return FittedPose(whole, fitted.calib_cov, shared, survey, refined.scale2)
 
 
-def excess(distance2: np.ndarray) -> float:
-    """How much larger squared distances (N,) of two axes are than noise would make them, by their median; at least 1.
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A camera with the covariance of noise, how it follows its pixels, `gain` (N, 6 + k, 2), and `scale2` as above."""
 
-    Seen from farther off than the map's images, or in another light, features lie worse than the map's own residuals
-    tell.
-    """
-    return max(float(np.median(distance2)) / MEDIAN, 1.0) if len(distance2) else 1.0
+    camera: Camera
+    gain: np.ndarray
+    scale2: float
 
 
 def refine_pose(
     start: Camera, marked: MarkedPoints, prior: CameraPrior = NO_PRIOR, free: tuple[str, ...] = ()
-) -> tuple[Camera, np.ndarray, np.ndarray]:
-    """`start` refined, with the covariance of noise; squared distances (N,), and the weights (N, 2, 2) it ends with."""
-    fitted, _ = refine_camera(start, marked, prior, free, TAILS)
-    fits = replace(fits_of(fitted.lens, [fitted.cam_from_world], marked), tails=np.array([TAILS]))
-    linear = linearise_fits(fits, marked, prior)
-    weight = np.linalg.inv(linear.cov[0]) * error_weights(linear.distance2, fits)[0][:, None, None]
-    return fitted, linear.distance2[0], weight
+) -> Refined:
+    """`start` refined under Student errors, whose scale the image's own residuals tell.
+
+    Seen from farther off than by the map, in another light, shaken or blurred, features lie worse than the map's own
+    residuals tell, and more of them far out: the covariance is of the errors as they are.
+    """
+    share = shares_of(marked.pixels)
+    fits = replace(
+        fits_of(start.lens, [start.cam_from_world], marked), free=np.isin(UNKNOWNS, free)[None],
+        tails=np.array([TAILS]), weight=share[None],
+    )  # fmt: skip
+    n_unknowns = 6 + len(free)
+    for _ in range(ROUNDS):
+        fits = refine_fits(fits, marked, prior)
+        linear = linearise_fits(fits, marked, prior)
+        seen = linear.distance2[0] < OUT_OF_VIEW
+        scale2 = student_scale2(linear.distance2[0][seen], share[seen], n_unknowns)
+        fits = replace(fits, scale=np.sqrt([scale2]))
+    return _with_common(start, marked, fits, linear, scale2)
+
+
+def _with_common(start: Camera, marked: MarkedPoints, fits: Fits, linear: Linear, scale2: float) -> Refined:
+    """The last step, with the covariance: of errors that are as they are, and partly common to what lies together."""
+    seen = linear.distance2[0] < OUT_OF_VIEW
+    columns = np.flatnonzero(np.concatenate([np.ones(6, bool), fits.free[0]]))
+    share, distance2 = fits.weight[0][seen], linear.distance2[0][seen] / scale2
+    spread, slope = spread_of(distance2, share, len(columns))
+    weight = (TAILS + 2) / (TAILS + distance2)
+    information = np.linalg.inv(linear.cov[0][seen]) / (spread * scale2)
+    rows = Rows(
+        linear.residual[0][seen] * (weight / slope)[:, None],
+        linear.jacobian[0][seen][:, :, columns],
+        information * share[:, None, None],
+        marked.pixels[seen],
+        2 / float(np.median(np.trace(information, axis1=1, axis2=2))) if len(information) else 1.0,
+    )
+    prior = linear.prior_jacobian[0][:, columns]
+    found = solve_common(rows, max(start.size), prior.T @ prior, prior.T @ linear.prior[0])
+    cov, step = np.zeros((11, 11)), np.zeros(11)
+    cov[np.ix_(columns, columns)], step[columns] = found.cov, found.step
+    moved = moved_fits(fits, step[None])
+    to_pose, _ = to_calib(moved)
+    gain = np.zeros((len(seen), len(to_pose), 2))
+    gain[seen] = to_pose[:, columns] @ found.gain
+    return Refined(camera_of(moved, 0, cov, start.name, start.size), gain, scale2)
+
+
+def shares_of(pixels: np.ndarray) -> np.ndarray:
+    """What each of some pixels (N, 2) counts: a feature that was found turned k ways is one place, seen once."""
+    _, place, count = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / count[place.reshape(-1)])
+
+
+def student_scale2(distance2: np.ndarray, share: np.ndarray, n_unknowns: int) -> float:
+    """Squared scale, at least 1, of Student errors of two axes that a fit of `n_unknowns` left at `distance2` (N,).
+
+    Of greatest likelihood (Lange, Little and Taylor 1989), less what the fit took up; each counts as its `share` (N,).
+    """
+    dof, scale2 = 2 * share.sum() - n_unknowns, 1.0
+    if dof < 1:
+        return 1.0
+    for _ in range(50):
+        scale2 = max(float((share * (TAILS + 2) / (TAILS + distance2 / scale2) * distance2).sum() / dof), 1.0)
+    return scale2
+
+
+def spread_of(distance2: np.ndarray, share: np.ndarray, n_unknowns: int) -> tuple[float, float]:
+    """Variance of a pose beside that of least squares under unit noise, at least 1, for errors as they are.
+
+    Of residuals at `distance2` (N,) in the scale of the fit: Huber's covariance of M-estimates with its correction
+    for few residuals (1973, "Robust Regression", eq. 6.5), and what a scale from so few leaves open itself. Second,
+    how steeply the weighted residuals follow the errors.
+    """
+    n, dof = 2 * share.sum(), 2 * share.sum() - n_unknowns
+    if dof < 3:
+        return FEW_KNOW, 1.0
+    weight = (TAILS + 2) / (TAILS + distance2)
+    slope = weight - weight**2 / (TAILS + 2) * distance2
+    middle = float((share * slope).sum() / share.sum())
+    varied = float((share * (slope - middle) ** 2).sum() / share.sum())
+    correction = (1 + n_unknowns / n * varied / middle**2) ** 2
+    spread = correction * float((share * weight**2 * distance2).sum() / dof) / middle**2
+    return max(spread, 1.0) * dof / (dof - 2), middle

@@ -25,7 +25,7 @@ from geoloc.features.matching import MatchingOptions
 from geoloc.options import check_range
 from geoloc.relocalize.candidates import group_images, match_landmarks, rank_images
 from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, spread_cov
-from geoloc.relocalize.evidence import Evidence, weigh
+from geoloc.relocalize.evidence import NOTHING, Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR, TAILS, FittedPose, fit_pose
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
@@ -35,13 +35,14 @@ from geoloc.scene.lenses import Fisheye, Pinhole
 from geoloc.scene.sitemap import SiteMap
 
 FEWEST_FEATURES = 20
-HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested; the rest tests it
+HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested
 LENS_GATE = 5.0  # sigmas that a stated focal length may be off by
 FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
 CENTRE_SPREAD = 0.01  # sigma of an unknown principal point about the image's middle, of its longer side
 UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
-CHANCE = 3  # places with FEWEST_INLIERS each that every search finds anyway
-REPEATS = 0.05  # probability that the place is another that looks the same, where no rival tells that the site repeats
+CHANCE = 3  # places that every search finds anyway, with
+CHANCE_GAINS = (1.0, FEWEST_INLIERS / 2)  # support, exponential with mean 1 at most (Ville), and pieces
+REPEATS = 0.05  # probability that there is another place that looks the same, where nothing tells that the site repeats
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
 SETTLED = 0.1  # of the doubt that is allowed: less, and no further place is looked at
 FEWEST_POINTS = 4  # that a pose is fitted to
@@ -108,6 +109,30 @@ def relocalize(
         query = replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
     if len(features) < FEWEST_FEATURES:
         return PoseEstimate((), f"the image has {len(features)} features; it is too dark, bright, flat or small")
+    found = find_hypotheses(query, landmarks, rng, options, ranking)
+    if not found:
+        return PoseEstimate((), "no pose explains more of its features than chance would; is it of this site?")
+    hypotheses = _with_probabilities(found, landmarks.repeats)
+    if site_map is not None and site_map.levels:
+        levels = [find_level(each.camera, site_map, rng) for each in hypotheses]
+        hypotheses = tuple(
+            replace(each, level=name, level_probability=share)
+            for each, (name, share) in zip(hypotheses, levels, strict=True)
+        )
+    found_out = _judged(hypotheses, options, landmarks)
+    lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
+    return PoseEstimate(hypotheses, lie) if lie else found_out
+
+
+def find_hypotheses(
+    query: Query,
+    landmarks: LandmarkMap,
+    rng: np.random.Generator,
+    options: RelocalizationOptions,
+    ranking: Sequence[int] | np.ndarray | None = None,
+) -> list[Hypothesis]:
+    """All places where an image may have been taken, the best supported first, without their probabilities."""
+    features = query.features
     images = rank_images(features, landmarks, options.min_votes) if ranking is None else np.asarray(ranking, int)
     groups = group_images(images[: options.n_candidates], landmarks, options.fewest_shared)
     matches = match_landmarks(features, landmarks, groups, options.matching)
@@ -117,19 +142,7 @@ def relocalize(
         for each in _in_group(query, landmarks, group, rows, points, rng, options)
     ]
     found = _fitted_ones(sorted(rough, key=lambda each: -len(each.points)), query, landmarks, rng, options)
-    if not found:
-        return PoseEstimate((), "no pose explains more of its features than chance would; is it of this site?")
-    found.sort(key=lambda each: (-len(each.points), -each.evidence.log_odds))
-    hypotheses = _with_probabilities(found)
-    if site_map is not None and site_map.levels:
-        levels = [find_level(each.camera, site_map, rng) for each in hypotheses]
-        hypotheses = tuple(
-            replace(each, level=name, level_probability=share)
-            for each, (name, share) in zip(hypotheses, levels, strict=True)
-        )
-    found_out = _judged(hypotheses, options)
-    lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
-    return PoseEstimate(hypotheses, lie) if lie else found_out
+    return sorted(found, key=lambda each: (-each.evidence.standing, -len(each.points)))
 
 
 def _lens_fault(query: Query, landmarks: LandmarkMap, best: Hypothesis) -> str:
@@ -194,33 +207,33 @@ def _fitted_ones(
 ) -> list[Hypothesis]:
     """The proposals, most supported first, as hypotheses: each place once, as long as a further one can matter."""
     near = SAME_PLACE * options.search.error_px(query.size)
+    n_tried = options.search.max_trials * options.search.n_poses * options.n_candidates
     found: list[Hypothesis] = []
     for place, each in enumerate(proposals):
-        if found and _settled(found, [len(rest.points) for rest in proposals[place:]], options):
+        if found and _settled(found, [len(rest.points) for rest in proposals[place:]], options, landmarks.repeats):
             break
         if _known(each, found, query, landmarks, near):
             continue
         camera = _fitted(query, landmarks, each.camera, each.features, each.points).camera
         if np.isfinite(camera.calib_cov).all():
-            evidence = _tested(query, landmarks, camera, each, rng)
+            evidence = _tested(query, landmarks, camera, each, n_tried, rng)
             found.append(Hypothesis(camera, each.features, each.points, evidence, 0.0))
     return found
 
 
-def _settled(found: Sequence[Hypothesis], rest: Sequence[int], options: RelocalizationOptions) -> bool:
-    """Whether the first is so well supported that rivals of the support `rest`, most first, cannot make it doubtful."""
-    support = [len(each.points) for each in found if each.evidence.log_odds > 0]
-    if not found[0].evidence.log_odds > 0:
+def _settled(
+    found: Sequence[Hypothesis], rest: Sequence[int], options: RelocalizationOptions, repeats: np.ndarray
+) -> bool:
+    """Whether rivals of `rest` inliers, most first, that gather as much for each as the best, cannot bring doubt."""
+    best, *others = sorted(found, key=lambda each: -each.evidence.standing)
+    if not best.evidence.log_odds > 0:
         return False
-    rivals = np.cumsum([0, *rest]) + sum(support[1:])
-    n = len(support) - 1 + np.arange(len(rivals))
-    return bool(_chance_of_more(len(found[0].points), rivals, n).max() < SETTLED * (1 - options.min_probability))
-
-
-def _chance_of_more(support: float, total: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Probability that one of the places that look alike has at least `support`, from `n` rivals with `total`."""
-    total = CHANCE * FEWEST_INLIERS + total
-    return np.asarray((total / (total + support)) ** (CHANCE + n) * np.where(n > 0, 1.0, REPEATS))
+    gathered = np.array(_gathered(best), float)
+    rivals = [_gathered(each) for each in others if each.evidence.log_odds > 0]
+    alike = np.array([*repeats[repeats[:, 0] > 0, :2], *rivals]).reshape(-1, 2)
+    more = np.array(rest, float)[:, None] / len(best.points) * gathered
+    wrong = max(_chance_of_more(gathered, np.concatenate([alike, more[:k]])) for k in range(len(rest) + 1))
+    return wrong < SETTLED * (1 - options.min_probability)
 
 
 def _one_to_one(
@@ -250,16 +263,17 @@ def _fitted(
 
 
 def _tested(
-    query: Query, landmarks: LandmarkMap, camera: Camera, proposed: Proposal, rng: np.random.Generator
+    query: Query, landmarks: LandmarkMap, camera: Camera, proposed: Proposal, n_tried: int, rng: np.random.Generator
 ) -> Evidence:
-    """Evidence from landmarks that the pose, fitted anew to at most half of its own, does not rest on."""
+    """Evidence from landmarks that the pose, fitted anew to each half of its own in turn, does not rest on."""
     rows, points = proposed.features, proposed.points
-    part = rng.choice(len(rows), min(len(rows) // 2, HELD_OUT), replace=False)
-    if len(part) < FEWEST_POINTS:
-        return Evidence(0, 0, 0.0)
-    again = _fitted(query, landmarks, camera, rows[part], points[part])
+    order = rng.permutation(len(rows))
+    halves = [part[:HELD_OUT] for part in (order[: len(order) // 2], order[len(order) // 2 :])]
+    if len(halves[0]) < FEWEST_POINTS:
+        return NOTHING
+    again = [(_fitted(query, landmarks, camera, rows[part], points[part]).camera, rows[part]) for part in halves]
     images = np.union1d(proposed.group, landmarks.image[landmarks.sights(points)[0]])
-    return weigh(query.features, landmarks, again.camera, rows[part], rows, images, rng)
+    return weigh(query.features, landmarks, again, rows, images, n_tried, rng)
 
 
 def _known(one: Proposal, found: list[Hypothesis], query: Query, landmarks: LandmarkMap, near: float) -> bool:
@@ -272,25 +286,47 @@ def _known(one: Proposal, found: list[Hypothesis], query: Query, landmarks: Land
     return False
 
 
-def _with_probabilities(found: list[Hypothesis]) -> tuple[Hypothesis, ...]:
+def _with_probabilities(found: list[Hypothesis], repeats: np.ndarray) -> tuple[Hypothesis, ...]:
     """The hypotheses, best supported first, with their probabilities beside each other and "none of them".
 
-    Places that only look alike gather support too: how much, rivals with evidence of their own show, and what the
-    search finds anywhere. With exponential support of k such places that sum to S, a further one reaches n with
-    probability (S / (S + n))^k (Lomax's distribution). Whether there is a place at all is the evidence's to say.
+    Whether there is a place at all is the evidence's to say. But places that only look alike gather support and pieces
+    too: how much, `repeats` (K, 3) tell, the best that images of the map found where they were not and whether they
+    took it for right, and rivals with evidence of their own or with more of either than the best.
     """
-    support = np.array([len(each.points) for each in found], float)
     there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
-    rivals = there[1:] > 0
-    wrong = float(_chance_of_more(support[0], support[1:][rivals].sum(), rivals.sum()))
-    share = np.where(there > 0, support, 0.0)
+    gathered = np.array([_gathered(each) for each in found])
+    alike = repeats[repeats[:, 0] > 0, :2]
+    rivals = gathered[1:][(there[1:] > 0) | (gathered[1:] > gathered[0]).any(axis=1)]
+    is_one = 1.0 if len(rivals) else (repeats[:, 2].sum() + 1) / (len(repeats) + 1 / REPEATS)
+    wrong = is_one * _chance_of_more(gathered[0], np.concatenate([alike, rivals]))
+    share = np.where(there > 0, gathered[:, 0], 0.0)
     share[0] = 0.0
-    probability = wrong * there * share / max(share.sum(), 1.0)
+    # of a place that was not found as much as of one that looks alike
+    unseen = (CHANCE_GAINS[0] * CHANCE + alike[:, 0].sum()) / (CHANCE + len(alike))
+    probability = wrong * there * share / (share.sum() + unseen)
     probability[0] = (1 - wrong) * there[0]
     return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
 
 
-def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) -> PoseEstimate:
+def _gathered(one: Hypothesis) -> tuple[float, int]:
+    """What a place gathered: support, and pieces of the image."""
+    return max(one.evidence.support, 0.0), one.evidence.pieces
+
+
+def _chance_of_more(gathered: np.ndarray, alike: np.ndarray) -> float:
+    """Probability that one more place that looks alike gathers more than `gathered` (2,), given what K others have.
+
+    With exponential gains of K places that sum to S, a further one's reaches x with probability (S / (S + x))^K
+    (Lomax's distribution). Both gains together are as improbable as the sum of the logarithms of both (Fisher 1932).
+    """
+    total, n = np.array(CHANCE_GAINS) * CHANCE + alike.sum(axis=0), CHANCE + len(alike)
+    sigmas = float((n * np.log1p(gathered / total)).sum())
+    return float((1 + sigmas) * np.exp(-sigmas))
+
+
+def _judged(
+    hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions, landmarks: LandmarkMap
+) -> PoseEstimate:
     """The answer, unless it is too improbable or too vague."""
     best = hypotheses[0]
     sigma = float(np.sqrt(np.linalg.eigvalsh(best.camera.calib_cov[3:6, 3:6])[-1]))
@@ -307,7 +343,7 @@ def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) 
             shares = ", ".join(f"{each.probability:.2f}" for each in (best, *rivals))
             said = f"the site repeats: {1 + len(rivals)} places fit, with probabilities {shares}"
             return PoseEstimate(hypotheses, said)
-        camera = replace(best.camera, calib_cov=spread_cov(hypotheses), freed=())
+        camera = replace(best.camera, calib_cov=spread_cov(hypotheses, landmarks.cameras), freed=())
         hypotheses = (replace(best, camera=camera), *hypotheses[1:])
         sigma = float(np.sqrt(np.linalg.eigvalsh(camera.calib_cov[3:6, 3:6])[-1]))
     if not sigma <= options.max_sigma:

@@ -74,3 +74,11 @@ def misplaced(camera: Camera, cov: np.ndarray, rng: np.random.Generator) -> Came
 
     pose = perturb(camera.cam_from_world, rng.multivariate_normal(np.zeros(6), cov))
     return replace(camera, cam_from_world=pose, calib_cov=cov)
+
+
+def shifted(cameras: list[Camera], x: float) -> list[Camera]:
+    """The same cameras, of other names, `x` m farther east."""
+    from scipy.spatial.transform import RigidTransform
+
+    back = RigidTransform.from_translation([-x, 0.0, 0.0])
+    return [replace(c, name=f"t{c.name}", cam_from_world=c.cam_from_world * back) for c in cameras]

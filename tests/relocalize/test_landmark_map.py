@@ -42,10 +42,10 @@ def test_the_noise_of_features_is_learned_with_its_growth(drawn):
 
 
 def test_a_map_comes_back_from_its_file_and_a_broken_one_is_refused(drawn, tmp_path):
-    landmarks, path = drawn[1], tmp_path / "m.npz"
+    landmarks, path = replace(drawn[1], repeats=np.array([[3.5, 7.0, 1.0], [0.0, 0.0, 0.0]])), tmp_path / "m.npz"
     save_landmarks(landmarks, path)
     again = load_landmarks(path)
-    for name in ("points", "image", "point", "pixels", "scale", "descriptors"):
+    for name in ("points", "image", "point", "pixels", "scale", "descriptors", "repeats"):
         np.testing.assert_array_equal(getattr(again, name), getattr(landmarks, name))
     np.testing.assert_allclose(again.point_cov, landmarks.point_cov, rtol=1e-6)
     assert [lens.params.tolist() for pair in again.lenses for lens in pair] == [

@@ -188,23 +188,26 @@ def test_observations_of_landmarks_are_all_found(large, rng):
         assert shared[i, j] == shared[j, i] == len(both)
 
 
+NO_REPEATS = np.zeros((0, 3))
+
+
 def test_places_that_are_not_looked_at_could_not_have_made_an_answer_doubtful(drawn, rng):
     options, camera = RelocalizationOptions(), replace(drawn[1].cameras[0], calib_cov=1e-6 * np.eye(6))
 
     def place(n, odds=9.0):
-        return Hypothesis(camera, np.arange(n), np.arange(n), Evidence(20, 20, odds), 0.0)
+        return Hypothesis(camera, np.arange(n), np.arange(n), Evidence(20, 20, odds, 0.8 * n, int(0.6 * n)), 0.0)
 
     settled = 0
     for _ in range(300):
         first, n = int(rng.integers(50, 800)), int(rng.integers(1, 6))
         rest = sorted((min(first, int(each)) for each in rng.integers(6, 60, n)), reverse=True)
-        if not _settled([place(first)], rest, options):
+        if not _settled([place(first)], rest, options, NO_REPEATS):
             continue
         settled += 1
         for k in range(n + 1):
             for rivals in combinations(rest, k):
-                found = _judged(_with_probabilities([place(first), *map(place, rivals)]), options)
+                found = _judged(_with_probabilities([place(first), *map(place, rivals)], NO_REPEATS), options, drawn[1])
                 assert found.answered
                 assert found.probability > 0.998  # asked: 0.99
     assert 20 < settled < 300
-    assert not _settled([place(500, odds=-1.0)], [6], options)
+    assert not _settled([place(500, odds=-1.0)], [6], options, NO_REPEATS)

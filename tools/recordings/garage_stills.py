@@ -33,6 +33,7 @@ from geoloc.synthetic.world import World
 
 RECORDING = "garage_stills"
 SEED = 66
+SEEDS = (66, 71, 72)  # of garages in which phones are placed
 WRONG = 1.0  # m; an answer farther off is wrong
 SMALL_TURN = 0.01  # deg; of the turns that are to be told from none
 WALK = WalkOptions()
@@ -45,20 +46,24 @@ COVERED = replace(DAY, n_trials=6, covered=0.5)
 def run() -> list[Figure]:
     """Levels, wrong answers and refusals of phones' pictures; what the check says of cameras, moved and not."""
     world = twin_garage()
+    placed = [placed_queries(world, seed) for seed in SEEDS]
+    queries = [query for drawn, _, _ in placed for query in drawn]
+    answers = [answer for _, found, _ in placed for answer in found]
     scene = build_scene(world.site.site_map, np.random.default_rng(SEED))
     whole, covered = (checked_days(world, scene, day) for day in (DAY, COVERED))
     return [
-        *relocalization_figures(*placed_queries(world, scene)),
+        *relocalization_figures(queries, answers, placed[0][2]),
         *drift_figures(whole, f"{len(CAMERAS)} cameras, days"),
         *drift_figures(covered, f"{len(CAMERAS)} cameras, days, half covered"),
     ]
 
 
 def placed_queries(
-    world: World, scene: Scene, walk: WalkOptions = WALK, n_queries: int = N_QUERIES
+    world: World, seed: int = SEED, walk: WalkOptions = WALK, n_queries: int = N_QUERIES
 ) -> tuple[list[TruePicture], list[PoseEstimate], int]:
     """Phones' pictures and their answers by a map of the walk's pictures, with how many those are."""
-    rng = np.random.default_rng([SEED, 1])
+    scene = build_scene(world.site.site_map, np.random.default_rng(seed))
+    rng = np.random.default_rng([seed, 1])
     options = MappingSetOptions(levels=LEVELS, walk=walk, n_queries=n_queries)
     pictures = mapping_pictures(world, scene, rng, options)
     cameras, features, queries, answers, landmarks = [], [], [], [], None
@@ -80,8 +85,8 @@ def relocalization_figures(queries: Sequence[TruePicture], answers: Sequence[Pos
     """Right levels and wrong places among the answers, the share of answers, their errors and their honesty."""
     scores = _scores(queries, answers)
     blocks, sure = query_blocks(len(queries))
-    part = f"{len(queries)} phones, both levels"
-    said = f"{n_map} pictures of a walk as the map, lens known; other hours, other cars"
+    part = f"{len(queries)} phones, both levels, {len(SEEDS)} garages"
+    said = f"{n_map} pictures of a walk as each garage's map, lens known; other hours, other cars"
     told = scores.answered
     right = np.array([a.answered and a.level == q.level for q, a in zip(queries, answers, strict=True)])
     wrong = told & (scores.position_error > WRONG)
