@@ -10,14 +10,14 @@ import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.errors import InputError
-from geoloc.features.local import LocalFeatures, extract
+from geoloc.features.local import EXTRACTORS, ExtractionOptions, Extractor, LocalFeatures, extract, find_extractor
 from geoloc.io.pictures import find_pictures, read_pictures
 from geoloc.options import load_options
 from geoloc.relocalize.landmark_storage import save_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.mapping import MappingOptions, build_landmarks
 from geoloc.relocalize.picture_check import picture_fault
-from geoloc.relocalize.structure import Picture, align, reconstruct
+from geoloc.relocalize.structure import Picture, StructureOptions, align, reconstruct
 from geoloc.scene.camera import Camera
 from geoloc.scene.storage import calibration_folder, load_site, site_root
 
@@ -39,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, help="pictures, films, or folders of them")
     parser.add_argument("--frames", type=int, default=40, help="frames spread over each film (default: 40)")
     parser.add_argument("-o", "--out", type=Path, help="file of the map (default: beside the site's calibration)")
+    add_extractor(parser)
     add_options(parser)
     add_json(parser)
 
@@ -47,7 +48,8 @@ def run(args: Namespace) -> None:
     """Read, find features, place what is unknown, build, write."""
     site = load_site(args.site, args.root)
     options = load_options(MappingOptions(), args.options, args.set)
-    pictures, faults = read_all(args.images, args.frames, {camera.name: camera for camera in site.cameras})
+    known = {camera.name: camera for camera in site.cameras}
+    pictures, faults = read_all(args.images, args.frames, known, chosen_extractor(args))
     cameras, features = place_unknown(pictures, options)
     landmarks = build_landmarks(features, cameras, options, progress("match"))
     path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
@@ -56,12 +58,26 @@ def run(args: Namespace) -> None:
     print(json.dumps(report) if args.json else _text(report))
 
 
+def add_extractor(parser: ArgumentParser) -> None:
+    """--extractor and --weights."""
+    names = ", ".join(EXTRACTORS)
+    parser.add_argument("--extractor", default="rootsift", help=f"what finds features: {names} (default: rootsift)")
+    parser.add_argument("--weights", default="", metavar="PATH", help="file or folder of the extractor's network")
+
+
+def chosen_extractor(args: Namespace) -> Extractor:
+    """What the arguments name, ready to run."""
+    return find_extractor(args.extractor, ExtractionOptions(weights=args.weights))
+
+
 def landmarks_path(site: str, root: Path) -> Path:
     """Where a site's landmark map lies if nothing else is said."""
     return calibration_folder(site, root) / "landmarks.npz"
 
 
-def read_all(paths: Sequence[Path], frames: int, known: dict[str, Camera]) -> tuple[list[Picture], list[str]]:
+def read_all(
+    paths: Sequence[Path], frames: int, known: dict[str, Camera], extractor: Extractor | str = "rootsift"
+) -> tuple[list[Picture], list[str]]:
     """The pictures that show something, each with its camera if it is `known`, and what is wrong with the others."""
     from tqdm import tqdm
 
@@ -77,7 +93,7 @@ def read_all(paths: Sequence[Path], frames: int, known: dict[str, Camera]) -> tu
         if camera is not None and camera.size != size:
             raise InputError(f"{name}: {size[0]} x {size[1]} px; the camera {stem!r} has {camera.size[0]} x "
                              f"{camera.size[1]}: give a still as it was calibrated")
-        pictures.append(Picture(stem, extract(grey), size, camera))
+        pictures.append(Picture(stem, extract(grey, extractor), size, camera))
     return pictures, faults
 
 
@@ -90,7 +106,7 @@ def place_unknown(
     if len(known) < len(pictures):
         if len(known) < 3:
             raise InputError(f"{len(known)} of the images are of cameras of the site; it takes three to place others")
-        found = reconstruct(pictures, tell=progress("structure"))
+        found = reconstruct(pictures, StructureOptions(options.matching), progress("structure"))
         centres = {name: camera.centre_world for name, camera in known.items()}
         covs = {name: _centre_cov(camera) for name, camera in known.items()}
         aligned, _ = align(found, centres, covs)

@@ -1,7 +1,8 @@
 """Local features of an image: where they are, how large and how turned, and what they look like.
 
 `EXTRACTORS` names what can extract them; "rootsift" needs no weights and is the default: OpenCV's SIFT (Lowe 2004),
-its descriptors as the square roots of their shares (Arandjelović and Zisserman 2012), quantised to a byte.
+its descriptors as the square roots of their shares (Arandjelović and Zisserman 2012), quantised to a byte. "disk",
+"keynet" and "onnx" are networks from files, which `learned` runs.
 """
 
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class ExtractionOptions:
     max_features: int = 8000  # the strongest are kept
     min_contrast: float = 0.0133  # of a blob against its surroundings, of the range black to white; less finds more
     max_edge: float = 10.0  # ratio of curvatures past which a feature is an edge, which slides along itself
+    weights: str = ""  # path of the file or folder that a network is in
 
     def __post_init__(self) -> None:
         check_range(self, max_features=(1, 1_000_000), min_contrast=(0, 1), max_edge=(1, 1000))
@@ -103,7 +105,22 @@ class RootSift:
         return LocalFeatures(rows[:, :2], rows[:, 2], angle, rows[:, 4], root_quantised(raw), self.fingerprint)
 
 
-EXTRACTORS: dict[str, Callable[[ExtractionOptions], Extractor]] = {"rootsift": RootSift}
+def _learned(name: str) -> Callable[[ExtractionOptions], Extractor]:
+    def load(options: ExtractionOptions) -> Extractor:
+        from geoloc.features.learned import Learned  # it needs the types above
+
+        made: Extractor = getattr(Learned, name)(options)
+        return made
+
+    return load
+
+
+EXTRACTORS: dict[str, Callable[[ExtractionOptions], Extractor]] = {
+    "rootsift": RootSift,
+    "disk": _learned("disk"),
+    "keynet": _learned("keynet"),
+    "onnx": _learned("onnx"),
+}
 
 
 def extract(

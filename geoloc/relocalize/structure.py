@@ -96,7 +96,8 @@ def _fill_database(
         n_pairs, done = len(pictures) * (len(pictures) - 1) // 2, 0
         for j in range(len(pictures)):
             for i in range(j):
-                matches = match(pictures[i].features, pictures[j].features, options.matching)
+                sizes = pictures[i].size, pictures[j].size
+                matches = match(pictures[i].features, pictures[j].features, options.matching, sizes)
                 if len(matches) >= FEWEST_MATCHES:
                     pair = pycolmap.estimate_two_view_geometry(
                         lenses[i], points[i], lenses[j], points[j], _rows(matches)
