@@ -1,7 +1,6 @@
 """`geoloc demo --images`: the garage as its cameras, a walk and phones see it, to try relocalization and checks on."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,8 @@ from geoloc.synthetic.storage import save_csv
 from geoloc.synthetic.world import World
 
 SIZE = (960, 540)  # px of the cameras' pictures: a quarter of what they have in the demo of boxes, so that it is quick
+WALK_SIZE = (640, 360)
+TEXEL = 0.02  # m, of the floors' textures
 LEVEL = "P1"  # that is walked through
 WALKED, SPACING = 60.0, 2.0  # m of the walk, and between its stations
 SIDES = (0.7, -0.7)  # rad: the walk's pictures look half to the left and half to the right
@@ -30,11 +31,11 @@ COVERED, COVERED_AT = "p2-middle", (15.0, 17.0)  # behind the ladder, for a whil
 def make_images(out: Path, seed: int) -> None:
     """Write the site, and pictures with their truth, into a folder; say what to do with them."""
     from geoloc.synthetic.rendering.moment import MomentOptions, draw_moment
-    from geoloc.synthetic.rendering.scene import build_scene
+    from geoloc.synthetic.rendering.scene import SceneOptions, build_scene
     from geoloc.synthetic.rendering.viewpoints import fixed_viewpoints
 
     world, rng = garage(), np.random.default_rng(seed)
-    scene = build_scene(world.site.site_map, rng)
+    scene = build_scene(world.site.site_map, rng, SceneOptions(texel=TEXEL))
     first = draw_moment(scene, rng, MomentOptions(hour=11.0, clouds=0.5))
     cameras = tuple(view.camera for view in fixed_viewpoints(world, SIZE))
     save_site(Site(world.site.name, cameras, world.site.site_map), out)
@@ -60,7 +61,7 @@ now try
 def _walk(out: Path, world: World, moment, rng: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
     from geoloc.synthetic.rendering.viewpoints import WalkOptions, walk_viewpoints
 
-    options = WalkOptions(focal=0.75, spacing=SPACING, headings=SIDES)
+    options = WalkOptions(size=WALK_SIZE, focal=0.75, spacing=SPACING, headings=SIDES)
     views = walk_viewpoints(world, rng, (LEVEL,), options)[: len(SIDES) * int(WALKED / SPACING)]
     _say(f"{len(views)} pictures of a walk")
     for view in views:

@@ -17,8 +17,7 @@ from geoloc.relocalize.landmark_storage import save_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.mapping import MappingOptions, build_landmarks
 from geoloc.relocalize.picture_check import picture_fault
-from geoloc.relocalize.settling import settled
-from geoloc.relocalize.structure import Picture, StructureOptions, reconstruct
+from geoloc.relocalize.structure import Picture, StructureOptions, align, reconstruct
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye
 from geoloc.scene.storage import calibration_folder, load_cameras, load_site, site_root
@@ -33,6 +32,7 @@ examples:
   geoloc landmarks garage stills/                    stills/gate.jpg is of the camera "gate"
   geoloc landmarks garage stills/ walk.mp4 --frames 60
   geoloc landmarks garage stills/ -o garage.landmarks --json | jq .landmarks"""
+CENTRE_SIGMA = 0.05  # m; of a known camera that states no covariance, when others are brought to it
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -54,8 +54,9 @@ def run(args: Namespace) -> None:
     """Read, find features, place what is unknown, build, write."""
     site = load_site(args.site, args.root)
     options = load_options(MappingOptions(), args.options, args.set)
-    given = load_cameras(args.cameras) if args.cameras else ()
-    known = {Path(camera.name).stem if camera in given else camera.name: camera for camera in (*site.cameras, *given)}
+    known = {camera.name: camera for camera in site.cameras}
+    if args.cameras:
+        known |= {Path(camera.name).stem: camera for camera in load_cameras(args.cameras)}
     pictures, faults = read_all(args.images, args.frames, known, chosen_extractor(args))
     cameras, features = place_unknown(pictures, options)
     landmarks = build_landmarks(features, cameras, options, progress("match"))
@@ -117,10 +118,18 @@ def place_unknown(
             raise InputError(f"{len(known)} of the images are of cameras of the site; it takes three to place others")
         # a model of straight lenses has no room for a fisheye; what it sees is matched afterwards
         straight = [each for each in pictures if each.lens is None or not isinstance(each.lens.lens, Fisheye)]
-        model = reconstruct(straight, StructureOptions(options.matching), progress("structure"))
-        cameras |= {camera.name: camera for camera in settled(model, known)}
+        found = reconstruct(straight, StructureOptions(options.matching), progress("structure"))
+        centres = {name: camera.centre_world for name, camera in known.items()}
+        covs = {name: _centre_cov(camera) for name, camera in known.items()}
+        aligned, _ = align(found, centres, covs)
+        cameras = {camera.name: camera for camera in aligned} | known
     features = {each.name: each.features for each in pictures}
     return tuple(cameras.values()), [features[name] for name in cameras]
+
+
+def _centre_cov(camera: Camera) -> np.ndarray:
+    turn = camera.cam_from_world.rotation.as_matrix()
+    return turn.T @ camera.calib_cov[3:6, 3:6] @ turn + CENTRE_SIGMA**2 * np.eye(3)
 
 
 def progress(what: str):  # type: ignore[no-untyped-def]

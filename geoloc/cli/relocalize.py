@@ -58,7 +58,10 @@ def run(args: Namespace) -> None:
     if len(files) > 1:
         raise InputError(f"{args.image}: holds {len(files)} pictures; give one")
     _, grey = next(iter(read_pictures(files, 1)))
-    found = place(grey, site, landmarks, args, options)
+    try:
+        found = place(grey, site, landmarks, args, options)
+    except InputError as error:
+        raise InputError(f"{args.image}: {error}") from error
     report = describe(found, landmarks)
     if args.json:
         print(json.dumps(report))

@@ -16,6 +16,7 @@ from geoloc.options import check_range
 
 QUANTUM = 512.0  # steps of a quantised descriptor to one: its length is about this many
 MIN_SIDE = 16  # px; a smaller image has no features
+MAX_SIDE = 6000  # px; a larger image is halved, or more, before features are looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,8 @@ def extract(
 ) -> LocalFeatures:
     """Features of grey values (H, W) uint8, by a name of `EXTRACTORS` with `options`, or by an instance.
 
-    `mask` (H, W) bool is true where features are wanted; none: everywhere. An image under `MIN_SIDE` px has none.
+    `mask` (H, W) bool is true where features are wanted; none: everywhere. An image under `MIN_SIDE` px has none; of
+    one over `MAX_SIDE` px means over squares of pixels are looked at, and `pixels` and `scale` are the image's own.
     """
     image = np.asarray(image)
     if image.ndim != 2 or image.dtype != np.uint8:
@@ -143,7 +145,18 @@ def extract(
     if min(image.shape) < MIN_SIDE:
         padded = np.zeros((MIN_SIDE, MIN_SIDE), np.uint8)
         return run(padded, np.zeros(padded.shape, bool)).take(np.zeros(0, int))
-    return run(np.ascontiguousarray(image), wanted)
+    factor = -(-max(image.shape) // MAX_SIDE)
+    return run(np.ascontiguousarray(image), wanted) if factor == 1 else _shrunk(run, image, wanted, factor)
+
+
+def _shrunk(run: Extractor, image: np.ndarray, wanted: np.ndarray, factor: int) -> LocalFeatures:
+    import cv2
+
+    height, width = (side // factor for side in image.shape)
+    cut = slice(0, height * factor), slice(0, width * factor)
+    small = cv2.resize(image[cut], (width, height), interpolation=cv2.INTER_AREA)
+    found = run(np.asarray(small), wanted[cut][::factor, ::factor])
+    return replace(found, pixels=(found.pixels + 0.5) * np.float32(factor) - 0.5, scale=found.scale * factor)
 
 
 def find_extractor(extractor: str | Extractor, options: ExtractionOptions | None = None) -> Extractor:

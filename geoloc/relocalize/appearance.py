@@ -58,11 +58,11 @@ def appearance_of(image: np.ndarray) -> Appearance:
 
 
 def contrast_in_cells(image: np.ndarray) -> np.ndarray:
-    """Mean slopes (CELLS) of a picture shrunk to a quarter, grey levels a pixel, in each cell of a grid."""
+    """Mean slopes (CELLS) of a picture shrunk to a half, grey levels a pixel, in each cell of a grid."""
     import cv2
 
     columns, rows = CELLS
-    width, height = (max(side // 4 // n, 2) * n for side, n in zip(image.shape[::-1], CELLS, strict=True))
+    width, height = (max(side // 2 // n, 2) * n for side, n in zip(image.shape[::-1], CELLS, strict=True))
     small = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     slope = np.abs(np.diff(small, axis=1, append=small[:, -1:])) + np.abs(np.diff(small, axis=0, append=small[-1:]))
     return slope.reshape(rows, height // rows, columns, width // columns).mean(axis=(1, 3))

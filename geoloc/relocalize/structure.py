@@ -40,23 +40,6 @@ class Picture:
     device: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """Cameras that one reconstruction holds, in its own frame and unit, and what they see.
-
-    `points` (P, 3) | of N sights `image` (N,) int of the cameras, `point` (N,) int, `pixels` (N, 2), `scale` (N,) px |
-    `lens` (C,) int: cameras of one number share their lens.
-    """
-
-    cameras: tuple[Camera, ...]
-    lens: np.ndarray
-    points: np.ndarray
-    image: np.ndarray
-    point: np.ndarray
-    pixels: np.ndarray
-    scale: np.ndarray
-
-
 @dataclass(frozen=True)
 class StructureOptions:
     """How a model is built."""
@@ -67,8 +50,8 @@ class StructureOptions:
 
 def reconstruct(
     pictures: Sequence[Picture], options: StructureOptions | None = None, tell: Tell = silent
-) -> Model:
-    """The model that holds most of the pictures, in its own frame and unit; GeometryError where there is none.
+) -> tuple[Camera, ...]:
+    """Cameras of the pictures that one model holds, in its own frame and unit; GeometryError where there is none.
 
     Both of pycolmap's mappers run; the model with more images is taken, of two equally large the one with more points.
     """
@@ -84,28 +67,9 @@ def reconstruct(
             "give pictures that overlap by half, taken from different places"
         )
     best = max(models, key=lambda model: (model.num_reg_images(), model.num_points3D()))
+    by_name = {each.name: each for each in pictures}
     placed = {image.name: image for image in best.images.values() if image.has_pose}
-    held = [each for each in pictures if each.name in placed]
-    cameras = tuple(_camera(each, placed[each.name], best) for each in held)
-    lens = np.unique([placed[each.name].camera_id for each in held], return_inverse=True)[1]
-    return Model(cameras, lens, *_sights(best, {placed[each.name].image_id: i for i, each in enumerate(held)}, held))
-
-
-def _sights(best, number: Mapping[int, int], held: Sequence[Picture]) -> tuple[np.ndarray, ...]:  # type: ignore[no-untyped-def]
-    """Points, and image, point, pixels and scale of what sees them."""
-    points = list(best.points3D.values())
-    rows = np.array(
-        [
-            (number[each.image_id], at, each.point2D_idx)
-            for at, point in enumerate(points)
-            for each in point.track.elements
-            if each.image_id in number
-        ],
-        int,
-    ).reshape(-1, 3)
-    pixels = np.array([held[i].features.pixels[k] for i, _, k in rows.tolist()], float).reshape(-1, 2)
-    scale = np.array([held[i].features.scale[k] for i, _, k in rows.tolist()], float)
-    return np.array([point.xyz for point in points]).reshape(-1, 3), rows[:, 0], rows[:, 1], pixels, scale
+    return tuple(_camera(by_name[name], placed[name], best) for name in by_name if name in placed)
 
 
 def _fill_database(
@@ -126,9 +90,12 @@ def _fill_database(
             if picture.lens is not None or device not in shared:
                 lens.camera_id = database.write_camera(lens)
                 rig.add_ref_sensor(lens.sensor_id)
-                shared[device] = lens.camera_id, database.write_rig(rig)
-            lens.camera_id, rig.rig_id = shared[device]
-            numbers[picture.name] = lens.camera_id
+                numbers[picture.name], rig.rig_id = lens.camera_id, database.write_rig(rig)
+                if picture.lens is None:
+                    shared[device] = lens.camera_id, rig.rig_id
+            else:
+                lens.camera_id, rig.rig_id = shared[device]
+                numbers[picture.name] = lens.camera_id
             image = pycolmap.Image(name=picture.name, camera_id=lens.camera_id)
             image.image_id = database.write_image(image)
             frame = pycolmap.Frame()

@@ -72,3 +72,18 @@ def test_what_is_no_grey_image_is_refused():
         extract(grey, "root-sift")
     with pytest.raises(InputError, match="one row a feature"):
         replace(extract(grey), scale=np.zeros(3))
+
+
+def test_a_huge_image_is_looked_at_shrunk(monkeypatch, rng):
+    import cv2
+
+    monkeypatch.setattr("geoloc.features.local.MAX_SIDE", 250)
+    image = cv2.resize(texture(rng), (401, 321), interpolation=cv2.INTER_CUBIC)
+    mask = np.zeros(image.shape, bool)
+    mask[:, :200] = True
+    half = image[:320, :400].reshape(160, 2, 200, 2).mean(axis=(1, 3)).astype(np.uint8)
+    found, whole = extract(image, mask=mask), extract(half)
+    assert len(found) > 20
+    assert found.pixels[:, 0].max() <= 201
+    away = np.linalg.norm(found.pixels[:, None] - (2 * whole.pixels + 0.5)[None], axis=2).min(axis=1)
+    assert np.median(away) < 0.5  # measured 0.06 px: means are rounded otherwise

@@ -17,7 +17,7 @@ def test_unknown_cameras_are_placed_and_brought_to_known_places(rng):
     court, true = draw_court(rng, 700), cameras_of(rng, 6)
     features = [see(court, camera, rng) for camera in true]
     pictures = [Picture(camera.name, own, SIZE, camera) for camera, own in zip(true, features, strict=True)]
-    found = reconstruct(pictures).cameras
+    found = reconstruct(pictures)
     assert [camera.name for camera in found] == [camera.name for camera in true]
     centres = {camera.name: camera.centre_world for camera in true[:5]}
     aligned, _ = align(found, centres, {name: 1e-6 * np.eye(3) for name in centres})

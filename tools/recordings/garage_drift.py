@@ -90,8 +90,8 @@ def day_pictures(names: Sequence[str] = CAMERAS, n_moments: int = N_MOMENTS) -> 
                 light = radiance(moment, camera)
                 for covered in (COVERED, 0.0):
                     image = expose(light, rng, replace(weather(rng, DAY), covered=covered))
-                    level = views[name].level
-                    yield TruePicture(name, _compressed(image), camera, f"{kind}|{covered:g}", level, number, hour, clouds)
+                    what, level = f"{kind}|{covered:g}", views[name].level
+                    yield TruePicture(name, _compressed(image), camera, what, level, number, hour, clouds)
 
 
 def checked(site_map: SiteMap, pictures: Iterator[TruePicture]) -> Iterator[tuple[str, Trial]]:

@@ -30,14 +30,14 @@ def run(folder: Path) -> list[Figure]:
     pictures = [
         Picture(name, extract(grey), (grey.shape[1], grey.shape[0])) for name, grey in read_pictures(files, 1)
     ]
-    whole = {camera.name: camera for camera in reconstruct(pictures).cameras}
+    whole = {camera.name: camera for camera in reconstruct(pictures)}
     part = f"{len(pictures)} photographs"
     said = "one model by pycolmap, incrementally or globally"
     figures = [bare_figure(RECORDING, part, "in_one_model", len(whole), "", said)]
     kept, turned = [], []
     for left_out in pictures:
         try:
-            nine = reconstruct([each for each in pictures if each is not left_out]).cameras
+            nine = reconstruct([each for each in pictures if each is not left_out])
         except GeometryError:
             kept.append(0.0)
             continue
