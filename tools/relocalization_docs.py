@@ -3,7 +3,6 @@
 `python tools/readme.py relocalization` runs it: every command of the pages' blocks about out/images, as it is written.
 """
 
-import io
 import os
 import re
 import shlex
@@ -15,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from geoloc.features.local import extract
 from geoloc.files import write_whole
@@ -27,10 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", DOCS / "relocalization.md")
 FIRST = "geoloc demo --images"
-PICTURES = {"drift.png": "drift.png", "moved/p2-southwest.png": "moved.png"}  # of out/images, and their names in docs
+PLOT, OVERLAY = "drift.png", "moved/p2-southwest.png"  # in out/images
 SHOWN = "phone-0.jpg"
 MOST_LINES = 40
-COLOURS = 160
+QUALITY = 85
 
 
 def renew() -> None:
@@ -44,9 +42,9 @@ def renew() -> None:
             shutil.copytree(fresh, Path(folder) / "out")
             write_whole(page, renewed(page.read_text(encoding="utf-8"), Path(folder)))
         images = Path(folder) / "out" / "images"
-        for made, name in PICTURES.items():
-            save(picture(images / made), DOCS / name)
-        draw_matches(images, DOCS / "matches.png")
+        shutil.copy(images / PLOT, DOCS / "drift.png")
+        save(picture(images / OVERLAY), DOCS / "moved.jpg")
+        draw_matches(images, DOCS / "matches.jpg")
 
 
 def renewed(text: str, folder: Path) -> str:
@@ -106,10 +104,9 @@ def picture(path: Path) -> np.ndarray:
 
 
 def save(image: np.ndarray, path: Path) -> None:
-    """A picture (H, W, 3) BGR in a few colours: a page's pictures are not measured."""
-    stream = io.BytesIO()
-    Image.fromarray(image[..., ::-1]).quantize(COLOURS).save(stream, format="png", optimize=True)
-    write_whole(path, stream.getvalue())
+    """A picture (H, W, 3) BGR as a JPEG file."""
+    _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    write_whole(path, packed.tobytes())
 
 
 def _most_shared(landmarks: LandmarkMap, points: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
