@@ -39,7 +39,7 @@ SHIFTED = (0.01, 0.15)  # m
 QUALITY = 85  # of JPEG
 COVERED = 0.5
 CAMERAS = ("p1-aisle-s-west", "p1-aisle-n-east", "p1-row-b", "p2-middle", "p2-northwest", "p2-southwest")
-N_MOMENTS = 5
+N_MOMENTS = 2
 DAY = DaySetOptions()
 
 
