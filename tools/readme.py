@@ -4,6 +4,7 @@
     python tools/readme.py garage         # one picture
     python tools/readme.py output         # only the demo's output
     python tools/readme.py calibration    # what calibrating the synthetic trial site prints, and its pictures
+    python tools/readme.py relocalization # what landmarks and moved cameras of drawn pictures print, and their pictures
     python tools/readme.py report         # the evaluation of WILDTRACK: what it prints, and its page
 
 No picture holds a pixel of a recording: they are plan views of what the engine made of boxes, or synthetic.
@@ -21,6 +22,7 @@ from tempfile import TemporaryDirectory
 
 import calibration_docs
 import numpy as np
+import relocalization_docs
 
 from geoloc import LocalizerOptions, PlanOptions, Site, Tracks, draw_plan, localize, smooth
 from geoloc.cli.demo import watch_garage
@@ -153,6 +155,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "output": renew_output,
     "report": renew_report,
     "calibration": calibration_docs.renew,
+    "relocalization": relocalization_docs.renew,
     "robustness": draw_robustness,
     "garage": draw_garage,
     "wildtrack": draw_wildtrack,

@@ -4,7 +4,7 @@ import json
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from geoloc.scene.versions import save_version
 
 DEGREE = np.pi / 180.0
 FRAMES = 60  # of a film
+SAME = 1e-9  # rad and m
+OTHER_CALIBRATION = "pinned under another calibration"
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,20 @@ def _checked(args: Namespace, site: Site, options: DriftOptions) -> tuple[list[D
     monitors, latest = [], {}
     for name, files in paths.items():
         monitor = DriftMonitor(name)
+        others = {r.name for r in references[name] if not _is_in_force(r.camera, site.camera(name))}
         for frame in _frames(name, files):
-            monitor.add(frame.time, _named(references[name], frame, options))
+            check = _named(references[name], frame, options)
+            note = (OTHER_CALIBRATION,) if check.reference in others else ()
+            monitor.add(frame.time, replace(check, conditions=(*check.conditions, *note)))
             latest[name] = frame
         monitors.append(monitor)
     return monitors, latest
+
+
+def _is_in_force(pinned: Camera, now: Camera) -> bool:
+    """Whether a reference was pinned under the calibration that the site has now."""
+    away = (pinned.cam_from_world * now.cam_from_world.inv()).as_exp_coords()
+    return bool(np.abs(away).max() < SAME and np.array_equal(pinned.lens.params, now.lens.params))
 
 
 def _named(references: list[Reference], frame: Frame, options: DriftOptions) -> DriftCheck:
@@ -140,10 +151,20 @@ def _propose(
             overlay = str(draw_moved(before, after, site.site_map, frame.image, args.propose / f"{before.name}.png"))
         found.append(Proposal(before.name, str(compare(before, after, site.site_map)), overlay))
         cameras.append(after)
-        since.append(monitor.times[-1])
+        since.append(_moved_since(monitor))
     if args.accept and cameras:
         _accept(args, site, cameras, min(since), latest)
     return found
+
+
+def _moved_since(monitor: DriftMonitor) -> float:
+    """When the last run of frames began that say that the camera moved; those that do not tell end no run."""
+    since = monitor.times[-1]
+    for time, state, check in zip(monitor.times[::-1], monitor.states[::-1], monitor.checks[::-1], strict=True):
+        if check.known and state != "moved":
+            break
+        since = time if state == "moved" else since
+    return since
 
 
 def _accept(args: Namespace, site: Site, cameras: list[Camera], since: float, latest: dict[str, Frame]) -> None:

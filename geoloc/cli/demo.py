@@ -11,6 +11,7 @@ import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options
 from geoloc.cli.demo_calibration import try_calibration
+from geoloc.cli.demo_images import make_images
 from geoloc.cli.demo_parking import show_parking
 from geoloc.cli.localize import localize_with_report
 from geoloc.cli.outputs import RESULT_FILES, planned, write_results
@@ -50,6 +51,9 @@ examples:
       and how good that is
   geoloc demo --calibration
       a site to calibrate in out/trial/: its map, stills, marks; calibrates it and says how far off it is
+  geoloc demo --images
+      pictures of its cameras through a day, of a walk and of phones, in out/images/: to find out where phones are,
+      and which camera has moved
   geoloc demo --parking
       a van hides a parked car from all cameras for minutes; what the engine says of it meanwhile, in out/parking/"""
 
@@ -70,9 +74,10 @@ TOLD = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
-    default = "default: out/demo; --calibration: out/trial; --parking: out/parking"
+    default = "default: out/demo; --calibration: out/trial; --images: out/images; --parking: out/parking"
     parser.add_argument("-o", "--out", type=Path, help=f"folder ({default})")
     parser.add_argument("--calibration", action="store_true", help="make and calibrate a site to try calibration on")
+    parser.add_argument("--images", action="store_true", help="draw what its cameras, a walk and phones see")
     parser.add_argument("--parking", action="store_true", help="a van hides a parked car for minutes: it keeps its id")
     parser.add_argument("--seconds", type=float, default=120.0, help="length of the recording (default: 120)")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (default: 1)")
@@ -84,6 +89,9 @@ def run(args: Namespace) -> None:
     """Simulate, localize, score, write."""
     if args.parking:
         show_parking(args)
+        return
+    if args.images:
+        make_images(args.out or Path("out/images"), args.seed)
         return
     if args.calibration:
         try_calibration(args.out or Path("out/trial"), args.seed)

@@ -10,21 +10,23 @@ import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.errors import InputError
-from geoloc.features.local import LocalFeatures, extract
-from geoloc.io.pictures import find_pictures, read_pictures
+from geoloc.features.local import EXTRACTORS, ExtractionOptions, Extractor, LocalFeatures, extract, find_extractor
+from geoloc.io.pictures import FILMS, find_pictures, read_pictures
 from geoloc.options import load_options
 from geoloc.relocalize.landmark_storage import save_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.mapping import MappingOptions, build_landmarks
 from geoloc.relocalize.picture_check import picture_fault
-from geoloc.relocalize.structure import Picture, align, reconstruct
+from geoloc.relocalize.structure import Picture, StructureOptions, align, reconstruct
 from geoloc.scene.camera import Camera
-from geoloc.scene.storage import calibration_folder, load_site, site_root
+from geoloc.scene.lenses import Fisheye
+from geoloc.scene.storage import calibration_folder, load_cameras, load_site, site_root
 
 DESCRIPTION = """\
 A landmark map of a site: points in space with what they look like, from images of it. An image whose name, less its
 ending, is that of a camera of the site, is taken as that camera's: its calibration stands, and it is what brings all
-others to the site's place. Images of other names (a walk with a phone) are placed by structure from motion."""
+others to the site's place. Images of other names (a walk with a phone) are placed by structure from motion; those of
+one size in one folder, and all frames of a film, are taken to share one lens."""
 EXAMPLES = """\
 examples:
   geoloc landmarks garage stills/                    stills/gate.jpg is of the camera "gate"
@@ -37,8 +39,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     add_site(parser)
     parser.add_argument("images", nargs="+", type=Path, help="pictures, films, or folders of them")
+    parser.add_argument(
+        "--cameras", type=Path, metavar="FILE.json",
+        help="lens, pose and covariance of images that are no camera of the site: of a robot, of a tracked phone",
+    )
     parser.add_argument("--frames", type=int, default=40, help="frames spread over each film (default: 40)")
     parser.add_argument("-o", "--out", type=Path, help="file of the map (default: beside the site's calibration)")
+    add_extractor(parser)
     add_options(parser)
     add_json(parser)
 
@@ -47,7 +54,10 @@ def run(args: Namespace) -> None:
     """Read, find features, place what is unknown, build, write."""
     site = load_site(args.site, args.root)
     options = load_options(MappingOptions(), args.options, args.set)
-    pictures, faults = read_all(args.images, args.frames, {camera.name: camera for camera in site.cameras})
+    known = {camera.name: camera for camera in site.cameras}
+    if args.cameras:
+        known |= {Path(camera.name).stem: camera for camera in load_cameras(args.cameras)}
+    pictures, faults = read_all(args.images, args.frames, known, chosen_extractor(args))
     cameras, features = place_unknown(pictures, options)
     landmarks = build_landmarks(features, cameras, options, progress("match"))
     path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
@@ -56,18 +66,34 @@ def run(args: Namespace) -> None:
     print(json.dumps(report) if args.json else _text(report))
 
 
+def add_extractor(parser: ArgumentParser) -> None:
+    """--extractor and --weights."""
+    names = ", ".join(EXTRACTORS)
+    parser.add_argument("--extractor", default="rootsift", help=f"what finds features: {names} (default: rootsift)")
+    parser.add_argument("--weights", default="", metavar="PATH", help="file or folder of the extractor's network")
+
+
+def chosen_extractor(args: Namespace) -> Extractor:
+    """What the arguments name, ready to run."""
+    return find_extractor(args.extractor, ExtractionOptions(weights=args.weights))
+
+
 def landmarks_path(site: str, root: Path) -> Path:
     """Where a site's landmark map lies if nothing else is said."""
     return calibration_folder(site, root) / "landmarks.npz"
 
 
-def read_all(paths: Sequence[Path], frames: int, known: dict[str, Camera]) -> tuple[list[Picture], list[str]]:
+def read_all(
+    paths: Sequence[Path], frames: int, known: dict[str, Camera], extractor: Extractor | str = "rootsift"
+) -> tuple[list[Picture], list[str]]:
     """The pictures that show something, each with its camera if it is `known`, and what is wrong with the others."""
     from tqdm import tqdm
 
     pictures: list[Picture] = []
     faults: list[str] = []
-    for name, grey in tqdm(read_pictures(find_pictures(paths), frames), desc="features", file=sys.stderr):
+    files = [(file, str(file if file.suffix.lower() in FILMS else file.parent)) for file in find_pictures(paths)]
+    found = ((name, grey, device) for file, device in files for name, grey in read_pictures([file], frames))
+    for name, grey, device in tqdm(found, desc="features", file=sys.stderr):
         stem, size = Path(name).stem, (int(grey.shape[1]), int(grey.shape[0]))
         fault = picture_fault(grey)
         if fault:
@@ -77,7 +103,7 @@ def read_all(paths: Sequence[Path], frames: int, known: dict[str, Camera]) -> tu
         if camera is not None and camera.size != size:
             raise InputError(f"{name}: {size[0]} x {size[1]} px; the camera {stem!r} has {camera.size[0]} x "
                              f"{camera.size[1]}: give a still as it was calibrated")
-        pictures.append(Picture(stem, extract(grey), size, camera))
+        pictures.append(Picture(stem, extract(grey, extractor), size, camera, device))
     return pictures, faults
 
 
@@ -90,7 +116,9 @@ def place_unknown(
     if len(known) < len(pictures):
         if len(known) < 3:
             raise InputError(f"{len(known)} of the images are of cameras of the site; it takes three to place others")
-        found = reconstruct(pictures, tell=progress("structure"))
+        # a model of straight lenses has no room for a fisheye; what it sees is matched afterwards
+        straight = [each for each in pictures if each.lens is None or not isinstance(each.lens.lens, Fisheye)]
+        found = reconstruct(straight, StructureOptions(options.matching), progress("structure"))
         centres = {name: camera.centre_world for name, camera in known.items()}
         covs = {name: _centre_cov(camera) for name, camera in known.items()}
         aligned, _ = align(found, centres, covs)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
-from geoloc.cli.landmarks import landmarks_path
+from geoloc.cli.landmarks import add_extractor, chosen_extractor, landmarks_path
 from geoloc.errors import GeometryError, InputError
 from geoloc.features.local import extract
 from geoloc.io.pictures import find_pictures, read_pictures
@@ -43,6 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--camera", default="", help="camera of the site whose lens took it (default: unknown lens)")
     parser.add_argument("--height", type=float, metavar="M", help="height of the lens over z = 0 of the map")
     parser.add_argument("--height-sigma", type=float, default=0.3, metavar="M", help="of --height (default: 0.3)")
+    add_extractor(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the random draws (default: 1)")
     add_options(parser)
     add_json(parser)
@@ -58,7 +59,10 @@ def run(args: Namespace) -> None:
     if len(files) > 1:
         raise InputError(f"{args.image}: holds {len(files)} pictures; give one")
     _, grey = next(iter(read_pictures(files, 1)))
-    found = place(grey, site, landmarks, args, options)
+    try:
+        found = place(grey, site, landmarks, args, options)
+    except InputError as error:
+        raise InputError(f"{args.image}: {error}") from error
     report = describe(found, landmarks)
     if args.json:
         print(json.dumps(report))
@@ -79,7 +83,7 @@ def place(
     known = Knowledge()
     if args.height is not None:
         known = Knowledge(plane=(0.0, 0.0, args.height), plane_sigma=args.height_sigma)
-    query = Query(extract(grey), (int(grey.shape[1]), int(grey.shape[0])), lens, known)
+    query = Query(extract(grey, chosen_extractor(args)), (int(grey.shape[1]), int(grey.shape[0])), lens, known)
     return relocalize(query, landmarks, np.random.default_rng(args.seed), options, site.site_map)
 
 

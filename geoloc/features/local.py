@@ -1,7 +1,8 @@
 """Local features of an image: where they are, how large and how turned, and what they look like.
 
 `EXTRACTORS` names what can extract them; "rootsift" needs no weights and is the default: OpenCV's SIFT (Lowe 2004),
-its descriptors as the square roots of their shares (Arandjelović and Zisserman 2012), quantised to a byte.
+its descriptors as the square roots of their shares (Arandjelović and Zisserman 2012), quantised to a byte. "disk",
+"keynet" and "onnx" are networks from files, which `learned` runs.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from geoloc.options import check_range
 
 QUANTUM = 512.0  # steps of a quantised descriptor to one: its length is about this many
 MIN_SIDE = 16  # px; a smaller image has no features
+MAX_SIDE = 6000  # px; a larger image is halved, or more, before features are looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,7 @@ class ExtractionOptions:
     min_contrast: float = 0.0133  # of a blob against its surroundings, of the range black to white; less finds more
     max_edge: float = 10.0  # ratio of curvatures past which a feature is an edge, which slides along itself
     halvings: int = 0  # of the image's sides beforehand: each leaves a third of the time and loses the finest features
+    weights: str = ""  # path of the file or folder that a network is in
 
     def __post_init__(self) -> None:
         check_range(self, max_features=(1, 1_000_000), min_contrast=(0, 1), max_edge=(1, 1000), halvings=(0, 6))
@@ -104,7 +107,22 @@ class RootSift:
         return LocalFeatures(rows[:, :2], rows[:, 2], angle, rows[:, 4], root_quantised(raw), self.fingerprint)
 
 
-EXTRACTORS: dict[str, Callable[[ExtractionOptions], Extractor]] = {"rootsift": RootSift}
+def _learned(name: str) -> Callable[[ExtractionOptions], Extractor]:
+    def load(options: ExtractionOptions) -> Extractor:
+        from geoloc.features.learned import Learned  # it needs the types above
+
+        made: Extractor = getattr(Learned, name)(options)
+        return made
+
+    return load
+
+
+EXTRACTORS: dict[str, Callable[[ExtractionOptions], Extractor]] = {
+    "rootsift": RootSift,
+    "disk": _learned("disk"),
+    "keynet": _learned("keynet"),
+    "onnx": _learned("onnx"),
+}
 
 
 def extract(
@@ -115,7 +133,8 @@ def extract(
 ) -> LocalFeatures:
     """Features of grey values (H, W) uint8, by a name of `EXTRACTORS` with `options`, or by an instance.
 
-    `mask` (H, W) bool is true where features are wanted; none: everywhere. An image under `MIN_SIDE` px has none.
+    `mask` (H, W) bool is true where features are wanted; none: everywhere. An image under `MIN_SIDE` px has none; of
+    one over `MAX_SIDE` px means over squares of pixels are looked at, and `pixels` and `scale` are the image's own.
     """
     image = np.asarray(image)
     if image.ndim != 2 or image.dtype != np.uint8:
@@ -123,24 +142,22 @@ def extract(
     wanted = np.ones(image.shape, bool) if mask is None else np.asarray(mask, bool)
     if wanted.shape != image.shape:
         raise InputError(f"mask of shape {wanted.shape} on an image of {image.shape}; give one value a pixel")
-    run, halvings = find_extractor(extractor, options), options.halvings if options else 0
-    if min(image.shape) >> halvings < MIN_SIDE:
+    run = find_extractor(extractor, options)
+    factor = max(1 << (options.halvings if options else 0), -(-max(image.shape) // MAX_SIDE))
+    if min(image.shape) // factor < MIN_SIDE:
         padded = np.zeros((MIN_SIDE, MIN_SIDE), np.uint8)
         return run(padded, np.zeros(padded.shape, bool)).take(np.zeros(0, int))
-    if not halvings:
-        return run(np.ascontiguousarray(image), wanted)
-    small, step = _halved(image, halvings), np.array(image.shape[::-1]) / (np.array(image.shape[::-1]) >> halvings)
-    found = run(small, _halved(255 * wanted.astype(np.uint8), halvings) > 127)
-    pixels = ((found.pixels + 0.5) * step - 0.5).astype(np.float32)
-    return replace(found, pixels=pixels, scale=found.scale * np.float32(step.mean()))
+    return run(np.ascontiguousarray(image), wanted) if factor == 1 else _shrunk(run, image, wanted, factor)
 
 
-def _halved(image: np.ndarray, times: int) -> np.ndarray:
-    """An image (H, W) uint8 with both sides halved some times, each grey value the mean of those that it replaces."""
+def _shrunk(run: Extractor, image: np.ndarray, wanted: np.ndarray, factor: int) -> LocalFeatures:
     import cv2
 
-    height, width = image.shape
-    return np.asarray(cv2.resize(image, (width >> times, height >> times), interpolation=cv2.INTER_AREA))
+    height, width = (side // factor for side in image.shape)
+    cut = slice(0, height * factor), slice(0, width * factor)
+    small = cv2.resize(image[cut], (width, height), interpolation=cv2.INTER_AREA)
+    found = run(np.asarray(small), wanted[cut][::factor, ::factor])
+    return replace(found, pixels=(found.pixels + 0.5) * np.float32(factor) - 0.5, scale=found.scale * factor)
 
 
 def find_extractor(extractor: str | Extractor, options: ExtractionOptions | None = None) -> Extractor:

@@ -4,13 +4,15 @@ All distances come out of one matrix product a block (BLAS), which beats trees a
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from geoloc.errors import InputError
+from geoloc.errors import InputError, unknown_name
 from geoloc.features.local import LocalFeatures, unit_descriptors
 from geoloc.options import check_range
 
+Sizes = tuple[tuple[int, int], tuple[int, int]]  # width and height of two images, px
 BLOCK = 2048  # rows of a at a time: the block of distances stays in the caches' reach
 
 
@@ -20,9 +22,13 @@ class MatchingOptions:
 
     max_ratio: float = 0.8  # of the distance to the nearest over that to the next, either way (Lowe 2004); 1: no test
     max_distance: float = 2.0  # between unit descriptors; 2 is no limit
+    matcher: str = "nearest"  # of MATCHERS: what pairs of whole images are matched by
+    weights: str = ""  # path of the file that "lightglue" is in
 
     def __post_init__(self) -> None:
         check_range(self, max_ratio=(0, 1), max_distance=(0, 2))
+        if self.matcher not in MATCHERS:
+            raise unknown_name("matcher", self.matcher, MATCHERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +51,42 @@ class Matches:
         return Matches(self.rows_a[rows], self.rows_b[rows], self.distance[rows], self.ratio[rows])
 
 
-def match(a: LocalFeatures, b: LocalFeatures, options: MatchingOptions | None = None) -> Matches:
-    """Matches between two images; the same with a and b exchanged. Features of different extractors are refused."""
+class Matcher(Protocol):
+    """What matches the features of two images of `sizes`."""
+
+    def __call__(self, a: LocalFeatures, b: LocalFeatures, sizes: Sizes, options: MatchingOptions) -> Matches:
+        """Their matches, ordered by the rows of a; no row of either twice."""
+
+
+def match(
+    a: LocalFeatures, b: LocalFeatures, options: MatchingOptions | None = None, sizes: Sizes | None = None
+) -> Matches:
+    """Matches between two images; the same with a and b exchanged. Features of different extractors are refused.
+
+    `sizes` (width, height) px of both images: what networks that match want to know; none: as far as features reach.
+    """
     if a.extractor != b.extractor:
         raise InputError(f"features of {a.extractor!r} cannot be matched with those of {b.extractor!r}")
+    options = options or MatchingOptions()
+    return MATCHERS[options.matcher](a, b, sizes or (_reach(a), _reach(b)), options)
+
+
+def _reach(features: LocalFeatures) -> tuple[int, int]:
+    x, y = np.ceil(features.pixels.max(axis=0, initial=0.0)).astype(int).tolist()
+    return x + 1, y + 1
+
+
+def _nearest(a: LocalFeatures, b: LocalFeatures, sizes: Sizes, options: MatchingOptions) -> Matches:
     return match_descriptors(a.descriptors, b.descriptors, options)
+
+
+def _lightglue(a: LocalFeatures, b: LocalFeatures, sizes: Sizes, options: MatchingOptions) -> Matches:
+    from geoloc.features.learned_matching import match_lightglue  # it needs the types above
+
+    return match_lightglue(a, b, sizes, options)
+
+
+MATCHERS: dict[str, Matcher] = {"nearest": _nearest, "lightglue": _lightglue}
 
 
 def match_descriptors(a: np.ndarray, b: np.ndarray, options: MatchingOptions | None = None) -> Matches:

@@ -8,6 +8,8 @@ import numpy as np
 from geoloc.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+JPEG, JPEG_END, SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+PNG = b"\x89PNG\r\n\x1a\n"
 FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
@@ -43,12 +45,32 @@ def read_pictures(files: Sequence[Path], frames: int) -> Iterator[tuple[str, np.
 def _picture(path: Path) -> np.ndarray:
     import cv2
 
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    if is_cut_short(content):
+        raise InputError(f"{path}: cut short: the picture's end is missing; copy the file again")
     # as the sensor saw it: a turn that the file notes for its viewer would be another lens
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    grey = cv2.imread(str(path), flags)
+    grey = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     if grey is None:
         raise InputError(f"{path}: not a picture that can be read; is the file whole?")
     return np.asarray(grey)
+
+
+def is_cut_short(content: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end; decoders fill what is missing with grey, and say little."""
+    if content.startswith(PNG):
+        return b"IEND" not in content
+    if not content.startswith(JPEG):
+        return False
+    at = 2
+    while content[at : at + 1] == b"\xff" and len(content) >= at + 4:
+        if content[at + 1] == SCAN:  # from here on 0xff is stuffed: an end that is found is the picture's own
+            return content.find(JPEG_END, at) < 0
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return at >= len(content)
 
 
 def count_frames(path: Path) -> int:

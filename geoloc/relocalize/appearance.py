@@ -12,17 +12,20 @@ MOST = 0.5  # share of the pixels from which on a frame is called dark or overex
 SHAKEN_PX = 1.5  # standard deviation along a line that a shake adds over that across it
 SHAKEN_SIGMA = 4.0
 FLAT = 0.25  # of the reference's contrast: less is nothing to see
+MOST_FLAT = 0.5  # share of the cells that showed something, from which on a picture in which they are flat is covered
+CELLS = (8, 6)  # along a picture's width and height
 HINT = -4.0  # log10 of a chance: a few landmarks may still be there
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """Mean grey level, shares of pixels that are black or white, contrast from fine to coarse."""
+    """Mean grey level, shares of pixels that are black or white, contrast from fine to coarse, and in each cell."""
 
     mean: float
     black: float
     white: float
     contrast: np.ndarray
+    cells: np.ndarray
 
     @property
     def named(self) -> dict[str, bool]:
@@ -50,7 +53,19 @@ def appearance_of(image: np.ndarray) -> Appearance:
         black=float((thin <= BLACK).mean()),
         white=float((thin >= WHITE).mean()),
         contrast=contrast_of(image),
+        cells=contrast_in_cells(image),
     )
+
+
+def contrast_in_cells(image: np.ndarray) -> np.ndarray:
+    """Mean slopes (CELLS) of a picture shrunk to a half, grey levels a pixel, in each cell of a grid."""
+    import cv2
+
+    columns, rows = CELLS
+    width, height = (max(side // 2 // n, 2) * n for side, n in zip(image.shape[::-1], CELLS, strict=True))
+    small = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    slope = np.abs(np.diff(small, axis=1, append=small[:, -1:])) + np.abs(np.diff(small, axis=0, append=small[-1:]))
+    return slope.reshape(rows, height // rows, columns, width // columns).mean(axis=(1, 3))
 
 
 def blur_of(view: View) -> Blur:
@@ -83,6 +98,12 @@ def hidden_by(looks: Appearance, reference: Reference, doubt: float) -> tuple[st
         return "overexposed", f"{100 * looks.white:.0f} % of the picture is white"
     if share.max() < FLAT:
         return "blocked", f"nothing to see: at most {100 * share.max():.0f} % of the contrast that was there"
+    before = contrast_in_cells(reference.image)
+    shows = before > np.median(before) / 2
+    flat = float((looks.cells[shows] < FLAT * before[shows]).mean()) if shows.any() else 0.0
+    # fog flattens everything, a thing close by leaves what is beside it
+    if flat > MOST_FLAT and (looks.cells[shows] > 0.5 * before[shows]).any():
+        return "blocked", f"{100 * flat:.0f} % of what showed something is flat"
     if share[0] < FLAT and share[-1] > 2.0 * share[0]:
         return "blurred", f"fine contrast is {100 * share[0]:.0f} % of what it was, coarse {100 * share[-1]:.0f} %"
     if doubt < HINT:

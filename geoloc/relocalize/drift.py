@@ -32,6 +32,7 @@ MOVED_BY = "rotation and zoom"
 SETTLED = 0.05  # sigma: a step shorter than this changes nothing
 MOST_LOOKS = 4
 WORTH_A_LOOK = 0.3  # chance: what the first step says of a larger motion is vague
+EXPLAINED = 0.5  # share of the misfit's variance that a crop or translation takes away if it is what happened
 MOST_BLUR = 0.7  # px of a level: more added blur than this is past what its second derivatives describe
 
 
@@ -278,10 +279,17 @@ def _further(reference: Reference, motion: Motion, view: View, options: DriftOpt
         if more.chance(columns) > WORTH_A_LOOK:
             continue
         settled = _repeated(reference, more, view)
-        # each kind is one more question that chance may answer yes to
-        if settled[0].chance(columns) * len(trials) < options.false_alarms:
+        # each kind is one more question that chance may answer yes to; and what is significant by many patches alone,
+        # but smaller than their misfit, may be what they have in common: a shadow's edge, cars on another row
+        told = settled[0].chance(columns) * len(trials) < options.false_alarms
+        if told and _misfit2(settled[0]) < (1.0 - EXPLAINED) * _misfit2(motion):
             found.append(settled)
-    return min(found, key=lambda each: np.hypot(each[0].sigma_px, each[0].field_px), default=(motion, view))
+    return min(found, key=lambda each: _misfit2(each[0]), default=(motion, view))
+
+
+def _misfit2(motion: Motion) -> float:
+    """Mean square (px²) of what a motion leaves, noise and smooth misfit."""
+    return motion.sigma_px**2 + motion.field_px**2
 
 
 def _unknown(

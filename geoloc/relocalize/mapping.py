@@ -69,7 +69,8 @@ def build_landmarks(
         scales = (features[i].scale[matches.rows_a], features[j].scale[matches.rows_b])
         return _meet((cameras[i], cameras[j]), rows, scales, options)
 
-    pairs = match_pairs(features, choose_pairs(cameras, options.n_neighbours), options.matching, agree, tell)
+    chosen, sizes = choose_pairs(cameras, options.n_neighbours), [camera.size for camera in cameras]
+    pairs = match_pairs(features, chosen, options.matching, agree, tell, sizes)
     tracks = chain(features, pairs)
     if tracks.n < FEWEST_POINTS:
         raise GeometryError(

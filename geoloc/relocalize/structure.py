@@ -28,12 +28,16 @@ HALF_PIXEL = 0.5  # COLMAP counts from the image's corner
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image to be placed: `size` (width, height) px, and its lens where it is known."""
+    """An image to be placed: `size` (width, height) px, and its lens where it is known.
+
+    Images of one `device` (none: each has its own) and size share one unknown lens: a walk with a phone, a film.
+    """
 
     name: str
     features: LocalFeatures
     size: tuple[int, int]
     lens: Camera | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,20 @@ def _fill_database(
     lenses = [_lens(each) for each in pictures]
     points = [each.features.pixels.astype(float) + HALF_PIXEL for each in pictures]
     with pycolmap.Database.open(path) as database:
+        shared: dict[tuple[str, tuple[int, int]], tuple[int, int]] = {}
         for picture, lens in zip(pictures, lenses, strict=True):
-            number = database.write_camera(lens)
-            numbers[picture.name] = lens.camera_id = number
+            device = (picture.device or f"\0{picture.name}", picture.size)
             rig = pycolmap.Rig()
-            rig.add_ref_sensor(lens.sensor_id)
-            rig.rig_id = database.write_rig(rig)
-            image = pycolmap.Image(name=picture.name, camera_id=number)
+            if picture.lens is not None or device not in shared:
+                lens.camera_id = database.write_camera(lens)
+                rig.add_ref_sensor(lens.sensor_id)
+                numbers[picture.name], rig.rig_id = lens.camera_id, database.write_rig(rig)
+                if picture.lens is None:
+                    shared[device] = lens.camera_id, rig.rig_id
+            else:
+                lens.camera_id, rig.rig_id = shared[device]
+                numbers[picture.name] = lens.camera_id
+            image = pycolmap.Image(name=picture.name, camera_id=lens.camera_id)
             image.image_id = database.write_image(image)
             frame = pycolmap.Frame()
             frame.rig_id = rig.rig_id
@@ -96,7 +107,8 @@ def _fill_database(
         n_pairs, done = len(pictures) * (len(pictures) - 1) // 2, 0
         for j in range(len(pictures)):
             for i in range(j):
-                matches = match(pictures[i].features, pictures[j].features, options.matching)
+                sizes = pictures[i].size, pictures[j].size
+                matches = match(pictures[i].features, pictures[j].features, options.matching, sizes)
                 if len(matches) >= FEWEST_MATCHES:
                     pair = pycolmap.estimate_two_view_geometry(
                         lenses[i], points[i], lenses[j], points[j], _rows(matches)

@@ -54,11 +54,12 @@ def match_pairs(
     options: MatchingOptions,
     agree: Callable[[int, int, Matches], np.ndarray],
     tell: Callable[[int, int], None] = lambda done, of: None,
+    sizes: Sequence[tuple[int, int]] = (),
 ) -> Pairs:
     """Matches of the pairs that `agree`, given the two images and their matches, says are right (M,) bool."""
     found: Pairs = {}
     for done, (i, j) in enumerate(pairs):
-        matches = match(features[i], features[j], options)
+        matches = match(features[i], features[j], options, (sizes[i], sizes[j]) if sizes else None)
         if len(matches):
             right = agree(i, j, matches)
             found[i, j] = matches.rows_a[right], matches.rows_b[right]

@@ -99,6 +99,43 @@ def test_what_moved_is_proposed_accepted_and_from_then_on_unchanged(pinned: Path
     assert call(*words, "--json").json["images"][0]["state"] == "unchanged"
 
 
+def test_a_new_version_is_true_from_the_first_frame_that_moved(pinned: Path, call: Call) -> None:
+    for minute, turn in enumerate((None, None, TURN, TURN, TURN)):
+        write(pinned / "day", f"gate/{1_700_000_000 + 60 * minute}.png", picture(10 + minute, turn))
+    words = ("check", "yard", "--root", pinned, "--images", pinned / "day")
+    assert call(*words, "--accept").code == 0
+    assert list_versions("yard", pinned)[-1].valid_from == 1_700_000_120.0
+    assert call("calibrate", "yard", "--root", pinned, "--roll-back", "1").code == 0
+    last = call(*words, "--json").json["images"][-1]
+    # the reference is of the version that was taken back: what it calls unchanged is not where the site has it
+    assert (last["state"], last["conditions"]) == ("unchanged", ["pinned under another calibration"])
+
+
+def hazards() -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
+    """Pictures that are none of the camera's, and what may be said of them."""
+    good = picture(2)
+    rng = np.random.default_rng(4)
+    return {
+        "black": (np.zeros_like(good), ("dark",)),
+        "white": (np.full_like(good, 255), ("overexposed",)),
+        "flat": (np.full_like(good, 90), ("blocked",)),
+        "noise": (rng.integers(0, 255, good.shape, np.uint8), ("another scene",)),
+        "mirrored": (good[:, ::-1], ("another scene", "blocked")),
+        "upside down": (good[::-1, ::-1], ("moved",)),
+        "tiny": (cv2.resize(good, (16, 9)), ("blurred", "blocked", "another scene")),
+        "huge": (cv2.resize(good, (6400, 3600)), ("unchanged",)),
+    }
+
+
+@pytest.mark.parametrize("hazard", hazards())
+def test_whatever_picture_it_is_the_answer_is_one_state_and_a_reason(hazard: str, pinned: Path, call: Call) -> None:
+    image, said = hazards()[hazard]
+    write(pinned / "now", "gate.png", np.ascontiguousarray(image))
+    done = call("check", "yard", "--root", pinned, "--images", pinned / "now", "--json")
+    (found,) = done.json["images"]
+    assert (done.code, found["state"] in said, bool(found["reason"])) == (0, True, True), found["state"]
+
+
 def test_what_is_wrong_with_images_is_said(pinned: Path, call: Call) -> None:
     write(pinned / "odd", "gates.png", picture(2))
     done = call("check", "yard", "--root", pinned, "--images", pinned / "odd")
@@ -110,6 +147,13 @@ def test_what_is_wrong_with_images_is_said(pinned: Path, call: Call) -> None:
     write(pinned / "small", "gate.png", picture(2)[:200])
     done = call("check", "yard", "--root", pinned, "--images", pinned / "small")
     assert (done.code, "another shape" in done.err) == (2, True)
+    write(pinned / "turned", "gate.png", np.ascontiguousarray(np.rot90(picture(2))))
+    done = call("check", "yard", "--root", pinned, "--images", pinned / "turned")
+    assert (done.code, "set the stream back" in done.err) == (2, True)
+    (pinned / "half").mkdir()
+    (pinned / "half" / "gate.jpg").write_bytes(cv2.imencode(".jpg", picture(2))[1].tobytes()[:9000])
+    done = call("check", "yard", "--root", pinned, "--images", pinned / "half")
+    assert (done.code, "cut short" in done.err) == (2, True)
     done = call("check", "yard", "--root", pinned, "--plot", pinned / "drift.png")
     assert (done.code, "give their folder as --images" in done.err) == (2, True)
     done = call("check", "yard", "--root", pinned, "--images", pinned / "nowhere")

@@ -13,7 +13,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Pinhole
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap, Surface
-from geoloc.scene.storage import save_site
+from geoloc.scene.storage import save_cameras, save_site
 
 SIZE, LENS = (480, 360), Pinhole(np.array([420.0, 420.0, 239.5, 179.5]))
 TEXEL = 0.01  # m
@@ -53,6 +53,10 @@ def site(tmp_path_factory):
     cv2.imwrite(str(root / "black.png"), np.zeros(SIZE[::-1], np.uint8))
     cv2.imwrite(str(root / "white.png"), np.full(SIZE[::-1], 255, np.uint8))
     cv2.imwrite(str(root / "tiny.png"), other[:20, :20])
+    cv2.imwrite(str(root / "mirrored.png"), picture(cameras[5], texture, rng)[:, ::-1])
+    cv2.imwrite(str(root / "noise.png"), rng.integers(0, 255, SIZE[::-1], np.uint8))
+    cv2.imwrite(str(root / "huge.png"), np.full((80, 20_001), 90, np.uint8))
+    (root / "half.jpg").write_bytes(cv2.imencode(".jpg", other)[1].tobytes()[:9000])
     (root / "cut.png").write_bytes((root / "query.png").read_bytes()[:40])
     (root / "text.png").write_text("no picture")
     assert main(["landmarks", "floor", str(root / "stills"), "--root", str(root), "--json"]) == 0
@@ -85,7 +89,11 @@ def test_a_picture_is_placed_on_the_map(site, capsys):
         ("black.png", "the picture is black"),
         ("white.png", "overexposed"),
         ("tiny.png", "64 px a side"),
-        ("cut.png", "not a picture that can be read"),
+        ("mirrored.png", "is it of this site?"),
+        ("noise.png", "is it of this site?"),
+        ("huge.png", "huge.png: the picture has 20001 x 80 px"),
+        ("half.jpg", "cut short"),
+        ("cut.png", "cut short"),
         ("text.png", "not a picture that can be read"),
         ("nothing.png", "no such file"),
         ("stills", "holds 5 pictures"),
@@ -96,6 +104,25 @@ def test_what_cannot_be_placed_is_refused_in_one_line(site, capsys, file, said):
     err = capsys.readouterr().err
     assert said in err
     assert "Traceback" not in err
+
+
+def test_pictures_of_known_pose_join_the_map(site, capsys, tmp_path):
+    root, true = site
+    save_cameras((replace(true, name="query.png"),), tmp_path / "more.json")
+    words = [str(root / "stills"), str(root / "query.png"), "--root", str(root), "-o", str(tmp_path / "map.npz")]
+    capsys.readouterr()
+    assert main(["landmarks", "floor", *words, "--cameras", str(tmp_path / "more.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 6
+
+
+def test_extractors_without_their_weights_are_refused(site, capsys):
+    words = ["landmarks", "floor", str(site[0] / "stills"), "--root", str(site[0])]
+    assert main([*words, "--extractor", "diks"]) == 2
+    assert "did you mean 'disk'" in capsys.readouterr().err
+    assert main([*words, "--extractor", "disk"]) == 2
+    assert "needs the file of its weights" in capsys.readouterr().err
+    assert main([*words, "--set", "matching.matcher=lightglue"]) == 2
+    assert "needs the file of its weights" in capsys.readouterr().err
 
 
 def test_a_refusal_is_json_too(site, capsys):

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from seeded_networks import weights_of
 
 from geoloc.errors import InputError, UnknownNameError
-from geoloc.features.local import EXTRACTORS, ExtractionOptions, extract, unit_descriptors
+from geoloc.features.local import EXTRACTORS, ExtractionOptions, extract, find_extractor, unit_descriptors
 
 
 def blob(x: float, y: float, sigma: float, size=(121, 101)) -> np.ndarray:
@@ -30,22 +31,23 @@ def test_a_feature_lies_at_the_middle_of_its_blob(x, y, sigma):
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
-def test_every_extractor_keeps_the_contract(name, rng):
-    image = texture(rng)
-    found = extract(image, name)
+def test_every_extractor_keeps_the_contract(name, rng, tmp_path):
+    image, weights = texture(rng), weights_of(name, tmp_path)
+    extractor = find_extractor(name, ExtractionOptions(max_features=300, weights=weights))
+    found = extract(image, extractor)
     assert len(found) > 20
     assert (found.pixels.dtype, found.pixels.shape) == (np.float32, (len(found), 2))
     assert ((found.pixels >= -0.5) & (found.pixels <= np.array(image.shape[::-1]) - 0.5)).all()
     assert (found.scale > 0).all()
     assert (np.diff(found.response) <= 0).all()
     np.testing.assert_allclose(np.linalg.norm(unit_descriptors(found.descriptors), axis=1), 1.0, atol=0.02)
-    again = extract(image, name)
+    again = extract(image, extractor)
     np.testing.assert_array_equal(found.descriptors, again.descriptors)
-    strongest = extract(image, name, ExtractionOptions(max_features=10))
+    strongest = extract(image, name, ExtractionOptions(max_features=10, weights=weights))
     assert len(strongest) == 10
     mask = np.zeros(image.shape, bool)
     mask[:80] = True
-    masked = extract(image, name, mask=mask)
+    masked = extract(image, extractor, mask=mask)
     assert 0 < len(masked) < len(found)
     assert (masked.pixels[:, 1] <= 80).all()
     half = found.take(np.arange(len(found)) < 5)
@@ -87,3 +89,18 @@ def test_what_is_no_grey_image_is_refused():
         extract(grey, "root-sift")
     with pytest.raises(InputError, match="one row a feature"):
         replace(extract(grey), scale=np.zeros(3))
+
+
+def test_a_huge_image_is_looked_at_shrunk(monkeypatch, rng):
+    import cv2
+
+    monkeypatch.setattr("geoloc.features.local.MAX_SIDE", 250)
+    image = cv2.resize(texture(rng), (401, 321), interpolation=cv2.INTER_CUBIC)
+    mask = np.zeros(image.shape, bool)
+    mask[:, :200] = True
+    half = image[:320, :400].reshape(160, 2, 200, 2).mean(axis=(1, 3)).astype(np.uint8)
+    found, whole = extract(image, mask=mask), extract(half)
+    assert len(found) > 20
+    assert found.pixels[:, 0].max() <= 201
+    away = np.linalg.norm(found.pixels[:, None] - (2 * whole.pixels + 0.5)[None], axis=2).min(axis=1)
+    assert np.median(away) < 0.5  # measured 0.06 px: means are rounded otherwise

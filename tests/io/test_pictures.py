@@ -57,3 +57,40 @@ def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"not that")
         with pytest.raises(InputError, match=f"{name}: not a "):
             list(read_pictures([tmp_path / name], 3))
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_a_picture_that_was_cut_short_is_refused_though_decoders_fill_it(tmp_path: Path, ending: str) -> None:
+    noise = np.random.default_rng(2).integers(0, 255, (120, 160, 3), np.uint8)
+    path = tmp_path / f"whole{ending}"
+    cv2.imwrite(str(path), noise)
+    whole = path.read_bytes()
+    for share in (0.1, 0.5, 0.99):
+        (tmp_path / f"cut{ending}").write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(InputError, match=rf"cut\{ending}: (cut short|not a picture)"):
+            list(read_pictures([tmp_path / f"cut{ending}"], 1))
+    # what follows a picture's end (a film beside it, a maker's notes) is nobody's business
+    path.write_bytes(whole + b"\xff\xda\0\x08film" + bytes(500))
+    assert len(list(read_pictures([path], 1))) == 1
+
+
+def test_an_end_inside_a_thumbnail_is_not_the_pictures(tmp_path: Path) -> None:
+    small, large = (cv2.imencode(".jpg", np.full((side, side), 99, np.uint8))[1].tobytes() for side in (16, 240))
+    length = (len(small) + 2).to_bytes(2, "big")
+    held = large[:2] + b"\xff\xe1" + length + small + large[2:]
+    (tmp_path / "a.jpg").write_bytes(held)
+    assert len(list(read_pictures([tmp_path / "a.jpg"], 1))) == 1
+    (tmp_path / "a.jpg").write_bytes(held[:-2])
+    with pytest.raises(InputError, match="cut short"):
+        list(read_pictures([tmp_path / "a.jpg"], 1))
+
+
+def test_a_turn_that_a_file_notes_is_left_out_of_account(tmp_path: Path) -> None:
+    from PIL import Image
+
+    image = Image.fromarray(np.arange(24 * 32, dtype=np.uint8).reshape(24, 32))
+    notes = Image.Exif()
+    notes[0x0112] = 6  # orientation: turned by a quarter
+    image.save(tmp_path / "a.jpg", exif=notes)
+    ((_, grey),) = read_pictures([tmp_path / "a.jpg"], 1)
+    assert grey.shape == (24, 32)

@@ -190,3 +190,11 @@ def test_landmarks_that_come_and_go_lose_their_say(
     assert parked.sum() > 3
     assert np.median(level.stability[parked]) < 0.3
     assert np.median(level.stability[~parked]) > 0.7
+
+
+def test_a_picture_all_but_covered_is_blocked(scene: Scene, reference: Reference, rng: np.random.Generator) -> None:
+    frame = seen(scene, rng)
+    frame[:, : int(0.93 * SIZE[0])] = np.clip(rng.normal(90, 0.7, (SIZE[1], int(0.93 * SIZE[0]))), 0, 255)
+    check = check_drift(reference, frame)
+    assert check.state == "blocked"
+    assert "is flat" in check.reason

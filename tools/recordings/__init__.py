@@ -13,6 +13,7 @@ from recordings import (
     cityflow,
     cmc,
     drawn_calibration,
+    garage_drift,
     garage_stills,
     long_garage,
     meva,
@@ -54,7 +55,10 @@ DRAWN: dict[str, Callable[[], list[Figure]]] = {
     "garage_stills": garage_stills.run,
 }
 # half an hour and more of computing: only when it is asked for
-ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {"long_garage": long_garage.run_day}
+ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
+    "long_garage": long_garage.run_day,
+    "garage_drift": garage_drift.run,
+}
 FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
     "meva_joint": "meva",

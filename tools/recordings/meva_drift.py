@@ -7,7 +7,7 @@ exposure, another tone curve, blur, noise, and half of it is covered with pieces
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +129,8 @@ def _draws(stills: list[tuple[Camera, np.ndarray]], disturbed: bool) -> Iterator
 def _answer(index: int, kind: str, turn: np.ndarray, zoom: float, reference: Reference, frame: np.ndarray) -> Draw:
     start = time.process_time()
     check = check_drift(reference, frame)
-    return Draw(index, kind, turn, zoom, check, time.process_time() - start)
+    spent = time.process_time() - start
+    return Draw(index, kind, turn, zoom, replace(check, alignment=None), spent)  # without its images
 
 
 def _motion(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, float]:

@@ -73,7 +73,7 @@ def mapping_pictures(
     levels = options.levels or tuple(sorted({z.level for z in world.site.site_map.zones if z.kind == "lane"}))
     views = phone_viewpoints(world.site.site_map, rng, options.n_queries, levels, options.phone)
     for number in range(options.n_moments):
-        moment = draw_moment(scene, rng, _any_day(rng, (7.0, 21.0), options.exchanged), first)
+        moment = draw_moment(scene, rng, any_day(rng, (7.0, 21.0), options.exchanged), first)
         for view in views[number :: options.n_moments]:
             sensor = PictureOptions(exposure=rng.normal(0, 0.3), vibration_px=rng.uniform(0, 1.5))
             yield _taken(moment, view, rng, sensor, number + 1)
@@ -92,11 +92,11 @@ def day_pictures(
     for view in views:
         yield replace(_taken(first, view, rng, PictureOptions(), 0), kind="reference")
     for trial in range(options.n_trials):
-        moment = draw_moment(scene, rng, _any_day(rng, options.hours, options.exchanged), first)
+        moment = draw_moment(scene, rng, any_day(rng, options.hours, options.exchanged), first)
         for number, view in enumerate(views):
             kind = MOTIONS[(trial + number) % len(MOTIONS)]
             camera = replace(_moved(view.camera, kind, rng, options), name=f"{view.camera.name}--{trial:03d}")
-            picture = _taken(moment, Viewpoint(camera, view.level, kind), rng, _weather(rng, options), trial + 1)
+            picture = _taken(moment, Viewpoint(camera, view.level, kind), rng, weather(rng, options), trial + 1)
             yield replace(picture, kind=kind)
 
 
@@ -116,7 +116,7 @@ def _between(rng: np.random.Generator, limits: tuple[float, float]) -> float:
     return float(np.exp(rng.uniform(*np.log(limits))))
 
 
-def _any_day(rng: np.random.Generator, hours: tuple[float, float], exchanged: float) -> MomentOptions:
+def any_day(rng: np.random.Generator, hours: tuple[float, float], exchanged: float) -> MomentOptions:
     return MomentOptions(
         hour=rng.uniform(*hours),
         clouds=rng.uniform(0, 1),
@@ -127,7 +127,7 @@ def _any_day(rng: np.random.Generator, hours: tuple[float, float], exchanged: fl
     )
 
 
-def _weather(rng: np.random.Generator, options: DaySetOptions) -> PictureOptions:
+def weather(rng: np.random.Generator, options: DaySetOptions) -> PictureOptions:
     scale = options.size[0] / 640
     return PictureOptions(
         exposure=rng.normal(0, 0.4),

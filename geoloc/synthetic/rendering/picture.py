@@ -22,6 +22,7 @@ RAYS = np.array([(1, -3), (-1, 3), (5, 1), (-3, -5), (-5, 5), (-7, -1), (3, 7), 
 LINEAR = (np.linspace(0.0, 1.0, 256) ** 2.2).astype(np.float32)
 PART = np.float32(0.7)  # of a pixel: what a face that shares it covers of it, along a side
 GLOW = 2.6  # light of a lamp that is looked at
+BLOCK = 1 << 16  # rays that are shaded at once: what they need stays in the caches' reach
 COARSE = 0.9  # reflection of the lightest texture
 
 
@@ -137,7 +138,7 @@ class Sight:
     right: np.ndarray
     below: np.ndarray
 
-    def take(self, rows: np.ndarray) -> "Sight":
+    def take(self, rows: np.ndarray | slice) -> "Sight":
         """Some of the rays."""
         return Sight(self.face[rows], self.rays[:, rows], self.right[:, rows], self.below[:, rows])
 
@@ -170,6 +171,14 @@ class Spots:
 
 def _shade(moment: Moment, view: View, sight: Sight) -> np.ndarray:
     """Light (N, 3) that comes along rays."""
+    colour = np.empty((len(sight.face), 3), np.float32)
+    for start in range(0, len(colour), BLOCK):
+        part = slice(start, start + BLOCK)
+        colour[part] = _shade_block(moment, view, sight.take(part))
+    return colour
+
+
+def _shade_block(moment: Moment, view: View, sight: Sight) -> np.ndarray:
     light, faces = moment.light, view.faces
     colour = np.empty((len(sight.face), 3), np.float32)
     sky, met = np.flatnonzero(sight.face < 0), np.flatnonzero(sight.face >= 0)

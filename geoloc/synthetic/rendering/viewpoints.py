@@ -172,8 +172,10 @@ def _blocked(site_map: SiteMap, level: str, spot: np.ndarray) -> bool:
 def _loop(world: World, level: str) -> shapely.LinearRing | None:
     """The longest round trip on the lanes of a level, or 2 m inside the edge of where people walk."""
     lanes = nx.DiGraph([(a, b) for a, b, data in world.lanes.edges(data=True) if data["level"] == level])
-    trips = [[world.lanes.nodes[node]["xy"] for node in trip] for trip in nx.simple_cycles(lanes) if len(trip) > 2]
-    rings = [shapely.LinearRing(trip) for trip in trips]
+    # a cycle may be found from any of its nodes: from the least one on, the same seed walks the same way
+    trips = [trip[trip.index(min(trip)) :] + trip[: trip.index(min(trip))] for trip in nx.simple_cycles(lanes)]
+    chosen = [[world.lanes.nodes[node]["xy"] for node in trip] for trip in sorted(trips) if len(trip) > 2]
+    rings = [shapely.LinearRing(trip) for trip in chosen]
     for walk in world.walks:
         inner = walk.area.buffer(-2.0)
         if walk.level == level and not rings and inner.geom_type == "Polygon" and not inner.is_empty:
