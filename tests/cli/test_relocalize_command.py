@@ -12,7 +12,7 @@ from geoloc.geometry.se3 import look_at
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Pinhole
 from geoloc.scene.site import Site
-from geoloc.scene.sitemap import Level, SiteMap, Surface
+from geoloc.scene.sitemap import ControlPoint, Level, SiteMap, Surface
 from geoloc.scene.storage import save_site
 
 SIZE, LENS = (480, 360), Pinhole(np.array([420.0, 420.0, 239.5, 179.5]))
@@ -88,7 +88,7 @@ def test_a_picture_is_placed_on_the_map(site, capsys):
         ("cut.png", "not a picture that can be read"),
         ("text.png", "not a picture that can be read"),
         ("nothing.png", "no such file"),
-        ("stills", "holds 5 pictures"),
+        ("stills", "5 pictures; give one"),
     ],
 )
 def test_what_cannot_be_placed_is_refused_in_one_line(site, capsys, file, said):
@@ -116,3 +116,32 @@ def test_wrong_cameras_and_maps_are_named(site, capsys, tmp_path):
     assert "give a still as it was calibrated" in capsys.readouterr().err
     assert run(root, tmp_path / "c0.png", "--camera", "c0") == 2
     assert "480 x 360" in capsys.readouterr().err
+
+
+def test_a_picture_is_placed_by_landmarks_marked_by_name(tmp_path, capsys):
+    points = np.random.default_rng(5).uniform([0, 0, 0], [9, 9, 3], (9, 3))
+    control = tuple(ControlPoint(f"lamp {i}", tuple(xyz), (0.01,) * 3) for i, xyz in enumerate(points.tolist()))
+    gate = Camera("gate", LENS, SIZE, look_at([0, 0, 5], [5, 5, 0]))
+    save_site(Site("lot", (gate,), SiteMap(control_points=control)), tmp_path)
+    true = Camera("q", LENS, SIZE, look_at([-6.0, -4.0, 2.0], [5, 5, 1]))
+    pixels = true.project(points)
+    rows = [f"lamp {i},{u},{v}" for i, (u, v) in enumerate(pixels.tolist())]
+    marks = tmp_path / "marks.csv"
+    marks.write_text("\n".join(["name,u,v", *rows]))
+    root = ["--root", str(tmp_path)]
+    assert main(["relocalize", "lot", "--named", str(marks), "--camera", "gate", "--json", *root]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert np.linalg.norm(np.array(found["position_m"]) - true.centre_world) < 0.05
+    assert found["agree"] == [point.name for point in control]
+    assert main(["relocalize", "lot", "--named", str(marks), "--size", "480x360", *root]) == 0
+    assert "9 of 9 marks agree" in capsys.readouterr().out
+    assert main(["relocalize", "lot", "--names", *root]) == 0
+    assert "lamp 8," in capsys.readouterr().out
+    assert main(["relocalize", "lot", "--named", str(marks), *root]) == 2
+    assert "--size 1920x1080" in capsys.readouterr().err
+    marks.write_text("\n".join(["name,u,v", *rows[:3], "lamb 4,5,5"]))
+    assert main(["relocalize", "lot", "--named", str(marks), "--size", "480x360", *root]) == 2
+    assert "did you mean" in capsys.readouterr().err
+    marks.write_text("\n".join(["name,u,v", *rows[:3]]))
+    assert main(["relocalize", "lot", "--named", str(marks), "--camera", "gate", *root]) == 2
+    assert "3 named landmarks are marked; it takes 4" in capsys.readouterr().err

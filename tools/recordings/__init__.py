@@ -19,6 +19,7 @@ from recordings import (
     meva_calibration,
     meva_drift,
     meva_joint,
+    meva_named,
     multiviewx,
     people_ties,
     pets,
@@ -40,6 +41,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva_calibration": meva_calibration.run,
     "meva_joint": meva_joint.run,
     "meva_drift": meva_drift.run,
+    "meva_named": meva_named.run,
     "brnocompspeed": brnocompspeed.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
@@ -59,6 +61,7 @@ FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
     "meva_joint": "meva",
     "meva_drift": "meva",
+    "meva_named": "meva",
     "wildtrack_ties": "wildtrack",
     "multiviewx_ties": "multiviewx",
 }
