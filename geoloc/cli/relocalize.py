@@ -10,9 +10,10 @@ from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.cli.landmarks import landmarks_path
 from geoloc.cli.poses import plain_pose, where
 from geoloc.cli.relocalize_named import add_named, run_named, tell_names
+from geoloc.cli.relocalize_together import add_together, run_together
 from geoloc.errors import GeometryError, InputError
 from geoloc.features.local import extract
-from geoloc.io.pictures import find_pictures, read_pictures
+from geoloc.io.pictures import FILMS, find_pictures, read_pictures
 from geoloc.options import load_options
 from geoloc.relocalize.estimate import Hypothesis, PoseEstimate
 from geoloc.relocalize.landmark_storage import load_landmarks
@@ -33,6 +34,8 @@ examples:
   geoloc relocalize garage gate_today.jpg --camera gate
   geoloc relocalize garage phone.jpg --height 1.5 --height-sigma 0.3
   geoloc relocalize garage phone.jpg --json | jq .position_m
+  geoloc relocalize garage walk/ --every 0.5         pictures of one walk carry each other
+  geoloc relocalize garage left/ right/ --rig rig.json
   geoloc relocalize garage phone.jpg --named marks.csv     by landmarks marked by name; --names lists them
 
 Exit code 2 where there is no answer, with the reason on stderr."""
@@ -41,13 +44,15 @@ Exit code 2 where there is no answer, with the reason on stderr."""
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     add_site(parser)
-    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="the picture")
+    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE",
+                        help="the picture; or several, a folder or a film, of one walk or rig")  # fmt: skip
     parser.add_argument("--landmarks", type=Path, metavar="FILE", help="the map (default: the site's)")
     parser.add_argument("--camera", default="", help="camera of the site whose lens took it (default: unknown lens)")
     parser.add_argument("--height", type=float, metavar="M", help="height of the lens over z = 0 of the map")
     parser.add_argument("--height-sigma", type=float, default=0.3, metavar="M", help="of --height (default: 0.3)")
     parser.add_argument("--seed", type=int, default=1, help="of the random draws (default: 1)")
     add_named(parser)
+    add_together(parser)
     add_options(parser)
     add_json(parser)
 
@@ -60,10 +65,12 @@ def run(args: Namespace) -> None:
     if args.named is not None:
         return run_named(args, site, known_of(args))
     files = find_pictures(args.images)
-    if len(files) != 1:
-        raise InputError(f"{len(files)} pictures; give one")
+    if not files:
+        raise InputError("no picture; give one, several of a sequence, or marks with --named")
     options = load_options(RelocalizationOptions(), args.options, args.set)
     landmarks = load_landmarks(args.landmarks or landmarks_path(site.name, site_root(args.site, args.root)))
+    if len(files) > 1 or args.rig or files[0].suffix.lower() in FILMS:
+        return run_together(args, site, landmarks, known_of(args), files)
     _, grey = next(iter(read_pictures(files, 1)))
     found = place(grey, site, landmarks, args, options)
     report = describe(found, landmarks)

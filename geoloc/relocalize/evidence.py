@@ -78,7 +78,7 @@ def _compare(
     size = np.array(camera.size, float)
     shift = np.concatenate([np.zeros((1, 2)), _shifts(size, radius, rng)])
     places = (pixels[:, None] + shift) % size  # a place beyond one edge comes in at the other
-    looks = _looks(landmarks, points)
+    looks = looks_of(landmarks, points)
     tree = cKDTree(features.pixels)
     distance = np.empty(places.shape[:2])
     for place in range(places.shape[1]):
@@ -105,7 +105,26 @@ def _looked_for(
     features: LocalFeatures, landmarks: LandmarkMap, camera: Camera, fitted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Landmarks (M,) int to look for, where (M, 2) px and how far around (M,) px: one at most in a piece of image."""
-    none = np.zeros(0, int), np.zeros((0, 2)), np.zeros(0)
+    rows, pixels, radius = landmarks_in_view(landmarks, camera)
+    cell = SUPPORT * float(np.median(features.scale)) if len(features) else 1.0
+    if len(rows) and len(fitted):
+        away = cKDTree(features.pixels[fitted]).query(pixels)[0] > cell
+        rows, pixels, radius = rows[away], pixels[away], radius[away]
+    if not len(rows):
+        return rows, pixels, radius
+    # the landmarks that most images saw first: one a cell
+    order = np.argsort(-landmarks.n_views[rows], kind="stable")
+    place = (pixels[order] // cell).astype(int)
+    _, first = np.unique(place[:, 0] * 100_003 + place[:, 1], return_index=True)
+    order = order[np.sort(first)]
+    return rows[order], pixels[order], radius[order]
+
+
+def landmarks_in_view(landmarks: LandmarkMap, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Landmarks (M,) int that `camera` should see, where (M, 2) px, and how far around (M,) px they may be.
+
+    Those whose place its `calib_cov` leaves too open are left out, and those that no image saw from about its side.
+    """
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         pixels, by_world, by_calib = camera.jacobians(landmarks.points)
         cov = by_world @ landmarks.point_cov @ by_world.swapaxes(1, 2)
@@ -116,17 +135,6 @@ def _looked_for(
     good[good] &= camera.inside(pixels[good])
     rows = np.flatnonzero(good)
     rows = rows[_seen_alike(landmarks, camera, rows)]
-    if not len(rows):
-        return none
-    cell = SUPPORT * float(np.median(features.scale)) if len(features) else 1.0
-    taken = cKDTree(features.pixels[fitted]) if len(fitted) else None
-    if taken is not None:
-        rows = rows[taken.query(pixels[rows])[0] > cell]
-    # the landmarks that most images saw first: one a cell
-    rows = rows[np.argsort(-landmarks.n_views[rows], kind="stable")]
-    place = (pixels[rows] // cell).astype(int)
-    _, first = np.unique(place[:, 0] * 100_003 + place[:, 1], return_index=True)
-    rows = rows[np.sort(first)]
     return rows, pixels[rows], radius[rows]
 
 
@@ -154,8 +162,8 @@ def _shifts(size: np.ndarray, radius: np.ndarray, rng: np.random.Generator) -> n
     return reach[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _looks(landmarks: LandmarkMap, points: np.ndarray) -> np.ndarray:
-    """The mean look (M, D) of each landmark, of unit length."""
+def looks_of(landmarks: LandmarkMap, points: np.ndarray) -> np.ndarray:
+    """The mean look (M, D) of each of some landmarks (M,) int, of unit length."""
     row = np.full(len(landmarks), -1)
     row[points] = np.arange(len(points))
     seen = np.flatnonzero(row[landmarks.point] >= 0)

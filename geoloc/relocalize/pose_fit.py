@@ -30,10 +30,22 @@ class Leaning:
 
 
 def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: np.ndarray) -> Leaning:
-    """How the least-squares pose of `fitted` from landmarks `points` (N,) with `weight` (N, 2, 2) 1/px² follows.
+    """How the least-squares pose of `fitted` from landmarks `points` (N,) with `weight` (N, 2, 2) 1/px² follows."""
+    _, by_world, by_calib = fitted.jacobians(landmarks.points[points])
+    weighed = by_calib.swapaxes(1, 2) @ weight
+    # a lens that is freed is held by what is known of it too, which only the covariance tells
+    cov = fitted.calib_cov if fitted.freed else bounded_inverse((weighed @ by_calib).sum(axis=0))
+    images, pulls = pulls_of(landmarks, points, weighed @ by_world)
+    return Leaning(images, tuple(cov @ pull for pull in pulls))
 
-    A landmark gives way as the observations that placed it want it (consider analysis; Tapley, Schutz and Born 2004,
-    ch. 6).
+
+def pulls_of(
+    landmarks: LandmarkMap, points: np.ndarray, pull: np.ndarray
+) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+    """What each of the map's images that placed landmarks `points` (N,) pulls at, and how (d, 6 + k_j).
+
+    `pull` (N, d, 3) is by how much each landmark's place does. A landmark gives way as the observations that placed it
+    want it (consider analysis; Tapley, Schutz and Born 2004, ch. 6).
     """
     wanted = np.full(len(landmarks), -1)
     wanted[points] = np.arange(len(points))
@@ -48,14 +60,9 @@ def leaning(landmarks: LandmarkMap, fitted: Camera, points: np.ndarray, weight: 
         weighed = by_world.swapaxes(1, 2) / sigma[own, None, None] ** 2
         normal[row_of[own]] += weighed @ by_world  # each landmark is in an image once
         parts.append((row_of[own], weighed @ by_calib))
-    _, by_world, by_calib = fitted.jacobians(landmarks.points[points])
-    weighed = by_calib.swapaxes(1, 2) @ weight
-    total = (weighed @ by_calib).sum(axis=0)
-    pull = weighed @ by_world @ np.linalg.pinv(normal)
-    # a lens that is freed is held by what is known of it too, which only the covariance tells
-    cov = fitted.calib_cov if fitted.freed else bounded_inverse(total)
+    moved = pull @ np.linalg.pinv(normal)
     # the pose moves against what a landmark's move would do to its pixel, and that against what its camera's did
-    return Leaning(tuple(images), tuple(cov @ np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))
+    return tuple(images), tuple(np.einsum("nab,nbc->ac", moved[of], by) for of, by in parts)
 
 
 def carried_cov(found: Leaning, covs: Sequence[np.ndarray]) -> np.ndarray:

@@ -43,6 +43,7 @@ CHANCE = 3  # places with FEWEST_INLIERS each that every search finds anyway
 REPEATS = 0.05  # probability that the place is another that looks the same, where no rival tells that the site repeats
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
 FEWEST_POINTS = 4  # that a pose is fitted to
+NOTHING = "no pose explains more of its features than chance would; is it of this site?"
 
 
 @dataclass(frozen=True)
@@ -100,31 +101,62 @@ def relocalize(
     landmarks' own votes. With a `site_map` the answer names its level.
     """
     options = options or RelocalizationOptions()
-    features = query.features
-    if query.lens is not None:
-        query = replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
-    if len(features) < FEWEST_FEATURES:
-        return PoseEstimate((), f"the image has {len(features)} features; it is too dark, bright, flat or small")
-    images = rank_images(features, landmarks) if ranking is None else np.asarray(ranking, int)
+    fault = too_few(query)
+    if fault:
+        return PoseEstimate((), fault)
+    query = with_lens_of(query, landmarks)
+    found = find_hypotheses(query, landmarks, rng, options, ranking)
+    if not found:
+        return PoseEstimate((), NOTHING)
+    hypotheses = with_levels(_with_probabilities(found), site_map, rng)
+    found_out = _judged(hypotheses, options)
+    lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
+    return PoseEstimate(hypotheses, lie) if lie else found_out
+
+
+def too_few(query: Query) -> str:
+    """Why an image cannot be looked for at all; "" if it can."""
+    if len(query.features) >= FEWEST_FEATURES:
+        return ""
+    return f"the image has {len(query.features)} features; it is too dark, bright, flat or small"
+
+
+def with_lens_of(query: Query, landmarks: LandmarkMap) -> Query:
+    """The query with its lens, if it states one, as the map found it."""
+    if query.lens is None:
+        return query
+    return replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
+
+
+def find_hypotheses(
+    query: Query,
+    landmarks: LandmarkMap,
+    rng: np.random.Generator,
+    options: RelocalizationOptions,
+    ranking: Sequence[int] | np.ndarray | None = None,
+) -> list[Hypothesis]:
+    """The places that an image may show, best supported first, their probabilities still 0."""
+    images = rank_images(query.features, landmarks) if ranking is None else np.asarray(ranking, int)
     found: list[Hypothesis] = []
     near = SAME_PLACE * options.search.error_px(query.size)
     for group in group_images(images[: options.n_candidates], landmarks, options.fewest_shared):
         for each in _in_group(query, landmarks, group, rng, options):
             if not _known(each, found, query, landmarks, near):
                 found.append(each)
-    if not found:
-        return PoseEstimate((), "no pose explains more of its features than chance would; is it of this site?")
-    found.sort(key=lambda each: (-len(each.points), -each.evidence.log_odds))
-    hypotheses = _with_probabilities(found)
-    if site_map is not None and site_map.levels:
-        levels = [find_level(each.camera, site_map, rng) for each in hypotheses]
-        hypotheses = tuple(
-            replace(each, level=name, level_probability=share)
-            for each, (name, share) in zip(hypotheses, levels, strict=True)
-        )
-    found_out = _judged(hypotheses, options)
-    lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
-    return PoseEstimate(hypotheses, lie) if lie else found_out
+    return sorted(found, key=lambda each: (-len(each.points), -each.evidence.log_odds))
+
+
+def with_levels(
+    hypotheses: tuple[Hypothesis, ...], site_map: SiteMap | None, rng: np.random.Generator
+) -> tuple[Hypothesis, ...]:
+    """The hypotheses with the names of their levels, where there is a map."""
+    if site_map is None or not site_map.levels:
+        return hypotheses
+    levels = [find_level(each.camera, site_map, rng) for each in hypotheses]
+    return tuple(
+        replace(each, level=name, level_probability=share)
+        for each, (name, share) in zip(hypotheses, levels, strict=True)
+    )
 
 
 def _lens_fault(query: Query, landmarks: LandmarkMap, best: Hypothesis) -> str:
@@ -210,14 +242,20 @@ def _known(one: Hypothesis, found: list[Hypothesis], query: Query, landmarks: La
 
 
 def _with_probabilities(found: list[Hypothesis]) -> tuple[Hypothesis, ...]:
-    """The hypotheses, best supported first, with their probabilities beside each other and "none of them".
+    """The hypotheses, best supported first, with their probabilities beside each other and "none of them"."""
+    support = np.array([len(each.points) for each in found], float)
+    probability = place_probabilities(support, np.array([each.evidence.log_odds for each in found]))
+    return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
+
+
+def place_probabilities(support: np.ndarray, log_odds: np.ndarray) -> np.ndarray:
+    """Probabilities (K,) of places with `support` (K,) landmarks, the largest first, and `log_odds` (K,) of evidence.
 
     Places that only look alike gather support too: how much, rivals with evidence of their own show, and what the
     search finds anywhere. With exponential support of k such places that sum to S, a further one reaches n with
     probability (S / (S + n))^k (Lomax's distribution). Whether there is a place at all is the evidence's to say.
     """
-    support = np.array([len(each.points) for each in found], float)
-    there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
+    there = np.where(log_odds > 0, expit(log_odds), 0.0)
     rivals = there[1:] > 0
     total, n = CHANCE * FEWEST_INLIERS + support[1:][rivals].sum(), CHANCE + int(rivals.sum())
     wrong = (total / (total + support[0])) ** n * (1.0 if rivals.any() else REPEATS)
@@ -225,7 +263,7 @@ def _with_probabilities(found: list[Hypothesis]) -> tuple[Hypothesis, ...]:
     share[0] = 0.0
     probability = wrong * there * share / max(share.sum(), 1.0)
     probability[0] = (1 - wrong) * there[0]
-    return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
+    return probability
 
 
 def _judged(hypotheses: tuple[Hypothesis, ...], options: RelocalizationOptions) -> PoseEstimate:

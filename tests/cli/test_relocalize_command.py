@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from shutil import copy
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Pinhole
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, Level, SiteMap, Surface
-from geoloc.scene.storage import save_site
+from geoloc.scene.storage import save_cameras, save_site
 
 SIZE, LENS = (480, 360), Pinhole(np.array([420.0, 420.0, 239.5, 179.5]))
 TEXEL = 0.01  # m
@@ -88,7 +89,6 @@ def test_a_picture_is_placed_on_the_map(site, capsys):
         ("cut.png", "not a picture that can be read"),
         ("text.png", "not a picture that can be read"),
         ("nothing.png", "no such file"),
-        ("stills", "5 pictures; give one"),
     ],
 )
 def test_what_cannot_be_placed_is_refused_in_one_line(site, capsys, file, said):
@@ -145,3 +145,37 @@ def test_a_picture_is_placed_by_landmarks_marked_by_name(tmp_path, capsys):
     marks.write_text("\n".join(["name,u,v", *rows[:3]]))
     assert main(["relocalize", "lot", "--named", str(marks), "--camera", "gate", *root]) == 2
     assert "3 named landmarks are marked; it takes 4" in capsys.readouterr().err
+
+
+def test_pictures_of_one_walk_carry_one_that_is_black(site, capsys, tmp_path):
+    root, true = site
+    for i, name in enumerate(("query.png", "black.png", "query.png")):
+        copy(root / name, tmp_path / f"{i}.png")
+    still = ["--camera", "c0", "--still"]
+    assert run(root, tmp_path, *still, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["carried"] for one in found["images"]] == [False, True, False]
+    assert found["answered"] == 3
+    for one in found["images"]:
+        assert np.linalg.norm(np.array(one["position_m"]) - true.centre_world) < 0.1
+    assert run(root, tmp_path, *still) == 0
+    assert "1.png: x" in capsys.readouterr().out
+    assert run(root, root / "elsewhere.png", root / "black.png") == 2
+    assert "2 pictures: all refused" in capsys.readouterr().err
+
+
+def test_a_rig_names_its_cameras_by_folder_or_name(site, capsys, tmp_path):
+    root = site[0]
+    save_cameras((Camera("left", LENS, SIZE), Camera("right", LENS, SIZE)), tmp_path / "rig.json")
+    for folder in ("left", "right"):
+        (tmp_path / folder).mkdir()
+    copy(root / "query.png", tmp_path / "left" / "a.png")
+    copy(root / "black.png", tmp_path / "right_b.png")
+    rig = ["--rig", tmp_path / "rig.json", "--json"]
+    assert run(root, tmp_path / "left", tmp_path / "right_b.png", *rig) == 0
+    found = json.loads(capsys.readouterr().out)["images"]
+    # both cameras sit at one place of the rig: the dark one is where the other is
+    assert found[0]["position_m"] == pytest.approx(found[1]["position_m"], abs=1e-3)
+    copy(root / "query.png", tmp_path / "up.png")
+    assert run(root, tmp_path / "up.png", *rig) == 2
+    assert "camera of the rig (left, right)" in capsys.readouterr().err
