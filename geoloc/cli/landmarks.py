@@ -4,11 +4,13 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
+from geoloc.cli.landmark_frame import NO_AIDS, Aids, Brought, add_alignment, aids_of, bring
 from geoloc.errors import InputError
 from geoloc.features.local import LocalFeatures, extract
 from geoloc.io.pictures import find_pictures, read_pictures
@@ -17,7 +19,7 @@ from geoloc.relocalize.landmark_storage import save_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.mapping import MappingOptions, build_landmarks
 from geoloc.relocalize.picture_check import picture_fault
-from geoloc.relocalize.structure import Picture, align, reconstruct
+from geoloc.relocalize.structure import Picture, reconstruct
 from geoloc.scene.camera import Camera
 from geoloc.scene.storage import calibration_folder, load_site, site_root
 
@@ -29,8 +31,9 @@ EXAMPLES = """\
 examples:
   geoloc landmarks garage stills/                    stills/gate.jpg is of the camera "gate"
   geoloc landmarks garage stills/ walk.mp4 --frames 60
+  geoloc landmarks lot walk/ --gps exif              by the phone's GPS
+  geoloc landmarks lot walk/ --gps fixes.csv --points marks.csv
   geoloc landmarks garage stills/ -o garage.landmarks --json | jq .landmarks"""
-CENTRE_SIGMA = 0.05  # m; of a known camera that states no covariance, when others are brought to it
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -38,6 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_site(parser)
     parser.add_argument("images", nargs="+", type=Path, help="pictures, films, or folders of them")
     parser.add_argument("--frames", type=int, default=40, help="frames spread over each film (default: 40)")
+    add_alignment(parser)
     parser.add_argument("-o", "--out", type=Path, help="file of the map (default: beside the site's calibration)")
     add_options(parser)
     add_json(parser)
@@ -48,11 +52,12 @@ def run(args: Namespace) -> None:
     site = load_site(args.site, args.root)
     options = load_options(MappingOptions(), args.options, args.set)
     pictures, faults = read_all(args.images, args.frames, {camera.name: camera for camera in site.cameras})
-    cameras, features = place_unknown(pictures, options)
-    landmarks = build_landmarks(features, cameras, options, progress("match"))
+    known = aids_of(args, site, find_pictures(args.images))
+    cameras, features, placed = place_unknown(pictures, options, known)
+    landmarks = replace(build_landmarks(features, cameras, options, progress("match")), frame=placed.frame)
     path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
     save_landmarks(landmarks, path)
-    report = describe(landmarks, path, [*faults, *_left_out(pictures, cameras)])
+    report = describe(landmarks, path, [*faults, *_left_out(pictures, cameras)]) | {"aligned": placed.told}
     print(json.dumps(report) if args.json else _text(report))
 
 
@@ -82,26 +87,21 @@ def read_all(paths: Sequence[Path], frames: int, known: dict[str, Camera]) -> tu
 
 
 def place_unknown(
-    pictures: Sequence[Picture], options: MappingOptions
-) -> tuple[tuple[Camera, ...], list[LocalFeatures]]:
+    pictures: Sequence[Picture], options: MappingOptions, aids: Aids = NO_AIDS
+) -> tuple[tuple[Camera, ...], list[LocalFeatures], Brought]:
     """Cameras of the pictures, in the site's frame, and their features; pictures that no model holds are left out."""
     known = {each.name: each.lens for each in pictures if each.lens is not None and not each.lens.is_homography}
     cameras: dict[str, Camera] = dict(known)
+    brought = Brought()
     if len(known) < len(pictures):
-        if len(known) < 3:
-            raise InputError(f"{len(known)} of the images are of cameras of the site; it takes three to place others")
+        if aids.empty and len(known) < 3:
+            said = f"{len(known)} of the images are of cameras of the site; it takes three to place others"
+            raise InputError(f"{said}, or control points (--points) or GPS (--gps)")
         found = reconstruct(pictures, tell=progress("structure"))
-        centres = {name: camera.centre_world for name, camera in known.items()}
-        covs = {name: _centre_cov(camera) for name, camera in known.items()}
-        aligned, _ = align(found, centres, covs)
+        aligned, brought = bring(found, tuple(known.values()), aids)
         cameras = {camera.name: camera for camera in aligned} | known
     features = {each.name: each.features for each in pictures}
-    return tuple(cameras.values()), [features[name] for name in cameras]
-
-
-def _centre_cov(camera: Camera) -> np.ndarray:
-    turn = camera.cam_from_world.rotation.as_matrix()
-    return turn.T @ camera.calib_cov[3:6, 3:6] @ turn + CENTRE_SIGMA**2 * np.eye(3)
+    return tuple(cameras.values()), [features[name] for name in cameras], brought
 
 
 def progress(what: str):  # type: ignore[no-untyped-def]
@@ -145,4 +145,13 @@ def _text(report: dict[str, object]) -> str:
     lines.append(f"median worst sigma of a landmark: {report['median_sigma_m']} m")
     left_out = report["left_out"]
     assert isinstance(left_out, list)
+    aligned = report["aligned"]
+    assert isinstance(aligned, dict)
+    if aligned:
+        lines.append(
+            f"brought to the site by {aligned['cameras']} cameras, {aligned['points']} control points and "
+            f"{aligned['fixes']} fixes: {aligned['sigma_m']} m and {aligned['turn_sigma_deg']} deg open of the whole"
+        )
+        lines += [f"contradicts the others: {each}" for each in aligned["contradicted"]]
+        lines += [str(each) for each in aligned["notes"]]
     return "\n".join([*lines, *(f"left out: {each}" for each in left_out)])

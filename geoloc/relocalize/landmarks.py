@@ -4,16 +4,18 @@ Made by `mapping.build_landmarks`, kept on disk by `landmark_storage`, asked by 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import symmetric
+from geoloc.relocalize.map_frame import MapFrame
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Lens
 
+STAYS = (2.0, 0.5)  # Beta distribution of a new landmark's presence: four in five last
 LEAST_SHARE = 1e-12  # information beside the strongest; what has less is unknown, not infinite
 
 
@@ -48,7 +50,9 @@ class LandmarkMap:
     `points` (P, 3) m with `point_cov` (P, 3, 3) m² from the observations' noise and the cameras' `calib_cov`, of which
     the latter is common to many points: a pose carries it on (`pose_fit.leaning`). Of observations, ordered by image:
     `image` (N,) int, `point` (N,) int, `pixels` (N, 2) px, `scale` (N,) px, `descriptors` (N, D) uint8 (or float32) by
-    `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it.
+    `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it. `frame` is
+    what is open of the whole map's place on the site. `seen` and `missed` (P,) are how often each landmark has been
+    there or gone when the map was updated (`upkeep`), in visits.
     """
 
     cameras: tuple[Camera, ...]
@@ -62,12 +66,19 @@ class LandmarkMap:
     extractor: str
     noise: FeatureNoise
     lenses: tuple[tuple[Lens, Lens], ...] = ()
+    frame: MapFrame = field(default_factory=MapFrame)
+    seen: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    missed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         n, n_points = len(self.image), len(self.points)
+        for name in ("seen", "missed"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(n_points, np.float32))
         shapes = {
             "points": (n_points, 3), "point_cov": (n_points, 3, 3), "image": (n,), "point": (n,), "pixels": (n, 2),
-            "scale": (n,), "descriptors": (n, *self.descriptors.shape[1:2]),
+            "scale": (n,), "descriptors": (n, *self.descriptors.shape[1:2]), "seen": (n_points,),
+            "missed": (n_points,),
         }  # fmt: skip
         for name, shape in shapes.items():
             found = getattr(self, name)
@@ -75,6 +86,8 @@ class LandmarkMap:
                 raise InputError(f"landmark map: {name} has shape {found.shape}; it must be {shape}")
             if found.dtype.kind == "f" and not np.isfinite(found).all():
                 raise InputError(f"landmark map: {name} holds NaN or infinity")
+        if (self.seen < 0).any() or (self.missed < 0).any():
+            raise InputError("landmark map: counts of seen and missed must not be negative")
         _check_index("image", self.image, len(self.cameras))
         _check_index("point", self.point, n_points)
         if (np.diff(self.image) < 0).any():
@@ -102,6 +115,12 @@ class LandmarkMap:
     def n_views(self) -> np.ndarray:
         """In how many images each landmark was observed: (P,)."""
         return np.bincount(self.point, minlength=len(self.points))
+
+    @cached_property
+    def presence(self) -> np.ndarray:
+        """Probability (P,) that each landmark is still there: the mean of its Beta distribution."""
+        here, gone = STAYS
+        return np.asarray((here + self.seen) / (here + gone + self.seen + self.missed), float)
 
     @cached_property
     def shared_points(self) -> np.ndarray:
@@ -153,7 +172,7 @@ class LandmarkMap:
         return LandmarkMap(
             cameras, self.points[kept], self.point_cov[kept], image_number[self.image[left]],
             number[self.point[left]], **taken, extractor=self.extractor, noise=self.noise,
-            lenses=self.lenses,
+            lenses=self.lenses, frame=self.frame, seen=self.seen[kept], missed=self.missed[kept],
         )  # fmt: skip
 
     @property

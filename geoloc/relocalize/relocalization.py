@@ -22,7 +22,7 @@ from geoloc.features.local import LocalFeatures
 from geoloc.features.matching import MatchingOptions
 from geoloc.options import check_range
 from geoloc.relocalize.candidates import group_images, match_landmarks, rank_images
-from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, spread_cov
+from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, on_site, spread_cov
 from geoloc.relocalize.evidence import Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR, FittedPose, fit_pose
@@ -108,8 +108,9 @@ def relocalize(
     found = find_hypotheses(query, landmarks, rng, options, ranking)
     if not found:
         return PoseEstimate((), NOTHING)
-    hypotheses = with_levels(_with_probabilities(found), site_map, rng)
-    found_out = _judged(hypotheses, options)
+    placed = _with_probabilities(found)
+    hypotheses = tuple(replace(each, camera=on_site(each.camera, landmarks.frame)) for each in placed)
+    found_out = _judged(with_levels(hypotheses, site_map, rng), options)
     lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
     return PoseEstimate(hypotheses, lie) if lie else found_out
 

@@ -16,10 +16,11 @@ from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import InputError
 from geoloc.estimators.camera_prior import CameraPrior
+from geoloc.geometry.gaussian import symmetric
 from geoloc.relocalize.candidates import match_landmarks
 from geoloc.relocalize.carried import how_alike, match_around
 from geoloc.relocalize.chains import GATE, Chain, find_chains
-from geoloc.relocalize.estimate import Hypothesis, PoseEstimate
+from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, on_site
 from geoloc.relocalize.evidence import Evidence, weigh
 from geoloc.relocalize.joint_fit import JointPoses, Sighting, fit_jointly
 from geoloc.relocalize.landmarks import LandmarkMap
@@ -123,6 +124,8 @@ def relocalize_together(
     cameras, cov, evidence, matched, carried = _carried(case, found, chains[0], rng)
     poses = _poses(case, found, chains, cameras, evidence, matched)
     poses = [replace(pose, hypotheses=with_levels(pose.hypotheses, site_map, rng)) for pose in poses]
+    moved = np.concatenate([landmarks.frame.by_pose(camera) for camera in cameras])
+    cov = symmetric(cov + moved @ landmarks.frame.cov @ moved.T)
     place = np.argsort(order)  # where an image that came at i stands in time
     pick = np.concatenate([np.arange(6 * i, 6 * i + 6) for i in place])
     back = TogetherEstimate(
@@ -285,13 +288,12 @@ def _poses(
     """Each image's answer: where the best chain has it, then where the others have it."""
     out = []
     for i in range(len(case.shots)):
-        first = Hypothesis(
-            cameras[i], matched[i].features, matched[i].points, evidence[i], chains[0].probability
-        )
+        frame = case.landmarks.frame
+        camera = on_site(cameras[i], frame)
+        first = Hypothesis(camera, matched[i].features, matched[i].points, evidence[i], chains[0].probability)
+        others = [(found[i][chain.taken[i]], chain) for chain in chains[1:] if chain.taken[i] >= 0]
         rest = [
-            replace(found[i][chain.taken[i]], probability=chain.probability)
-            for chain in chains[1:]
-            if chain.taken[i] >= 0
+            replace(each, camera=on_site(each.camera, frame), probability=chain.probability) for each, chain in others
         ]
         rest.sort(key=lambda each: -each.probability)
         out.append(PoseEstimate((first, *rest), _refusal(case, i, first, found[i], chains)))

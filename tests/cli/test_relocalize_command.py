@@ -1,20 +1,27 @@
 """`geoloc landmarks` and `geoloc relocalize` on pictures of a drawn floor, and on files that are no such pictures."""
 
 import json
+from argparse import Namespace
 from dataclasses import replace
 from shutil import copy
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from geoloc.cli.landmark_frame import aids_of
 from geoloc.cli.main import main
+from geoloc.errors import InputError
+from geoloc.geometry.geodesy import Datum, geodetic_from_enu
 from geoloc.geometry.se3 import look_at
+from geoloc.io.picture_fixes import exif_fix, read_picture_fixes
+from geoloc.relocalize.landmark_storage import load_landmarks
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Pinhole
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, Level, SiteMap, Surface
-from geoloc.scene.storage import save_cameras, save_site
+from geoloc.scene.storage import load_site, save_cameras, save_site
 
 SIZE, LENS = (480, 360), Pinhole(np.array([420.0, 420.0, 239.5, 179.5]))
 TEXEL = 0.01  # m
@@ -179,3 +186,66 @@ def test_a_rig_names_its_cameras_by_folder_or_name(site, capsys, tmp_path):
     copy(root / "query.png", tmp_path / "up.png")
     assert run(root, tmp_path / "up.png", *rig) == 2
     assert "camera of the rig (left, right)" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """A site with a datum and no camera, pictures of a walk over its floor, and where the walk truly was."""
+    root, rng = tmp_path_factory.mktemp("walk"), np.random.default_rng(3)
+    texture = floor_texture(rng)
+    centres = np.array([(3 + 1.2 * i, 4 + 2.5 * (i % 2), 3.0 + 0.3 * (i % 3)) for i in range(5)])
+    cameras = [Camera(f"w{i}", LENS, SIZE, look_at(at, np.array([6.0, 6.0, 0.0]))) for i, at in enumerate(centres)]
+    datum = Datum(47.0, 8.0, 400.0)
+    save_site(Site("walk", (), SiteMap(datum=datum)), root)
+    (root / "pictures").mkdir()
+    lat, lon, height = geodetic_from_enu(datum, centres)
+    rows = ["image,lat,lon,alt,sigma"]
+    for i, camera in enumerate(cameras):
+        seen = Image.fromarray(picture(camera, texture, rng))
+        exif = Image.Exif()
+        exif[0x8825] = {1: "N", 2: parts(lat[i]), 3: "E", 4: parts(lon[i]), 31: 0.5}
+        seen.save(root / "pictures" / f"w{i}.png", exif=exif)
+        rows.append(f"w{i}.png,{lat[i]:.9f},{lon[i]:.9f},{height[i]:.4f},0.2")
+    (root / "fixes.csv").write_text("\n".join(rows))
+    return root, cameras
+
+
+def parts(degrees):
+    """Degrees, minutes, seconds, as EXIF has them."""
+    minutes = degrees % 1 * 60
+    return (float(int(degrees)), float(int(minutes)), minutes % 1 * 60)
+
+
+def test_a_walk_is_brought_to_the_site_by_gps_and_marked_points(walked, capsys):
+    pytest.importorskip("pycolmap")
+    root, cameras = walked
+    words = ["landmarks", "walk", str(root / "pictures"), "--root", str(root), "--json"]
+    assert main([*words, "--gps", "exif", "--held", "3.3"]) == 0
+    told = json.loads(capsys.readouterr().out)["aligned"]
+    assert (told["fixes"], told["contradicted"]) == (5, [])
+    assert 0.1 < told["sigma_m"] < 0.6
+    found = load_landmarks(root / "calibration" / "walk" / "landmarks.npz")
+    for camera in found.cameras:
+        true = next(each for each in cameras if each.name == camera.name)
+        assert np.linalg.norm(camera.centre_world - true.centre_world) < 0.6  # measured 0.2: heights by hand
+    assert found.frame.cov[3, 3] > 0
+    asked = Namespace(points=None, gps=str(root / "fixes.csv"), held=1.6)
+    aids = aids_of(asked, load_site("walk", root), [])
+    for camera in cameras:
+        np.testing.assert_allclose(aids.places[camera.name], camera.centre_world, atol=1e-3)
+    assert main(words) == 2
+    assert "control points (--points) or GPS (--gps)" in capsys.readouterr().err
+
+
+def test_fixes_that_cannot_be_are_left_out(walked, tmp_path):
+    root = walked[0]
+    assert exif_fix(root / "pictures" / "w0.png").sigma == 0.5
+    Image.new("L", (80, 80)).save(tmp_path / "bare.png")
+    assert exif_fix(tmp_path / "bare.png") is None
+    (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(InputError, match="no picture that can be read"):
+        exif_fix(tmp_path / "text.jpg")
+    (tmp_path / "f.csv").write_text("image,lat,lon,sigma\na.jpg,47,8,\nb.jpg,95,8,1\na.jpg,47,8,1\nc.jpg,47,8,-1\n")
+    fixes, report = read_picture_fixes(tmp_path / "f.csv")
+    assert [(fix.name, fix.sigma) for fix in fixes] == [("a", 5.0)]
+    assert report.n_skipped == 3
