@@ -11,6 +11,7 @@ import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.cli.landmark_frame import NO_AIDS, Aids, Brought, add_alignment, aids_of, bring
+from geoloc.cli.landmark_upkeep import run_update
 from geoloc.errors import InputError
 from geoloc.features.local import LocalFeatures, extract
 from geoloc.io.pictures import find_pictures, read_pictures
@@ -31,6 +32,7 @@ EXAMPLES = """\
 examples:
   geoloc landmarks garage stills/                    stills/gate.jpg is of the camera "gate"
   geoloc landmarks garage stills/ walk.mp4 --frames 60
+  geoloc landmarks garage tonight/ --update          what is gone is demoted, what is new is added
   geoloc landmarks lot walk/ --gps exif              by the phone's GPS
   geoloc landmarks lot walk/ --gps fixes.csv --points marks.csv
   geoloc landmarks garage stills/ -o garage.landmarks --json | jq .landmarks"""
@@ -41,6 +43,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_site(parser)
     parser.add_argument("images", nargs="+", type=Path, help="pictures, films, or folders of them")
     parser.add_argument("--frames", type=int, default=40, help="frames spread over each film (default: 40)")
+    parser.add_argument("--update", action="store_true",
+                        help="keep the site's map up: what these pictures of one visit show, miss or add")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="of the random draws of --update (default: 1)")
     add_alignment(parser)
     parser.add_argument("-o", "--out", type=Path, help="file of the map (default: beside the site's calibration)")
     add_options(parser)
@@ -50,12 +55,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Read, find features, place what is unknown, build, write."""
     site = load_site(args.site, args.root)
-    options = load_options(MappingOptions(), args.options, args.set)
+    path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
     pictures, faults = read_all(args.images, args.frames, {camera.name: camera for camera in site.cameras})
+    if args.update:
+        standing = landmarks_path(site.name, site_root(args.site, args.root))
+        return run_update(args, standing, pictures, faults, progress("place", "picture"))
+    options = load_options(MappingOptions(), args.options, args.set)
     known = aids_of(args, site, find_pictures(args.images))
     cameras, features, placed = place_unknown(pictures, options, known)
     landmarks = replace(build_landmarks(features, cameras, options, progress("match")), frame=placed.frame)
-    path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
     save_landmarks(landmarks, path)
     report = describe(landmarks, path, [*faults, *_left_out(pictures, cameras)]) | {"aligned": placed.told}
     print(json.dumps(report) if args.json else _text(report))
@@ -104,11 +112,11 @@ def place_unknown(
     return tuple(cameras.values()), [features[name] for name in cameras], brought
 
 
-def progress(what: str):  # type: ignore[no-untyped-def]
+def progress(what: str, unit: str = "pair"):  # type: ignore[no-untyped-def]
     """A function of (done, of) that draws a bar on stderr."""
     from tqdm import tqdm
 
-    bar = tqdm(desc=what, file=sys.stderr, unit="pair", mininterval=0.1 if sys.stderr.isatty() else 5.0)
+    bar = tqdm(desc=what, file=sys.stderr, unit=unit, mininterval=0.1 if sys.stderr.isatty() else 5.0)
 
     def tell(done: int, of: int) -> None:
         bar.total = of

@@ -43,13 +43,17 @@ def group_images(images: Sequence[int] | np.ndarray, landmarks: LandmarkMap, few
 def match_landmarks(
     features: LocalFeatures, landmarks: LandmarkMap, images: np.ndarray, options: MatchingOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of features (M,) and landmarks (M,) that match as the landmarks look in some images; no pair twice."""
+    """Rows of features (M,) and landmarks (M,) that match as the landmarks look in some images; no pair twice.
+
+    Landmarks that are probably gone match nothing.
+    """
     if features.extractor != landmarks.extractor:
         made = f"the map's features are {landmarks.extractor!r}"
         raise InputError(f"the image's features are {features.extractor!r}, {made}; use one extractor for both")
     found = [np.zeros((0, 2), int)]
     for image in images.tolist():
         rows = landmarks.rows([image])
+        rows = rows[landmarks.present[landmarks.point[rows]]]
         matches = match_descriptors(features.descriptors, landmarks.descriptors[rows], options)
         found.append(np.stack([matches.rows_a, landmarks.point[rows[matches.rows_b]]], axis=1))
     pairs = np.unique(np.concatenate(found), axis=0)

@@ -39,6 +39,8 @@ def how_alike(landmarks: LandmarkMap, rng: np.random.Generator) -> float:
 def match_around(features: LocalFeatures, landmarks: LandmarkMap, camera: Camera, alike: float) -> Matched:
     """Landmarks within the gates that `camera`, with its `calib_cov`, leaves around them, and the features they are."""
     points, pixels, radius = landmarks_in_view(landmarks, camera)
+    there = landmarks.present[points]
+    points, pixels, radius = points[there], pixels[there], radius[there]
     none = Matched(np.zeros(0, int), np.zeros(0, int))
     if not len(points) or len(features) < 2:
         return none

@@ -106,14 +106,16 @@ def _looked_for(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Landmarks (M,) int to look for, where (M, 2) px and how far around (M,) px: one at most in a piece of image."""
     rows, pixels, radius = landmarks_in_view(landmarks, camera)
+    there = landmarks.present[rows]
+    rows, pixels, radius = rows[there], pixels[there], radius[there]
     cell = SUPPORT * float(np.median(features.scale)) if len(features) else 1.0
     if len(rows) and len(fitted):
         away = cKDTree(features.pixels[fitted]).query(pixels)[0] > cell
         rows, pixels, radius = rows[away], pixels[away], radius[away]
     if not len(rows):
         return rows, pixels, radius
-    # the landmarks that most images saw first: one a cell
-    order = np.argsort(-landmarks.n_views[rows], kind="stable")
+    # the landmarks that most images saw, and that last, first: one a cell
+    order = np.argsort(-landmarks.n_views[rows] * landmarks.presence[rows], kind="stable")
     place = (pixels[order] // cell).astype(int)
     _, first = np.unique(place[:, 0] * 100_003 + place[:, 1], return_index=True)
     order = order[np.sort(first)]

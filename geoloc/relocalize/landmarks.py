@@ -4,7 +4,7 @@ Made by `mapping.build_landmarks`, kept on disk by `landmark_storage`, asked by 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -123,6 +123,11 @@ class LandmarkMap:
         return np.asarray((here + self.seen) / (here + gone + self.seen + self.missed), float)
 
     @cached_property
+    def present(self) -> np.ndarray:
+        """Which landmarks (P,) bool are more probably there than not."""
+        return self.presence >= 0.5
+
+    @cached_property
     def shared_points(self) -> np.ndarray:
         """How many landmarks two images have in common: (C, C) int."""
         from scipy import sparse
@@ -165,14 +170,23 @@ class LandmarkMap:
         gone = np.isin(np.arange(len(self.cameras)), [self.image_row(name) for name in images])
         left = ~gone[self.image]
         kept = np.bincount(self.point[left], minlength=len(self.points)) >= 2
-        left &= kept[self.point]
-        number, image_number = np.cumsum(kept) - 1, np.cumsum(~gone) - 1
-        taken = {name: getattr(self, name)[left] for name in ("pixels", "scale", "descriptors")}
-        cameras = tuple(camera for camera, away in zip(self.cameras, gone, strict=True) if not away)
-        return LandmarkMap(
-            cameras, self.points[kept], self.point_cov[kept], image_number[self.image[left]],
-            number[self.point[left]], **taken, extractor=self.extractor, noise=self.noise,
-            lenses=self.lenses, frame=self.frame, seen=self.seen[kept], missed=self.missed[kept],
+        return self.kept(kept, left & kept[self.point], ~gone)
+
+    def kept(
+        self, points: np.ndarray, observations: np.ndarray, images: np.ndarray | None = None
+    ) -> "LandmarkMap":
+        """The map of some `points` (P,) bool, `observations` (N,) bool of those, and `images` (C,) bool.
+
+        The images are those that still observe something unless they are stated.
+        """
+        if images is None:
+            images = np.isin(np.arange(len(self.cameras)), self.image[observations])
+        number, image_number = np.cumsum(points) - 1, np.cumsum(images) - 1
+        taken = {name: getattr(self, name)[observations] for name in ("pixels", "scale", "descriptors")}
+        return replace(
+            self, cameras=tuple(each for each, stays in zip(self.cameras, images, strict=True) if stays),
+            points=self.points[points], point_cov=self.point_cov[points], image=image_number[self.image[observations]],
+            point=number[self.point[observations]], seen=self.seen[points], missed=self.missed[points], **taken,
         )  # fmt: skip
 
     @property

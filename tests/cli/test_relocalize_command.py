@@ -249,3 +249,27 @@ def test_fixes_that_cannot_be_are_left_out(walked, tmp_path):
     fixes, report = read_picture_fixes(tmp_path / "f.csv")
     assert [(fix.name, fix.sigma) for fix in fixes] == [("a", 5.0)]
     assert report.n_skipped == 3
+
+
+def test_a_map_is_updated_in_place_and_left_alone_where_nothing_is_placed(site, capsys, tmp_path):
+    root, _ = site
+    rng = np.random.default_rng(4)
+    cameras = load_site("floor", root).cameras
+    texture = floor_texture(np.random.default_rng(11))
+    own = root / "calibration" / "floor" / "landmarks.npz"
+    other = tmp_path / "new.npz"
+    for camera in cameras[:3]:
+        cv2.imwrite(str(tmp_path / f"{camera.name}.png"), picture(camera, texture, rng))
+    words = ["landmarks", "floor", str(tmp_path), "--update", "--root", str(root)]
+    before = own.read_bytes()
+    assert main([*words, "-o", str(other), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (own.read_bytes(), told["file"]) == (before, str(other))
+    assert told["confirmed"] > 0.8 * told["looked_for"]
+    assert min(told["pictures"].values()) > 0.5
+    assert load_landmarks(other).presence.max() > 0.84
+    for camera in cameras[:3]:
+        copy(root / "elsewhere.png", tmp_path / f"{camera.name}.png")
+    assert main(words) == 2
+    assert "no picture could be placed" in capsys.readouterr().err
+    assert own.read_bytes() == before

@@ -14,6 +14,7 @@ from recordings import (
     cmc,
     drawn_calibration,
     garage_stills,
+    garage_upkeep,
     long_garage,
     meva,
     meva_calibration,
@@ -54,6 +55,7 @@ DRAWN: dict[str, Callable[[], list[Figure]]] = {
     "drawn_calibration": drawn_calibration.run,
     "garage_hour": long_garage.run_hour,
     "garage_stills": garage_stills.run,
+    "garage_upkeep": garage_upkeep.run,
 }
 # half an hour and more of computing: only when it is asked for
 ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {"long_garage": long_garage.run_day}
