@@ -20,6 +20,8 @@ from geoloc.scene.named import named_landmarks
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint, SiteMap
 
+HELD_SIGMA = 0.3  # m; of the height at which a picture is held
+DEGREE = np.pi / 180.0
 COMMON = 0.5  # share of the variance of a walk's fixes that they have in common: minutes under one sky, one phone
 
 
@@ -83,9 +85,6 @@ def aids_of(args: Namespace, site: Site, files: Sequence[Path]) -> Aids:
     return Aids(marks, points, places, covs)
 
 
-HELD_SIGMA = 0.3  # m
-
-
 def _places(fixes: Sequence[PictureFix], site_map: SiteMap, held: float) -> dict[str, np.ndarray]:
     """Where fixes are (3,) m; one without a height is held over the first level of the map there."""
     datum = site_map.require_datum("GPS")
@@ -112,7 +111,7 @@ def bring(found: Sequence[Camera], known: Sequence[Camera], aids: Aids) -> tuple
     fixes, shared = fix_ties(found, aids.places, aids.covs, COMMON)
     aligned = align_to(found, [*cameras, *points, *fixes], shared)
     sigma = np.sqrt(np.linalg.eigvalsh(aligned.frame.cov[3:6, 3:6])[-1])
-    turn = np.degrees(np.sqrt(np.linalg.eigvalsh(aligned.frame.cov[:3, :3])[-1]))
+    turn = np.sqrt(np.linalg.eigvalsh(aligned.frame.cov[:3, :3])[-1]) / DEGREE
     told = {
         "cameras": len(cameras), "points": len(points), "fixes": len(fixes), "sigma_m": round(float(sigma), 4),
         "turn_sigma_deg": round(float(turn), 4), "contradicted": list(aligned.left_out), "notes": list(notes),

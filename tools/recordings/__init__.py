@@ -15,6 +15,7 @@ from recordings import (
     drawn_calibration,
     garage_stills,
     garage_upkeep,
+    garage_walks,
     long_garage,
     meva,
     meva_calibration,
@@ -56,6 +57,7 @@ DRAWN: dict[str, Callable[[], list[Figure]]] = {
     "garage_hour": long_garage.run_hour,
     "garage_stills": garage_stills.run,
     "garage_upkeep": garage_upkeep.run,
+    "garage_walks": garage_walks.run,
 }
 # half an hour and more of computing: only when it is asked for
 ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {"long_garage": long_garage.run_day}
