@@ -43,6 +43,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.sitemap import SiteMap
 
 NEIGHBOURS = 3  # images on either side whose landmarks a weak image is searched for
+FEWEST_AROUND = 5  # features, around which landmarks are looked for beside everywhere
 LOOKED_FOR = 30  # landmarks of which chance alone finds enough to say that nothing is there
 
 
@@ -203,9 +204,11 @@ def _carried(
         if shot.fault or not len(shot.query.features):
             continue
         told = _weak(case, i, seen, first.cameras[i], alike, rng)
-        camera = first.cameras[i]
-        evidence[i] = weigh(shot.query.features, case.landmarks, camera, told.features, told.features, rng) if len(
-            told.features) > 2 else Evidence(0, 0, 0.0)
+        # where the others have it nothing was fitted to this image: all that it shows may speak for it or against it
+        near = told.features if len(told.features) > FEWEST_AROUND else np.arange(len(shot.query.features))
+        if len(near) > FEWEST_AROUND:
+            nothing = np.zeros(0, int)
+            evidence[i] = weigh(shot.query.features, case.landmarks, first.cameras[i], nothing, near, rng)
         if len(told.features):
             seen[i] = told
     last = _joint(case, seen) if len(seen) > (~carried).sum() else first

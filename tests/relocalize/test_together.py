@@ -145,6 +145,12 @@ def test_an_image_of_elsewhere_among_them_is_refused_alone(drawn, rng):
     found = relocalize_together(shots, landmarks, rng, motion=SLOW)
     assert found.answered.tolist() == [True, False, True, True]
     assert "from where the other images have it" in found.poses[1].refusal
+    still = MotionPrior(speed=0.0, turn=0.0, still=0.002, still_turn=0.001)
+    here = [Shot(Query(see(court, true[0], rng), SIZE, true[0]), float(i)) for i in range(3)]
+    here[1] = Shot(Query(see(draw_court(rng), true[0], rng), SIZE, true[0]), 1.0)
+    blind = relocalize_together(here, landmarks, rng, motion=still)
+    assert blind.answered.tolist() == [True, False, True]
+    assert "as chance may have it" in blind.poses[1].refusal
     strangers = [Shot(Query(see(draw_court(rng), camera, rng), SIZE, camera), 0.0) for camera in true]
     assert not relocalize_together(strangers, landmarks, rng).answered.any()
 
