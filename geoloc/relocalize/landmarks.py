@@ -15,7 +15,8 @@ from geoloc.relocalize.map_frame import MapFrame
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Lens
 
-STAYS = (2.0, 0.5)  # Beta distribution of a new landmark's presence: four in five last
+# Beta distribution of a new landmark's presence: four in five last, and what is there stays or goes for good
+STAYS = (0.8, 0.2)
 LEAST_SHARE = 1e-12  # information beside the strongest; what has less is unknown, not infinite
 
 

@@ -50,9 +50,9 @@ def test_cars_that_leave_are_demoted_and_walls_gain(drawn, rng):
         landmarks = found.landmarks
         assert list(found.found.values()) == pytest.approx([0.7] * 6, abs=0.2)  # four in five, less the unlike
     old = np.arange(len(on_cars))
-    assert landmarks.presence[old][on_cars].mean() < 0.45  # measured 0.36 after three visits
-    assert landmarks.presence[old][~on_cars].mean() > 0.85  # measured 0.88
-    assert (landmarks.present[old] == ~on_cars).mean() > 0.95
+    assert landmarks.presence[old][on_cars].mean() < 0.3  # measured 0.20 after three visits
+    assert landmarks.presence[old][~on_cars].mean() > 0.9  # measured 0.93
+    assert (landmarks.present[old] == ~on_cars).mean() > 0.95  # measured 0.99
 
 
 def test_what_is_gone_long_is_forgotten_and_what_comes_is_born_and_confirmed(drawn, rng):
@@ -120,4 +120,4 @@ def test_presence_is_kept_in_the_file(drawn, rng, tmp_path):
     save_landmarks(found, tmp_path / "m.npz")
     again = load_landmarks(tmp_path / "m.npz")
     np.testing.assert_array_equal(again.presence, found.presence)
-    assert (again.presence < 0.6).sum() > 20  # once missed, of 0.8
+    assert (again.presence < 0.5).sum() > 20  # once missed
