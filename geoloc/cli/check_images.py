@@ -137,6 +137,7 @@ def _propose(
     """New calibrations of the cameras whose last picture says that they moved; written where that is accepted."""
     references = load_references(site.name, args.root, site.site_map, tuple(m.camera for m in monitors))
     found, cameras, since = [], [], []
+    doubted: list[float] = []
     for monitor in monitors:
         check, frame = monitor.checks[-1], latest[monitor.camera]
         if check.state != "moved":
@@ -151,29 +152,39 @@ def _propose(
             overlay = str(draw_moved(before, after, site.site_map, frame.image, args.propose / f"{before.name}.png"))
         found.append(Proposal(before.name, str(compare(before, after, site.site_map)), overlay))
         cameras.append(after)
-        since.append(_moved_since(monitor))
+        first, before_that = moved_since(monitor)
+        since.append(first)
+        doubted.append(before_that)
     if args.accept and cameras:
-        _accept(args, site, cameras, min(since), latest)
+        _accept(args, site, cameras, (min(since), min(doubted)), latest)
     return found
 
 
-def _moved_since(monitor: DriftMonitor) -> float:
-    """When the last run of frames began that say that the camera moved; those that do not tell end no run."""
+def moved_since(monitor: DriftMonitor) -> tuple[float, float]:
+    """When the last run of frames began that say that a camera moved; those that do not tell end no run.
+
+    And when it was last found in place before; the former again where it never was.
+    """
     since = monitor.times[-1]
     for time, state, check in zip(monitor.times[::-1], monitor.states[::-1], monitor.checks[::-1], strict=True):
         if check.known and state != "moved":
             break
         since = time if state == "moved" else since
-    return since
+    before = zip(monitor.times, monitor.states, strict=True)
+    steady = [time for time, state in before if time < since and state in ("unchanged", "shaken")]
+    return since, steady[-1] if steady else since
 
 
-def _accept(args: Namespace, site: Site, cameras: list[Camera], since: float, latest: dict[str, Frame]) -> None:
+def _accept(
+    args: Namespace, site: Site, cameras: list[Camera], since: tuple[float, float], latest: dict[str, Frame]
+) -> None:
     """Keep the cameras as a new version, and pin what they see now."""
     names = ", ".join(camera.name for camera in cameras)
     kept = site.with_cameras(cameras).cameras
     # names of pictures that are no times are numbers from 0: then the version begins now
-    valid_from = since if since > 1e8 else None
-    save_version(site.name, kept, args.root, "geoloc check", f"moved, found again by its pictures: {names}", valid_from)
+    valid_from, doubted = since if since[1] > 1e8 else (None, None)
+    said = f"moved, found again by its pictures: {names}"
+    save_version(site.name, kept, args.root, "geoloc check", said, valid_from, doubted_from=doubted)
     for camera in cameras:
         if latest[camera.name].image.shape == camera.size[::-1]:
             save_pin(site.name, camera, latest[camera.name].image, "", args.root)

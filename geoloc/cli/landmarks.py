@@ -4,11 +4,14 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
+from geoloc.cli.landmark_frame import NO_AIDS, Aids, Brought, add_alignment, aids_of, bring
+from geoloc.cli.landmark_upkeep import run_update
 from geoloc.errors import InputError
 from geoloc.features.local import EXTRACTORS, ExtractionOptions, Extractor, LocalFeatures, extract, find_extractor
 from geoloc.io.pictures import FILMS, find_pictures, read_pictures
@@ -17,7 +20,7 @@ from geoloc.relocalize.landmark_storage import save_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.mapping import MappingOptions, build_landmarks
 from geoloc.relocalize.picture_check import picture_fault
-from geoloc.relocalize.structure import Picture, StructureOptions, align, reconstruct
+from geoloc.relocalize.structure import Picture, StructureOptions, reconstruct
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye
 from geoloc.scene.storage import calibration_folder, load_cameras, load_site, site_root
@@ -31,8 +34,10 @@ EXAMPLES = """\
 examples:
   geoloc landmarks garage stills/                    stills/gate.jpg is of the camera "gate"
   geoloc landmarks garage stills/ walk.mp4 --frames 60
+  geoloc landmarks garage tonight/ --update          what is gone is demoted, what is new is added
+  geoloc landmarks lot walk/ --gps exif              by the phone's GPS
+  geoloc landmarks lot walk/ --gps fixes.csv --points marks.csv
   geoloc landmarks garage stills/ -o garage.landmarks --json | jq .landmarks"""
-CENTRE_SIGMA = 0.05  # m; of a known camera that states no covariance, when others are brought to it
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,6 +49,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="lens, pose and covariance of images that are no camera of the site: of a robot, of a tracked phone",
     )
     parser.add_argument("--frames", type=int, default=40, help="frames spread over each film (default: 40)")
+    parser.add_argument("--update", action="store_true",
+                        help="keep the site's map up: what these pictures of one visit show, miss or add")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="of the random draws of --update (default: 1)")
+    add_alignment(parser)
     parser.add_argument("-o", "--out", type=Path, help="file of the map (default: beside the site's calibration)")
     add_extractor(parser)
     add_options(parser)
@@ -53,16 +62,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Read, find features, place what is unknown, build, write."""
     site = load_site(args.site, args.root)
-    options = load_options(MappingOptions(), args.options, args.set)
+    path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
     known = {camera.name: camera for camera in site.cameras}
     if args.cameras:
         known |= {Path(camera.name).stem: camera for camera in load_cameras(args.cameras)}
     pictures, faults = read_all(args.images, args.frames, known, chosen_extractor(args))
-    cameras, features = place_unknown(pictures, options)
-    landmarks = build_landmarks(features, cameras, options, progress("match"))
-    path = args.out or landmarks_path(site.name, site_root(args.site, args.root))
+    if args.update:
+        standing = landmarks_path(site.name, site_root(args.site, args.root))
+        return run_update(args, standing, pictures, faults, progress("place", "picture"))
+    options = load_options(MappingOptions(), args.options, args.set)
+    aids = aids_of(args, site, find_pictures(args.images))
+    cameras, features, placed = place_unknown(pictures, options, aids)
+    landmarks = replace(build_landmarks(features, cameras, options, progress("match")), frame=placed.frame)
     save_landmarks(landmarks, path)
-    report = describe(landmarks, path, [*faults, *_left_out(pictures, cameras)])
+    report = describe(landmarks, path, [*faults, *_left_out(pictures, cameras)]) | {"aligned": placed.told}
     print(json.dumps(report) if args.json else _text(report))
 
 
@@ -108,35 +121,30 @@ def read_all(
 
 
 def place_unknown(
-    pictures: Sequence[Picture], options: MappingOptions
-) -> tuple[tuple[Camera, ...], list[LocalFeatures]]:
+    pictures: Sequence[Picture], options: MappingOptions, aids: Aids = NO_AIDS
+) -> tuple[tuple[Camera, ...], list[LocalFeatures], Brought]:
     """Cameras of the pictures, in the site's frame, and their features; pictures that no model holds are left out."""
     known = {each.name: each.lens for each in pictures if each.lens is not None and not each.lens.is_homography}
     cameras: dict[str, Camera] = dict(known)
+    brought = Brought()
     if len(known) < len(pictures):
-        if len(known) < 3:
-            raise InputError(f"{len(known)} of the images are of cameras of the site; it takes three to place others")
+        if aids.empty and len(known) < 3:
+            said = f"{len(known)} of the images are of cameras of the site; it takes three to place others"
+            raise InputError(f"{said}, or control points (--points) or GPS (--gps)")
         # a model of straight lenses has no room for a fisheye; what it sees is matched afterwards
         straight = [each for each in pictures if each.lens is None or not isinstance(each.lens.lens, Fisheye)]
         found = reconstruct(straight, StructureOptions(options.matching), progress("structure"))
-        centres = {name: camera.centre_world for name, camera in known.items()}
-        covs = {name: _centre_cov(camera) for name, camera in known.items()}
-        aligned, _ = align(found, centres, covs)
+        aligned, brought = bring(found, tuple(known.values()), aids)
         cameras = {camera.name: camera for camera in aligned} | known
     features = {each.name: each.features for each in pictures}
-    return tuple(cameras.values()), [features[name] for name in cameras]
+    return tuple(cameras.values()), [features[name] for name in cameras], brought
 
 
-def _centre_cov(camera: Camera) -> np.ndarray:
-    turn = camera.cam_from_world.rotation.as_matrix()
-    return turn.T @ camera.calib_cov[3:6, 3:6] @ turn + CENTRE_SIGMA**2 * np.eye(3)
-
-
-def progress(what: str):  # type: ignore[no-untyped-def]
+def progress(what: str, unit: str = "pair"):  # type: ignore[no-untyped-def]
     """A function of (done, of) that draws a bar on stderr."""
     from tqdm import tqdm
 
-    bar = tqdm(desc=what, file=sys.stderr, unit="pair", mininterval=0.1 if sys.stderr.isatty() else 5.0)
+    bar = tqdm(desc=what, file=sys.stderr, unit=unit, mininterval=0.1 if sys.stderr.isatty() else 5.0)
 
     def tell(done: int, of: int) -> None:
         bar.total = of
@@ -173,4 +181,13 @@ def _text(report: dict[str, object]) -> str:
     lines.append(f"median worst sigma of a landmark: {report['median_sigma_m']} m")
     left_out = report["left_out"]
     assert isinstance(left_out, list)
+    aligned = report["aligned"]
+    assert isinstance(aligned, dict)
+    if aligned:
+        lines.append(
+            f"brought to the site by {aligned['cameras']} cameras, {aligned['points']} control points and "
+            f"{aligned['fixes']} fixes: {aligned['sigma_m']} m and {aligned['turn_sigma_deg']} deg open of the whole"
+        )
+        lines += [f"contradicts the others: {each}" for each in aligned["contradicted"]]
+        lines += [str(each) for each in aligned["notes"]]
     return "\n".join([*lines, *(f"left out: {each}" for each in left_out)])

@@ -16,6 +16,7 @@ COMMANDS = {
     "localize": "boxes of a site's cameras to tracks on its map",
     "ask": "where objects of a site are and were, out of a state that localize kept",
     "undo": "take back that two objects were taken for one, in a state that localize kept",
+    "recompute": "what rests on cameras that moved before it was found out, worked out again from the log",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, how sharply, and whether they have moved",
     "landmarks": "a landmark map of a site, from images of it",

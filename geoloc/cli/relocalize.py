@@ -8,9 +8,12 @@ import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.cli.landmarks import add_extractor, chosen_extractor, landmarks_path
+from geoloc.cli.poses import plain_pose, where
+from geoloc.cli.relocalize_named import add_named, run_named, tell_names
+from geoloc.cli.relocalize_together import add_together, run_together
 from geoloc.errors import GeometryError, InputError
 from geoloc.features.local import extract
-from geoloc.io.pictures import find_pictures, read_pictures
+from geoloc.io.pictures import FILMS, find_pictures, read_pictures
 from geoloc.options import load_options
 from geoloc.relocalize.estimate import Hypothesis, PoseEstimate
 from geoloc.relocalize.landmark_storage import load_landmarks
@@ -31,6 +34,9 @@ examples:
   geoloc relocalize garage gate_today.jpg --camera gate
   geoloc relocalize garage phone.jpg --height 1.5 --height-sigma 0.3
   geoloc relocalize garage phone.jpg --json | jq .position_m
+  geoloc relocalize garage walk/ --every 0.5         pictures of one walk carry each other
+  geoloc relocalize garage left/ right/ --rig rig.json
+  geoloc relocalize garage phone.jpg --named marks.csv     by landmarks marked by name; --names lists them
 
 Exit code 2 where there is no answer, with the reason on stderr."""
 
@@ -38,13 +44,16 @@ Exit code 2 where there is no answer, with the reason on stderr."""
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     add_site(parser)
-    parser.add_argument("image", type=Path, help="the picture")
+    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE",
+                        help="the picture; or several, a folder or a film, of one walk or rig")  # fmt: skip
     parser.add_argument("--landmarks", type=Path, metavar="FILE", help="the map (default: the site's)")
     parser.add_argument("--camera", default="", help="camera of the site whose lens took it (default: unknown lens)")
     parser.add_argument("--height", type=float, metavar="M", help="height of the lens over z = 0 of the map")
     parser.add_argument("--height-sigma", type=float, default=0.3, metavar="M", help="of --height (default: 0.3)")
     add_extractor(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the random draws (default: 1)")
+    add_named(parser)
+    add_together(parser)
     add_options(parser)
     add_json(parser)
 
@@ -52,24 +61,30 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Read, place, tell."""
     site = load_site(args.site, args.root)
+    if args.names:
+        return tell_names(args, site)
+    if args.named is not None:
+        return run_named(args, site, known_of(args))
+    files = find_pictures(args.images)
+    if not files:
+        raise InputError("no picture; give one, several of a sequence, or marks with --named")
     options = load_options(RelocalizationOptions(), args.options, args.set)
     path = args.landmarks or landmarks_path(site.name, site_root(args.site, args.root))
     landmarks = load_landmarks(path, mapped=True)
-    files = find_pictures([args.image])
-    if len(files) > 1:
-        raise InputError(f"{args.image}: holds {len(files)} pictures; give one")
+    if len(files) > 1 or args.rig or files[0].suffix.lower() in FILMS:
+        return run_together(args, site, landmarks, known_of(args), files)
     _, grey = next(iter(read_pictures(files, 1)))
     try:
         found = place(grey, site, landmarks, args, options)
     except InputError as error:
-        raise InputError(f"{args.image}: {error}") from error
+        raise InputError(f"{files[0]}: {error}") from error
     report = describe(found, landmarks)
     if args.json:
         print(json.dumps(report))
     if not found.answered:
-        raise GeometryError(f"{args.image}: refused: {found.refusal}")
+        raise GeometryError(f"{files[0]}: refused: {found.refusal}")
     if not args.json:
-        print(_text(report))
+        print(_text(found))
 
 
 def place(
@@ -80,11 +95,15 @@ def place(
     if fault:
         return PoseEstimate((), fault)
     lens: Camera | None = site.camera(args.camera) if args.camera else None
-    known = Knowledge()
-    if args.height is not None:
-        known = Knowledge(plane=(0.0, 0.0, args.height), plane_sigma=args.height_sigma)
-    query = Query(extract(grey, chosen_extractor(args)), (int(grey.shape[1]), int(grey.shape[0])), lens, known)
+    query = Query(extract(grey, chosen_extractor(args)), (int(grey.shape[1]), int(grey.shape[0])), lens, known_of(args))
     return relocalize(query, landmarks, np.random.default_rng(args.seed), options, site.site_map)
+
+
+def known_of(args: Namespace) -> Knowledge:
+    """What the arguments say of the pose."""
+    if args.height is None:
+        return Knowledge()
+    return Knowledge(plane=(0.0, 0.0, args.height), plane_sigma=args.height_sigma)
 
 
 def describe(found: PoseEstimate, landmarks: LandmarkMap) -> dict[str, object]:
@@ -97,19 +116,7 @@ def describe(found: PoseEstimate, landmarks: LandmarkMap) -> dict[str, object]:
 
 
 def _plain(one: Hypothesis) -> dict[str, object]:
-    pose, camera = one.camera.cam_from_world, one.camera
-    turn = pose.rotation.as_matrix()
-    sigma = np.sqrt(np.diag(turn.T @ camera.calib_cov[3:6, 3:6] @ turn))
-    return {
-        "position_m": camera.centre_world.round(4).tolist(),
-        "position_sigma_m": sigma.round(5).tolist(),
-        "quaternion_wxyz": np.roll(pose.rotation.as_quat(canonical=True), 1).round(9).tolist(),
-        "translation_m": pose.translation.round(6).tolist(),
-        "cov": camera.calib_cov[:6, :6].tolist(),
-        "lens": dict(zip(camera.lens.parameter_names, camera.lens.params.round(5).tolist(), strict=True)),
-        "level": one.level,
-        "level_probability": one.level_probability,
-        "probability": round(one.probability, 6),
+    return plain_pose(one) | {
         "inliers": len(one.points),
         "looked_for": one.evidence.n,
         "found": one.evidence.wins,
@@ -117,11 +124,7 @@ def _plain(one: Hypothesis) -> dict[str, object]:
     }
 
 
-def _text(report: dict[str, object]) -> str:
-    position, sigma = report["position_m"], report["position_sigma_m"]
-    assert isinstance(position, list)
-    assert isinstance(sigma, list)
-    level = f", level {report['level']} ({report['level_probability']:.0%})" if report["level"] else ""
-    where = ", ".join(f"{axis} {at:.3f} ± {by:.3f}" for axis, at, by in zip("xyz", position, sigma, strict=True))
-    told = f"{report['inliers']} landmarks; {report['found']} of {report['looked_for']} others where they should be"
-    return f"{where} m{level}\nprobability {report['probability']:.3f}: {told}"
+def _text(found: PoseEstimate) -> str:
+    best, seen = found.best, found.evidence
+    told = f"{len(best.points)} landmarks; {seen.wins} of {seen.n} others where they should be"
+    return f"{where(best)}\nprobability {best.probability:.3f}: {told}"

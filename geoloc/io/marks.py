@@ -102,9 +102,10 @@ def look_marks(path: Path | str) -> str:
 
 def _own_cells(path: Path | str, camera: str) -> Cells:
     cells = csv_cells(path)
-    if "point" not in cells.header and "point_id" in cells.header:
-        cells.columns["point"] = cells.columns.get("point_id", ())
-        cells.header = (*cells.header, "point")
+    for other in ("point_id", "name"):
+        if "point" not in cells.header and other in cells.header:
+            cells.columns["point"] = cells.columns.get(other, ())
+            cells.header = (*cells.header, "point")
     if camera and "camera" not in cells.header:
         cells.columns["camera"] = (camera,) * cells.n
         cells.header = (*cells.header, "camera")

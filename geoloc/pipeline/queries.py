@@ -114,6 +114,19 @@ class State:
         """What each number was from when to when, as far back as is kept, by number and time."""
         return tuple(phases(Keys.of([*self._history.chunks, self._open], self._taken_back), self.time))
 
+    def rests_on(self, camera: str, start: float, end: float) -> tuple[tuple[int, float, float], ...]:
+        """Number, from and to (s), of the objects' stretches that rest on a camera's points from `start` to `end` (s).
+
+        They go on while no camera at all sees the object. UnknownNameError for a camera that is not of the site.
+        """
+        index = self._site.camera_index
+        if camera not in index:
+            raise unknown_name("camera", camera, index)
+        keys = Keys.of([*self._history.chunks, self._open], self._taken_back)
+        return tuple(
+            (self._became(number)[0], first, last) for number, first, last in keys.rest_on(index[camera], start, end)
+        )
+
     def events(self, object: int | None = None) -> tuple[Event, ...]:
         """What became of an object, or of all: born, recognised, merged, split, gone, undone, in order of time."""
         if object is None:

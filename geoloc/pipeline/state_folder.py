@@ -96,6 +96,10 @@ class StateFolder:
         """The epoch of record `number`."""
         return next(epoch for epoch in reversed(self.epochs) if epoch.first <= number)
 
+    def epoch_at(self, time: float) -> Epoch:
+        """The epoch in which a time (s) was worked on."""
+        return next((epoch for epoch in reversed(self.epochs) if epoch.after < time), self.epochs[0])
+
     def go_on_with(self, epoch: Epoch, site: Site) -> None:
         """Another epoch begins; InputError where the state's rows would not fit."""
         require_same_layout(self.site, site)

@@ -93,6 +93,26 @@ class Keys:
         with_any = np.flatnonzero(rows["cameras"].any(axis=1))
         return rows["cameras"][with_any[-1]] if len(with_any) else np.zeros(self.rows["cameras"].shape[1], np.uint8)
 
+    def rest_on(self, camera: int, start: float, end: float) -> list[tuple[int, float, float]]:
+        """Number, from and to (s), of the stretches that rest on a camera's points from `start` to `end` (s)."""
+        bits = np.unpackbits(self.rows["cameras"], axis=1)
+        number, time = self.rows["number"], self.rows["time"]
+        begins = np.concatenate([[True], number[1:] != number[:-1]]) if len(number) else np.zeros(0, bool)
+        since = np.where(begins, time, np.concatenate([time[:1], time[:-1]]))  # a key tells of what came before it
+        by_it = np.asarray((bits[:, camera] > 0) & (time >= start) & (since <= end))
+        unseen = np.asarray(~bits.any(axis=1))
+        found: list[tuple[int, float, float]] = []
+        on = False
+        for k in range(len(number)):
+            going = on and not begins[k]
+            on = bool(by_it[k]) or (going and bool(unseen[k]))
+            last = min(float(time[k]), end) if by_it[k] else float(time[k])
+            if on and going:
+                found[-1] = (*found[-1][:2], last)
+            elif on:
+                found.append((int(number[k]), max(float(since[k]), start), last))
+        return found
+
     def steps_near(self, bounds: tuple[float, float, float, float], level: int, start: float, end: float) -> np.ndarray:
         """Keys (K,) from which an object's way on leads near a place, between two times (s)."""
         a, b = self.rows[:-1], self.rows[1:]

@@ -42,14 +42,15 @@ def match_landmarks(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of each group of images, rows of features (M,) and landmarks (M,) that match as they look in one of the images.
 
-    No pair comes twice in a group.
+    No pair comes twice in a group. Landmarks that are probably gone match nothing.
     """
     _check_extractor(features, landmarks)
     if not len(groups):
         return []
     images, index = np.concatenate(groups), landmarks.index
-    rows, sizes = landmarks.rows(images), np.diff(landmarks.starts)[images]
-    which = np.repeat(np.arange(len(images)), sizes)
+    rows, which = landmarks.rows(images), np.repeat(np.arange(len(images)), np.diff(landmarks.starts)[images])
+    there = landmarks.present[landmarks.point[rows]]
+    rows, which = rows[there], which[there]
     probes = index.words.nearest(features.descriptors, PROBES)
     described = landmarks.descriptors[rows], index.word[rows], which
     found, of = match_words(features.descriptors, probes, *described, options)

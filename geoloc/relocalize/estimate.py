@@ -1,13 +1,14 @@
 """The answer to "where was this image taken": a pose with its covariance, rival poses, or why there is none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.errors import GeometryError
 from geoloc.relocalize.evidence import Evidence
+from geoloc.relocalize.map_frame import MapFrame
 from geoloc.scene.camera import Camera
 from geoloc.scene.sitemap import SiteMap
 
@@ -110,6 +111,15 @@ def spread_cov(hypotheses: tuple[Hypothesis, ...], elsewhere: Sequence[Camera] =
         return cov / total
     away = np.array([(camera.cam_from_world * first.inv()).as_exp_coords() for camera in elsewhere])
     return cov + max(1 - total, 0.0) * away.T @ away / len(away)
+
+
+def on_site(camera: Camera, frame: MapFrame) -> Camera:
+    """A camera placed on a map, with what is open of the map's own place added to its covariance."""
+    if not frame.cov.any():
+        return camera
+    cov = camera.calib_cov.copy()
+    cov[:6, :6] += frame.pose_cov(camera)
+    return replace(camera, calib_cov=cov)
 
 
 def find_level(camera: Camera, site_map: SiteMap, rng: np.random.Generator) -> tuple[str, float]:

@@ -82,6 +82,30 @@ def weigh(
     return replace(likeliest, log_odds=odds, support=support, pieces=pieces)
 
 
+def weigh_carried(
+    features: LocalFeatures,
+    landmarks: LandmarkMap,
+    camera: Camera,
+    near: np.ndarray,
+    images: np.ndarray,
+    rng: np.random.Generator,
+) -> Evidence:
+    """Evidence for a pose that is not of this image's making: nothing in it was fitted, and nothing searched for.
+
+    All that the map's `images` (M,) int show counts, all over the image or around the features `near` (K,) int, K at
+    least 3.
+    """
+    shown = landmarks.shown_in(images)
+    points, pixels, radius = _looked_for(features, landmarks, camera, np.zeros(0, int), shown)
+    if not len(points):
+        return NOTHING
+    distance = _distances(features, landmarks, camera, points, pixels, radius, rng)
+    here = _around(pixels, features.pixels[near])
+    best = max(_compare(distance), _compare(distance[here]), key=lambda each: each.log_odds)
+    odds = best.log_odds - float(np.log(2))
+    return replace(best, log_odds=odds, support=odds)
+
+
 def _weigh_one(
     features: LocalFeatures,
     landmarks: LandmarkMap,
@@ -125,7 +149,7 @@ def _distances(
     size = np.array(camera.size, float)
     shift = np.concatenate([np.zeros((1, 2)), _shifts(size, radius, rng)])
     places = (pixels[:, None] + shift) % size  # a place beyond one edge comes in at the other
-    return _likest(features, places, radius, _looks(landmarks, points))
+    return _likest(features, places, radius, looks_of(landmarks, points))
 
 
 def _compare(distance: np.ndarray) -> Evidence:
@@ -158,9 +182,30 @@ def _looked_for(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of landmarks `among` (N,) int those to look for (M,), where (M, 2) px and how far around (M,) px.
 
-    One at most in a piece of the image.
+    One at most in a piece of the image, and none that is probably gone.
     """
-    none = np.zeros(0, int), np.zeros((0, 2)), np.zeros(0)
+    rows, pixels, radius = landmarks_in_view(landmarks, camera, among[landmarks.present[among]])
+    if len(rows) and len(fitted):
+        away = cKDTree(features.pixels[fitted]).query(pixels)[0] > _side(features)
+        rows, pixels, radius = rows[away], pixels[away], radius[away]
+    if not len(rows):
+        return rows, pixels, radius
+    # the landmarks that most images saw, and that last, first: one a cell
+    order = np.argsort(-landmarks.n_views[rows] * landmarks.presence[rows], kind="stable")
+    _, first = np.unique(_cells(pixels[order], features), axis=0, return_index=True)
+    order = order[np.sort(first)]
+    return rows[order], pixels[order], radius[order]
+
+
+def landmarks_in_view(
+    landmarks: LandmarkMap, camera: Camera, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Landmarks (M,) int that `camera` should see, where (M, 2) px, and how far around (M,) px they may be.
+
+    Those whose place its `calib_cov` leaves too open are left out, and those that no image saw from about its side.
+    Of landmarks `among` (N,) int where only those matter.
+    """
+    among = np.arange(len(landmarks)) if among is None else among
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         pixels, by_world, by_calib = camera.jacobians(landmarks.points[among])
         cov = by_world @ landmarks.point_cov[among] @ by_world.swapaxes(1, 2)
@@ -171,16 +216,6 @@ def _looked_for(
     good[good] &= camera.inside(pixels[good])
     rows = np.flatnonzero(good)
     rows = rows[_seen_alike(landmarks, camera, among[rows])]
-    if not len(rows):
-        return none
-    cell = _side(features)
-    taken = cKDTree(features.pixels[fitted]) if len(fitted) else None
-    if taken is not None:
-        rows = rows[taken.query(pixels[rows])[0] > cell]
-    # the landmarks that most images saw first: one a cell
-    rows = rows[np.argsort(-landmarks.n_views[among[rows]], kind="stable")]
-    _, first = np.unique(_cells(pixels[rows], features), axis=0, return_index=True)
-    rows = rows[np.sort(first)]
     return among[rows], pixels[rows], radius[rows]
 
 
@@ -214,8 +249,8 @@ def _shifts(size: np.ndarray, radius: np.ndarray, rng: np.random.Generator) -> n
     return reach[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _looks(landmarks: LandmarkMap, points: np.ndarray) -> np.ndarray:
-    """The mean look (M, D) of each landmark, of unit length."""
+def looks_of(landmarks: LandmarkMap, points: np.ndarray) -> np.ndarray:
+    """The mean look (M, D) of each of some landmarks (M,) int, of unit length."""
     seen, of = landmarks.sights(points)
     starts = np.flatnonzero(np.diff(of, prepend=-1))
     total = np.add.reduceat(unit_descriptors(landmarks.descriptors[seen]), starts, axis=0)

@@ -16,25 +16,29 @@ from geoloc.features.words import Words
 from geoloc.files import parse_json, write_whole
 from geoloc.relocalize.landmark_index import LandmarkIndex
 from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap
+from geoloc.relocalize.map_frame import MapFrame
 from geoloc.scene import jsonfile
 from geoloc.scene.camera import Camera
 from geoloc.scene.storage import cameras_text, parse_cameras
 
 FORMAT = "geoloc landmark map"
-SCHEMA = 1
+SCHEMA = 2
+FIRST = 1  # its maps lie in the site's frame as it is, and nothing is told of how long a landmark lasts
 ARRAYS = {  # name: dtype on disk; descriptors keep their own
     "points": np.float64, "point_cov": np.float32, "image": np.int32, "point": np.int32, "pixels": np.float32,
-    "scale": np.float32, "repeats": np.float64,
+    "scale": np.float32, "repeats": np.float64, "seen": np.float32, "missed": np.float32,
 }  # fmt: skip
 INDEX = {  # as in LandmarkIndex
     "words": np.float32, "word": np.uint8, "voter_words": np.float32, "axes": np.float32, "signature": np.uint64,
     "image": np.int32, "starts": np.int64,
 }  # fmt: skip
+LATER = ("seen", "missed", "repeats")  # that schema 1 did not have, or not always
 
 
 def save_landmarks(landmarks: LandmarkMap, path: Path | str) -> None:
     """Write a map, whole or not at all."""
     head = {"format": FORMAT, "schema": SCHEMA, "extractor": landmarks.extractor, "noise": vars(landmarks.noise)}
+    head["frame"] = {"middle": landmarks.frame.middle.tolist(), "cov": landmarks.frame.cov.tolist()}
     both = [Camera(f"{i} {end}", lens, (1, 1)) for i, pair in enumerate(landmarks.lenses)
             for end, lens in zip(("stated", "found"), pair, strict=True)]
     cameras = f'"cameras": {cameras_text(landmarks.cameras)}, "lenses": {cameras_text(tuple(both))}'
@@ -67,7 +71,7 @@ def load_landmarks(path: Path | str, mapped: bool = False) -> LandmarkMap:
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         said = f"not a landmark map that can be read ({error or type(error).__name__})"
         raise InputError(f"{path}: {said}; make it with geoloc landmarks") from error
-    missing = {"head", "descriptors", *ARRAYS} - arrays.keys()
+    missing = {"head", "descriptors", *ARRAYS} - {*LATER} - arrays.keys()
     if missing:
         raise InputError(f"{path}: not a landmark map: {', '.join(sorted(missing))} missing")
     head = parse_json(arrays["head"].tobytes().decode("utf-8", errors="replace"), path, finite=True)
@@ -77,10 +81,17 @@ def load_landmarks(path: Path | str, mapped: bool = False) -> LandmarkMap:
 
 def _landmarks(head: object, arrays: dict[str, np.ndarray]) -> LandmarkMap:
     document = jsonfile.mapping("the head", head)
-    jsonfile.check_keys("the head", document, ("format", "schema", "extractor", "noise", "cameras", "lenses"))
-    if document["format"] != FORMAT:
-        raise InputError(f"the head says {document['format']!r}; it must be {FORMAT!r}")
+    if document.get("format") != FORMAT:
+        raise InputError(f"the head says {document.get('format')!r}; it must be {FORMAT!r}")
+    if document.get("schema") == FIRST:
+        document = {**document, "schema": SCHEMA, "frame": {"middle": [0.0] * 3, "cov": np.zeros((7, 7)).tolist()}}
+        nothing = np.zeros(len(arrays["points"]), np.float32)
+        arrays = {"repeats": np.zeros((0, 3)), **arrays, "seen": nothing, "missed": nothing}
     jsonfile.check_schema(document, SCHEMA)
+    jsonfile.check_keys("the head", document, ("format", "schema", "extractor", "noise", "cameras", "lenses", "frame"))
+    missing = set(LATER) - arrays.keys()
+    if missing:
+        raise InputError(f"not a landmark map: {', '.join(sorted(missing))} missing")
     for name, dtype in ARRAYS.items():
         if arrays[name].dtype != dtype:
             raise InputError(f"{name} is {arrays[name].dtype}; it must be {np.dtype(dtype).name}")
@@ -90,14 +101,19 @@ def _landmarks(head: object, arrays: dict[str, np.ndarray]) -> LandmarkMap:
     noise = jsonfile.mapping("noise", document["noise"])
     jsonfile.check_keys("noise", noise, ("floor", "per_scale", "shared"))
     numbers = {key: float(jsonfile.numbers(key, value, ())) for key, value in noise.items()}
+    frame = jsonfile.mapping("frame", document["frame"])
+    jsonfile.check_keys("frame", frame, ("middle", "cov"))
+    placed = MapFrame(
+        jsonfile.numbers("frame.middle", frame["middle"], (3,)), jsonfile.numbers("frame.cov", frame["cov"], (7, 7))
+    )
     values = {name: arrays[name] for name in ARRAYS} | {"point_cov": arrays["point_cov"].astype(float)}
     lenses = [camera.lens for camera in parse_cameras(document["lenses"])]
     if len(lenses) % 2:
         raise InputError(f"holds {len(lenses)} lenses; each comes as stated and as found")
     return LandmarkMap(
-        parse_cameras(document["cameras"]), values["points"], values["point_cov"], values["image"], values["point"],
-        values["pixels"], values["scale"], arrays["descriptors"], str(document["extractor"]), FeatureNoise(**numbers),
-        tuple(zip(lenses[::2], lenses[1::2], strict=True)), stored, values["repeats"],
+        parse_cameras(document["cameras"]), **values, descriptors=arrays["descriptors"],
+        extractor=str(document["extractor"]), noise=FeatureNoise(**numbers),
+        lenses=tuple(zip(lenses[::2], lenses[1::2], strict=True)), frame=placed, stored_index=stored,
     )  # fmt: skip
 
 

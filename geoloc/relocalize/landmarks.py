@@ -4,7 +4,7 @@ Made by `mapping.build_landmarks`, kept on disk by `landmark_storage`, asked by 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,9 +12,12 @@ import numpy as np
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import symmetric
 from geoloc.relocalize.landmark_index import LandmarkIndex, build_index
+from geoloc.relocalize.map_frame import MapFrame
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Lens
 
+# Beta distribution of a new landmark's presence: four in five last, and what is there stays or goes for good
+STAYS = (0.8, 0.2)
 LEAST_SHARE = 1e-12  # information beside the strongest; what has less is unknown, not infinite
 
 
@@ -52,7 +55,8 @@ class LandmarkMap:
     `extractor`. `lenses` are pairs of a lens as several of its cameras stated it and as the map found it.
     `stored_index` is what its file holds for the search; `index` makes it otherwise. `repeats` (K, 3) is what the best
     wrong place gathered for each of some images of the map (`Evidence.support` and `pieces`, 0 where there was none),
-    and 1 where it was the best of all.
+    and 1 where it was the best of all. `frame` is what is open of the whole map's place on the site. `seen` and
+    `missed` (P,) are how often each landmark has been there or gone when the map was updated (`upkeep`), in visits.
     """
 
     cameras: tuple[Camera, ...]
@@ -68,13 +72,19 @@ class LandmarkMap:
     lenses: tuple[tuple[Lens, Lens], ...] = ()
     stored_index: LandmarkIndex | None = None
     repeats: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    frame: MapFrame = field(default_factory=MapFrame)
+    seen: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    missed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         n, n_points = len(self.image), len(self.points)
+        for name in ("seen", "missed"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(n_points, np.float32))
         shapes = {
             "points": (n_points, 3), "point_cov": (n_points, 3, 3), "image": (n,), "point": (n,), "pixels": (n, 2),
             "scale": (n,), "descriptors": (n, *self.descriptors.shape[1:2]),
-            "repeats": (*self.repeats.shape[:1], 3),
+            "repeats": (*self.repeats.shape[:1], 3), "seen": (n_points,), "missed": (n_points,),
         }  # fmt: skip
         for name, shape in shapes.items():
             found = getattr(self, name)
@@ -82,6 +92,8 @@ class LandmarkMap:
                 raise InputError(f"landmark map: {name} has shape {found.shape}; it must be {shape}")
             if found.dtype.kind == "f" and not np.isfinite(found).all():
                 raise InputError(f"landmark map: {name} holds NaN or infinity")
+        if (self.seen < 0).any() or (self.missed < 0).any():
+            raise InputError("landmark map: counts of seen and missed must not be negative")
         _check_index("image", self.image, len(self.cameras))
         _check_index("point", self.point, n_points)
         if (np.diff(self.image) < 0).any():
@@ -114,6 +126,17 @@ class LandmarkMap:
     def n_views(self) -> np.ndarray:
         """In how many images each landmark was observed: (P,)."""
         return np.bincount(self.point, minlength=len(self.points))
+
+    @cached_property
+    def presence(self) -> np.ndarray:
+        """Probability (P,) that each landmark is still there: the mean of its Beta distribution."""
+        here, gone = STAYS
+        return np.asarray((here + self.seen) / (here + gone + self.seen + self.missed), float)
+
+    @cached_property
+    def present(self) -> np.ndarray:
+        """Which landmarks (P,) bool are more probably there than not."""
+        return self.presence >= 0.5
 
     @cached_property
     def index(self) -> LandmarkIndex:
@@ -182,14 +205,24 @@ class LandmarkMap:
         gone = np.isin(np.arange(len(self.cameras)), [self.image_row(name) for name in images])
         left = ~gone[self.image]
         kept = np.bincount(self.point[left], minlength=len(self.points)) >= 2
-        left &= kept[self.point]
-        number, image_number = np.cumsum(kept) - 1, np.cumsum(~gone) - 1
-        taken = {name: getattr(self, name)[left] for name in ("pixels", "scale", "descriptors")}
-        cameras = tuple(camera for camera, away in zip(self.cameras, gone, strict=True) if not away)
-        return LandmarkMap(
-            cameras, self.points[kept], self.point_cov[kept], image_number[self.image[left]],
-            number[self.point[left]], **taken, extractor=self.extractor, noise=self.noise,
-            lenses=self.lenses, repeats=self.repeats,
+        return self.kept(kept, left & kept[self.point], ~gone)
+
+    def kept(
+        self, points: np.ndarray, observations: np.ndarray, images: np.ndarray | None = None
+    ) -> "LandmarkMap":
+        """The map of some `points` (P,) bool, `observations` (N,) bool of those, and `images` (C,) bool.
+
+        The images are those that still observe something unless they are stated.
+        """
+        if images is None:
+            images = np.isin(np.arange(len(self.cameras)), self.image[observations])
+        number, image_number = np.cumsum(points) - 1, np.cumsum(images) - 1
+        taken = {name: getattr(self, name)[observations] for name in ("pixels", "scale", "descriptors")}
+        return replace(
+            self, cameras=tuple(each for each, stays in zip(self.cameras, images, strict=True) if stays),
+            points=self.points[points], point_cov=self.point_cov[points], image=image_number[self.image[observations]],
+            point=number[self.point[observations]], seen=self.seen[points], missed=self.missed[points],
+            stored_index=None, **taken,
         )  # fmt: skip
 
     @property

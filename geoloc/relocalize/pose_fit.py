@@ -46,7 +46,18 @@ class Leaning:
 def leaning(landmarks: LandmarkMap, points: np.ndarray, by_world: np.ndarray, gain: np.ndarray) -> Leaning:
     """How a pose from landmarks `points` (N,) follows, whose pixels move with them by `by_world` (N, 2, 3) px/m.
 
-    `gain` (N, 6 + k, 2) is how the pose follows its pixels. A landmark gives way as the observations that placed it
+    `gain` (N, 6 + k, 2) is how the pose follows its pixels.
+    """
+    by_world = np.where(np.isfinite(by_world), by_world, 0.0)  # what lies behind the camera has no say
+    return Leaning(*pulls_of(landmarks, points, gain @ by_world))
+
+
+def pulls_of(
+    landmarks: LandmarkMap, points: np.ndarray, pull: np.ndarray
+) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+    """What each of the map's images that placed landmarks `points` (N,) pulls at, and how (d, 6 + k_j).
+
+    `pull` (N, d, 3) is by how much each landmark's place does. A landmark gives way as the observations that placed it
     want it (consider analysis; Tapley, Schutz and Born 2004, ch. 6).
     """
     rows, row_of = landmarks.sights(points)
@@ -59,10 +70,9 @@ def leaning(landmarks: LandmarkMap, points: np.ndarray, by_world: np.ndarray, ga
         weighed = seen_by.swapaxes(1, 2) / sigma[own, None, None] ** 2
         normal[row_of[own]] += weighed @ seen_by  # each landmark is in an image once
         parts.append((row_of[own], weighed @ by_calib))
-    by_world = np.where(np.isfinite(by_world), by_world, 0.0)  # what lies behind the camera has no say
-    pull = gain @ by_world @ np.linalg.pinv(normal)
-    # the pose moves against what a landmark's move would do to its pixel, and that against what its camera's did
-    return Leaning(tuple(images), tuple(np.einsum("nab,nbc->ac", pull[of], by) for of, by in parts))
+    moved = pull @ np.linalg.pinv(normal)
+    # what is pulled goes against what a landmark's move would do to its pixel, and that against what its camera's did
+    return tuple(images), tuple(np.einsum("nab,nbc->ac", moved[of], by) for of, by in parts)
 
 
 def carried_cov(found: Leaning, covs: Sequence[np.ndarray]) -> np.ndarray:

@@ -24,7 +24,7 @@ from geoloc.features.local import LocalFeatures
 from geoloc.features.matching import MatchingOptions
 from geoloc.options import check_range
 from geoloc.relocalize.candidates import group_images, match_landmarks, rank_images
-from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, spread_cov
+from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, on_site, spread_cov
 from geoloc.relocalize.evidence import NOTHING, Evidence, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR, TAILS, FittedPose, fit_pose
@@ -46,6 +46,7 @@ REPEATS = 0.05  # probability that there is another place that looks the same, w
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
 SETTLED = 0.1  # of the doubt that is allowed: less, and no further place is looked at
 FEWEST_POINTS = 4  # that a pose is fitted to
+NOWHERE = "no pose explains more of its features than chance would; is it of this site?"
 
 
 @dataclass(frozen=True)
@@ -104,24 +105,47 @@ def relocalize(
     landmarks' own votes. With a `site_map` the answer names its level.
     """
     options = options or RelocalizationOptions()
-    features = query.features
-    if query.lens is not None:
-        query = replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
-    if len(features) < FEWEST_FEATURES:
-        return PoseEstimate((), f"the image has {len(features)} features; it is too dark, bright, flat or small")
+    fault = too_few(query)
+    if fault:
+        return PoseEstimate((), fault)
+    query = with_lens_of(query, landmarks)
     found = find_hypotheses(query, landmarks, rng, options, ranking)
     if not found:
-        return PoseEstimate((), "no pose explains more of its features than chance would; is it of this site?")
-    hypotheses = _with_probabilities(found, landmarks.repeats)
-    if site_map is not None and site_map.levels:
-        levels = [find_level(each.camera, site_map, rng) for each in hypotheses]
-        hypotheses = tuple(
-            replace(each, level=name, level_probability=share)
-            for each, (name, share) in zip(hypotheses, levels, strict=True)
-        )
+        return PoseEstimate((), NOWHERE)
+    placed = _with_probabilities(found, landmarks.repeats)
+    # what is open of the frame moves all the map and is no doubt about the place on it: it comes after the evidence
+    placed = tuple(replace(each, camera=on_site(each.camera, landmarks.frame)) for each in placed)
+    hypotheses = with_levels(placed, site_map, rng)
     found_out = _judged(hypotheses, options, landmarks)
     lie = _lens_fault(query, landmarks, hypotheses[0]) if found_out.answered else ""
     return PoseEstimate(hypotheses, lie) if lie else found_out
+
+
+def too_few(query: Query) -> str:
+    """Why an image cannot be looked for at all; "" if it can."""
+    if len(query.features) >= FEWEST_FEATURES:
+        return ""
+    return f"the image has {len(query.features)} features; it is too dark, bright, flat or small"
+
+
+def with_lens_of(query: Query, landmarks: LandmarkMap) -> Query:
+    """The query with its lens, if it states one, as the map found it."""
+    if query.lens is None:
+        return query
+    return replace(query, lens=replace(query.camera, lens=landmarks.lens_as_found(query.lens.lens)))
+
+
+def with_levels(
+    hypotheses: tuple[Hypothesis, ...], site_map: SiteMap | None, rng: np.random.Generator
+) -> tuple[Hypothesis, ...]:
+    """The hypotheses with the names of their levels, where there is a map."""
+    if site_map is None or not site_map.levels:
+        return hypotheses
+    levels = [find_level(each.camera, site_map, rng) for each in hypotheses]
+    return tuple(
+        replace(each, level=name, level_probability=share)
+        for each, (name, share) in zip(hypotheses, levels, strict=True)
+    )
 
 
 def find_hypotheses(
@@ -228,8 +252,8 @@ def _settled(
     best, *others = sorted(found, key=lambda each: -each.evidence.standing)
     if not best.evidence.log_odds > 0:
         return False
-    gathered = np.array(_gathered(best), float)
-    rivals = [_gathered(each) for each in others if each.evidence.log_odds > 0]
+    gathered = np.array(gathered_of(best), float)
+    rivals = [gathered_of(each) for each in others if each.evidence.log_odds > 0]
     alike = np.array([*repeats[repeats[:, 0] > 0, :2], *rivals]).reshape(-1, 2)
     more = np.array(rest, float)[:, None] / len(best.points) * gathered
     wrong = max(_chance_of_more(gathered, np.concatenate([alike, more[:k]])) for k in range(len(rest) + 1))
@@ -286,15 +310,21 @@ def _known(one: Proposal, found: list[Hypothesis], query: Query, landmarks: Land
     return False
 
 
-def _with_probabilities(found: list[Hypothesis], repeats: np.ndarray) -> tuple[Hypothesis, ...]:
-    """The hypotheses, best supported first, with their probabilities beside each other and "none of them".
+def _with_probabilities(found: Sequence[Hypothesis], repeats: np.ndarray) -> tuple[Hypothesis, ...]:
+    """The hypotheses, best supported first, with their probabilities beside each other and "none of them"."""
+    gathered = np.array([gathered_of(each) for each in found])
+    probability = place_probabilities(gathered, np.array([each.evidence.log_odds for each in found]), repeats)
+    return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
+
+
+def place_probabilities(gathered: np.ndarray, log_odds: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """Probabilities (K,) of places that `gathered` (K, 2) support and pieces, best first, with `log_odds` (K,).
 
     Whether there is a place at all is the evidence's to say. But places that only look alike gather support and pieces
     too: how much, `repeats` (K, 3) tell, the best that images of the map found where they were not and whether they
     took it for right, and rivals with evidence of their own or with more of either than the best.
     """
-    there = np.array([expit(each.evidence.log_odds) if each.evidence.log_odds > 0 else 0.0 for each in found])
-    gathered = np.array([_gathered(each) for each in found])
+    there = np.where(log_odds > 0, expit(log_odds), 0.0)
     alike = repeats[repeats[:, 0] > 0, :2]
     rivals = gathered[1:][(there[1:] > 0) | (gathered[1:] > gathered[0]).any(axis=1)]
     is_one = 1.0 if len(rivals) else (repeats[:, 2].sum() + 1) / (len(repeats) + 1 / REPEATS)
@@ -305,10 +335,10 @@ def _with_probabilities(found: list[Hypothesis], repeats: np.ndarray) -> tuple[H
     unseen = (CHANCE_GAINS[0] * CHANCE + alike[:, 0].sum()) / (CHANCE + len(alike))
     probability = wrong * there * share / (share.sum() + unseen)
     probability[0] = (1 - wrong) * there[0]
-    return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
+    return probability
 
 
-def _gathered(one: Hypothesis) -> tuple[float, int]:
+def gathered_of(one: Hypothesis) -> tuple[float, int]:
     """What a place gathered: support, and pieces of the image."""
     return max(one.evidence.support, 0.0), one.evidence.pieces
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import RigidTransform, Rotation
 
 from geoloc.errors import GeometryError, InputError
 from geoloc.features.local import LocalFeatures
 from geoloc.features.matching import Matches, MatchingOptions, match
-from geoloc.geometry.se3 import cross_matrix, from_rt
+from geoloc.geometry.se3 import from_rt
+from geoloc.relocalize.map_frame import Tie, align_to
 from geoloc.relocalize.mapping import Tell, silent
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import RadialTangential
@@ -22,7 +22,6 @@ from geoloc.scene.lenses import RadialTangential
 FEWEST_MATCHES = 15
 FEWEST_IMAGES = 2
 USUAL_FOCAL = 1.2  # of the longer side
-LONGEST_STEP = 0.3  # rad, and of the scale's logarithm
 HALF_PIXEL = 0.5  # COLMAP counts from the image's corner
 
 
@@ -182,36 +181,10 @@ def align(
     Returned with the covariance (7, 7) of the similarity: rotation (rad), translation (m) and logarithm of the scale
     of world about the mean of the known centres. GeometryError where the known places do not determine it.
     """
-    known = [camera for camera in cameras if camera.name in centres]
-    if len(known) < 3:
-        raise GeometryError(f"alignment: {len(known)} of {len(cameras)} pictures have a known place; it takes three")
-    source = np.array([camera.centre_world for camera in known])
-    target = np.array([np.asarray(centres[camera.name], float) for camera in known])
-    weights = np.linalg.inv(np.array([np.asarray(covs[camera.name], float) for camera in known]))
-    middle = target.mean(axis=0)
-    spread = np.linalg.svd(target - middle, compute_uv=False)
-    if spread[1] < 0.02 * spread[0]:
-        raise GeometryError("alignment: the known places lie on one line; add one beside it")
-    rotation, _ = Rotation.align_vectors(target - middle, source - source.mean(axis=0))
-    centred = source - source.mean(axis=0)
-    scale = float(np.vdot(target - middle, rotation.apply(centred)) / np.vdot(centred, centred))  # Umeyama (1991)
-    if not scale > 0:
-        raise GeometryError("alignment: the model does not fit the known places at all; are the names right?")
-    shift = middle - scale * rotation.apply(source.mean(axis=0))
-    for _ in range(20):
-        moved = scale * rotation.apply(source) + shift
-        arm = moved - middle
-        jacobian = np.concatenate([-cross_matrix(arm), np.tile(np.eye(3), (len(arm), 1, 1)), arm[:, :, None]], axis=2)
-        weighed = jacobian.swapaxes(1, 2) @ weights
-        information = (weighed @ jacobian).sum(axis=0)
-        step = np.linalg.solve(information, np.einsum("nab,nb->a", weighed, target - moved))
-        step[[0, 1, 2, 6]] /= max(float(np.abs(step[[0, 1, 2, 6]]).max()) / LONGEST_STEP, 1.0)
-        turn, growth = Rotation.from_rotvec(step[:3]), float(np.exp(step[6]))
-        rotation, scale = turn * rotation, growth * scale
-        shift = middle + growth * turn.apply(shift - middle) + step[3:6]
-    aligned = []
-    for camera in cameras:
-        turn = camera.cam_from_world.rotation * rotation.inv()
-        centre = scale * rotation.apply(camera.centre_world) + shift
-        aligned.append(replace(camera, cam_from_world=RigidTransform.from_components(-turn.apply(centre), turn)))
-    return tuple(aligned), np.linalg.inv(information)
+    ties = [
+        Tie(camera.name, camera.centre_world, np.asarray(centres[camera.name], float),
+            np.asarray(covs[camera.name], float))
+        for camera in cameras if camera.name in centres
+    ]  # fmt: skip
+    found = align_to(cameras, ties)
+    return found.cameras, found.frame.cov

@@ -29,14 +29,17 @@ from geoloc.scene.storage import (
     save_cameras,
 )
 
-SCHEMA = 1
-KEYS = ("schema", "number", "created", "author", "note", "valid_from", "inputs", "cameras")
+SCHEMA = 2
+KEYS = ("schema", "number", "created", "author", "note", "valid_from", "doubted_from", "inputs", "cameras")
+FIRST = 1  # schema of versions whose cameras came to be so at a known time
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
     """One calibration of a site: `number` from 1; `created` and `valid_from` in UTC Unix s.
 
+    Cameras that changed since the version before may have been so from `doubted_from` (s) on already: a camera moved
+    at some time between the last look that found it in place and the first that did not.
     `inputs` are the SHA-256 of the files that it was made of, by name.
     """
 
@@ -47,6 +50,11 @@ class Version:
     valid_from: float
     inputs: Mapping[str, str]
     cameras: tuple[Camera, ...]
+    doubted_from: float = float("nan")
+
+    def __post_init__(self) -> None:
+        if not self.doubted_from <= self.valid_from:  # NaN: it is known since when
+            object.__setattr__(self, "doubted_from", self.valid_from)
 
     def __str__(self) -> str:
         when = datetime.fromtimestamp(self.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -87,10 +95,12 @@ def save_version(
     note: str = "",
     valid_from: float | None = None,
     inputs: Iterable[str | Path] = (),
+    doubted_from: float | None = None,
 ) -> Version:
     """Keep `cameras` as the site's newest version, and make them its current ones (`cameras.json`).
 
-    `valid_from` (UTC Unix s) is now unless given: when the cameras came to be so. `inputs` are hashed. A site that
+    `valid_from` (UTC Unix s) is now unless given: when the cameras came to be so, or from `doubted_from` on already.
+    `inputs` are hashed. A site that
     has cameras but no version yet has them kept as the first, so that one can go back to them.
     """
     now = time.time()
@@ -103,7 +113,8 @@ def save_version(
     number = max((version.number for version in versions), default=0) + 1
     since = now if valid_from is None else float(valid_from)
     hashes = {Path(file).name: hashlib.sha256(read_bytes(file)).hexdigest() for file in inputs}
-    version = Version(number, now, author, note, since, hashes, tuple(cameras))
+    doubted = since if doubted_from is None else float(doubted_from)
+    version = Version(number, now, author, note, since, hashes, tuple(cameras), doubted)
     _write(version, name, root)
     save_cameras(version.cameras, current)
     return version
@@ -141,6 +152,7 @@ def _write(version: Version, name: str, root: str | Path) -> None:
         "author": version.author,
         "note": version.note,
         "valid_from": version.valid_from,
+        "doubted_from": version.doubted_from,
         "inputs": dict(version.inputs),
     }
     text = json.dumps(head, indent=1, ensure_ascii=False)
@@ -150,6 +162,8 @@ def _write(version: Version, name: str, root: str | Path) -> None:
 def _read(path: Path) -> Version:
     document = jsonfile.read_object(path)
     with jsonfile.naming(path):
+        if document.get("schema") == FIRST:
+            document = {**document, "schema": SCHEMA, "doubted_from": document.get("valid_from")}
         jsonfile.check_keys("the file", document, KEYS)
         jsonfile.check_schema(document, SCHEMA)
         number = float(jsonfile.numbers("'number'", document["number"], ()))
@@ -164,4 +178,5 @@ def _read(path: Path) -> Version:
             valid_from=float(jsonfile.numbers("'valid_from'", document["valid_from"], ())),
             inputs={name: jsonfile.text(f"hash of {name}", value) for name, value in inputs.items()},
             cameras=parse_cameras(document["cameras"]),
+            doubted_from=float(jsonfile.numbers("'doubted_from'", document["doubted_from"], ())),
         )

@@ -15,11 +15,14 @@ from recordings import (
     drawn_calibration,
     garage_drift,
     garage_stills,
+    garage_upkeep,
+    garage_walks,
     long_garage,
     meva,
     meva_calibration,
     meva_drift,
     meva_joint,
+    meva_named,
     multiviewx,
     people_ties,
     pets,
@@ -41,6 +44,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva_calibration": meva_calibration.run,
     "meva_joint": meva_joint.run,
     "meva_drift": meva_drift.run,
+    "meva_named": meva_named.run,
     "brnocompspeed": brnocompspeed.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
@@ -53,6 +57,8 @@ DRAWN: dict[str, Callable[[], list[Figure]]] = {
     "drawn_calibration": drawn_calibration.run,
     "garage_hour": long_garage.run_hour,
     "garage_stills": garage_stills.run,
+    "garage_upkeep": garage_upkeep.run,
+    "garage_walks": garage_walks.run,
 }
 # half an hour and more of computing: only when it is asked for
 ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
@@ -63,6 +69,7 @@ FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
     "meva_joint": "meva",
     "meva_drift": "meva",
+    "meva_named": "meva",
     "wildtrack_ties": "wildtrack",
     "multiviewx_ties": "multiviewx",
 }
