@@ -56,14 +56,14 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
 DRAWN: dict[str, Callable[[], list[Figure]]] = {
     "drawn_calibration": drawn_calibration.run,
     "garage_hour": long_garage.run_hour,
-    "garage_stills": garage_stills.run,
-    "garage_upkeep": garage_upkeep.run,
-    "garage_walks": garage_walks.run,
 }
 # half an hour and more of computing: only when it is asked for
 ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
     "long_garage": long_garage.run_day,
+    "garage_stills": garage_stills.run,
     "garage_drift": garage_drift.run,
+    "garage_upkeep": garage_upkeep.run,
+    "garage_walks": garage_walks.run,
 }
 FOLDERS = {  # where it is not the name
     "meva_calibration": "meva",
