@@ -13,6 +13,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.features.local import ExtractionOptions, LocalFeatures
+from geoloc.features.networks import onnx_session
 from geoloc.files import read_bytes
 
 if TYPE_CHECKING:
@@ -213,14 +214,7 @@ def _run_keynet(whole: Any, image: np.ndarray, mask: np.ndarray) -> Found:
 
 
 def _onnx_network(path: Path) -> Callable[[np.ndarray], Found]:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError('extractor "onnx": onnxruntime is not installed; pip install "geoloc[onnx]"') from error
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no base but this one
-        raise InputError(f"{path}: not a network that onnxruntime can run ({error})") from error
+    session = onnx_session(path, "extractor")
     given = session.get_inputs()[0]
     names = _planes(path, [each.name for each in session.get_outputs()])
     sides = [side if isinstance(side, int) else 0 for side in given.shape]

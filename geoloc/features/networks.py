@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -105,15 +105,20 @@ def _torch(path: Path) -> Run:
     return run
 
 
-def _onnx(path: Path) -> Run:
+def onnx_session(path: Path, what: str) -> Any:
+    """An ONNX network ready to run on the processor; InputError, naming `what` wanted it, where it cannot be."""
     try:
         import onnxruntime
     except ImportError as error:
-        raise InputError('descriptor "onnx": onnxruntime is not installed; pip install "geoloc[onnx]"') from error
+        raise InputError(f'{what} "onnx": onnxruntime is not installed; pip install "geoloc[onnx]"') from error
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base but this one
         raise InputError(f"{path}: not a network that onnxruntime can run ({error})") from error
+
+
+def _onnx(path: Path) -> Run:
+    session = onnx_session(path, "descriptor")
     name = session.get_inputs()[0].name
 
     def run(pixels: np.ndarray) -> np.ndarray:

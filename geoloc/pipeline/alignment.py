@@ -17,8 +17,8 @@ def align_times(
     """`points` at `time` (s), and the covariance (N, 2, 2) m² on the ground that their clocks' `sigma` (N,) s means.
 
     Each moves with the predicted track that it lies on. A point that lies on no track stays, and its `cov` grows by
-    how far its class may have come meanwhile. Clocks' errors persist: what they mean
-    is no noise, and comes beside the points.
+    how far its class may have come meanwhile. Clocks' errors persist: what they mean is
+    no noise, and comes beside the points.
     """
     if not len(points):
         return points, np.zeros((0, 2, 2))

@@ -126,9 +126,7 @@ class Footprint:
         known = self._mean, self._floor, ROBUST_DISTANCE2, self._noise_normal, self._noise_right
         learning.learn_noise(xy, np.ascontiguousarray(points.cov), weight, total, *seen, *known)
 
-    def _repeats(
-        self, groups: Groups, window: _Window, predicted: Tracks, since: float
-    ) -> np.ndarray:
+    def _repeats(self, groups: Groups, window: _Window, predicted: Tracks, since: float) -> np.ndarray:
         """In how many windows (G,) each group's lasting error is the same: 1 of a new or moving object, else more.
 
         A k-th look at an object that stands adds only that the noise averages out. With L and N the lasting and
