@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from geoloc.draw.plan import PlanOptions, draw_plan
     from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
     from geoloc.estimators.triangulation import Triangulation, TriangulationOptions, triangulate
-    from geoloc.features.local import extract
+    from geoloc.features.extraction import extract
     from geoloc.geometry.geodesy import Datum
     from geoloc.io.calibrations import CameraOptions, CameraWriteOptions, read_cameras, write_cameras
     from geoloc.io.detection_writers import write_detections
     from geoloc.io.detections import ReadOptions, read_detections
-    from geoloc.io.tracks import WriteOptions, read_tracks, write_tracks
+    from geoloc.io.tracks import Exported, WriteOptions, export, read_tracks, write_tracks
     from geoloc.options import load_options, merge_options, options_to_dict
     from geoloc.pipeline.association import AssociationOptions, associate
     from geoloc.pipeline.existence import ExistenceOptions
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from geoloc.relocalize.monitor import DriftMonitor
     from geoloc.relocalize.reference import pin_reference
     from geoloc.relocalize.relocalization import Query, relocalize
+    from geoloc.retrieval.gallery import Gallery
+    from geoloc.retrieval.looks import Looks
+    from geoloc.retrieval.matches import Matches
     from geoloc.retrieval.places import Places, learn_places
     from geoloc.scene.camera import Camera
     from geoloc.scene.lenses import LENSES, Fisheye, Homography, Pinhole, RadialTangential
@@ -64,12 +67,12 @@ _HOMES = {
     "geoloc.draw.plan": ("PlanOptions", "draw_plan"),
     "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
     "geoloc.estimators.triangulation": ("Triangulation", "TriangulationOptions", "triangulate"),
-    "geoloc.features.local": ("extract",),
+    "geoloc.features.extraction": ("extract",),
     "geoloc.geometry.geodesy": ("Datum",),
     "geoloc.io.calibrations": ("CameraOptions", "CameraWriteOptions", "read_cameras", "write_cameras"),
     "geoloc.io.detection_writers": ("write_detections",),
     "geoloc.io.detections": ("ReadOptions", "read_detections"),
-    "geoloc.io.tracks": ("WriteOptions", "read_tracks", "write_tracks"),
+    "geoloc.io.tracks": ("Exported", "WriteOptions", "export", "read_tracks", "write_tracks"),
     "geoloc.options": ("load_options", "merge_options", "options_to_dict"),
     "geoloc.pipeline.association": ("AssociationOptions", "associate"),
     "geoloc.pipeline.existence": ("ExistenceOptions",),
@@ -92,6 +95,9 @@ _HOMES = {
     "geoloc.relocalize.monitor": ("DriftMonitor",),
     "geoloc.relocalize.reference": ("pin_reference",),
     "geoloc.relocalize.relocalization": ("Query", "relocalize"),
+    "geoloc.retrieval.gallery": ("Gallery",),
+    "geoloc.retrieval.looks": ("Looks",),
+    "geoloc.retrieval.matches": ("Matches",),
     "geoloc.retrieval.places": ("Places", "learn_places"),
     "geoloc.scene.camera": ("Camera",),
     "geoloc.scene.lenses": ("LENSES", "Fisheye", "Homography", "Pinhole", "RadialTangential"),

@@ -2,13 +2,14 @@
 
 import csv
 import gzip
-import io
 import json
 import os
 import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -95,19 +96,53 @@ def read_numbers(path: Path | str, columns: int, separator: str | None = None) -
 
 def read_columns(path: Path | str) -> dict[str, list[str]]:
     """A CSV file with a header (gzip or plain) as text by column; a line of another length is refused by number."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    try:
-        header = next(reader, [])
-        rows = []
-        for row in reader:
-            if len(row) != len(header):
-                found = f"line {reader.line_num} has {len(row)} cells; the header has {len(header)}"
-                raise InputError(f"{path}: {found}: is it truncated?")
-            rows.append(row)
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not CSV ({error})") from error
+    return next(column_pieces(path))
+
+
+def column_pieces(path: Path | str, key: str = "", n_rows: float = np.inf) -> Iterator[dict[str, list[str]]]:
+    """As `read_columns`, in pieces of at least `n_rows` rows (but the last), cut where the text of `key` changes."""
+    with _open_text(path) as file:
+        reader = csv.reader(file)
+        header: list[str] = []
+        rows: list[list[str]] = []
+        try:
+            header = next(reader, [])
+            at = header.index(key) if key in header else 0
+            for row in reader:
+                if len(row) != len(header):
+                    found = f"line {reader.line_num} has {len(row)} cells; the header has {len(header)}"
+                    raise InputError(f"{path}: {found}: is it truncated?")
+                if len(rows) >= n_rows and row[at] != rows[-1][at]:
+                    yield _by_column(header, rows)
+                    rows = []
+                rows.append(row)
+        except csv.Error as error:
+            raise InputError(f"{path}: line {reader.line_num}: not CSV ({error})") from error
+        yield _by_column(header, rows)
+
+
+def _by_column(header: list[str], rows: list[list[str]]) -> dict[str, list[str]]:
     columns = zip(*rows, strict=True) if rows else ((),) * len(header)
     return {name: list(values) for name, values in zip(header, columns, strict=True)}
+
+
+@contextmanager
+def _open_text(path: Path | str) -> Iterator[TextIO]:
+    try:
+        with open(path, "rb") as file:
+            packed = file.read(2) == GZIP_MAGIC
+        if packed:
+            with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as text:
+                yield text
+        else:
+            with open(path, encoding="utf-8-sig", newline="") as text:
+                yield text
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; it must be a text file") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
 
 
 def find_files(folder: Path | str, pattern: str, what: str) -> list[Path]:
@@ -123,13 +158,23 @@ def write_whole(path: Path | str, content: str | bytes, sync: bool = False) -> N
 
     With `sync` that holds for the loss of power too: it waits for the disk.
     """
-    path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
+    with whole_file(path, sync) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def whole_file(path: Path | str, sync: bool = False) -> Iterator[Path]:
+    """A path to write to, which becomes `path` at the end if all went well, and is removed if not.
+
+    Folders are made; an OSError on the way is InputError. `sync` waits for the disk.
+    """
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(data)
+            yield temporary
             if sync:
                 _wait_for_disk(temporary)
             os.replace(temporary, path)

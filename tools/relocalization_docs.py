@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from geoloc.features.local import extract
+from geoloc.features.extraction import extract
 from geoloc.files import write_whole
 from geoloc.relocalize.landmark_storage import load_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap

@@ -16,6 +16,13 @@ def add_site(parser: ArgumentParser) -> None:
     )
 
 
+def add_track_writing(parser: ArgumentParser) -> None:
+    """--track, --fps, --start: what some forms of tracks need to know."""
+    parser.add_argument("--track", type=int, default=-1, help="files of tracks: only this number (.tum holds one)")
+    parser.add_argument("--fps", type=float, default=0.0, help="frames per second of .txt (MOTChallenge)")
+    parser.add_argument("--start", type=float, default=0.0, help="Unix time (s) of frame 1 of .txt")
+
+
 def add_mesh(parser: ArgumentParser) -> None:
     """--mesh."""
     parser.add_argument(

@@ -31,7 +31,8 @@ examples:
   geoloc check garage --images tonight/ --plot drift.png   has any of them moved since?
   geoloc check garage --images tonight/ --propose moved/   overlays of what moved; --accept keeps the new version
   geoloc check garage --json | jq '.cameras[] | select(.area_m2 == 0) | .name'"""
-IMAGES_ONLY = ("pin", "plot", "propose", "accept", "set")  # arguments
+IMAGES_ONLY = ("pin", "plot", "propose", "accept", "set", "extractor", "weights")  # arguments
+UNSAID: tuple[object, ...] = (None, False, [], "", "rootsift")  # what those are if they are not given
 STEP_PX = 24.0  # between the pixels that are looked at
 EVERYTHING = ProjectionOptions(max_sigma=1e6)
 
@@ -76,7 +77,7 @@ def run(args: Namespace) -> None:
     if args.images is not None:
         run_images(args, load_site(args.site, args.root))
         return
-    asked = [name for name in IMAGES_ONLY if getattr(args, name) not in (None, False, [])]
+    asked = [name for name in IMAGES_ONLY if getattr(args, name) not in UNSAID]
     if asked:
         raise InputError(f"--{asked[0]} is about images; give their folder as --images FOLDER")
     site = seen_through_mesh(load_site(args.site, args.root), args.mesh)

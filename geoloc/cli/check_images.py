@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.calibrate.changes import compare
+from geoloc.cli.landmarks import add_extractor
 from geoloc.errors import InputError, unknown_name
 from geoloc.evaluation.text_table import aligned
+from geoloc.features.extraction import find_extractor
+from geoloc.features.local import Extractor
 from geoloc.io.pictures import find_pictures, read_pictures
 from geoloc.options import load_options, options_to_dict
 from geoloc.relocalize.drift import DriftCheck, DriftOptions, check_drift
 from geoloc.relocalize.healing import proposed_camera
 from geoloc.relocalize.monitor import DriftMonitor
 from geoloc.relocalize.pins import load_references, save_pin
-from geoloc.relocalize.reference import Reference
+from geoloc.relocalize.reference import FEW, Reference
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.versions import save_version
@@ -65,6 +68,7 @@ def add_image_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the check, such as false_alarms=0.001"
     )
+    add_extractor(parser)
 
 
 def run_images(args: Namespace, site: Site) -> None:
@@ -98,7 +102,7 @@ def _checked(args: Namespace, site: Site, options: DriftOptions) -> tuple[list[D
     paths = _by_camera(args.images)
     for name in paths:
         _camera(site, name)
-    references = load_references(site.name, args.root, site.site_map, tuple(paths))
+    references = load_references(site.name, args.root, site.site_map, tuple(paths), _extractor(args))
     missing = [name for name in paths if name not in references]
     if missing:
         raise InputError(
@@ -116,6 +120,11 @@ def _checked(args: Namespace, site: Site, options: DriftOptions) -> tuple[list[D
             latest[name] = frame
         monitors.append(monitor)
     return monitors, latest
+
+
+def _extractor(args: Namespace) -> Extractor:
+    """What finds the features by which motions of many degrees are looked for."""
+    return find_extractor(args.extractor, replace(FEW, weights=args.weights))
 
 
 def _is_in_force(pinned: Camera, now: Camera) -> bool:

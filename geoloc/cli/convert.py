@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoloc.cli import convert_cameras, convert_marks
-from geoloc.cli.arguments import add_json, add_reading, add_site
+from geoloc.cli.arguments import add_json, add_reading, add_site, add_track_writing
 from geoloc.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ examples:
   geoloc convert detections gate.txt --camera gate --fps 25 -o gate.csv
       MOTChallenge (or COCO, ...) into CSV or JSON lines
   geoloc convert tracks garage out/garage/tracks.csv -o tracks.geojson
-      tracks of a run into .geojson, .csv, or .txt (MOTChallenge)
+      tracks of a run into .geojson, .gpkg, .kmz, .txt (MOTChallenge), ...: all that `geoloc map -o` writes
   geoloc convert recording wildtrack ~/data/wildtrack -o out/wildtrack
       a published recording into a site, boxes and truth; then:
       geoloc localize wildtrack out/wildtrack/boxes.csv --root out/wildtrack -o out/wildtrack/run"""
@@ -97,18 +97,17 @@ def _detections(args: Namespace) -> dict[str, object]:
 def _tracks_arguments(parser: ArgumentParser) -> None:
     add_site(parser)
     parser.add_argument("tracks", type=Path, metavar="TRACKS", help="tracks.csv of a run")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="file ending in .geojson, .csv or .txt")
-    parser.add_argument("--fps", type=float, default=0.0, help="frames per second of .txt (MOTChallenge)")
-    parser.add_argument("--start", type=float, default=0.0, help="Unix time (s) of frame 1 of .txt")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="file; its ending says the form")
+    add_track_writing(parser)
 
 
 def _tracks(args: Namespace) -> dict[str, object]:
-    from geoloc.io.tracks import WriteOptions, read_tracks, write_tracks
+    from geoloc.cli.outputs import write_options
+    from geoloc.io.tracks import export
     from geoloc.scene.storage import load_site
 
-    site, tracks = load_site(args.site, args.root), read_tracks(args.tracks)
-    write_tracks(args.out, tracks, site.site_map, options=WriteOptions(fps=args.fps, start=args.start))
-    return {"positions": len(tracks), "wrote": str(args.out)}
+    exported = export(args.out, load_site(args.site, args.root), args.tracks, options=write_options(args))
+    return {"positions": exported.n_states, "wrote": str(args.out), "without": exported.lost}
 
 
 def _recording_arguments(parser: ArgumentParser) -> None:

@@ -12,15 +12,17 @@ import numpy as np
 from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.cli.landmark_frame import NO_AIDS, Aids, Brought, add_alignment, aids_of, bring
 from geoloc.cli.landmark_upkeep import run_update
-from geoloc.errors import InputError
-from geoloc.features.local import EXTRACTORS, ExtractionOptions, Extractor, LocalFeatures, extract, find_extractor
+from geoloc.errors import GeometryError, InputError
+from geoloc.features.extraction import EXTRACTORS, extract, find_extractor
+from geoloc.features.local import ExtractionOptions, Extractor, LocalFeatures
 from geoloc.io.pictures import FILMS, find_pictures, read_pictures
 from geoloc.options import load_options
+from geoloc.relocalize.bends import straight_only
 from geoloc.relocalize.landmark_storage import save_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.mapping import MappingOptions, build_landmarks
 from geoloc.relocalize.picture_check import picture_fault
-from geoloc.relocalize.structure import Picture, StructureOptions, reconstruct
+from geoloc.relocalize.structure import Picture, StructureOptions, reconstruct_halves
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye
 from geoloc.scene.storage import calibration_folder, load_cameras, load_site, site_root
@@ -75,7 +77,8 @@ def run(args: Namespace) -> None:
     cameras, features, placed = place_unknown(pictures, options, aids)
     landmarks = replace(build_landmarks(features, cameras, options, progress("match")), frame=placed.frame)
     save_landmarks(landmarks, path)
-    report = describe(landmarks, path, [*faults, *_left_out(pictures, cameras)]) | {"aligned": placed.told}
+    left_out = _left_out(pictures, cameras, placed)
+    report = describe(landmarks, path, [*faults, *left_out]) | {"aligned": placed.told}
     print(json.dumps(report) if args.json else _text(report))
 
 
@@ -123,7 +126,10 @@ def read_all(
 def place_unknown(
     pictures: Sequence[Picture], options: MappingOptions, aids: Aids = NO_AIDS
 ) -> tuple[tuple[Camera, ...], list[LocalFeatures], Brought]:
-    """Cameras of the pictures, in the site's frame, and their features; pictures that no model holds are left out."""
+    """Cameras of the pictures, in the site's frame, and their features; pictures that no model holds are left out.
+
+    So are those that it holds by too little: their places may be metres off.
+    """
     known = {each.name: each.lens for each in pictures if each.lens is not None and not each.lens.is_homography}
     cameras: dict[str, Camera] = dict(known)
     brought = Brought()
@@ -133,11 +139,25 @@ def place_unknown(
             raise InputError(f"{said}, or control points (--points) or GPS (--gps)")
         # a model of straight lenses has no room for a fisheye; what it sees is matched afterwards
         straight = [each for each in pictures if each.lens is None or not isinstance(each.lens.lens, Fisheye)]
-        found = reconstruct(straight, StructureOptions(options.matching), progress("structure"))
+        found, halves = reconstruct_halves(straight, StructureOptions(options.matching), progress("structure"))
         aligned, brought = bring(found, tuple(known.values()), aids)
-        cameras = {camera.name: camera for camera in aligned} | known
+        sure = straight_only(
+            [camera for camera in aligned if camera.name not in known], _brought(halves, tuple(known.values()), aids)
+        )
+        brought = replace(brought, told={**brought.told, "bent": dict(sure.refused)})
+        cameras = {camera.name: camera for camera in sure.cameras} | known
     features = {each.name: each.features for each in pictures}
     return tuple(cameras.values()), [features[name] for name in cameras], brought
+
+
+def _brought(
+    halves: Sequence[Sequence[Camera]], known: Sequence[Camera], aids: Aids
+) -> list[tuple[Camera, ...]]:
+    """Each half of a model in the site's frame; none where one cannot be brought there."""
+    try:
+        return [bring(half, known, aids)[0] for half in halves]
+    except GeometryError:
+        return []
 
 
 def progress(what: str, unit: str = "pair"):  # type: ignore[no-untyped-def]
@@ -170,9 +190,11 @@ def describe(landmarks: LandmarkMap, path: Path, left_out: Sequence[str]) -> dic
     }
 
 
-def _left_out(pictures: Sequence[Picture], cameras: Sequence[Camera]) -> list[str]:
+def _left_out(pictures: Sequence[Picture], cameras: Sequence[Camera], brought: Brought) -> list[str]:
     placed = {camera.name for camera in cameras}
-    return [f"{each.name}: no model holds it" for each in pictures if each.name not in placed]
+    bent = brought.told.get("bent", {})
+    assert isinstance(bent, dict)
+    return [f"{each.name}: {bent.get(each.name, 'no model holds it')}" for each in pictures if each.name not in placed]
 
 
 def _text(report: dict[str, object]) -> str:

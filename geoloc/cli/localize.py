@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoloc.cli.arguments import add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
+from geoloc.cli.gallery_filling import add_gallery, fill_gallery
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
 from geoloc.cli.progress import replay_with_progress
 from geoloc.cli.report import RunReport, write_record
@@ -54,6 +55,8 @@ examples:
       command again does what is left
   geoloc localize garage wednesday.csv -o out/wednesday --state state/garage --changed calibration
       the cameras were calibrated again meanwhile: go on, and keep for each position which calibration it came from
+  geoloc localize garage boxes.csv -o out --state state/garage --gallery --images frames
+      keep what the objects look like, too: geoloc search garage crop.jpg --state state/garage finds them again
   geoloc localize garage boxes.csv -o out --json | jq .report.tracks
       the report for machines"""
 
@@ -94,6 +97,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--packets", action="store_true", help="take the rows in the files' order, as they came: late ones are put back"
     )
+    add_gallery(parser)
     add_json(parser)
 
 
@@ -117,11 +121,14 @@ def run(args: Namespace) -> None:
         work = localize_packets if args.packets else localize_with_report
         tracks, points, state = work(detections, site, options, report)
         if args.smooth:
-            tracks = link(tracks, site, options.linking, points).tracks
+            linked = link(tracks, site, options.linking, points)
+            tracks, points = linked.tracks, linked.points
     if args.smooth:
         tracks = smooth(tracks, site, options.tracking)
     tracks = tracks.take(tracks.state != "tentative")
     report.add_tracks(tracks)
+    if args.gallery is not None:
+        report.notes += fill_gallery(args, site, detections, tracks, points)
     write_results(files, site, tracks, None if args.smooth else state)  # what was linked has numbers of its own
     record = record_path(args.out)
     report.written = [str(path) for path in (*files, record)]

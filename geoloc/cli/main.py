@@ -15,8 +15,10 @@ COMMANDS = {
     "demo": "a synthetic garage, end to end: boxes to tracks, figures, map",
     "localize": "boxes of a site's cameras to tracks on its map",
     "ask": "where objects of a site are and were, out of a state that localize kept",
+    "adapt": "what a site's objects look like, learnt of its own tracks",
     "undo": "take back that two objects were taken for one, in a state that localize kept",
     "recompute": "what rests on cameras that moved before it was found out, worked out again from the log",
+    "search": "which object a picture shows, where it is now and where it has been",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, how sharply, and whether they have moved",
     "landmarks": "a landmark map of a site, from images of it",
@@ -27,6 +29,8 @@ COMMANDS = {
     "calibrate rig": "several cameras from one board that they see at the same moments",
     "evaluate": "how good a result is beside the truth, and whether the number can be believed",
     "mark": "a page on which stills and map are marked, for calibration",
+    "serve": "the engine live: detections in, positions, events and a map page out, over HTTP and WebSocket",
+    "replay": "a recording sent to a live service, at any speed",
     "convert": "cameras, marks, points, detections and tracks from one form to another",
 }
 EXAMPLES = """\

@@ -1,4 +1,4 @@
-"""`geoloc map`: draw a site, and tracks on it."""
+"""`geoloc map`: a site and tracks on it, as a picture, a page, or a file for another tool."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -6,21 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
-from geoloc.cli.arguments import add_json, add_site
-from geoloc.cli.outputs import PAGE_FILES, planned, write_results
-from geoloc.io.tracks import read_tracks
+from geoloc.cli.arguments import add_json, add_site, add_track_writing
+from geoloc.cli.outputs import ENDINGS, PAGE_FILES, PICTURES, planned, write_options, write_results
+from geoloc.io.tracks import export, read_tracks
+from geoloc.relocalize.landmark_storage import load_landmarks
 from geoloc.scene.storage import load_site
 from geoloc.scene.tables import Tracks
 
 DESCRIPTION = """\
-Draw a site's map with its cameras and what they see: a picture (.png) and a page with a time slider (.html)
-that works offline. TRACKS is a CSV file that `geoloc localize` wrote."""
+A site's map with its cameras and what they see: a picture (.png), a page with a time slider (.html) that works
+offline, or a file for another tool (.geojson, .gpkg, .kmz, .mcap, ...; docs/exports.md), by the ending. TRACKS is a
+CSV file that `geoloc localize` wrote; of a file for another tool it is read piece by piece, however long."""
 EXAMPLES = """\
 examples:
   geoloc map garage
       the site alone: out/garage/plan.png and out/garage/map.html
   geoloc map garage out/garage/tracks.csv -o plan.png
       with tracks and their error ellipses, the picture only
+  geoloc map garage out/garage/tracks.csv -o garage.gpkg -o garage.kmz
+      for QGIS and for Google Earth; says what each form cannot hold
   geoloc map sitemaps/garage.geojson tracks.csv -o out/monday"""
 
 
@@ -33,20 +37,32 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--out",
         type=Path,
         action="append",
-        help="folder, or file ending in .png or .html; may be repeated (default: out/SITE)",
+        help=f"folder, or file ending in {', '.join(ENDINGS)}; may be repeated (default: out/SITE)",
     )
+    parser.add_argument("--landmarks", type=Path, metavar="FILE", help="landmark map whose points .glb and .ply hold")
+    add_track_writing(parser)
     add_json(parser)
 
 
 def run(args: Namespace) -> None:
-    """Draw, and say what was written."""
+    """Draw or export, and say what was written, and what it is without."""
     site = load_site(args.site, args.root)
-    files = planned(args.out or [Path("out") / site.name], site, PAGE_FILES)
-    tracks = read_tracks(args.tracks) if args.tracks else Tracks()
-    write_results(files, site, tracks)
-    written = [str(path) for path in files]
-    counts = {"site": site.name, "cameras": len(site.cameras), "tracks": len(np.unique(tracks.track))}
+    files = planned(args.out or [Path("out") / site.name], site, PAGE_FILES, ENDINGS)
+    drawn = [path for path in files if path.suffix.lower() in PICTURES]
+    written = [str(path) for path in drawn]
+    tracks = read_tracks(args.tracks) if args.tracks and drawn else Tracks()
+    write_results(drawn, site, tracks)
+    lines, n_tracks = [f"wrote {path}" for path in drawn], len(np.unique(tracks.track))
+    lost = {}
+    landmarks = load_landmarks(args.landmarks, mapped=True).points if args.landmarks else None
+    for path in files:
+        if path not in drawn:
+            exported = export(path, site, args.tracks or Tracks(), options=write_options(args), landmarks=landmarks)
+            lines.append(f"wrote {exported}")
+            lost[str(path)], n_tracks = exported.lost, exported.n_tracks
+            written.append(str(path))
+    counts = {"site": site.name, "cameras": len(site.cameras), "tracks": n_tracks}
     if args.json:
-        print(json.dumps({**counts, "written": written}))
+        print(json.dumps({**counts, "written": written} | ({"without": lost} if lost else {})))
     else:
-        print("\n".join(f"wrote {path}" for path in written))
+        print("\n".join(lines))

@@ -1,10 +1,12 @@
 """Where results go: files by their ending, or a folder that gets one of each."""
 
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoloc.errors import InputError
+from geoloc.io.tracks import WRITERS, WriteOptions, export, format_of
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 
@@ -36,32 +38,29 @@ def write_page_of(path: Path, site: Site, tracks: Tracks, state: "State", title:
     write_map_page(site, tracks, path, phases=state.phases(), events=state.events(), title=title)
 
 
-def write_tracks_file(path: Path, site: Site, tracks: Tracks) -> None:
-    """Tracks in the form that the ending names."""
-    from geoloc.io.tracks import write_tracks
-
-    write_tracks(path, tracks, site.site_map)
+PICTURES: dict[str, Callable[[Path, Site, Tracks], None]] = {".png": write_plan, ".html": write_page}
+ENDINGS = (*PICTURES, *(ending for form in WRITERS.values() for ending in form.endings))
 
 
-ENDINGS: dict[str, Callable[[Path, Site, Tracks], None]] = {
-    ".geojson": write_tracks_file,
-    ".csv": write_tracks_file,
-    ".png": write_plan,
-    ".html": write_page,
-}
+def write_options(args: Namespace) -> WriteOptions:
+    """What --track, --fps and --start say."""
+    return WriteOptions(track=args.track, fps=args.fps, start=args.start)
 
 
-def planned(outputs: list[Path], site: Site, names: tuple[str, ...]) -> list[Path]:
+def planned(
+    outputs: list[Path], site: Site, names: tuple[str, ...], endings: tuple[str, ...] = ()
+) -> list[Path]:
     """The files that `outputs` stand for; a path without an ending is a folder, which gets files of `names`.
 
-    What cannot be written is refused before any work is done. A folder gets no GeoJSON of a site without a datum.
+    A file may have one of `endings`, or of the endings of `names` if there are none. What cannot be written is refused
+    before any work is done. A folder gets no GeoJSON of a site without a datum.
     """
     files: list[Path] = []
+    endings = endings or tuple(Path(name).suffix for name in names)
     for path in outputs:
-        endings = [Path(name).suffix for name in names]
-        if path.suffix in endings and not path.is_dir():
+        if path.suffix.lower() in endings and not path.is_dir():
             files.append(path)
-            if path.suffix == ".geojson":
+            if path.suffix.lower() not in PICTURES and WRITERS[format_of(path)].on_earth:
                 site.site_map.require_datum(str(path))
         elif path.suffix and not path.is_dir():
             raise InputError(f"{path}: unknown ending {path.suffix!r}; use {', '.join(endings)}, or a folder")
@@ -74,13 +73,16 @@ def planned(outputs: list[Path], site: Site, names: tuple[str, ...]) -> list[Pat
 def write_results(files: list[Path], site: Site, tracks: Tracks, state: "State | None" = None) -> None:
     """Write each of `files` by its ending; the map page tells the lineage that a `state` of the same numbers has."""
     for path in files:
-        if path.suffix == ".html" and state is not None:
+        ending = path.suffix.lower()
+        if ending == ".html" and state is not None:
             write_page_of(path, site, tracks, state)
+        elif ending in PICTURES:
+            PICTURES[ending](path, site, tracks)
         else:
-            ENDINGS[path.suffix](path, site, tracks)
+            export(path, site, tracks)
 
 
 def record_path(outputs: list[Path]) -> Path:
     """Where the run's record goes: run.json in a folder, NAME.run.json beside a file."""
     first = outputs[0]
-    return first.with_name(f"{first.stem}.run.json") if first.suffix in ENDINGS else first / "run.json"
+    return first.with_name(f"{first.stem}.run.json") if first.suffix.lower() in ENDINGS else first / "run.json"

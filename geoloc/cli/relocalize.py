@@ -12,7 +12,7 @@ from geoloc.cli.poses import plain_pose, where
 from geoloc.cli.relocalize_named import add_named, run_named, tell_names
 from geoloc.cli.relocalize_together import add_together, run_together
 from geoloc.errors import GeometryError, InputError
-from geoloc.features.local import extract
+from geoloc.features.extraction import extract
 from geoloc.io.pictures import FILMS, find_pictures, read_pictures
 from geoloc.options import load_options
 from geoloc.relocalize.estimate import Hypothesis, PoseEstimate

@@ -10,7 +10,7 @@ import numpy as np
 from geoloc.cli.landmarks import chosen_extractor
 from geoloc.cli.poses import plain_pose, where
 from geoloc.errors import GeometryError, InputError
-from geoloc.features.local import extract
+from geoloc.features.extraction import extract
 from geoloc.io.pictures import read_pictures
 from geoloc.options import load_options
 from geoloc.relocalize.landmarks import LandmarkMap

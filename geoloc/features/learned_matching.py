@@ -12,7 +12,7 @@ import numpy as np
 from geoloc.errors import InputError
 from geoloc.features.learned import fill, kornia_feature, load_weights
 from geoloc.features.local import LocalFeatures, unit_descriptors
-from geoloc.features.matching import Matches, MatchingOptions
+from geoloc.features.matches import Matches, Sizes
 
 # LightGlue's settings for features, by the beginnings of their fingerprints
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -37,23 +37,21 @@ class PixelMatches:
         return len(self.confidence)
 
 
-def match_lightglue(
-    a: LocalFeatures, b: LocalFeatures, sizes: tuple[tuple[int, int], tuple[int, int]], options: MatchingOptions
-) -> Matches:
+def match_lightglue(a: LocalFeatures, b: LocalFeatures, sizes: Sizes, weights: str) -> Matches:
     """Matches by LightGlue (Lindenberger, Sarlin and Pollefeys 2023) of features of images of two `sizes` px.
 
-    `options.weights` is the file of the weights, which must be those for these features; `max_ratio` is the most that
-    one less the network's confidence may be, and `Matches.ratio` is that.
+    `weights` is the file of the weights, which must be those for these features; `Matches.ratio` is one less the
+    network's confidence.
     """
     kind = next((name for name in SETTINGS if a.extractor.startswith(name)), "")
     if not kind:
         raise InputError(f"matcher 'lightglue': knows no features of {a.extractor!r}; known: {', '.join(SETTINGS)}")
-    if not options.weights:
+    if not weights:
         raise InputError("matcher 'lightglue': needs the file of its weights, which are not part of geoloc; name it")
     if not len(a) or not len(b):
         none = np.zeros(0, int)
         return Matches(none, none, np.zeros(0), np.zeros(0))
-    network = _lightglue(kind, a.descriptors.shape[1], options.weights)
+    network = _lightglue(kind, a.descriptors.shape[1], weights)
     import torch
 
     with torch.inference_mode():
@@ -64,8 +62,7 @@ def match_lightglue(
     rows, doubt = rows[order], doubt[order]
     away = unit_descriptors(a.descriptors[rows[:, 0]]) - unit_descriptors(b.descriptors[rows[:, 1]])
     distance = np.linalg.norm(away, axis=1)
-    good = (distance <= options.max_distance) & (doubt <= options.max_ratio)
-    return Matches(rows[:, 0], rows[:, 1], distance, doubt).take(good)
+    return Matches(rows[:, 0], rows[:, 1], distance, doubt)
 
 
 def match_loftr(

@@ -9,10 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from geoloc.errors import InputError, unknown_name
+from geoloc.features.learned_matching import match_lightglue
 from geoloc.features.local import LocalFeatures, unit_descriptors
+from geoloc.features.matches import Matches, Sizes
 from geoloc.options import check_range
 
-Sizes = tuple[tuple[int, int], tuple[int, int]]  # width and height of two images, px
 BLOCK = 2048  # rows of a at a time: the block of distances stays in the caches' reach
 
 
@@ -23,32 +24,12 @@ class MatchingOptions:
     max_ratio: float = 0.8  # of the distance to the nearest over that to the next, either way (Lowe 2004); 1: no test
     max_distance: float = 2.0  # between unit descriptors; 2 is no limit
     matcher: str = "nearest"  # of MATCHERS: what pairs of whole images are matched by
-    weights: str = ""  # path of the file that "lightglue" is in
+    weights: str = ""  # path of the file that "lightglue" is in; its ratio is one less the network's confidence
 
     def __post_init__(self) -> None:
         check_range(self, max_ratio=(0, 1), max_distance=(0, 2))
         if self.matcher not in MATCHERS:
             raise unknown_name("matcher", self.matcher, MATCHERS)
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """M matches, ordered by `rows_a`: `rows_a`, `rows_b` (M,) int; `distance` (M,) between unit descriptors.
-
-    `ratio` (M,) is that of the nearest to the next, the worse of both directions.
-    """
-
-    rows_a: np.ndarray
-    rows_b: np.ndarray
-    distance: np.ndarray
-    ratio: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows_a)
-
-    def take(self, rows: np.ndarray) -> "Matches":
-        """The matches that a mask or index selects."""
-        return Matches(self.rows_a[rows], self.rows_b[rows], self.distance[rows], self.ratio[rows])
 
 
 class Matcher(Protocol):
@@ -81,9 +62,8 @@ def _nearest(a: LocalFeatures, b: LocalFeatures, sizes: Sizes, options: Matching
 
 
 def _lightglue(a: LocalFeatures, b: LocalFeatures, sizes: Sizes, options: MatchingOptions) -> Matches:
-    from geoloc.features.learned_matching import match_lightglue  # it needs the types above
-
-    return match_lightglue(a, b, sizes, options)
+    found = match_lightglue(a, b, sizes, options.weights)
+    return found.take((found.distance <= options.max_distance) & (found.ratio <= options.max_ratio))
 
 
 MATCHERS: dict[str, Matcher] = {"nearest": _nearest, "lightglue": _lightglue}

@@ -20,7 +20,7 @@ from geoloc.options import check_range
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet's pictures, red, green, blue
 SIGMA = np.array([0.229, 0.224, 0.225], np.float32)
 EXPORTED = ".pt2"  # ending of a program that torch.export saved
-Run = Callable[[np.ndarray], np.ndarray]  # (1, 3, H, W) float32 to (1, D)
+Run = Callable[[np.ndarray], np.ndarray]  # (N, 3, H, W) float32 to (N, D); N is 1 for whole images
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Network:
         return vector[0] / np.float32(length) if length > 0 else vector[0]
 
 
-def _torch(path: Path) -> Run:
+def _torch(path: Path, device: str = "cpu") -> Run:
     try:
         import torch
     except ImportError as error:
@@ -96,10 +96,14 @@ def _torch(path: Path) -> Run:
     except Exception as error:  # torch's readers raise whatever broke
         said = "not a network that torch can run; save it by torch.jit.save, or by torch.export.save as"
         raise InputError(f"{path}: {said} {EXPORTED} ({error})") from error
+    try:
+        module = module.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        raise InputError(f"device {device!r}: torch cannot run there ({error}); take \"cpu\"") from error
 
     def run(pixels: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            vector: np.ndarray = module(torch.from_numpy(pixels)).cpu().numpy()
+            vector: np.ndarray = module(torch.from_numpy(pixels).to(device)).cpu().numpy()
         return vector
 
     return run
@@ -117,14 +121,21 @@ def onnx_session(path: Path, what: str) -> Any:
         raise InputError(f"{path}: not a network that onnxruntime can run ({error})") from error
 
 
-def _onnx(path: Path) -> Run:
+def _torch_batched(path: Path, device: str) -> tuple[Run, int]:
+    return _torch(path, device), 0
+
+
+def _onnx_batched(path: Path, device: str) -> tuple[Run, int]:
     session = onnx_session(path, "descriptor")
-    name = session.get_inputs()[0].name
+    given = session.get_inputs()[0]
+    fixed = given.shape[0] if given.shape and isinstance(given.shape[0], int) else 0
 
     def run(pixels: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(None, {name: pixels})[0])
+        return np.asarray(session.run(None, {given.name: pixels})[0])
 
-    return run
+    return run, max(fixed, 0)
 
 
-RUNTIMES: dict[str, Callable[[Path], Run]] = {"torch": _torch, "onnx": _onnx}
+RUNTIMES: dict[str, Callable[[Path], Run]] = {"torch": _torch, "onnx": lambda path: _onnx_batched(path, "cpu")[0]}
+# Of a file and a device, a network for several pictures at once, and how many it must be given; 0: as many as wanted.
+BATCHED: dict[str, Callable[[Path, str], tuple[Run, int]]] = {"torch": _torch_batched, "onnx": _onnx_batched}

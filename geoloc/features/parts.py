@@ -13,8 +13,9 @@ from typing import Protocol, Self
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.features.extraction import extract
 from geoloc.features.layout import checked_image, clear_edges, gradient_layout, layout_patches
-from geoloc.features.local import LocalFeatures, extract, unit_descriptors
+from geoloc.features.local import LocalFeatures, unit_descriptors
 from geoloc.features.networks import Network, NetworkOptions
 from geoloc.features.vlad import VladOptions, Vocabulary, train_vocabulary, vlad
 

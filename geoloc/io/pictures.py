@@ -42,7 +42,21 @@ def read_pictures(files: Sequence[Path], frames: int) -> Iterator[tuple[str, np.
             yield path.name, _picture(path)
 
 
+def read_colours(path: Path) -> np.ndarray:
+    """A picture in blue, green and red (H, W, 3) uint8, turned as its file says that it is looked at."""
+    import cv2
+
+    return _decoded(path, cv2.IMREAD_COLOR)
+
+
 def _picture(path: Path) -> np.ndarray:
+    import cv2
+
+    # as the sensor saw it: a turn that the file notes for its viewer would be another lens
+    return _decoded(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _decoded(path: Path, flags: int) -> np.ndarray:
     import cv2
 
     try:
@@ -51,12 +65,10 @@ def _picture(path: Path) -> np.ndarray:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if is_cut_short(content):
         raise InputError(f"{path}: cut short: the picture's end is missing; copy the file again")
-    # as the sensor saw it: a turn that the file notes for its viewer would be another lens
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    grey = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
-    if grey is None:
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    if picture is None:
         raise InputError(f"{path}: not a picture that can be read; is the file whole?")
-    return np.asarray(grey)
+    return np.asarray(picture)
 
 
 def is_cut_short(content: bytes) -> bool:

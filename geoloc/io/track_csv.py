@@ -10,18 +10,22 @@ not read back.
 
 import csv
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from geoloc.errors import InputError
-from geoloc.files import read_columns
+from geoloc.files import column_pieces
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.io.track_geojson import heights, positions_on_earth
 from geoloc.io.track_options import WriteOptions
+from geoloc.io.track_pieces import Recording, in_order
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
 
+PIECE_ROWS = 20_000
 AXES = ("x", "y", "vx", "vy")
 UPPER = [(i, j) for i in range(4) for j in range(i, 4)]
 BIAS_UPPER = [(0, 0), (0, 1), (1, 1)]
@@ -38,14 +42,26 @@ COLUMNS = (
 )
 
 
-def csv_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
-    """CSV of tracks in the order of track and time."""
+def csv_lines(recording: Recording, options: WriteOptions) -> Iterator[str]:
+    """CSV of tracks in the order of track and time, a piece at a time."""
+    yield ",".join(COLUMNS) + "\r\n"
+    for tracks in recording.pieces:
+        columns = _cells(tracks, recording.site.site_map)
+        out = io.StringIO(newline="")
+        rows = zip(*(columns[name] for name in COLUMNS), strict=True)
+        csv.writer(out, lineterminator="\r\n").writerows(rows)
+        yield out.getvalue()
+
+
+def _cells(tracks: Tracks, site_map: SiteMap) -> dict[str, list[object]]:
     if site_map.datum is None:
         lon: list[object] = [""] * len(tracks)
         lat = lon
     else:
         lon, lat = (values.tolist() for values in np.round(positions_on_earth(tracks, site_map)[0].T, 9))
-    columns: dict[str, list[object]] = {
+    covs = {name: tracks.cov[:, i, j].tolist() for name, (i, j) in zip(COV_COLUMNS, UPPER, strict=True)}
+    biases = {name: tracks.bias_cov[:, i, j].tolist() for name, (i, j) in zip(BIAS_COLUMNS, BIAS_UPPER, strict=True)}
+    return {
         "track": tracks.track.tolist(),
         "time": tracks.time.tolist(),
         "object": tracks.object.tolist(),
@@ -60,28 +76,44 @@ def csv_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
         "lon": lon,
         "lat": lat,
         "sigma": np.round(worst_sigma(tracks.position_cov), 4).tolist(),
-        **{name: tracks.cov[:, i, j].tolist() for name, (i, j) in zip(COV_COLUMNS, UPPER, strict=True)},
-        **{
-            name: tracks.bias_cov[:, i, j].tolist()
-            for name, (i, j) in zip(BIAS_COLUMNS, BIAS_UPPER, strict=True)
-        },
+        **covs,
+        **biases,
     }
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(zip(*(columns[name] for name in COLUMNS), strict=True))
-    return out.getvalue()
 
 
 def read_tracks(path: Path | str) -> Tracks:
     """Tracks of a CSV file that `write_tracks` wrote; a broken line is refused with its number."""
-    cells = read_columns(path)
-    if not cells:
-        raise InputError(f"{path}: the file is empty; it must hold tracks that write_tracks wrote")
-    missing = [name for name in COLUMNS if name not in cells and name not in SINCE]
-    if missing:
-        raise InputError(f"{path}: not tracks of geoloc; it has no column {', '.join(missing[:5])}")
-    return _table(cells, path)
+    return next(_tables(path, np.inf))
+
+
+@dataclass(frozen=True, eq=False)
+class FilePieces:
+    """A CSV of `write_tracks`, read piece by piece; its rows must lie together by track, as they were written."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Tracks]:
+        """Pieces of the file, in order and checked; InputError for a track whose rows lie apart."""
+        over: set[int] = set()
+        for piece in _tables(self.path, PIECE_ROWS):
+            numbers = set(np.unique(piece.track).tolist())
+            if numbers & over:
+                raise InputError(
+                    f"{self.path}: rows of track {min(numbers & over)} lie apart; sort it by track and time, as "
+                    "`geoloc localize` writes it (read_tracks, then write_tracks, does)"
+                )
+            over |= numbers
+            yield in_order(piece)
+
+
+def _tables(path: Path | str, n_rows: float) -> Iterator[Tracks]:
+    for cells in column_pieces(path, "track", n_rows):
+        if not cells:
+            raise InputError(f"{path}: the file is empty; it must hold tracks that write_tracks wrote")
+        missing = [name for name in COLUMNS if name not in cells and name not in SINCE]
+        if missing:
+            raise InputError(f"{path}: not tracks of geoloc; it has no column {', '.join(missing[:5])}")
+        yield _table(cells, path)
 
 
 def _table(cells: dict[str, list[str]], path: Path | str) -> Tracks:

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from geoloc.geometry.gaussian import ellipse, worst_sigma
 from geoloc.geometry.geodesy import geodetic_from_enu
+from geoloc.io.track_columns import state_measures
 from geoloc.io.track_options import WriteOptions
+from geoloc.io.track_pieces import Recording, each_track
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
 
@@ -27,12 +28,18 @@ DEGREE_DIGITS = 8  # about 1 mm
 METRE_DIGITS = 4
 
 
-def geojson_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
-    """A FeatureCollection of tracks in the order of track and time; InputError without a datum."""
-    lon_lat, z = positions_on_earth(tracks, site_map)
-    features = [*_lines(tracks, lon_lat), *_points(tracks, lon_lat, z, options)]
-    rows = ",\n".join(json.dumps(feature, ensure_ascii=False, allow_nan=False) for feature in features)
-    return f'{{"type": "FeatureCollection", "features": [\n{rows}\n]}}\n'
+def geojson_lines(recording: Recording, options: WriteOptions) -> Iterator[str]:
+    """A FeatureCollection of tracks in the order of track and time, piece by piece; InputError without a datum."""
+    site_map = recording.site.site_map
+    site_map.require_datum("an export with longitude and latitude")
+    yield '{"type": "FeatureCollection", "features": ['
+    comma = "\n"
+    for tracks in recording.pieces:
+        lon_lat, z = positions_on_earth(tracks, site_map)
+        for feature in (*_lines(tracks, lon_lat), *_points(tracks, lon_lat, z, options)):
+            yield comma + json.dumps(feature, ensure_ascii=False, allow_nan=False)
+            comma = ",\n"
+    yield "\n]}\n"
 
 
 def positions_on_earth(tracks: Tracks, site_map: SiteMap) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +65,7 @@ def utc_text(time: float) -> str:
 
 
 def _lines(tracks: Tracks, lon_lat: np.ndarray) -> Iterator[dict[str, Any]]:
-    starts = np.flatnonzero(np.diff(tracks.track, prepend=tracks.track[:1] - 1))
-    for rows in np.split(np.arange(len(tracks)), starts[1:]):
+    for rows in each_track(tracks):
         if len(rows) < 2:
             continue
         first, last = float(tracks.time[rows[0]]), float(tracks.time[rows[-1]])
@@ -100,21 +106,7 @@ def _line_geometry(lon_lat: np.ndarray) -> dict[str, Any]:
 def _points(
     tracks: Tracks, lon_lat: np.ndarray, z: np.ndarray, options: WriteOptions
 ) -> Iterator[dict[str, Any]]:
-    cov = tracks.position_cov
-    major, minor, angle = ellipse(cov, options.probability)
-    azimuth = np.mod(90.0 - np.degrees(angle), 180.0)
-    east, north = tracks.velocity.T
-    metres = {
-        "sigma_m": worst_sigma(cov),
-        "ellipse_major_m": major,
-        "ellipse_minor_m": minor,
-        "ellipse_azimuth_deg": azimuth,
-        "speed_mps": np.hypot(east, north),
-        "heading_deg": np.mod(np.degrees(np.arctan2(east, north)), 360.0),
-        "velocity_east_mps": east,
-        "velocity_north_mps": north,
-        "z_m": z,
-    }
+    metres = state_measures(tracks, z, options.probability)
     rounded = {name: np.round(values, METRE_DIGITS).tolist() for name, values in metres.items()}
     coordinates = _rounded(lon_lat)
     for i in range(len(tracks)):

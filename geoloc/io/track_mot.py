@@ -5,31 +5,40 @@ options, id the track's number, box -1, -1, -1, -1 (tracks on the ground have no
 x, y, z in metres in the site's frame (z of the level's surface).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.io.track_geojson import heights
 from geoloc.io.track_options import WriteOptions
+from geoloc.io.track_pieces import Recording
 from geoloc.scene.sitemap import SiteMap
 from geoloc.scene.tables import Tracks
 
 
-def mot_text(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> str:
-    """MOTChallenge's lines in the order of frame and track; InputError without `fps`, or if it is too low."""
+def mot_lines(recording: Recording, options: WriteOptions) -> Iterator[str]:
+    """MOTChallenge's lines in the order of frame and track; InputError without `fps`, or if it is too low.
+
+    The order is by frame, so six numbers a state (48 bytes) are held.
+    """
     if not options.fps > 0:
         raise InputError("MOTChallenge counts frames; give their rate, such as fps=10")
-    frame = 1 + np.rint((tracks.time - options.start) * options.fps).astype(int)
+    pieces = [_numbers(tracks, recording.site.site_map, options) for tracks in recording.pieces]
+    frame, track, *values = np.concatenate([np.zeros((0, 6)), *pieces]).T
+    order = np.lexsort((track, frame))
+    for i in order:
+        score, x, y, z = (column[i] for column in values)
+        yield f"{int(frame[i])},{int(track[i])},-1,-1,-1,-1,{score:.4f},{x:.4f},{y:.4f},{z:.4f}\n"
+
+
+def _numbers(tracks: Tracks, site_map: SiteMap, options: WriteOptions) -> np.ndarray:
+    """Frame, track, score, x, y, z of each state (N, 6)."""
+    frame = 1 + np.rint((tracks.time - options.start) * options.fps)
     if len(frame) and frame.min() < 1:
         raise InputError(f"a state at {tracks.time.min()} s lies before frame 1; set start to the first time")
-    key = np.stack([frame, tracks.track], axis=1)
-    if len(np.unique(key, axis=0)) < len(key):
+    if ((np.diff(frame) == 0) & (np.diff(tracks.track) == 0)).any():
         raise InputError(
             f"two states of one track fall into one frame at fps={options.fps:g}; give a higher one"
         )
-    z = heights(tracks, site_map)
-    lines = [
-        f"{frame[i]},{tracks.track[i]},-1,-1,-1,-1,{tracks.score[i]:.4f},"
-        f"{tracks.xy[i, 0]:.4f},{tracks.xy[i, 1]:.4f},{z[i]:.4f}\n"
-        for i in np.lexsort((tracks.track, frame))
-    ]
-    return "".join(lines)
+    return np.column_stack([frame, tracks.track, tracks.score, tracks.xy, heights(tracks, site_map)])

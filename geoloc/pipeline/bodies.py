@@ -14,6 +14,8 @@ from geoloc.pipeline.packed import body_arrays, camera_rows, kind_arrays, level_
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints, Tracks
 
+ANY_WAY = 0.5 * np.pi  # rad, sigma of a heading that nobody states one of
+
 
 @dataclass(frozen=True)
 class BodyOptions:
@@ -43,14 +45,15 @@ def find_bodies(
     size = np.column_stack([kinds.length * has_body, kinds.width, kinds.height]).take(labels.code, axis=0)
     level = level_rows(site.site_map, points.coded("level"))
     xy, away = np.ascontiguousarray(points.xy), np.ascontiguousarray(points.away)
-    heading, turns = np.empty(len(points)), np.empty(len(points), dtype=bool)
+    heading, may_turn = np.empty(len(points)), np.empty(len(points))
     of_tracks = np.ascontiguousarray(predicted.xy), level_rows(site.site_map, predicted.coded("level"))
     stands = predicted.time - predicted.still_since >= options.stood_s
-    held = predicted.heading, stands, stall_arrays(site.site_map)
-    bodies.headings(xy, away, level, size, *of_tracks, *held, heading, turns)
+    turned = np.nan_to_num(predicted.heading_sigma, nan=ANY_WAY)
+    held = predicted.heading, np.where(stands, 0.0, turned), stall_arrays(site.site_map)
+    bodies.headings(xy, away, level, size, *of_tracks, *held, heading, may_turn)
     offset, spread = np.empty_like(xy), np.empty((len(xy), 2, 2))
     boxes = np.ascontiguousarray(points.foot), np.ascontiguousarray(points.box)
-    where = *boxes, xy, np.ascontiguousarray(points.z), heading, turns, size
+    where = *boxes, xy, np.ascontiguousarray(points.z), heading, may_turn, size
     bodies.offsets(camera_rows(site, points.coded("camera")), *where, body_arrays(site), offset, spread)
     # a larger body shifts in the direction in which this one does
     spread += options.size_sigma**2 * offset[:, :, None] * offset[:, None, :]

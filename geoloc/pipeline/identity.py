@@ -40,9 +40,7 @@ class IdentityOptions:
     view_s: float = 1.0  # views of one place closer in time than this err alike
     sure_probability: float = 0.99  # that there is anything: a track that ends before was nothing
     brief_s: float = 5.0  # and so was a vehicle that no entrance let in, of which less was seen: another one's echo
-    same_probability: float = 0.5  # a new track takes a lost identity's number from here on: a vehicle's, where the
-    # map names entrances
-    open_same_probability: float = 0.8  # the same of people, and of all where it names none: they come from anywhere
+    same_probability: float = 0.8  # a new track takes a lost identity's number from here on
     reconsider_s: float = 6.0  # for as long a new object may turn out to be one that was lost after it began
     carried_s: float = 10.0  # a track that leaves a place, where another appears within this time, was carried off
     forget_s: float = 14400.0  # an object out of sight for longer is archived
@@ -55,7 +53,7 @@ class IdentityOptions:
             self, park_s=(0, 1e9), stay_s=(1, 1e12), carried_s=(0, 1e6), reconsider_s=(0, 1e6), most_lost=(0, 1e9)
         )
         check_range(self, empty_probability=(1e-9, 0.5), same_probability=(0, 1), forget_s=(0, 1e12))
-        check_range(self, view_s=(0, 1e3), sure_probability=(0, 1), open_same_probability=(0, 1), brief_s=(0, 1e6))
+        check_range(self, view_s=(0, 1e3), sure_probability=(0, 1), brief_s=(0, 1e6))
 
 
 class Identities:
@@ -291,8 +289,7 @@ class Identities:
         sure = self.recognition.probabilities(book, new, lost)
         first = sure[: len(new) - n_again]
         self.recognition.learn(book, new[: len(first)], lost, first)
-        enclosed = self.recognition.costs.enclosed(book.kinds(new).length)
-        taken = sure >= np.where(enclosed, self.options.same_probability, self.options.open_same_probability)[:, None]
+        taken = sure >= self.options.same_probability
         for i, j in np.argwhere(taken).tolist():
             apart = float(np.linalg.norm(book["xy"][lost[j]] - book["start"][new[i]]))
             away = float(book["first_seen"][new[i]] - book["seen"][lost[j]])

@@ -172,6 +172,11 @@ class JournaledLocalizer:
         first = iter([held == 0])
         return last_said(lambda packet: self._push(packet, next(first, False)), self.finish, packets)
 
+    def sync(self) -> None:
+        """Wait until the disk has every call so far: they outlive the loss of power, too. OSError where it fails."""
+        if self._writer is not None:
+            self._writer.sync()
+
     def save(self) -> None:
         """Write a snapshot now, begin a new file of the log, and remove what is not kept any longer."""
         history = self.localizer.history

@@ -9,6 +9,7 @@ import shapely
 
 from geoloc.options import check_range
 from geoloc.pipeline.lazily import link_odds
+from geoloc.retrieval.likeness import Likeness
 from geoloc.scene.lanes import DRIVES, lane_axes
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
@@ -291,7 +292,8 @@ class LinkCosts:
         known = np.isfinite(lost.embedding).all(axis=1) & np.isfinite(new.embedding).all(axis=1)
         known &= lost.embedding.any(axis=1) & new.embedding.any(axis=1)
         cosine = np.einsum("kd,kd->k", lost.embedding, new.embedding)
-        return np.where(known, self.options.appearance_weight * (cosine - self.options.appearance_neutral), 0.0)
+        likeness = Likeness(self.options.appearance_weight, self.options.appearance_neutral)
+        return np.where(known, likeness.log_ratio(cosine), 0.0)
 
 
 @lru_cache(maxsize=64)

@@ -18,10 +18,10 @@ from geoloc.pipeline.comings import Places, Waits
 from geoloc.pipeline.lineage import Event, Lineage
 from geoloc.pipeline.link_costs import OVERLAP_S, LinkCostOptions, LinkCosts, Sights, not_before
 from geoloc.pipeline.link_rows import linked_points, linked_rows
-from geoloc.pipeline.link_solver import best_matching, link_probabilities
 from geoloc.pipeline.same_body import SameBodyOptions, same_bodies
 from geoloc.pipeline.tracking import logit
 from geoloc.pipeline.tracklets import Tracklets, cut_into_tracklets
+from geoloc.retrieval.rerank.one_to_one import best_matching, link_probabilities
 from geoloc.scene.site import Site
 from geoloc.scene.tables import GroundPoints, Tracks
 

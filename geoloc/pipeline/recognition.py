@@ -8,9 +8,9 @@ import numpy as np
 from geoloc.options import check_range
 from geoloc.pipeline.identity_book import CONFIRMED, HIDDEN, Book
 from geoloc.pipeline.link_costs import OVERLAP_S, LinkCostOptions, LinkCosts, Sights, body_density, not_before
-from geoloc.pipeline.link_solver import link_probabilities
 from geoloc.pipeline.paces import Paces
 from geoloc.pipeline.transits import UNIT_S, TransitOptions, Transits
+from geoloc.retrieval.rerank.one_to_one import link_probabilities
 from geoloc.scene.site import Site
 
 OUT_OF_THE_QUESTION = -50.0  # log-odds
@@ -30,6 +30,7 @@ class RecognitionOptions:
     open_birth_density: float = 0.002  # the same of people, and of all on a map that names no entrance
     echoes: float = 0.1  # second tracks an object in sight may have
     returns: float = 0.95  # share of lost vehicles that come back, where the map names its entrances
+    way_s: float = 20.0  # for as long a lost vehicle is on its way; after it it comes back ever more rarely
     open_returns: float = 0.5  # the same of people, and where it names none: they leave anywhere
     return_s: float = 10.0  # mean time after which those do
     stop_s: float = 20.0  # mean time after which a vehicle that stood, and was not parked, goes on unseen
@@ -39,7 +40,7 @@ class RecognitionOptions:
 
     def __post_init__(self) -> None:
         check_range(self, birth_density=(1e-12, 1e3), inside_birth_density=(1e-12, 1e3), leave_s=(1, 1e12))
-        check_range(self, stop_s=(1e-3, 1e12), echoes=(0, 10))
+        check_range(self, stop_s=(1e-3, 1e12), way_s=(1e-3, 1e12), echoes=(0, 10))
         check_range(self, open_birth_density=(1e-12, 1e3), returns=(0, 1), open_returns=(0, 1), return_s=(1e-3, 1e9))
 
 
@@ -101,7 +102,7 @@ class Recognition:
         mine, row = mine[use], row[use]
         seen, again = lasts.take(row), firsts.take(mine)
         again = not_before(seen, again)
-        back = self._comes_back(again.time - seen.time, seen.length) * (1.0 - book["claimed"][lost[row]])
+        back = self._comes_back(again.time - seen.time, seen) * (1.0 - book["claimed"][lost[row]])
         odds = np.full((len(new), len(lost)), -np.inf)
         newcomer = np.log(self._density(firsts) + self._echoes(book, new))
         place = self.transits.density(seen, again, self.costs.density(seen, again))
@@ -144,11 +145,13 @@ class Recognition:
         density = np.exp(body_density(one, other))
         return np.bincount(mine, self.options.echoes * density, len(new))
 
-    def _comes_back(self, away: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """Probability (K,) that an object of a `length` (K,) m which was lost for so long comes back at all."""
+    def _comes_back(self, away: np.ndarray, lost: Sights) -> np.ndarray:
+        """Probability (K,) that objects which are lost for so long, `away` (K,) s, come back now if they ever do."""
         options = self.options
         leaves = options.open_returns * np.exp(-away / options.return_s)
-        return np.where(self.costs.enclosed(length), options.returns, leaves)
+        # those that wait go on after a second, a minute or an hour: the rate falls as the time that they were away
+        later = options.returns * np.minimum((options.way_s + lost.stays_s) / np.maximum(away, 1e-3), 1.0)
+        return np.where(self.costs.enclosed(lost.length), later, leaves)
 
     def _density(self, firsts: Sights) -> np.ndarray:
         """How many new objects (N,) 1/m² are to be expected where these were first seen."""

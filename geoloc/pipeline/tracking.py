@@ -95,6 +95,7 @@ def filter_dtype(size: int, n_levels: int) -> np.dtype:
             ("anchor", np.float64, (2,)),  # m, where it stands
             ("still_since", np.float64),  # s, and since when
             ("heading", np.float64),  # rad, of its last clear motion or its stall; NaN: none
+            ("turned", np.float64),  # rad, sigma of that
             ("off", np.float64, (2,)),  # m, running mean of where its objects are while it rests
             ("off_var", np.float64),  # m², of that mean
             ("height", np.float64),  # m, running mean of what its boxes say; NaN: not known
@@ -174,8 +175,9 @@ class Tracker:
         self.exchanges = self._decisions.weigh(held, self._looks, self._noise, self._labels, window)
         if self.exchanges:
             self._rested = self._rests()
+        times = self.time, self._last_step if np.isfinite(self._last_step) else 0.0
         stands = self._rested, WAKE2, kinds.length, kinds.speed, STAND, STAND_SIGMA, PARKS, LEAST_SPEED
-        steps.take_in(held, rows, self.time, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map), *climbs)
+        steps.take_in(held, rows, *times, MAX_LOG_ODDS, *seen, *stands, stall_arrays(self.site.site_map), *climbs)
         self._learn_appearance(rows, objects.embedding)
         steps.learn_heights(held, rows, *heights, APPEARANCE_RATE)
         if self.existence.detection_probability:
@@ -260,10 +262,10 @@ class Tracker:
         n, held = len(self._filters), self._filters
         track, of, level, label, said = (np.empty(n, dtype=np.int64) for _ in range(5))
         xy, velocity, cov, bias_cov = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 4, 4)), np.empty((n, 2, 2))
-        z, heading, still_since, score, sure = (np.empty(n) for _ in range(5))
+        z, heading, turned, still_since, score, sure = (np.empty(n) for _ in range(6))
         # the filters live on, the table stays as it is
         where = level, sure, label, xy, z, velocity, cov, bias_cov
-        steps.tell(held, track, of, *where, heading, still_since, score, said)
+        steps.tell(held, track, of, *where, heading, turned, still_since, score, said)
         return Tracks.trusted(
             time=np.full(n, self.time),
             track=track,
@@ -280,6 +282,7 @@ class Tracker:
             label=Coded(self._labels, label),
             score=score,
             heading=heading,
+            heading_sigma=turned,
             still_since=still_since,
             state=Coded(STATES, said),
             life=Coded(UNSAID, np.zeros(n, dtype=np.int64)),

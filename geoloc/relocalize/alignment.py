@@ -214,7 +214,7 @@ def _start(reference: Reference, image: np.ndarray, small: np.ndarray, start: st
         return np.zeros(N_MOTION)
     if start == "shifted":
         return _shifted(reference, small)
-    found, pixels = features_of(reference.camera, image)
+    found, pixels = features_of(reference.camera, image, reference.extractor)
     return _matched(reference, found, pixels)
 
 

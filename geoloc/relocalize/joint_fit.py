@@ -2,7 +2,8 @@
 
 Unknown are the pose of the body at each moment and what is open of each mount. What errors the images have in common is
 carried by consider analysis (as in `pose_fit`): the map's cameras, the landmarks that several images see, and the lens
-of images that share one, so that ten images of one place are not ten times as sure as one.
+of images that share one, so that ten images of one place are not ten times as sure as one. What errors the pieces of
+one image have in common is taken as in a fit of one (`common_errors`), as far as the other images leave it open.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,42 +12,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import RigidTransform
 
-from geoloc.estimators.camera_fit import MarkedPoints, error_weights, fits_of, information, linearise_fits
-from geoloc.estimators.camera_prior import UNKNOWNS, CameraPrior, prior_residuals
 from geoloc.geometry.gaussian import symmetric
-from geoloc.geometry.se3 import cross_matrix, perturb
+from geoloc.geometry.se3 import perturb
 from geoloc.relocalize.landmarks import LandmarkMap, bounded_inverse, unit_cov
 from geoloc.relocalize.pose_fit import TAILS, pulls_of
-from geoloc.relocalize.pose_knowledge import DOWN, Knowledge
 from geoloc.relocalize.rig_motion import MotionPrior, Mount, adjoint, mount_of, relative
+from geoloc.relocalize.sighting import Sighting, Spoken, linearise, with_common
 from geoloc.scene.camera import Camera
 
 PLAIN_STEPS, STEPS = 4, 12
 LONGEST = 0.3  # rad or m of one step, of rotations
 SETTLED = 1e-9
-FEWEST_JUDGED = 8  # landmarks whose middle tells how large the errors of an image are
 BLOCK = 512  # landmarks
-MEDIAN = 2 * float(np.log(2))  # of the squared distance of two axes under noise
-
-
-@dataclass(frozen=True, eq=False)
-class Sighting:
-    """What one image says: its `camera` as it starts, `points` (K,) of the map at `pixels` (K, 2), `sigma` (K,) px.
-
-    `free` are the unknowns of its lens under `prior`; `moment` and `sensor` say of which body and mount it is, and
-    images of one `lens` number share what is wrong with it.
-    """
-
-    camera: Camera
-    points: np.ndarray
-    pixels: np.ndarray
-    sigma: np.ndarray
-    prior: CameraPrior
-    free: tuple[str, ...]
-    known: Knowledge
-    moment: int
-    sensor: str
-    lens: int
+SLIVER = 1e-9  # of what an image says, which stays where nothing else says anything
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +33,6 @@ class JointPoses:
 
     cameras: tuple[Camera, ...]
     cov: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _Linear:
-    """One image linearised: information (6, 6) of its pose, gradient (6,), and what goes into the covariance."""
-
-    info: np.ndarray
-    gradient: np.ndarray
-    sure: np.ndarray  # (6, 6) information under heavy tails
-    pull: np.ndarray  # (K, 6, 3) gradient by each landmark's place
-    lens_step: tuple[np.ndarray, np.ndarray]  # at rest (5,), and by pose (5, 6)
-    scale2: float
 
 
 def fit_jointly(
@@ -134,7 +100,7 @@ class _State:
     def step(self, tails: float) -> float:
         """One step of Gauss and Newton; how long it was."""
         info, gradient = self.ties()
-        linear = [_linearise(self.landmarks, one, self.camera(i), tails) for i, one in enumerate(self.sightings)]
+        linear = [linearise(self.landmarks, one, self.camera(i), tails) for i, one in enumerate(self.sightings)]
         for i, each in enumerate(linear):
             place = self.places(i)
             info += place.T @ each.info @ place
@@ -146,21 +112,31 @@ class _State:
         for i, each in enumerate(linear):
             rest, by_pose = each.lens_step
             self.lenses[i] = _moved(self.lenses[i], rest - by_pose @ (self.places(i) @ step))
+        self.move(step)
+        return float(np.abs(step).max(initial=0.0))
+
+    def move(self, step: np.ndarray) -> None:
+        """Bodies and open mounts moved by a step (n,)."""
         for t in range(len(self.bodies)):
             self.bodies[t] = perturb(self.bodies[t], step[6 * t : 6 * t + 6])
         for k, name in enumerate(self.open):
             first = 6 * (len(self.bodies) + k)
             self.mounts[name] = perturb(self.mounts[name], step[first : first + 6])
-        return float(np.abs(step).max(initial=0.0))
 
     def result(self) -> JointPoses:
         """The cameras with the covariance of all their poses."""
         cameras = [self.camera(i) for i in range(len(self.sightings))]
-        linear = [_linearise(self.landmarks, one, cameras[i], TAILS) for i, one in enumerate(self.sightings)]
         places = [self.places(i) for i in range(len(cameras))]
-        info = self.ties()[0] + sum(place.T @ each.sure @ place for place, each in zip(places, linear, strict=True))
+        linear = self._with_common(cameras, places)
+        info, gradient = self.ties()
+        for place, each in zip(places, linear, strict=True):
+            info += place.T @ each.sure @ place
+            gradient += place.T @ each.gradient
         cov = bounded_inverse(info)
-        cov = symmetric(cov + cov @ self._shared(cameras, linear, places) @ cov)
+        shared = self._shared(cameras, linear, places)
+        self.move(-cov @ gradient)
+        cameras = [self.camera(i) for i in range(len(self.sightings))]
+        cov = symmetric(cov + cov @ shared @ cov)
         stacked = np.concatenate(places)
         whole = symmetric(stacked @ cov @ stacked.T)
         out = [
@@ -168,7 +144,18 @@ class _State:
         ]
         return JointPoses(tuple(out), whole)
 
-    def _shared(self, cameras: list[Camera], linear: list[_Linear], places: list[np.ndarray]) -> np.ndarray:
+    def _with_common(self, cameras: list[Camera], places: list[np.ndarray]) -> list[Spoken]:
+        """What each image says when its errors have things in common, as far as the others leave it to it."""
+        plain = [linearise(self.landmarks, one, cameras[i], TAILS) for i, one in enumerate(self.sightings)]
+        whole = self.ties()[0] + sum(place.T @ each.sure @ place for place, each in zip(places, plain, strict=True))
+        out = []
+        for one, camera, place, each in zip(self.sightings, cameras, places, plain, strict=True):
+            others = bounded_inverse(whole - (1 - SLIVER) * place.T @ each.sure @ place)
+            rest = bounded_inverse(place @ others @ place.T)
+            out.append(with_common(self.landmarks, one, camera, TAILS, rest))
+        return out
+
+    def _shared(self, cameras: list[Camera], linear: list[Spoken], places: list[np.ndarray]) -> np.ndarray:
         """Covariance (n, n) of the gradient that errors common to several images make."""
         landmarks, shared2 = self.landmarks, self.landmarks.noise.shared**2
         total = self._of_points(linear, places)
@@ -189,7 +176,7 @@ class _State:
             total += pull @ pull.T
         return total
 
-    def _of_points(self, linear: list[_Linear], places: list[np.ndarray]) -> np.ndarray:
+    def _of_points(self, linear: list[Spoken], places: list[np.ndarray]) -> np.ndarray:
         """Covariance (n, n) of the gradient by landmarks that several images see, less what each image has counted."""
         landmarks, total = self.landmarks, np.zeros((self.n, self.n))
         every = np.concatenate([one.points for one in self.sightings] or [np.zeros(0, int)])
@@ -209,75 +196,6 @@ class _State:
             flat = stack.reshape(-1, self.n)
             total += flat.T @ flat
         return total
-
-
-def _linearise(landmarks: LandmarkMap, one: Sighting, camera: Camera, tails: float) -> _Linear:
-    if not len(one.points):
-        return _unseen(one, camera)
-    marked = MarkedPoints(landmarks.points[one.points], one.pixels, one.sigma, landmarks.point_cov[one.points])
-    fits = fits_of(camera.lens, [camera.cam_from_world], marked)
-    fits = replace(fits, free=np.isin(UNKNOWNS, one.free)[None], tails=np.array([tails]))
-    linear = linearise_fits(fits, marked, one.known.prior(one.prior))
-    judged = len(marked) >= FEWEST_JUDGED and np.isfinite(tails)
-    scale2 = excess(linear.distance2[0]) if judged else 1.0
-    weight = np.linalg.inv(linear.cov[0]) * (error_weights(linear.distance2, fits)[0] / scale2)[:, None, None]
-    jacobian = linear.jacobian[0]
-    weighed = jacobian.swapaxes(1, 2) @ weight
-    known = linear.prior_jacobian[0].T @ linear.prior_jacobian[0]
-    info = (weighed @ jacobian).sum(axis=0) + known
-    residual = np.nan_to_num(linear.residual[0])
-    gradient = np.einsum("nab,nb->a", weighed, residual) + linear.prior_jacobian[0].T @ linear.prior[0]
-    marks, _ = information(fits, linear)
-    sure = marks[0] / scale2 + known
-    if np.isfinite(one.known.down_sigma):
-        down_info, down_gradient = _down(camera, one.known)
-        info[:3, :3] += down_info
-        sure[:3, :3] += down_info
-        gradient[:3] += down_gradient
-    free = 6 + np.flatnonzero(fits.free[0])
-    rest, by_pose = np.zeros(5), np.zeros((5, 6))
-    _, by_world, _ = camera.jacobians(marked.points)
-    pull = weighed @ np.nan_to_num(by_world)
-    if not len(free):
-        return _Linear(info[:6, :6], gradient[:6], sure[:6, :6], pull[:, :6], (rest, by_pose), scale2)
-    gain = np.linalg.solve(info[np.ix_(free, free)], info[free, :6])  # the lens gives way to the pose
-    rest[free - 6], by_pose[free - 6] = -np.linalg.solve(info[np.ix_(free, free)], gradient[free]), gain
-    sure_gain = np.linalg.solve(sure[np.ix_(free, free)], sure[free, :6])
-    return _Linear(
-        info[:6, :6] - info[:6, free] @ gain, gradient[:6] - gain.T @ gradient[free],
-        sure[:6, :6] - sure[:6, free] @ sure_gain, pull[:, :6] - gain.T @ pull[:, free], (rest, by_pose), scale2,
-    )  # fmt: skip
-
-
-def excess(distance2: np.ndarray) -> float:
-    """How much larger squared distances (N,) of two axes are than noise would make them, by their median; at least 1.
-
-    Seen from farther off than the map's images, or in another light, features lie worse than the map's own residuals
-    tell.
-    """
-    return max(float(np.median(distance2)) / MEDIAN, 1.0) if len(distance2) else 1.0
-
-
-def _unseen(one: Sighting, camera: Camera) -> _Linear:
-    """An image without landmarks: what is known of it besides."""
-    pose = camera.cam_from_world
-    rotation, params, free = pose.rotation.as_matrix()[None], camera.lens.params[None], np.zeros((1, 5), bool)
-    residual, jacobian = prior_residuals(one.known.prior(one.prior), params, free, rotation, camera.centre_world[None])
-    rows = jacobian[0, :, :6]
-    info, gradient = rows.T @ rows, rows.T @ residual[0]
-    if np.isfinite(one.known.down_sigma):
-        down_info, down_gradient = _down(camera, one.known)
-        info[:3, :3] += down_info
-        gradient[:3] += down_gradient
-    return _Linear(info, gradient, info, np.zeros((0, 6, 3)), (np.zeros(5), np.zeros((5, 6))), 1.0)
-
-
-def _down(camera: Camera, known: Knowledge) -> tuple[np.ndarray, np.ndarray]:
-    """Information (3, 3) and gradient (3,) of a turn by what is known of down."""
-    seen = np.array(known.down) / np.linalg.norm(known.down)
-    expected = camera.cam_from_world.rotation.apply(DOWN)
-    jacobian = -cross_matrix(expected) / known.down_sigma
-    return jacobian.T @ jacobian, jacobian.T @ (expected - seen) / known.down_sigma
 
 
 def _moved(lens, step: np.ndarray):  # type: ignore[no-untyped-def]

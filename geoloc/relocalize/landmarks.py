@@ -18,6 +18,7 @@ from geoloc.scene.lenses import Lens
 
 # Beta distribution of a new landmark's presence: four in five last, and what is there stays or goes for good
 STAYS = (0.8, 0.2)
+NOTHING2 = 1e8  # variance of what rests on nothing
 LEAST_SHARE = 1e-12  # information beside the strongest; what has less is unknown, not infinite
 
 
@@ -234,9 +235,14 @@ class LandmarkMap:
 
 
 def unit_cov(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Covariance (6 + k, 6 + k) of pose and freed lens from one point at 1 px, as these (N, 3) are on average."""
+    """Covariance (6 + k, 6 + k) of pose and freed lens from one point at 1 px, as these (N, 3) are on average.
+
+    All but unknown where all lie behind the camera: a pose that rests on them rests on nothing.
+    """
     _, _, by_calib = camera.jacobians(points)
     rows = by_calib[np.isfinite(by_calib).all(axis=(1, 2))].reshape(-1, by_calib.shape[2])
+    if not len(rows):
+        return NOTHING2 * np.eye(by_calib.shape[2])
     return len(rows) / 2 * bounded_inverse(rows.T @ rows)
 
 

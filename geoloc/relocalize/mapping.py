@@ -8,7 +8,8 @@ import numpy as np
 from geoloc.errors import GeometryError, InputError
 from geoloc.estimators.triangulation import Refusal, TriangulationOptions, triangulate
 from geoloc.features.local import LocalFeatures
-from geoloc.features.matching import Matches, MatchingOptions
+from geoloc.features.matches import Matches
+from geoloc.features.matching import MatchingOptions
 from geoloc.options import check_range
 from geoloc.relocalize.feature_noise import learn_noise, learn_shared
 from geoloc.relocalize.landmarks import FeatureNoise, LandmarkMap

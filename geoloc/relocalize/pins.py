@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.errors import InputError
+from geoloc.features.local import Extractor
 from geoloc.files import read_bytes, write_whole
 from geoloc.relocalize.reference import Reference, pin_reference
 from geoloc.scene import jsonfile
@@ -74,14 +75,18 @@ def save_pin(site: str, camera: Camera, image: np.ndarray, name: str = "", root:
 
 
 def load_references(
-    site: str, root: str | Path = ".", site_map: SiteMap | None = None, cameras: tuple[str, ...] = ()
+    site: str, root: str | Path = ".", site_map: SiteMap | None = None, cameras: tuple[str, ...] = (),
+    extractor: str | Extractor = "rootsift",
 ) -> dict[str, list[Reference]]:
-    """The references of each camera (of those named, or of all), by its name; with depths from `site_map` if given."""
+    """The references of each camera (of those named, or of all), by its name; with depths from `site_map` if given.
+
+    Features for large motions are those of `extractor`, from the pinned pictures: none are stored.
+    """
     found: dict[str, list[Reference]] = {}
     for pin in list_pins(site, root):
         if not cameras or pin.camera.name in cameras:
             image = _picture(_folder(site, root) / pin.file, pin)
-            reference = pin_reference(pin.camera, image, pin.name, site_map=site_map)
+            reference = pin_reference(pin.camera, image, pin.name, site_map=site_map, extractor=extractor)
             found.setdefault(pin.camera.name, []).append(reference)
     return found
 

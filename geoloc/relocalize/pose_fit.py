@@ -151,6 +151,25 @@ def refine_pose(
 
 def _with_common(start: Camera, marked: MarkedPoints, fits: Fits, linear: Linear, scale2: float) -> Refined:
     """The last step, with the covariance: of errors that are as they are, and partly common to what lies together."""
+    rows, seen, columns = common_rows(marked, fits, linear, scale2)
+    prior = linear.prior_jacobian[0][:, columns]
+    found = solve_common(rows, max(start.size), prior.T @ prior, prior.T @ linear.prior[0])
+    cov, step = np.zeros((11, 11)), np.zeros(11)
+    cov[np.ix_(columns, columns)], step[columns] = found.cov, found.step
+    moved = moved_fits(fits, step[None])
+    to_pose, _ = to_calib(moved)
+    gain = np.zeros((len(seen), len(to_pose), 2))
+    gain[seen] = to_pose[:, columns] @ found.gain
+    return Refined(camera_of(moved, 0, cov, start.name, start.size), gain, scale2)
+
+
+def common_rows(
+    marked: MarkedPoints, fits: Fits, linear: Linear, scale2: float
+) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """What `solve_common` takes of a fit whose errors are `scale2` times as large, squared, as stated.
+
+    With which of the marks (N,) bool are among it, and which of the unknowns (p,) int of the fit are free.
+    """
     seen = linear.distance2[0] < OUT_OF_VIEW
     columns = np.flatnonzero(np.concatenate([np.ones(6, bool), fits.free[0]]))
     share, distance2 = fits.weight[0][seen], linear.distance2[0][seen] / scale2
@@ -164,15 +183,7 @@ def _with_common(start: Camera, marked: MarkedPoints, fits: Fits, linear: Linear
         marked.pixels[seen],
         2 / float(np.median(np.trace(information, axis1=1, axis2=2))) if len(information) else 1.0,
     )
-    prior = linear.prior_jacobian[0][:, columns]
-    found = solve_common(rows, max(start.size), prior.T @ prior, prior.T @ linear.prior[0])
-    cov, step = np.zeros((11, 11)), np.zeros(11)
-    cov[np.ix_(columns, columns)], step[columns] = found.cov, found.step
-    moved = moved_fits(fits, step[None])
-    to_pose, _ = to_calib(moved)
-    gain = np.zeros((len(seen), len(to_pose), 2))
-    gain[seen] = to_pose[:, columns] @ found.gain
-    return Refined(camera_of(moved, 0, cov, start.name, start.size), gain, scale2)
+    return rows, seen, columns
 
 
 def shares_of(pixels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from geoloc.errors import GeometryError, InputError
-from geoloc.features.local import ExtractionOptions, LocalFeatures, extract
+from geoloc.features.extraction import extract, find_extractor
+from geoloc.features.local import ExtractionOptions, Extractor, LocalFeatures
 from geoloc.relocalize.motions import Sights
 from geoloc.relocalize.patches import (
     REACH,
@@ -27,6 +28,7 @@ MOST_LEVELS = 4
 MOST_PATCHES = (100, 160, 250, 300)  # from the coarsest level to the finest
 OCTAVES = 5
 FEWEST = 12  # patches of the level that has most: with fewer nothing can be told
+FEW = ExtractionOptions(max_features=700)  # features for large motions
 FEATURES_AT = 480  # px; about the width of the image that features for large motions are taken from
 
 
@@ -68,7 +70,8 @@ class Level:
 class Reference:
     """One pinned image of a camera. `levels` from the coarsest to the finest; `small` is the coarsest level's image.
 
-    `name` tells references of one camera apart, such as "day" and "night".
+    `name` tells references of one camera apart, such as "day" and "night"; its `extractor` finds the features
+    by which large motions are looked for.
     """
 
     camera: Camera
@@ -78,11 +81,12 @@ class Reference:
     contrast: np.ndarray
     image: np.ndarray
     wanted: np.ndarray
+    extractor: Extractor
 
     @cached_property
     def features(self) -> tuple[LocalFeatures, np.ndarray]:
         """Few, large features and their rays (N, 3): for large motions, so made when one is looked for."""
-        found, pixels = features_of(self.camera, self.image, self.wanted)
+        found, pixels = features_of(self.camera, self.image, self.extractor, self.wanted)
         return found, self.camera.lens.unproject(pixels)
 
     def learned(self, levels: tuple[Level, ...]) -> "Reference":
@@ -96,13 +100,15 @@ def pin_reference(
     name: str = "",
     wanted: np.ndarray | None = None,
     site_map: SiteMap | None = None,
+    extractor: str | Extractor = "rootsift",
 ) -> Reference:
     """Pin what `camera` saw, grey values (H, W) uint8, when its calibration was true.
 
     `wanted` (H, W) bool is true where landmarks may lie (none: everywhere): leave out clocks that are burnt in, trees
     and roads full of traffic. With a `site_map` what lies on its ground has a depth, and a shift of the camera can be
-    told from a rotation. GeometryError where it shows too little; InputError for an image of another size; a camera
-    that is known by a homography only has no rays and is refused.
+    told from a rotation. Motions of many degrees are looked for by features of an `extractor`. GeometryError where it
+    shows too little; InputError for an image of another size; a camera that is known by a homography only has no rays
+    and is refused.
     """
     camera.require_pose("cannot be checked for a rotation")
     image = np.asarray(image)
@@ -123,7 +129,8 @@ def pin_reference(
     if most < FEWEST:
         shows = f"camera {camera.name!r}: its reference shows {most} landmarks, {FEWEST} are needed"
         raise GeometryError(f"{shows}; pin a picture in which the scene is to be seen")
-    return Reference(camera, name, levels, pictures[0], contrast_of(image), image, allowed)
+    run = find_extractor(extractor, FEW)
+    return Reference(camera, name, levels, pictures[0], contrast_of(image), image, allowed, run)
 
 
 def level_factors(size: tuple[int, int]) -> list[int]:
@@ -135,7 +142,7 @@ def level_factors(size: tuple[int, int]) -> list[int]:
 
 
 def features_of(
-    camera: Camera, image: np.ndarray, wanted: np.ndarray | None = None
+    camera: Camera, image: np.ndarray, extractor: Extractor, wanted: np.ndarray | None = None
 ) -> tuple[LocalFeatures, np.ndarray]:
     """Few, large features of an image, and where they lie in it (N, 2) px."""
     import cv2
@@ -144,7 +151,7 @@ def features_of(
     height, width = (side // factor for side in image.shape)
     small = cv2.resize(image[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     mask = None if wanted is None else _shrunk(wanted, factor)
-    found = extract(np.asarray(small), "rootsift", ExtractionOptions(max_features=700), mask)
+    found = extract(np.asarray(small), extractor, mask=mask)
     return found, from_level(found.pixels.astype(float), factor)
 
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from geoloc.errors import GeometryError, InputError
 from geoloc.features.local import LocalFeatures
-from geoloc.features.matching import Matches, MatchingOptions, match
+from geoloc.features.matches import Matches
+from geoloc.features.matching import MatchingOptions, match
 from geoloc.geometry.se3 import from_rt
 from geoloc.relocalize.map_frame import Tie, align_to
 from geoloc.relocalize.mapping import Tell, silent
@@ -23,6 +26,8 @@ FEWEST_MATCHES = 15
 FEWEST_IMAGES = 2
 USUAL_FOCAL = 1.2  # of the longer side
 HALF_PIXEL = 0.5  # COLMAP counts from the image's corner
+
+Pairs = dict[tuple[int, int], np.ndarray]  # rows (M, 2) of features that match in two pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +60,32 @@ def reconstruct(
     Both of pycolmap's mappers run; the model with more images is taken, of two equally large the one with more points.
     """
     options = options or StructureOptions()
-    if len(pictures) < FEWEST_IMAGES or len({each.name for each in pictures}) < len(pictures):
-        raise InputError(f"structure: {len(pictures)} pictures; give two or more, each with a name of its own")
+    pairs = _match_pictures(pictures, options, tell)
+    return _reconstructed(pictures, pairs, options.seed)
+
+
+def reconstruct_halves(
+    pictures: Sequence[Picture], options: StructureOptions | None = None, tell: Tell = silent
+) -> tuple[tuple[Camera, ...], tuple[tuple[Camera, ...], ...]]:
+    """As `reconstruct`, and what each half of the points that pictures share would have it: two models, or none.
+
+    The halves have no point in common, so where they disagree the whole is bent by half of that, as far as chance bends
+    it. A half that makes no model leaves both out.
+    """
+    options = options or StructureOptions()
+    pairs = _match_pictures(pictures, options, tell)
+    whole = _reconstructed(pictures, pairs, options.seed)
+    try:
+        halves = tuple(_reconstructed(pictures, half, options.seed) for half in _halves(pictures, pairs, options.seed))
+    except GeometryError:
+        return whole, ()
+    return whole, halves
+
+
+def _reconstructed(pictures: Sequence[Picture], pairs: Pairs, seed: int) -> tuple[Camera, ...]:
     with tempfile.TemporaryDirectory(prefix="geoloc-") as folder:
-        numbers = _fill_database(Path(folder) / "database.db", pictures, options, tell)
-        models = _models(Path(folder), options.seed, {numbers[each.name] for each in pictures if each.lens is not None})
+        numbers = _fill_database(Path(folder) / "database.db", pictures, pairs)
+        models = _models(Path(folder), seed, {numbers[each.name] for each in pictures if each.lens is not None})
     if not models:
         raise GeometryError(
             f"structure: no model holds even {FEWEST_IMAGES} of the {len(pictures)} pictures; "
@@ -71,9 +97,36 @@ def reconstruct(
     return tuple(_camera(by_name[name], placed[name], best) for name in by_name if name in placed)
 
 
-def _fill_database(
-    path: Path, pictures: Sequence[Picture], options: StructureOptions, tell: Tell
-) -> dict[str, int]:
+def _match_pictures(pictures: Sequence[Picture], options: StructureOptions, tell: Tell) -> Pairs:
+    if len(pictures) < FEWEST_IMAGES or len({each.name for each in pictures}) < len(pictures):
+        raise InputError(f"structure: {len(pictures)} pictures; give two or more, each with a name of its own")
+    n_pairs, done = len(pictures) * (len(pictures) - 1) // 2, 0
+    found: Pairs = {}
+    for j in range(len(pictures)):
+        for i in range(j):
+            sizes = pictures[i].size, pictures[j].size
+            matches = match(pictures[i].features, pictures[j].features, options.matching, sizes)
+            if len(matches) >= FEWEST_MATCHES:
+                found[i, j] = _rows(matches)
+            done += 1
+            tell(done, n_pairs)
+    return found
+
+
+def _halves(pictures: Sequence[Picture], pairs: Pairs, seed: int) -> tuple[Pairs, Pairs]:
+    """The matches of each half of the points: chains of matches stay whole, and a coin says which half has them."""
+    starts = np.concatenate([[0], np.cumsum([len(each.features) for each in pictures])])
+    ends = np.concatenate([rows + starts[[i, j]] for (i, j), rows in pairs.items()] or [np.zeros((0, 2), int)])
+    graph = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(starts[-1], starts[-1]))
+    n, chain = connected_components(graph, directed=False)
+    side = np.random.default_rng(seed).integers(0, 2, n)[chain]
+    first, second = (
+        {(i, j): rows[side[starts[i] + rows[:, 0]] == half] for (i, j), rows in pairs.items()} for half in (0, 1)
+    )
+    return first, second
+
+
+def _fill_database(path: Path, pictures: Sequence[Picture], pairs: Pairs) -> dict[str, int]:
     """Write features and verified matches; the number of each picture's camera."""
     import pycolmap
 
@@ -103,19 +156,11 @@ def _fill_database(
             frame.frame_id = database.write_frame(frame)
             images.append(image.image_id)
             database.write_keypoints(image.image_id, (picture.features.pixels + HALF_PIXEL).astype(np.float32))
-        n_pairs, done = len(pictures) * (len(pictures) - 1) // 2, 0
-        for j in range(len(pictures)):
-            for i in range(j):
-                sizes = pictures[i].size, pictures[j].size
-                matches = match(pictures[i].features, pictures[j].features, options.matching, sizes)
-                if len(matches) >= FEWEST_MATCHES:
-                    pair = pycolmap.estimate_two_view_geometry(
-                        lenses[i], points[i], lenses[j], points[j], _rows(matches)
-                    )
-                    database.write_matches(images[i], images[j], _rows(matches))
-                    database.write_two_view_geometry(images[i], images[j], pair)
-                done += 1
-                tell(done, n_pairs)
+        for (i, j), rows in pairs.items():
+            if len(rows) >= FEWEST_MATCHES:
+                pair = pycolmap.estimate_two_view_geometry(lenses[i], points[i], lenses[j], points[j], rows)
+                database.write_matches(images[i], images[j], rows)
+                database.write_two_view_geometry(images[i], images[j], pair)
     return numbers
 
 

@@ -9,7 +9,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from geoloc.features.local import LocalFeatures
-from geoloc.features.matching import Matches, MatchingOptions, match
+from geoloc.features.matches import Matches
+from geoloc.features.matching import MatchingOptions, match
 
 SAME_PLACE = 1.5  # px; features of one image nearer than this are one place, found turned two ways
 SAMPLES = ((0.1, 0.5, 0.9), (2.0, 6.0, 20.0, 60.0))  # shares of the image's sides, and distances (m), of what is seen

@@ -16,7 +16,9 @@ from geoloc.features.local import LocalFeatures
 from geoloc.features.parts import View
 from geoloc.features.patch_matching import PatchMatcher, level_of_chance, stored_layout
 from geoloc.options import check_range
-from geoloc.retrieval.indexes import NONE, Found, Index, best_columns, make_index, no_answers
+from geoloc.retrieval.indexes import Index, make_index
+from geoloc.retrieval.rows import NONE, Found, best_columns, no_answers
+from geoloc.retrieval.where import ANYWHERE, Where
 
 SAMPLE = 1000  # images whose cosines tell what chance gives
 
@@ -62,7 +64,7 @@ class Places:
 
     def _search(self, view: View, k: int, allowed: np.ndarray | None) -> Found:
         vector = self.descriptor.describe(view)
-        found = self.index.search(vector[None], k, allowed)
+        found = self.index.search(vector[None], k, ANYWHERE if allowed is None else Where().ids(allowed))
         level, sigma = level_of_chance(self.vectors[:: max(1, len(self) // SAMPLE)] @ vector)
         return replace(found, scores=(found.scores - np.float32(level)) / np.float32(sigma))
 
@@ -143,5 +145,5 @@ def _places(
     index: str,
 ) -> Places:
     held = make_index(index, vectors.shape[1])
-    held.add(ids, vectors)
+    held.add(ids, vectors, {})
     return Places(ids, vectors, layouts, descriptor, matcher, held)

@@ -144,6 +144,7 @@ class Tracks(Table):
     label: np.ndarray
     score: np.ndarray
     heading: np.ndarray
+    heading_sigma: np.ndarray
     still_since: np.ndarray
     state: np.ndarray
     life: np.ndarray
@@ -165,6 +166,7 @@ class Tracks(Table):
         "label": Column(str),
         "score": Column(float, missing=1.0),  # probability that the object exists
         "heading": Column(float, unit="rad"),  # it drives or last drove this way, from east; NaN: not known
+        "heading_sigma": Column(float, unit="rad"),  # of that, or of its reverse
         "still_since": Column(float, unit="s"),  # it has stood where it stands since then; NaN: not known
         "state": Column(str),  # tentative, confirmed or coasting
         "life": Column(str),  # of its object: tentative, confirmed, parked or hidden; empty: not followed so far

@@ -167,3 +167,14 @@ def test_a_camera_without_a_reference_is_named(tmp_path: Path, call: Call) -> No
     write(tmp_path / "now", "gate.png", picture(2))
     done = call("check", "yard", "--root", tmp_path, "--images", tmp_path / "now")
     assert (done.code, "no reference of camera 'gate' is pinned" in done.err) == (2, True)
+
+
+def test_an_extractor_that_cannot_be_had_is_refused_by_name(pinned: Path, call: Call) -> None:
+    write(pinned / "now", "gate.png", picture(2))
+    asked = ("check", "yard", "--root", pinned, "--images", pinned / "now")
+    bare = call(*asked, "--extractor", "disk")
+    assert (bare.code, "extractor 'disk': needs the file of its weights" in bare.err) == (2, True)
+    other = call(*asked, "--extractor", "sift")
+    assert (other.code, "'sift'" in other.err) == (2, True)
+    alone = call("check", "yard", "--root", pinned, "--extractor", "disk")
+    assert (alone.code, "--extractor is about images" in alone.err) == (2, True)

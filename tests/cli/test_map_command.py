@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
 from cli_samples import Done
 
 Call = Callable[..., Done]
@@ -31,7 +34,31 @@ def test_a_file_that_holds_no_tracks_is_refused(call: Call, root: Path) -> None:
     assert not (root / "plan.png").exists()
 
 
-def test_tracks_are_not_written_by_map(call: Call, root: Path) -> None:
-    done = call("map", "yard", "--root", root, "-o", root / "tracks.csv")
+def test_tracks_go_into_files_for_other_tools_and_what_is_lost_is_said(call: Call, root: Path) -> None:
+    call("localize", "yard", root / "boxes.csv", "--root", root, "-o", root / "tracks.csv")
+    out = [root / "a.kmz", root / "a.mfjson", root / "a.tum", root / "a.html"]
+    to = [word for path in out for word in ("-o", path)]
+    done = call("map", "yard", root / "tracks.csv", "--root", root, *to, "--track", 1)
+    assert done.code == 0
+    assert all(path.is_file() for path in out)
+    lines = done.out.splitlines()
+    assert len(lines) == 4
+    assert f"wrote {root / 'a.tum'} (tum): without uncertainty, level" in done.out
+    done = call("map", "yard", root / "tracks.csv", "--root", root, "-o", root / "a.kml", "--json")
+    assert done.json["tracks"] == 3
+    assert "covariance" in done.json["without"][str(root / "a.kml")]
+
+
+def test_landmarks_go_into_a_scene(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 3.0]])
+    monkeypatch.setattr("geoloc.cli.map.load_landmarks", lambda path, mapped: SimpleNamespace(points=points))
+    for words in (("a.ply",), ("b.ply", "--landmarks", "any.npz")):
+        assert call("map", "yard", "--root", root, "-o", root / words[0], *words[1:]).code == 0
+    more = (root / "b.ply").stat().st_size - (root / "a.ply").stat().st_size
+    assert abs(more - 2 * 27) <= 2  # 27 bytes a vertex, and the digits of their number
+
+
+def test_an_ending_that_is_none_is_refused(call: Call, root: Path) -> None:
+    done = call("map", "yard", "--root", root, "-o", root / "tracks.shp")
     assert done.code == 2
-    assert "unknown ending '.csv'; use .png, .html" in done.err
+    assert "unknown ending '.shp'; use .png, .html" in done.err

@@ -7,9 +7,9 @@ import pytest
 from drawn_places import draw_place, other_season
 
 from geoloc.errors import GeometryError, InputError, UnknownNameError
+from geoloc.features.extraction import extract
 from geoloc.features.global_descriptors import GLOBALS, GlobalOptions, load_global, train_global
 from geoloc.features.layout import LayoutOptions, clear_edges, gradient_layout, layout_patches
-from geoloc.features.local import extract
 from geoloc.features.parts import PartOptions
 from geoloc.features.variations import VariationOptions, vary
 from geoloc.features.vlad import VladOptions, train_vocabulary, vlad

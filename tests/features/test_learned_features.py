@@ -8,9 +8,10 @@ import pytest
 from seeded_networks import disk, keynet, onnx, saved, torch_and_kornia, weights_of
 
 from geoloc.errors import InputError, UnknownNameError
+from geoloc.features.extraction import extract
 from geoloc.features.learned import load_weights
 from geoloc.features.learned_matching import _plain, match_loftr
-from geoloc.features.local import ExtractionOptions, extract
+from geoloc.features.local import ExtractionOptions
 from geoloc.features.matching import MatchingOptions, match
 
 

@@ -7,7 +7,8 @@ import pytest
 from seeded_networks import weights_of
 
 from geoloc.errors import InputError, UnknownNameError
-from geoloc.features.local import EXTRACTORS, ExtractionOptions, extract, find_extractor, unit_descriptors
+from geoloc.features.extraction import EXTRACTORS, extract, find_extractor
+from geoloc.features.local import ExtractionOptions, unit_descriptors
 
 
 def blob(x: float, y: float, sigma: float, size=(121, 101)) -> np.ndarray:
@@ -94,7 +95,7 @@ def test_what_is_no_grey_image_is_refused():
 def test_a_huge_image_is_looked_at_shrunk(monkeypatch, rng):
     import cv2
 
-    monkeypatch.setattr("geoloc.features.local.MAX_SIDE", 250)
+    monkeypatch.setattr("geoloc.features.extraction.MAX_SIDE", 250)
     image = cv2.resize(texture(rng), (401, 321), interpolation=cv2.INTER_CUBIC)
     mask = np.zeros(image.shape, bool)
     mask[:, :200] = True

@@ -7,9 +7,9 @@ from sites import square
 from geoloc import GroundPoints, InputError, LinkingOptions, Tracks, link, smooth
 from geoloc.pipeline.link_costs import LinkCostOptions, LinkCosts, wandered
 from geoloc.pipeline.link_rows import carried
-from geoloc.pipeline.link_solver import best_matching, link_probabilities
 from geoloc.pipeline.motion import constant_velocity
 from geoloc.pipeline.tracklets import cut_into_tracklets
+from geoloc.retrieval.rerank.one_to_one import best_matching, link_probabilities
 from geoloc.scene.site import Site
 
 RATE = 10.0  # Hz

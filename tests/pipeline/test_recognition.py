@@ -68,6 +68,14 @@ def test_ways_that_others_went_do_not_count_after_another_time() -> None:
     assert usual - late > 4.0  # log-odds, 6.1
 
 
+def test_cars_that_were_lost_long_ago_do_not_outweigh_the_one_that_was_lost_a_moment_ago() -> None:
+    """Forty that never came back within the hour may be anywhere: that one of them comes just now is unlikely."""
+    site = yard()
+    ghosts = [(-60.0 * (k + 10), (10.0 * (k % 8) - 30.0, 8.0 * (k // 8) - 16.0)) for k in range(40)]
+    book = book_of(site, [(0.0, (0.0, 0.0)), *ghosts, (4.0, (13.0, 1.0))], 41)
+    assert sure(Recognition(site), book, 41)[0, 0] > 0.97  # 0.995; 0.900 were they as likely to come now as ever
+
+
 def test_an_object_is_not_two_new_ones() -> None:
     site = yard()
     book = book_of(site, [(0.0, (0.0, 0.0)), (4.0, (14.0, 1.0)), (4.0, (14.0, -1.0))], 1)

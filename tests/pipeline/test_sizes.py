@@ -93,7 +93,7 @@ def test_a_car_that_the_edge_of_the_image_cuts_off_is_found_by_its_top() -> None
     assert box[3] == 1079.5
     points, _ = project_to_ground(seen([box], "car"), site)
     track = Tracks(time=[0.0], track=[1], level=["ground"], xy=[xy], velocity=[(0.0, 0.0)], cov=[np.eye(4)],
-                   bias_cov=[np.eye(2)], label=["car"], heading=[heading])  # fmt: skip
+                   bias_cov=[np.eye(2)], label=["car"], heading=[heading], heading_sigma=[0.1])  # fmt: skip
     found, _ = find_bodies(points, track, site, BodyOptions())
     assert np.linalg.norm(points.xy[0] - xy) > 0.5
     assert np.linalg.norm(found.xy[0] - xy) < 0.15  # 0.11 m
@@ -125,7 +125,7 @@ def test_a_car_that_turns_is_found_where_its_box_shows_it(turned: float) -> None
     box = box_of(site, "A", CAR, xy, ahead + turned)
     points, _ = project_to_ground(seen([box], "car"), site)
     told = {"time": [0.0], "track": [1], "level": ["ground"], "xy": [xy], "velocity": [(2.0, 0.0)]}
-    told |= {"cov": [np.eye(4)], "bias_cov": [np.eye(2)], "label": ["car"], "heading": [ahead]}
+    told |= {"cov": [np.eye(4)], "bias_cov": [np.eye(2)], "label": ["car"], "heading": [ahead], "heading_sigma": [0.1]}
     moves, _ = find_bodies(points, Tracks(**told, still_since=[0.0]), site, BodyOptions())
     stands, _ = find_bodies(points, Tracks(**told, still_since=[-60.0]), site, BodyOptions())
     assert np.linalg.norm(stands.xy[0] - xy) > 1.0
@@ -140,6 +140,6 @@ def test_a_box_that_ends_just_before_the_edge_of_the_image_is_cut_off_by_it() ->
     box[3] -= 0.015 * (box[3] - box[1])
     points, _ = project_to_ground(seen([box], "car"), site)
     track = Tracks(time=[0.0], track=[1], level=["ground"], xy=[xy], velocity=[(0.0, 0.0)], cov=[np.eye(4)],
-                   bias_cov=[np.eye(2)], label=["car"], heading=[heading])  # fmt: skip
+                   bias_cov=[np.eye(2)], label=["car"], heading=[heading], heading_sigma=[0.1])  # fmt: skip
     found, _ = find_bodies(points, track, site, BodyOptions())
     assert np.linalg.norm(found.xy[0] - xy) < 0.15  # 0.11 m

@@ -104,7 +104,7 @@ def test_what_no_camera_could_see_is_not_missed(rng):
     times = np.arange(0.0, 6.0, 0.1)
     rows = walk(square(), np.array([[-4.0, 0.0]]), np.array([[1.0, 0.0]]), times, rng)
     rows = rows.take((rows.time < 2.0) | (rows.time > 4.0))
-    tracker_alone = LocalizerOptions(identity=IdentityOptions(same_probability=1.0, open_same_probability=1.0))
+    tracker_alone = LocalizerOptions(identity=IdentityOptions(same_probability=1.0))
     ids = {}
     for cameras in ((), ("A", "B", "C", "D")):
         localizer, seen = Localizer(square(), tracker_alone), set()

@@ -7,6 +7,7 @@ from drift_samples import CAMERA, SIZE, YARD, covered, seen, textures
 from scipy.spatial.transform import Rotation
 
 from geoloc.errors import GeometryError, InputError
+from geoloc.features.local import ExtractionOptions, RootSift
 from geoloc.metrics.consistency import consistency, nees
 from geoloc.relocalize.drift import DriftOptions, check_drift, learn_landmarks
 from geoloc.relocalize.reference import Reference, pin_reference
@@ -198,3 +199,22 @@ def test_a_picture_all_but_covered_is_blocked(scene: Scene, reference: Reference
     check = check_drift(reference, frame)
     assert check.state == "blocked"
     assert "is flat" in check.reason
+
+
+class Learned(RootSift):
+    """Features that can be compared with their like only."""
+
+    @property
+    def fingerprint(self) -> str:
+        return "learned"
+
+
+def test_large_motions_are_looked_for_by_the_features_of_the_references_extractor(
+    scene: Scene, elsewhere: Scene, rng: np.random.Generator
+) -> None:
+    learned = pin_reference(CAMERA, seen(scene, rng), extractor=Learned(ExtractionOptions(max_features=700)))
+    assert learned.features[0].extractor == "learned"
+    # another scene is left only when every start has been tried, matched features last
+    assert check_drift(learned, seen(elsewhere, rng)).state == "another scene"
+    turn = np.array([0.0, 0.0, 25.0]) * DEGREE
+    assert off(check_drift(learned, seen(scene, rng, turn)).theta, turn) < 0.02

@@ -9,6 +9,7 @@ from drawn_landmarks import LENS, SIZE, cameras_of, draw_court, see, shifted
 from geoloc.estimators.camera_fit import MarkedPoints
 from geoloc.geometry.se3 import look_at, perturb
 from geoloc.metrics.consistency import consistency
+from geoloc.relocalize.landmarks import unit_cov
 from geoloc.relocalize.mapping import build_landmarks
 from geoloc.relocalize.pose_fit import refine_pose, shares_of
 from geoloc.scene.camera import Camera
@@ -94,3 +95,8 @@ def test_a_site_that_repeats_tells_how_much(rng):
         landmarks = build_landmarks(features, [*here, *there])
         assert landmarks.repeats.shape == (8, 3)
         assert (np.median(landmarks.repeats[:, :2], axis=0) > 5).all() == repeats
+
+
+def test_a_pose_whose_points_all_lie_behind_it_is_unknown_and_no_nan():
+    behind = TRUE.centre_world + np.array([[0.0, -3.0, 0.0], [1.0, -4.0, 0.5]])
+    assert (np.linalg.eigvalsh(unit_cov(TRUE, behind)) > 1e6).all()

@@ -1,21 +1,20 @@
 """One contract for every index: exact answers, filters, ids, and refusals that change nothing."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
 from geoloc.errors import InputError, UnknownNameError
-from geoloc.retrieval.indexes import INDEXES, NONE, Index, best_columns, make_index
+from geoloc.retrieval.indexes import INDEXES, Index, make_index
+from geoloc.retrieval.rows import NONE, best_columns
+from geoloc.retrieval.where import ANYWHERE, FARTHEST, Where
 
 DIM = 16
+FIELDS = {"camera": str, "time": float, "track": int, "x": float, "y": float}
 
 
 @pytest.fixture(params=list(INDEXES))
-def index(request: pytest.FixtureRequest) -> Index:
-    if request.param == "faiss" and importlib.util.find_spec("faiss") is None:
-        pytest.skip("the extra faiss is not installed")
-    return make_index(request.param, DIM)
+def index(request: pytest.FixtureRequest, make) -> Index:
+    return make(request.param, DIM, FIELDS)
 
 
 @pytest.fixture
@@ -23,10 +22,22 @@ def rows(rng) -> tuple[np.ndarray, np.ndarray]:
     return 3 * rng.permutation(500), rng.normal(size=(500, DIM)).astype(np.float32)
 
 
+def fields_for(ids: np.ndarray) -> dict[str, np.ndarray]:
+    """What the row of each id holds."""
+    time = np.where(ids % 7, 1.0 * ids, np.nan)
+    camera = np.char.add("c", (ids % 5).astype(str))
+    return {"camera": camera, "time": time, "track": ids // 10, "x": 0.1 * ids, "y": -0.1 * ids}
+
+
+def add(index: Index, ids: np.ndarray, vectors: np.ndarray) -> None:
+    ids = np.asarray(ids)
+    index.add(ids, vectors, fields_for(ids))
+
+
 def test_answers_are_those_of_sorting_everything(index, rows, rng) -> None:
     ids, vectors = rows
-    index.add(ids[:200], vectors[:200])
-    index.add(ids[200:], vectors[200:])
+    add(index, ids[:200], vectors[:200])
+    add(index, ids[200:], vectors[200:])
     queries = rng.normal(size=(300, DIM)).astype(np.float32)
     found, scores = index.search(queries, 7), queries @ vectors.T
     order = np.argsort(-scores, axis=1)[:, :7]
@@ -36,18 +47,18 @@ def test_answers_are_those_of_sorting_everything(index, rows, rng) -> None:
 
 def test_a_filter_keeps_the_best_of_those_allowed(index, rows, rng) -> None:
     ids, vectors = rows
-    index.add(ids, vectors)
+    add(index, ids, vectors)
     allowed = np.append(ids[:20], 10**9)  # one that it does not hold
-    found = index.search(vectors[:5], 3, allowed)
+    found = index.search(vectors[:5], 3, Where().ids(allowed))
     order = np.argsort(-(vectors[:5] @ vectors[:20].T), axis=1)[:, :3]
     np.testing.assert_array_equal(found.ids, ids[:20][order])
-    assert (index.search(vectors[:5], 3, np.zeros(0, int)).ids == NONE).all()
+    assert (index.search(vectors[:5], 3, Where().ids(np.zeros(0, int))).ids == NONE).all()
 
 
 def test_asking_for_more_than_there_is_gives_what_there_is(index, rows) -> None:
     ids, vectors = rows
     assert (index.search(vectors[:2], 4).ids == NONE).all()
-    index.add(ids[:2], vectors[:2])
+    add(index, ids[:2], vectors[:2])
     found = index.search(vectors[:1], 4)
     assert (found.ids[0] != NONE).tolist() == [True, True, False, False]
     assert np.isneginf(found.scores[0, 2:]).all()
@@ -55,17 +66,17 @@ def test_asking_for_more_than_there_is_gives_what_there_is(index, rows) -> None:
 
 
 def test_equals_come_in_the_order_of_their_ids(index) -> None:
-    index.add(np.array([9, 2, 5]), np.ones((3, DIM), np.float32))
+    add(index, np.array([9, 2, 5]), np.ones((3, DIM), np.float32))
     assert index.search(np.ones((1, DIM)), 3).ids.tolist() == [[2, 5, 9]]
 
 
 def test_what_is_removed_is_not_found_and_may_come_back(index, rows) -> None:
     ids, vectors = rows
-    index.add(ids, vectors)
+    add(index, ids, vectors)
     index.remove(ids[:1])
     assert len(index) == 499
     assert index.search(10 * vectors[:1], 1).ids[0, 0] != ids[0]
-    index.add(ids[:1], 10 * vectors[:1])
+    add(index, ids[:1], 10 * vectors[:1])
     assert index.search(vectors[:1], 1).ids[0, 0] == ids[0]
 
 
@@ -81,9 +92,9 @@ def test_what_is_removed_is_not_found_and_may_come_back(index, rows) -> None:
     ],
 )
 def test_bad_rows_are_refused_and_nothing_is_added(index, ids, vectors, said: str) -> None:
-    index.add(np.array([7]), np.ones((1, DIM)))
+    add(index, np.array([7]), np.ones((1, DIM)))
     with pytest.raises(InputError, match=said):
-        index.add(np.array(ids), vectors)
+        add(index, np.array(ids), vectors)
     assert len(index) == 1
 
 
@@ -94,6 +105,71 @@ def test_bad_questions_are_refused(index) -> None:
         index.search(np.ones((1, DIM - 1)), 1)
     with pytest.raises(InputError, match="at least 1"):
         index.search(np.ones((1, DIM)), 0)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ANYWHERE,
+        Where().equal("camera", "c1", "c3"),
+        Where().equal("camera", ""),
+        Where().equal("track", 12),
+        Where().between("time", 100, 200),
+        Where().between("time", low=900),
+        Where().near(30.0, -30.0, 5.0),
+        Where().equal("camera", "c2").between("time", 0, 700).near(30.0, -30.0, 20.0),
+        Where().between("time"),
+    ],
+)
+def test_a_filter_means_the_same_in_every_index(index, rows, where: Where) -> None:
+    ids, vectors = rows
+    add(index, ids, vectors)
+    kept = where.holds({"id": ids, **fields_for(ids)})
+    np.testing.assert_array_equal(index.ids(where), np.sort(ids[kept]))
+    found = index.search(vectors[:3], 10, where).ids
+    order = np.argsort(-(vectors[:3] @ vectors[kept].T), axis=1)[:, :10]
+    np.testing.assert_array_equal(found[:, : order.shape[1]], ids[kept][order])
+    assert (found[:, order.shape[1] :] == NONE).all()
+
+
+def test_a_row_comes_back_as_it_went_in(index, rows) -> None:
+    ids, vectors = rows
+    add(index, ids, vectors)
+    some = ids[[40, 3, 77]]
+    again, fields = index.read(some)
+    np.testing.assert_array_equal(again, vectors[[40, 3, 77]])
+    for name, values in fields_for(some).items():
+        np.testing.assert_array_equal(fields[name], values)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        (Where().equal("camra", "c1"), "did you mean 'camera'"),
+        (Where().equal("camera", 1), "1 is no str"),
+        (Where().equal("track", "c1"), "'c1' is no int"),
+        (Where().between("camera", 0, 1), "holds names"),
+    ],
+)
+def test_a_filter_that_fits_no_row_is_refused(index, where: Where, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        index.search(np.ones((1, DIM)), 1, where)
+
+
+@pytest.mark.parametrize("where", [(0.0, 0.0, 1e200), (1e300, 0.0, 1.0), (0.0, np.nan, 1.0), (0.0, 0.0, -1.0)])
+def test_places_whose_squares_overflow_are_refused(where: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="metres up to 1e"):
+        Where().near(*where)
+    assert Where().near(0.0, 0.0, FARTHEST).holds({"id": np.zeros(1), "x": np.ones(1), "y": -np.ones(1)}).all()
+
+
+def test_rows_without_their_fields_are_refused(index) -> None:
+    fields = fields_for(np.array([1]))
+    with pytest.raises(InputError, match="lack the field 'time'"):
+        index.add(np.array([1]), np.ones((1, DIM)), {name: fields[name] for name in fields if name != "time"})
+    with pytest.raises(UnknownNameError, match="unknown field 'speed'"):
+        index.add(np.array([1]), np.ones((1, DIM)), fields | {"speed": np.ones(1)})
+    assert len(index) == 0
 
 
 def test_an_unknown_index_is_refused() -> None:

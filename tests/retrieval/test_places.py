@@ -11,8 +11,8 @@ from geoloc.features.global_descriptors import GlobalOptions
 from geoloc.features.parts import PartOptions
 from geoloc.features.variations import VariationOptions, vary
 from geoloc.features.vlad import VladOptions
-from geoloc.retrieval.indexes import NONE
 from geoloc.retrieval.places import PlaceOptions, Places, learn_places, load_places
+from geoloc.retrieval.rows import NONE
 
 N = 24
 QUICK = PlaceOptions(training=GlobalOptions(PartOptions(VladOptions(words=16, max_training=4000))))

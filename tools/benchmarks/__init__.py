@@ -7,6 +7,7 @@ from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
 from benchmarks.hours import bench_hours
 from benchmarks.journal import bench_journal
+from benchmarks.k_reciprocal import bench_k_reciprocal
 from benchmarks.linking import bench_linking
 from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
@@ -28,5 +29,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "gospa": bench_gospa,
     "metrics": bench_metrics,
     "relocalization": bench_relocalization,
+    "k_reciprocal": bench_k_reciprocal,
     "startup": bench_startup,
 }

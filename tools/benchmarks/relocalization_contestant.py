@@ -31,7 +31,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 
 from benchmarks.hloc_style import TOP, StoredImage, match_images, pose_of  # noqa: E402
 from benchmarks.tiled_map import copied_images, offset_of, stored_images, tiled  # noqa: E402
-from geoloc.features.local import ExtractionOptions, LocalFeatures, extract, unit_descriptors  # noqa: E402
+from geoloc.features.extraction import extract  # noqa: E402
+from geoloc.features.local import ExtractionOptions, LocalFeatures, unit_descriptors  # noqa: E402
 from geoloc.io.pictures import read_pictures  # noqa: E402
 from geoloc.io.strecha import read_strecha, still_path  # noqa: E402
 from geoloc.relocalize.candidates import group_images, match_landmarks, rank_images  # noqa: E402

@@ -11,9 +11,13 @@ from recordings import (
     brnocompspeed,
     caliscope,
     cityflow,
+    cityflow_search,
     cmc,
+    cmc_search,
     drawn_calibration,
+    fleet,
     garage_drift,
+    garage_search,
     garage_stills,
     garage_upkeep,
     garage_walks,
@@ -29,6 +33,7 @@ from recordings import (
     pose2sim,
     sacre_coeur,
     sped,
+    sped_search,
     strecha,
     wildtrack,
 )
@@ -39,8 +44,11 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva": meva.run,
     "cityflow": cityflow.run,
     "cmc": cmc.run,
+    "cityflow_search": cityflow_search.run,
+    "cmc_search": cmc_search.run,
     "pets2009": pets.run,
     "sped": sped.run,
+    "sped_search": sped_search.run,
     "meva_calibration": meva_calibration.run,
     "meva_joint": meva_joint.run,
     "meva_drift": meva_drift.run,
@@ -56,6 +64,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
 DRAWN: dict[str, Callable[[], list[Figure]]] = {
     "drawn_calibration": drawn_calibration.run,
     "garage_hour": long_garage.run_hour,
+    "fleet": fleet.run,
 }
 # half an hour and more of computing: only when it is asked for
 ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
@@ -64,8 +73,12 @@ ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
     "garage_drift": garage_drift.run,
     "garage_upkeep": garage_upkeep.run,
     "garage_walks": garage_walks.run,
+    "garage_search": garage_search.run,
 }
 FOLDERS = {  # where it is not the name
+    "cityflow_search": "cityflow",
+    "cmc_search": "cmc",
+    "sped_search": "sped",
     "meva_calibration": "meva",
     "meva_joint": "meva",
     "meva_drift": "meva",

@@ -13,7 +13,7 @@ from scipy.spatial.transform import RigidTransform
 from geoloc.evaluation.measures import of_counts, of_mean, of_quantile
 from geoloc.evaluation.queries import query_blocks
 from geoloc.evaluation.report import Figure
-from geoloc.features.local import extract
+from geoloc.features.extraction import extract
 from geoloc.metrics.consistency import nees
 from geoloc.metrics.detection import ratio
 from geoloc.metrics.localization import LocalizationScores, score_poses

@@ -15,7 +15,7 @@ from scipy.spatial.transform import RigidTransform
 from geoloc.evaluation.measures import Measure, of_counts, of_mean
 from geoloc.evaluation.queries import bare_figure, query_blocks
 from geoloc.evaluation.report import Figure
-from geoloc.features.local import extract
+from geoloc.features.extraction import extract
 from geoloc.metrics.detection import ratio
 from geoloc.relocalize.estimate import PoseEstimate
 from geoloc.relocalize.landmarks import LandmarkMap

@@ -13,7 +13,7 @@ from scipy.spatial.transform import RigidTransform
 from geoloc.evaluation.measures import of_counts, of_mean
 from geoloc.evaluation.queries import query_blocks
 from geoloc.evaluation.report import Figure
-from geoloc.features.local import extract
+from geoloc.features.extraction import extract
 from geoloc.geometry.se3 import perturb
 from geoloc.metrics.detection import ratio
 from geoloc.relocalize.estimate import PoseEstimate

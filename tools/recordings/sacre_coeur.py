@@ -12,7 +12,7 @@ from geoloc.errors import GeometryError
 from geoloc.evaluation.measures import of_mean
 from geoloc.evaluation.queries import bare_figure, query_blocks
 from geoloc.evaluation.report import Figure
-from geoloc.features.local import extract
+from geoloc.features.extraction import extract
 from geoloc.io.pictures import find_pictures, read_pictures
 from geoloc.relocalize.estimate import PoseEstimate
 from geoloc.relocalize.mapping import build_landmarks

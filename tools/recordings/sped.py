@@ -18,8 +18,8 @@ from geoloc.evaluation.retrieval import RetrievalOptions, RetrievalRun, evaluate
 from geoloc.evaluation.robustness.images import HOG_SIDE, RECALLS, ImageCase, describe_hog, image_case, place_run
 from geoloc.files import read_numbers
 from geoloc.metrics.judgements import Labelled
-from geoloc.retrieval.indexes import Found
 from geoloc.retrieval.places import PlaceOptions, Places, learn_places
+from geoloc.retrieval.rows import Found
 
 FIGURES = {"cmc@1": "recall_at_1", "cmc@5": "recall_at_5", "map": "map"}
 DESCRIPTORS = ("places", "layout", "dense_vlad")

@@ -15,7 +15,8 @@ import numpy as np
 from geoloc.evaluation.measures import of_mean, of_quantile
 from geoloc.evaluation.queries import bare_figure, query_blocks
 from geoloc.evaluation.report import Figure
-from geoloc.features.local import LocalFeatures, extract
+from geoloc.features.extraction import extract
+from geoloc.features.local import LocalFeatures
 from geoloc.io.pictures import read_pictures
 from geoloc.io.strecha import read_strecha, still_path
 from geoloc.metrics.consistency import consistency, nees

@@ -19,8 +19,9 @@ STEP = 0.05  # m, of the numerical derivative by the ground
 MAX_STEPS = 6
 CLOSE_PX = 0.05
 MIN_DEPTH = 1e-6  # m
-TURNS = 6  # headings that stand for all, where none is known
-TURNING = 0.3  # probability that what moves heads otherwise than its track tells
+TURNS = 6  # headings that stand for all
+OTHERWISE = 0.05  # of the likeliest, that it heads in one of the others against all that its track tells
+STRAIGHT = 0.12  # rad; a heading that is known better is the only one, while the box fits it
 WIDTH_SIGMA, WIDTH_PX = 0.1, 4.0  # share of a box's width, and px, by which it differs from its body's
 ODD = 2.0  # sigmas; a box that is so much wider or narrower than its body would be may show another heading
 
@@ -118,15 +119,15 @@ def middle_of(camera, u, v, x, y, z, cos, sin, half_l, half_w, tall, by_top):
 
 
 @compiled
-def headings(xy, away, level, size, track_xy, track_level, track_heading, track_stands, stalls, out, turns):
+def headings(xy, away, level, size, track_xy, track_level, track_heading, track_turned, stalls, out, turned):
     """Heading (N,) rad of the body at each foot: of the nearest track that has one, else of the stall; else NaN.
 
-    `turns` (N,) bool becomes whether it is of a track that does not stand, and may change.
+    `turned` (N,) rad becomes by how much it may have turned since, as its track tells; 0: it stands.
 
     Both are looked for at about the body's middle; a track farther from it than half the body's length is another.
     """
     for i in range(len(xy)):
-        out[i], turns[i] = np.nan, False
+        out[i], turned[i] = np.nan, 0.0
         reach = 0.5 * size[i, 0]
         if not reach > 0.0:
             continue
@@ -138,7 +139,7 @@ def headings(xy, away, level, size, track_xy, track_level, track_heading, track_
             dx, dy = track_xy[t, 0] - x, track_xy[t, 1] - y
             distance2 = dx * dx + dy * dy
             if distance2 < best2 and track_level[t] == level[i] and np.isfinite(track_heading[t]):
-                best2, out[i], turns[i] = distance2, track_heading[t], not track_stands[t]
+                best2, out[i], turned[i] = distance2, track_heading[t], track_turned[t]
         if np.isnan(out[i]):
             out[i] = stall_axis(x, y, level[i], stalls)
 
@@ -154,11 +155,11 @@ def stall_axis(x, y, level, stalls):
 
 
 @compiled
-def offsets(camera, foot, box, xy, z, heading, turns, size, cameras, offset, spread):
+def offsets(camera, foot, box, xy, z, heading, turned, size, cameras, offset, spread):
     """How far each foot (N,) lies from its body's middle: `offset` (N, 2) m, and what of it is unknown (N, 2, 2) m².
 
     `foot` (N, 2) px lies on the ground at xy (N, 2), z (N,) m; `heading` (N,) rad is NaN where unknown and then any,
-    as its box's width allows; so it is where that does not fit a heading that `turns` (N,) bool.
+    as its box's width allows; else as that and `turned` (N,) rad, its sigma, allow; 0: it is certain.
     `size` (N, 3) m, a length of 0 where no body is known. A body that fits nowhere gives zeros. Where the image's edge
     cuts a box (N, 4) px off below, its upper edge tells where the body is.
     """
@@ -176,8 +177,8 @@ def offsets(camera, foot, box, xy, z, heading, turns, size, cameras, offset, spr
         v = box[i, 1] if by_top else foot[i, 1]
         known = np.isfinite(heading[i])
         total, sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for t in range(-1 if known else 0, TURNS):
-            angle = heading[i] if t < 0 else t * math.pi / TURNS
+        for t in range(1 if known and turned[i] == 0.0 else TURNS):
+            angle = t * math.pi / TURNS + (heading[i] if known else 0.0)
             mx, my, wide = middle_of(
                 one, foot[i, 0], v, xy[i, 0], xy[i, 1], z[i], math.cos(angle), math.sin(angle), half_l, half_w,
                 tall, by_top,
@@ -185,11 +186,14 @@ def offsets(camera, foot, box, xy, z, heading, turns, size, cameras, offset, spr
             if np.isnan(mx):
                 continue
             off = (box[i, 2] - box[i, 0] - wide) / (WIDTH_SIGMA * wide + WIDTH_PX)
-            weight = math.exp(-0.5 * min(off * off, 50.0)) * (1.0 - TURNING if t < 0 else TURNING / TURNS)
+            weight = math.exp(-0.5 * min(off * off, 50.0))
+            if known and t > 0:
+                aside = min(t, TURNS - t) * math.pi / (TURNS * turned[i])
+                weight *= max(math.exp(-0.5 * aside * aside), OTHERWISE)
             dx, dy = xy[i, 0] - mx, xy[i, 1] - my
             total, sx, sy = total + weight, sx + weight * dx, sy + weight * dy
             sxx, sxy, syy = sxx + weight * dx * dx, sxy + weight * dx * dy, syy + weight * dy * dy
-            if t < 0 and (not turns[i] or abs(off) < ODD):
+            if known and t == 0 and turned[i] < STRAIGHT and abs(off) < ODD:
                 break
         if total > 0.0:
             offset[i, 0], offset[i, 1] = sx / total, sy / total

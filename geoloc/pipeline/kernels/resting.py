@@ -11,34 +11,53 @@ from geoloc.pipeline.kernels.compiled import compiled
 
 EASE = 1.0  # s, time constant of the running mean of how far off a resting track's objects are
 STANDS = 1.0  # s; what stood in a stall for as long is aligned with it
+TURN = 0.15  # rad/m, sigma of how fast a vehicle turns: its circles are no narrower than 5 m
+LEAST_TURNED = 0.05  # rad, sigma of a heading at best
 STARTS = 5.0  # m/s², nothing gathers speed faster
 STRAY = 3.0  # sigmas beyond which what a start cannot explain is a stray box
 
 
 @compiled
-def settle(time, allowed, sigmas, least_speed, parks, stalls, level, state, cov, anchor, still_since, heading):
+def settle(
+    time, dt, allowed, sigmas, least_speed, parks, stalls, level, state, cov, anchor, still_since, heading, turned
+):
     """Note where tracks stand and how they head.
 
     `anchor` (T, 2) m and `still_since` (T,) s start anew where a track is farther from its anchor than `allowed` (T,)
     m and than so many sigmas. `heading` (T,) rad follows what drives faster than `least_speed` m/s, by 3 sigmas; what
-    stands in a stall and `parks` (T,) heads as that does, for or aft.
+    stands in a stall and `parks` (T,) heads as that does, for or aft. `turned` (T,) rad is the sigma of that: it grows
+    with the way that a track went in the `dt` s since the window before, and what it went from anchor to anchor tells
+    how it heads now.
     """
     for t in range(len(state)):
         dx, dy = state[t, 0] - anchor[t, 0], state[t, 1] - anchor[t, 1]
         away2 = dx * dx + dy * dy
         spread2 = 0.5 * (cov[t, 0, 0] + cov[t, 1, 1])
-        if away2 > allowed[t] * allowed[t] and away2 > sigmas * sigmas * spread2:
+        gone = away2 > allowed[t] * allowed[t] and away2 > sigmas * sigmas * spread2
+        if gone:
             anchor[t, 0], anchor[t, 1], still_since[t] = state[t, 0], state[t, 1], time
         vx, vy = state[t, 2], state[t, 3]
         speed2 = vx * vx + vy * vy
+        aside = max(vy * vy * cov[t, 2, 2] - 2.0 * vx * vy * cov[t, 2, 3] + vx * vx * cov[t, 3, 3], 0.0)
         sure = 9.0 * (vx * vx * cov[t, 2, 2] + 2.0 * vx * vy * cov[t, 2, 3] + vy * vy * cov[t, 3, 3])
         if speed2 > least_speed * least_speed and speed2 * speed2 > sure:
             heading[t] = math.atan2(vy, vx)
-        elif parks[t] and time - still_since[t] >= STANDS:
+            turned[t] = max(math.sqrt(aside) / speed2, LEAST_TURNED)
+            continue
+        axis = np.nan
+        if parks[t] and time - still_since[t] >= STANDS:
             axis = stall_axis(state[t, 0], state[t, 1], level[t], stalls)
-            if np.isfinite(axis):
-                backwards = np.isfinite(heading[t]) and math.cos(heading[t] - axis) < 0.0
-                heading[t] = axis + math.pi if backwards else axis
+        if np.isfinite(axis):
+            backwards = np.isfinite(heading[t]) and math.cos(heading[t] - axis) < 0.0
+            heading[t] = axis + math.pi if backwards else axis
+            turned[t] = LEAST_TURNED
+            continue
+        turned[t] = min(turned[t] + TURN * math.sqrt(speed2) * dt, 0.5 * math.pi)
+        if gone and np.isfinite(heading[t]):
+            off = math.atan2(dy, dx) - heading[t]  # forwards or backwards
+            share = turned[t] * turned[t] / (turned[t] * turned[t] + spread2 / away2)
+            heading[t] += share * (off - math.pi * round(off / math.pi))
+            turned[t] *= math.sqrt(1.0 - share)
 
 
 @compiled

@@ -49,7 +49,7 @@ def drift(held, dt, noise, turn_noise):
 
 
 @compiled
-def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, number, level, sure, label,
+def take_in(held, rows, time, dt, most, xyz, cov, bias_cov, score, camera_set, number, level, sure, label,
             rests, wake2, length, speed, near, near_sigma, least_length, least_speed, stalls,
             rate, joints):  # fmt: skip
     """Wake, update and settle tracks, in place, those of `rows` (K,) by an object each.
@@ -73,8 +73,8 @@ def take_in(held, rows, time, most, xyz, cov, bias_cov, score, camera_set, numbe
     for t in range(n):
         parks[t] = length[held[t]["label"]] >= least_length
         allowed[t] = near * length[held[t]["label"]]
-    own = held["level"], state, own_cov, held["anchor"], still_since, held["heading"]
-    settle(time, allowed, near_sigma, least_speed, parks, stalls, *own)
+    own = held["level"], state, own_cov, held["anchor"], still_since, held["heading"], held["turned"]
+    settle(time, dt, allowed, near_sigma, least_speed, parks, stalls, *own)
 
 
 @compiled
@@ -149,7 +149,7 @@ def bear(born, new, time, next_id, since, reach_sigma, edge_probability, inside_
         others = max(len(one["levels"]) - 1, 1)
         for j in range(len(one["levels"])):
             one["levels"][j] = sure[k] if j == level[k] else (1.0 - sure[k]) / others
-        one["heading"], one["object"] = np.nan, number[k]
+        one["heading"], one["turned"], one["object"] = np.nan, 0.5 * math.pi, number[k]
 
 
 @compiled
@@ -176,13 +176,14 @@ def go_on(held, born, time, confirm, delete, max_coast, max_sigma, out, kept):
 
 
 @compiled
-def tell(held, track, object_, level, sure, label, xy, z, velocity, cov, bias_cov, heading, still_since, score, state):
+def tell(held, track, object_, level, sure, label, xy, z, velocity, cov, bias_cov, heading, turned, still_since, score,
+         state):  # fmt: skip
     """Fill the columns (T, ...) of a table of tracks."""
     for t in range(len(held)):
         one = held[t]
         track[t], object_[t], level[t], label[t] = one["track"], one["object"], one["level"], one["label"]
         sure[t] = one["levels"][one["level"]]
-        z[t], heading[t], still_since[t] = one["z"], one["heading"], one["still_since"]
+        z[t], heading[t], turned[t], still_since[t] = one["z"], one["heading"], one["turned"], one["still_since"]
         for i in range(2):
             xy[t, i], velocity[t, i] = one["state"][i], one["state"][2 + i]
             for j in range(2):

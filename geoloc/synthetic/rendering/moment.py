@@ -42,15 +42,24 @@ class Moment:
 
 
 def draw_moment(
-    scene: Scene, rng: np.random.Generator, options: MomentOptions | None = None, before: Moment | None = None
+    scene: Scene,
+    rng: np.random.Generator,
+    options: MomentOptions | None = None,
+    before: Moment | None = None,
+    stall_car: np.ndarray | None = None,
 ) -> Moment:
-    """A moment drawn by `rng`; of the cars of the moment `before`, those stay whose stalls are not drawn anew."""
+    """A moment drawn by `rng`; of the cars of the moment `before`, those stay whose stalls are not drawn anew.
+
+    With `stall_car` (stalls,), the look of the car in each stall, -1 for none, cars stand as it says.
+    """
     options = options or MomentOptions()
     stalls = scene.site_map.stalls
     taken = rng.random(len(stalls)) < options.parked
     cars = np.where(taken, rng.integers(0, len(scene.cars), len(stalls)), -1)
     if before is not None:
         cars = np.where(rng.random(len(stalls)) < options.exchanged, cars, before.stall_car)
+    if stall_car is not None:
+        cars = np.asarray(stall_car)
     # where a driver stopped is a matter of stall and car, so that a car that stays stays where it is
     parked = [
         (car, _place(scene, stall, int(car), number))

@@ -39,7 +39,7 @@ def take_picture(
 def radiance(moment: Moment, camera: Camera) -> np.ndarray:
     """Light (H, W, 3) float32 BGR that comes to each pixel: about 1 for white in the sun."""
     camera.require_pose("cannot be drawn")
-    grid = _rays(camera)
+    grid = camera_rays(camera)
     height, width = grid.shape[1:]
     view = View.of(turned_to(moment, camera.centre_world), camera.centre_world)
     first, thin = cast_image(view, moment.scene.atlas, grid)
@@ -65,7 +65,7 @@ def radiance(moment: Moment, camera: Camera) -> np.ndarray:
 
 def ranges(moment: Moment, camera: Camera) -> np.ndarray:
     """How far (H, W) m along its ray each pixel's centre sees; infinite where that is the sky."""
-    grid = _rays(camera)
+    grid = camera_rays(camera)
     view = View.of(turned_to(moment, camera.centre_world), camera.centre_world)
     first, _ = cast_image(view, moment.scene.atlas, grid)
     far = np.full(first.shape, np.inf)
@@ -74,7 +74,8 @@ def ranges(moment: Moment, camera: Camera) -> np.ndarray:
     return far
 
 
-def _rays(camera: Camera) -> np.ndarray:
+def camera_rays(camera: Camera) -> np.ndarray:
+    """The ray (3, H, W) float32 of each pixel."""
     width, height = camera.size
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
     rays = camera.unproject(pixels)

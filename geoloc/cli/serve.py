@@ -1,0 +1,233 @@
+"""`geoloc serve`: the engine live, over HTTP and WebSocket."""
+
+import asyncio
+import json
+import logging
+import signal
+import ssl
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geoloc.cli.arguments import add_options
+from geoloc.errors import InputError
+from geoloc.options import load_options
+from geoloc.pipeline.localizer import LocalizerOptions
+from geoloc.scene.site import Site
+from geoloc.scene.storage import load_site
+from geoloc.service.serve.options import ServeOptions
+from geoloc.service.serve.tokens import Tokens, one_for_all, read_tokens
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from geoloc.service.serve.service import LiveService
+
+DESCRIPTION = """\
+Run the engine live: detections come in over HTTP or WebSocket and are acknowledged when they are in the log for good;
+positions, events and answers go out over HTTP and WebSocket, and a map page shows the site now. Killed at any moment
+it goes on where it was. Needs the extra 'serve'. docs/serve.md and /openapi.json say what is sent and answered."""
+EXAMPLES = """\
+examples:
+  geoloc serve --demo
+      a live garage in the browser: open the address that is printed
+  geoloc serve garage --state state
+      for this machine alone, with a token of its own that is printed with the page's address
+  geoloc serve garage harbour --state state --host 0.0.0.0 --token-file tokens.json --tls-cert c.pem --tls-key k.pem
+      for others: whoever has a token of the file, with its scopes, at its sites
+  geoloc replay boxes.csv http://localhost:8000 --site garage --token-file my.token --speed 4
+      and a recording sent to it, four times as fast as it was"""
+LOCAL = "localhost"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("sites", nargs="*", metavar="SITE", help="names of sites below --root, or paths to their maps")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="folder with sitemaps/ and calibration/ (default: here)"
+    )
+    parser.add_argument("--demo", action="store_true", help="a synthetic garage whose cars drive now")
+    parser.add_argument("--state", type=Path, metavar="FOLDER", help="keep each site's state in FOLDER/NAME")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    parser.add_argument("--port", type=int, default=8000, help="0: a free one (default: 8000)")
+    parser.add_argument("--token-file", type=Path, metavar="FILE.json", help="who may do what; see docs/serve.md")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE.pem", help="certificate chain: serve over TLS")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE.pem", help="its key")
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="KEY=VALUE", help="of sizes and rates; may be repeated"
+    )
+    parser.add_argument(
+        "--changed",
+        action="append",
+        default=[],
+        choices=("calibration", "map", "options"),
+        help="go on from a state that was made with another one; may be repeated",
+    )
+    add_options(parser)
+
+
+def run(args: Namespace) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    _require_extra()
+    log_as_json()
+    with _folder(args) as folder:
+        service, secret = make_service(args, folder)
+        asyncio.run(serve(args, service, secret))
+
+
+def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
+    """The service that the arguments ask for, and its token where it made one."""
+    from geoloc.service.serve.service import LiveService, ServedSite
+
+    if not args.demo and not args.sites:
+        raise InputError("serve which site? give its name, or --demo")
+    if not 0 <= args.port <= 65535:
+        raise InputError(f"--port {args.port}: it must be within 0 and 65535")
+    sites = [_demo_site()] if args.demo else [load_site(name, args.root) for name in args.sites]
+    names = [site.name for site in sites]
+    for name in names:
+        if names.count(name) > 1 or Path(name).name != name or name in (".", ".."):
+            raise InputError(f"site {name!r}: its name must be one of its own, and that of a folder")
+    tokens, secret = _tokens(args, names)
+    limits = load_options(ServeOptions(), None, args.limit)
+    given = load_options(LocalizerOptions(), args.options, args.set) if args.options or args.set else None
+    served = {site.name: ServedSite(site, folder / site.name, given, limits, args.changed) for site in sites}
+    return LiveService(served, tokens, limits), secret
+
+
+async def serve(args: Namespace, service: "LiveService", secret: str) -> None:
+    """Serve until a signal comes, then take in what waits and write snapshots."""
+    from aiohttp import web
+
+    from geoloc.service.serve.app import make_app, make_runner
+
+    ending = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    runner = make_runner(make_app(service))
+    await runner.setup()
+    feeding: asyncio.Task[None] | None = None
+    try:
+        socket = web.TCPSite(runner, args.host, args.port, ssl_context=_tls(args))
+        try:
+            await socket.start()
+        except OSError as error:
+            raise InputError(f"{args.host} port {args.port}: cannot be used ({error.strerror})") from error
+        print(_address(runner, args, secret), flush=True)
+        if args.demo:
+            feeding = asyncio.create_task(_feed(service))
+        await _until_ready(service, ending)
+        await ending.wait()
+    finally:
+        if feeding is not None:
+            feeding.cancel()
+        await runner.cleanup()
+
+
+async def _until_ready(service: "LiveService", ending: asyncio.Event) -> None:
+    """Wait until every state is restored; InputError where one cannot be. Later failures are told by /healthz."""
+    while not ending.is_set() and not all(site.engine.ready.is_set() for site in service.sites.values()):
+        if service.failures:
+            raise InputError("; ".join(service.failures.values()))
+        await asyncio.sleep(0.05)
+
+
+def _address(runner: "web.AppRunner", args: Namespace, secret: str) -> str:
+    """Where the page is; a token that was made for this run stands behind the #, which browsers send nowhere."""
+    host, port = runner.addresses[0][:2]
+    scheme = "https" if args.tls_cert else "http"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{port}/" + (f"#token={secret}" if secret else "")
+
+
+def _tokens(args: Namespace, sites: Collection[str]) -> tuple[Tokens, str]:
+    if args.token_file is not None:
+        return read_tokens(args.token_file, sites), ""
+    try:
+        local = args.host == LOCAL or ip_address(args.host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise InputError(f"--host {args.host}: others can come in; say who may with --token-file")
+    return one_for_all()
+
+
+def _tls(args: Namespace) -> ssl.SSLContext | None:
+    if args.tls_cert is None and args.tls_key is None:
+        return None
+    if args.tls_cert is None or args.tls_key is None:
+        raise InputError("--tls-cert and --tls-key belong together; give both")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(args.tls_cert, args.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(f"{args.tls_cert}: no certificate with this key ({error})") from error
+    return context
+
+
+@contextmanager
+def _folder(args: Namespace) -> Iterator[Path]:
+    """Where the state is kept; a demo's is gone with it."""
+    if args.state is not None:
+        yield args.state
+        return
+    if not args.demo:
+        raise InputError("give --state FOLDER: what is acknowledged is kept there")
+    with tempfile.TemporaryDirectory(prefix="geoloc-demo-") as folder:
+        yield Path(folder)
+
+
+def _require_extra() -> None:
+    try:
+        import aiohttp  # noqa: F401
+        import prometheus_client  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"geoloc serve needs the extra 'serve' ({error}): pip install 'geoloc[serve]'") from error
+
+
+def _demo_site() -> Site:
+    from geoloc.service.serve.demo import demo_site
+
+    return demo_site()
+
+
+async def _feed(service: "LiveService") -> None:
+    from geoloc.service.serve.demo import feed
+
+    await feed(next(iter(service.sites.values())).engine)
+
+
+# ---- logs
+
+
+class JsonLines(logging.Formatter):
+    """A log record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        said: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "said", {}),
+        }
+        if record.exc_info:
+            said["error"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False)
+
+
+def log_as_json(make: Callable[[], logging.Handler] = lambda: logging.StreamHandler(sys.stderr)) -> None:
+    """All that geoloc logs, as JSON lines on stderr."""
+    handler = make()
+    handler.setFormatter(JsonLines())
+    top = logging.getLogger("geoloc")
+    top.handlers, top.propagate = [handler], False
+    top.setLevel(logging.INFO)

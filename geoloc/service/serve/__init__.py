@@ -1,0 +1,1 @@
+"""The engine live: detections come in, positions and events go out. `app` joins the parts."""

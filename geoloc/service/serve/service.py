@@ -1,0 +1,145 @@
+"""The sites that are served: their engines, who listens to them, and who may come in."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoloc.draw.extent import choose_extent
+from geoloc.draw.page_data import camera_data, map_data
+from geoloc.errors import GeolocError, unknown_name
+from geoloc.pipeline.localizer import LocalizerOptions
+from geoloc.pipeline.queries import State
+from geoloc.scene.footprint import footprints
+from geoloc.scene.site import Site
+from geoloc.service.serve.engine import LiveEngine, Told
+from geoloc.service.serve.hub import NEWEST, Hub
+from geoloc.service.serve.limits import Pace
+from geoloc.service.serve.options import ServeOptions
+from geoloc.service.serve.said import Json
+from geoloc.service.serve.tokens import Token, Tokens
+
+PROBABILITY = 0.95  # that the error ellipses of the page hold
+RANGE_M = 80.0  # footprints on the page end here
+
+
+class ServedSite:
+    """One site: its engine, and those who listen."""
+
+    def __init__(
+        self, site: Site, folder: Path, options: LocalizerOptions | None, serve: ServeOptions,
+        changed: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        self.site = site
+        self.hub = Hub(serve)
+        self.engine = LiveEngine(site, folder, options, changed, serve.max_waiting, self._tell)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin; what is new is told in the `loop`."""
+        self._loop = loop
+        self.engine.start()
+
+    def _tell(self, told: Told) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended: nobody listens any more
+                self._loop.call_soon_threadsafe(self.hub.tell, told)
+
+    @cached_property
+    def map(self) -> Json:
+        """What the page draws: map, cameras and where they see."""
+        seen = footprints(self.site, RANGE_M)
+        box = choose_extent(self.site, seen, np.zeros((0, 2)))
+        return {
+            "type": "site", "name": self.site.name, **map_data(self.site.site_map),
+            "cameras": camera_data(self.site, seen), "probability": PROBABILITY, "box": np.round(box, 2).tolist(),
+        }  # fmt: skip
+
+    async def look_at_stalls(self, every_s: float) -> None:
+        """Tell which stalls are taken, while somebody watches."""
+        windows = -1
+        while True:
+            await asyncio.sleep(every_s)
+            watched = any(one.wants == NEWEST for one in self.hub.listeners)
+            if not watched or not self.engine.working or self.engine.figures.windows == windows:
+                continue
+            windows = self.engine.figures.windows
+            with suppress(GeolocError):  # before the first window nothing is known
+                state = await asyncio.wrap_future(self.engine.state())
+                self.hub.tell_stalls(await asyncio.to_thread(_stalls, state))
+
+
+class LiveService:
+    """The sites by name, who may come in, and how much is taken of whom."""
+
+    def __init__(self, sites: Mapping[str, ServedSite], tokens: Tokens, options: ServeOptions) -> None:
+        self.sites = dict(sites)
+        self.tokens = tokens
+        self.options = options
+        self.readers = 0  # bodies that are being read
+        self.sockets = 0
+        self.requests: Counter[tuple[str, int]] = Counter()  # by route and status
+        self.started = time.time()
+        self._paces: dict[str, tuple[Pace, Pace]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def site(self, name: str) -> ServedSite:
+        """A site; UnknownNameError where it is not served."""
+        if name not in self.sites:
+            raise unknown_name("site", name[:40], self.sites)
+        return self.sites[name]
+
+    def pace(self, token: Token) -> tuple[Pace, Pace]:
+        """What a token has left: of requests, and of boxes."""
+        if token.name not in self._paces:
+            self._paces[token.name] = Pace(self.options.requests_per_s), Pace(self.options.rows_per_s)
+        return self._paces[token.name]
+
+    async def start(self) -> None:
+        """Begin at every site."""
+        loop = asyncio.get_running_loop()
+        for site in self.sites.values():
+            site.start(loop)
+            self._tasks.append(loop.create_task(site.look_at_stalls(self.options.stalls_s)))
+
+    async def stop(self) -> None:
+        """Take in what waits, write snapshots, and end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for site in self.sites.values():
+            await asyncio.to_thread(site.engine.stop)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Sites whose engines have stopped, and why."""
+        return {name: site.engine.failure for name, site in self.sites.items() if site.engine.failure}
+
+    @property
+    def not_ready(self) -> dict[str, str]:
+        """Sites that take nothing now, and why."""
+        found = self.failures
+        for name, site in self.sites.items():
+            if not site.engine.working:
+                found.setdefault(name, "is starting or stopping")
+            elif site.engine.waiting >= self.options.max_waiting:
+                found[name] = f"{site.engine.waiting} boxes wait"
+        return found
+
+
+async def ask(site: ServedSite, question: Any) -> Any:
+    """What `question` makes of the site's state as of now, off the event loop."""
+    state: State = await asyncio.wrap_future(site.engine.state())
+    return await asyncio.to_thread(partial(question, state))
+
+
+def _stalls(state: State) -> Json:
+    found = state.occupancy()
+    taken = [[one.level, one.name, one.objects[-1]] for one in found.places if one.kind == "stall" and one.objects]
+    return {"type": "stalls", "taken": taken, "stalls": found.stalls, "unsure": found.unsure}
