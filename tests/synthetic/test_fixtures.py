@@ -37,6 +37,27 @@ def links_of(folder: Path) -> np.ndarray:
     return np.array([line.split(",") for line in text.splitlines()[1:]], dtype=int)
 
 
+def leaves(document: object) -> tuple[list[str], list[float]]:
+    """What a JSON document holds, numbers for themselves: all else in its order, with each number's place."""
+    words: list[str] = []
+    numbers: list[float] = []
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict | list):
+            words.append(type(value).__name__)
+            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+                words.append(str(key))
+                walk(one)
+        elif isinstance(value, int | float):
+            words.append("number")
+            numbers.append(value)
+        else:
+            words.append(repr(value))
+
+    walk(document)
+    return words, numbers
+
+
 def test_the_fixtures_stay_small() -> None:
     files = [file for name in NAMES for file in (ROOT / "fixtures" / name).rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
@@ -73,11 +94,13 @@ def test_linked_detections_lie_where_their_objects_are(folder: Path) -> None:
 
 
 def test_the_maker_still_makes_this_fixture(folder: Path, maker: ModuleType, tmp_path: Path) -> None:
-    """Its beginning: what happens later hangs on the last bit of how a processor computes."""
+    """Its beginning, and numbers but for the last bits: what happens later hangs on how a processor computes them."""
     maker.make(folder.name, tmp_path)
     for file in (f"sitemaps/{folder.name}.geojson", f"calibration/{folder.name}/cameras.json"):
-        made, stored = ((base / file).read_bytes() for base in (tmp_path, folder))
+        texts = ((base / file).read_text(encoding="utf-8") for base in (tmp_path, folder))
+        (made, numbers), (stored, right) = (leaves(json.loads(text)) for text in texts)
         assert made == stored, f"{file} differs; run tools/make_fixtures.py"
+        assert np.allclose(numbers, right, rtol=1e-12, atol=1e-12), f"{file} differs; run tools/make_fixtures.py"
     made, stored = (load_truth(base / "truth.csv.gz") for base in (tmp_path, folder))
     assert abs(len(made) / len(stored) - 1) < 0.05
     first = [truth.take(truth.time < stored.time.min() + 1) for truth in (made, stored)]
