@@ -22,6 +22,7 @@ from geoloc.files import read_bytes, read_json, write_whole
 from geoloc.retrieval.indexes import Setting
 from geoloc.retrieval.likeness import Likeness
 from geoloc.retrieval.looks import Looks
+from geoloc.retrieval.servers.passwords import refuse_secrets
 
 SCHEMA = 1
 JPEG = 90  # quality of crops
@@ -82,7 +83,9 @@ class GalleryFolder:
             raise InputError(f"{self._manifest}: not a gallery's description ({error!r})") from error
 
     def write(self, manifest: Manifest) -> None:
-        """Write down what the gallery is."""
+        """Write down what the gallery is; InputError where a password would be written with it."""
+        for each in manifest.indexes:
+            refuse_secrets(each.name, each.place, each.settings)
         plain = asdict(manifest.likeness)
         finite = {name: value if np.isfinite(value) else None for name, value in plain.items()}
         document = {"schema": SCHEMA, **asdict(manifest), "likeness": finite}
