@@ -91,7 +91,7 @@ def singles(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
 def _part(rows: np.ndarray, kept: np.ndarray | None, some: slice, n_queries: int) -> np.ndarray:
     """Some of the rows: as they are for few queries, else as float32."""
     if rows.dtype == np.float16 and n_queries >= FEW:
-        return singles(rows, np.arange(len(rows))[some] if kept is None else kept[some])
+        return singles(rows, np.arange(*some.indices(len(rows))) if kept is None else kept[some])
     return rows[some] if kept is None else rows.take(kept[some], axis=0)
 
 

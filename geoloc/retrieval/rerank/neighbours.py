@@ -111,7 +111,7 @@ def _nearest_among(vectors: np.ndarray, k: int) -> Neighbours:
     """The `k` nearest of vectors (N, D) to each of them, square by square of the distances on one side."""
     from geoloc.retrieval.kernels.lists import put_square
 
-    n = len(vectors)
+    n, k = len(vectors), min(k, len(vectors))
     length = np.einsum("nd,nd->n", vectors, vectors)
     rows, values = np.full((n, k), NONE, np.int32), np.full((n, k), np.inf, np.float32)
     worst, farthest = np.full(n, np.inf, np.float32), np.zeros(n, np.float32)
