@@ -14,6 +14,7 @@ ROWS = [
     ("errors",),
     ("files",),
     ("options",),
+    ("compiled",),
     ("geometry",),
     ("metrics",),
     ("scene",),

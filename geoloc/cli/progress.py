@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -15,9 +16,10 @@ def replay_with_progress(
     """`steps` (default: `replay(localizer, detections)`) under a bar that counts seconds of the recording."""
     from tqdm import tqdm
 
-    from geoloc.pipeline.kernels.compiled import will_compile
+    from geoloc.compiled import will_compile
+    from geoloc.pipeline import kernels
 
-    if will_compile():
+    if will_compile(Path(kernels.__path__[0])):
         sys.stderr.write("the engine is compiled for this machine first, once: about a minute\n")
     steps = steps or replay(localizer, detections)  # refuses what cannot be run before there is a bar
     finite = detections.time[np.isfinite(detections.time)]

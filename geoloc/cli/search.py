@@ -85,6 +85,7 @@ def run(args: Namespace) -> None:
     from geoloc.retrieval.gallery import Gallery
     from geoloc.retrieval.gallery_folder import GalleryFolder
 
+    _check_plot(args.plot)
     site = load_site(args.site, args.root)
     folder = gallery_folder(args, site)
     if not GalleryFolder(folder).exists:
@@ -101,6 +102,12 @@ def run(args: Namespace) -> None:
         if args.plot is not None:
             _draw(args, site, gallery, matches, found, crops)
     print(json.dumps(plain_answer(matches, found), allow_nan=False) if args.json else told_answer(matches, found))
+
+
+def _check_plot(path: Path | None) -> None:
+    """InputError, before anything is searched, where the answer could not be drawn there."""
+    if path is not None and (path.suffix.lower() != ".png" or path.is_dir()):
+        raise InputError(f"--plot {path}: the answer is drawn as a PNG; give a file that ends in .png")
 
 
 def _upkeep(args: Namespace) -> bool:

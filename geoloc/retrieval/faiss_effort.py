@@ -13,7 +13,8 @@ SEED = 7
 BEST = 10  # answers that recall is of
 PROBES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024)  # lists that are tried
 REFINES = (8, 16, 32)  # candidates to an answer that are tried
-SPREADS = (0.65, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0)  # and how much further than some rows the best ones lie
+# and how much further than some rows the best ones lie
+SPREADS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0)
 WINDOWS = (0.01, 0.1, 0.3)  # parts of the rows, one after the other, that filters are tried with
 REGIONS = (0.02, 0.05, 0.1, 0.3)  # and parts that look most alike
 FILTERED = 2.5  # times as many answers may be missing as without a filter

@@ -4,9 +4,10 @@ from types import ModuleType
 
 import numpy as np
 
+from geoloc.compiled import is_compiled
 from geoloc.errors import InputError
 
-AT_ONCE = 1 << 26  # bytes of rows and scores at a time
+AT_ONCE = 1 << 24  # bytes of rows and scores at a time: what is given back and taken anew without the system
 BLOCK = 64  # scores whose largest is looked at first
 FEW = 16  # queries: fewer are compared with float16 rows as they are, more with the rows made float32 once
 
@@ -57,7 +58,7 @@ def exact_search(
     step = max(k, AT_ONCE // (4 * (rows.shape[1] + len(queries))))
     parts = []
     for start in range(0, n, step):
-        part = rows[start : start + step] if kept is None else rows.take(kept[start : start + step], axis=0)
+        part = _part(rows, kept, slice(start, start + step), len(queries))
         some, at = _nearest(faiss, queries, min(k, len(part)), part)
         parts.append((start + at if kept is None else kept[start + at], some))
     parts = parts or [(np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32))]
@@ -76,12 +77,28 @@ def best_of(found: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, 
     return all_found, all_scores
 
 
+def singles(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The rows `kept` (M,) of `rows` (N, D) float32 or float16, as float32 (M, D)."""
+    if rows.dtype != np.float16 or not is_compiled():
+        return rows.take(kept, axis=0).astype(np.float32, copy=False)
+    from geoloc.retrieval.kernels.halves import widen
+
+    out = np.empty((len(kept), rows.shape[1]), np.float32)
+    widen(rows.view(np.uint16), kept.astype(np.int64, copy=False), out.view(np.uint32), out)
+    return out
+
+
+def _part(rows: np.ndarray, kept: np.ndarray | None, some: slice, n_queries: int) -> np.ndarray:
+    """Some of the rows: as they are for few queries, else as float32."""
+    if rows.dtype == np.float16 and n_queries >= FEW:
+        return singles(rows, np.arange(*some.indices(len(rows))) if kept is None else kept[some])
+    return rows[some] if kept is None else rows.take(kept[some], axis=0)
+
+
 def _nearest(faiss: ModuleType, queries: np.ndarray, k: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if rows.dtype == np.float16:
-        view = View(faiss, rows.shape[1], rows.dtype).look_at(rows).index
-        if len(queries) < FEW:
-            return view.search(queries, k)  # about as fast as the rows can be fetched
-        rows = view.sa_decode(rows.view(np.uint8))
+        # few queries: about as fast as the rows can be fetched
+        return View(faiss, rows.shape[1], rows.dtype).look_at(rows).index.search(queries, k)
     scores = queries @ rows.T  # which takes a quarter of the time of FAISS's own
     best = _best_columns(scores, k)
     return np.take_along_axis(scores, best, axis=1), best

@@ -9,18 +9,19 @@ from types import ModuleType
 
 import numpy as np
 
-from geoloc.retrieval.faiss_exact import FEW, best_of, exact_search
+from geoloc.retrieval.faiss_exact import FEW, best_of, exact_search, singles
 from geoloc.retrieval.faiss_graphs import IvfPq
 
 # seconds on one core; only their ratios matter
 GATHER = 0.05e-6  # to fetch a row
 HALF = 0.25e-9  # to multiply one number in float16
-WIDEN = 1.1e-9  # to make one number a float32
+WIDEN = 0.2e-9  # to make one number a float32
 PRODUCT = 0.03e-9  # to multiply one number in a matrix product
 LOOKUP = 0.4e-9  # to look one byte of a code up
 PASSED = 4e-9  # to pass a row that is not kept
 CALL = 250e-6  # to choose lists
-WIDER = 3.0  # times what an unfiltered search looks at is looked at in the end
+WIDER = 1.5  # times what an unfiltered search looks at is looked at in the end where kept rows lie among others, and
+APART = 8.0  # so many times more where they have lists of their own, which queries may be far from
 MISSED = 0.002  # of the answers, expected in lists that are not looked through
 SAMPLE = 256  # kept rows that tell how far rows lie from their list's centre
 WIDENED = 3  # times as many lists are looked through before what the rest promises is told anew
@@ -35,6 +36,7 @@ class Kept:
         self._faiss, self.rows = faiss, rows
         counts = np.bincount(graph.list_of.values[rows], minlength=graph.ivf.nlist)
         self.lists = np.flatnonzero(counts)
+        self.centroids = graph.centroids[self.lists]
         self.counts = counts[self.lists]
         bits = np.zeros(len(graph.list_of.values), bool)
         bits[rows] = True
@@ -51,9 +53,9 @@ class Kept:
         return np.sqrt((scores**2).mean(axis=1, keepdims=True))
 
 
-def exact_is_faster(graph: IvfPq, n_queries: int, n_kept: int) -> bool:
-    """Whether comparing with all kept rows takes less time than choosing among them."""
-    return _exact_seconds(n_queries, n_kept, graph.ivf.d) < _lists_seconds(graph, n_queries, n_kept)
+def exact_is_faster(graph: IvfPq, n_queries: int, n_kept: int, apart: float = 0.0) -> bool:
+    """Whether comparing with all kept rows takes less time than choosing among them, as far `apart` as they lie."""
+    return _exact_seconds(n_queries, n_kept, graph.ivf.d) < _lists_seconds(graph, n_queries, n_kept, apart)
 
 
 def _exact_seconds(n_queries: int, n_kept: int, dim: int) -> float:
@@ -61,13 +63,14 @@ def _exact_seconds(n_queries: int, n_kept: int, dim: int) -> float:
     return n_kept * (GATHER + each)
 
 
-def _lists_seconds(graph: IvfPq, n_queries: int, n_kept: int) -> float:
-    """About how long the search in lists takes, where a query needs little more than an unfiltered one."""
+def _lists_seconds(graph: IvfPq, n_queries: int, n_kept: int, apart: float) -> float:
+    """About how long the search in lists takes, by how much such filters were seen to make it look at."""
     dim, code = graph.ivf.d, graph.ivf.pq.M
     refined = 10 * graph.settings["kept_refine"] * (GATHER + WIDEN * dim)
     usual = graph.settings["probes"] / graph.ivf.nlist * graph.ivf.ntotal
-    looked = min(n_kept, WIDER * usual)
-    passed = min(looked / n_kept * graph.ivf.ntotal, graph.ivf.ntotal)
+    looked = min(n_kept, (WIDER + APART * apart) * usual)
+    own = apart + (1.0 - apart) * n_kept / graph.ivf.ntotal  # part of the rows in their lists that is kept
+    passed = min(looked / own, graph.ivf.ntotal)
     scanned = looked * LOOKUP * code + passed * PASSED
     return CALL + n_queries * (graph.ivf.nlist * dim * PRODUCT + scanned + refined)
 
@@ -81,7 +84,7 @@ def filtered_search(
     other list, how many better ones to expect there: its rows' scores lie about its centre's as those of some kept
     rows do about their centres'. Lists are looked through until all the rest together promises next to none.
     """
-    near = queries @ graph.centroids[kept.lists].T
+    near = queries @ kept.centroids.T
     order = np.argsort(-near, axis=1)
     near = np.take_along_axis(near, order, axis=1)
     lists, counts = kept.lists[order], kept.counts[order]
@@ -156,7 +159,7 @@ def _look_through(
 
 def _refined(queries: np.ndarray, rows: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The best `k` of candidates (Q, C) by their vectors."""
-    near = vectors.take(np.maximum(rows, 0), axis=0).astype(np.float32)
+    near = singles(vectors, np.maximum(rows, 0).reshape(-1)).reshape(*rows.shape, -1)
     scores = np.matmul(near, queries[:, :, None])[:, :, 0]
     scores[rows < 0] = -np.inf
     found, scores = best_of(rows, scores, k)

@@ -155,7 +155,10 @@ class FaissIndex:
             return exact_kept(self._faiss, queries, k, store.vectors.rows, kept)
         if len(kept) == len(self):
             return graph.search(queries, k)
-        return filtered_search(self._faiss, graph, queries, k, self._lists_of(where, graph, kept))
+        lists = self._lists_of(where, graph, kept)
+        if exact_is_faster(graph, len(queries), len(kept), lists.apart):
+            return exact_kept(self._faiss, queries, k, store.vectors.rows, kept)
+        return filtered_search(self._faiss, graph, queries, k, lists)
 
     def _lists_of(self, where: Where, graph: IvfPq, rows: np.ndarray) -> Kept:
         kept = self._kept.pop(where, None) or Kept(self._faiss, graph, rows)

@@ -6,9 +6,11 @@
     FOLDER/snapshots/NAME.npz   all views as they were
 """
 
+import contextlib
 import io
 import json
 import mmap
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -22,6 +24,7 @@ from geoloc.files import read_bytes, read_json, write_whole
 from geoloc.retrieval.indexes import Setting
 from geoloc.retrieval.likeness import Likeness
 from geoloc.retrieval.looks import Looks
+from geoloc.retrieval.servers.passwords import refuse_secrets
 
 SCHEMA = 1
 JPEG = 90  # quality of crops
@@ -82,7 +85,9 @@ class GalleryFolder:
             raise InputError(f"{self._manifest}: not a gallery's description ({error!r})") from error
 
     def write(self, manifest: Manifest) -> None:
-        """Write down what the gallery is."""
+        """Write down what the gallery is; InputError where a password would be written with it."""
+        for each in manifest.indexes:
+            refuse_secrets(each.name, each.place, each.settings)
         plain = asdict(manifest.likeness)
         finite = {name: value if np.isfinite(value) else None for name, value in plain.items()}
         document = {"schema": SCHEMA, **asdict(manifest), "likeness": finite}
@@ -121,8 +126,12 @@ class GalleryFolder:
 
     def remove_crops(self, numbers: Iterable[int]) -> None:
         """Delete the pictures of views, of those that have one."""
+        folder = self.path / "crops"
+        if not folder.exists():
+            return
         for number in numbers:
-            self._crop(number).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{folder}/{int(number)}.jpg")  # making a Path takes longer than this
 
     def keep_crops(self, numbers: np.ndarray) -> None:
         """Delete the pictures of all views but these (N,)."""

@@ -9,6 +9,7 @@ from geoloc.retrieval.gallery_folder import GalleryFolder, IndexPlace, Manifest
 from geoloc.retrieval.indexes import Index, make_index
 from geoloc.retrieval.likeness import Likeness
 from geoloc.retrieval.looks import FIELDS
+from geoloc.retrieval.servers.passwords import refuse_secrets
 
 Indexes = str | IndexPlace | Sequence[str | IndexPlace]
 
@@ -33,6 +34,8 @@ def find_gallery(
         named = "" if maker is None or not isinstance(embedder, str) else embedder or DEFAULT
         how = embedder_options or EmbedderOptions()
         manifest = Manifest(model, dim, places or (IndexPlace("exact"),), Likeness(), (), named, how)
+        for each in manifest.indexes if here is not None else ():
+            refuse_secrets(each.name, each.place, each.settings)  # before a server is asked for anything
         indexes = _indexes(manifest, here)
         if here is not None:
             here.write(manifest)

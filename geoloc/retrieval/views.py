@@ -18,25 +18,33 @@ def choose_views(
     that are chosen (farthest points first, Gonzalez 1985). What differs by less than `least_novelty`, as 1 - cosine,
     from a chosen view of its camera is left out.
     """
-    chosen: list[int] = []
-    difference = np.ones(len(vectors))
-    own = np.ones(len(vectors))  # to the chosen views of its own camera
-    fresh = np.ones(len(vectors), bool)  # its camera has not shown the object yet
+    chosen = _choose(vectors[None], quality[None], np.asarray(camera)[None], room, least_novelty)[0]
+    return chosen[chosen >= 0]
+
+
+def _choose(
+    vectors: np.ndarray, quality: np.ndarray, camera: np.ndarray, room: int, least_novelty: float
+) -> np.ndarray:
+    """What `choose_views` chooses of G objects at once, (G, n), -1 for none: vectors (G, N, D), the others (G, N)."""
+    n_each, n = vectors.shape[:2]
+    each, chosen = np.arange(n_each), np.full((n_each, min(room, n)), -1)
+    difference, own = np.ones((n_each, n)), np.ones((n_each, n))  # own: to the chosen views of its own camera
+    fresh, taken = np.ones((n_each, n), bool), np.zeros((n_each, n), bool)  # fresh: its camera has not shown it yet
     weight = np.maximum(quality, 1e-6)
-    while len(chosen) < min(room, len(vectors)):
-        gain = weight * (difference + NEW_CAMERA * fresh)
-        gain[chosen] = -1.0
-        gain[own < least_novelty] = -1.0
-        best = int(np.argmax(gain))
-        if gain[best] < 0.0:
+    for step in range(chosen.shape[1]):
+        gain = np.where(taken | (own < least_novelty), -1.0, weight * (difference + NEW_CAMERA * fresh))
+        best = gain.argmax(axis=1)
+        goes_on = gain[each, best] >= 0.0
+        if not goes_on.any():
             break
-        chosen.append(best)
-        apart = 1.0 - vectors @ vectors[best]
+        chosen[goes_on, step] = best[goes_on]
+        taken[each[goes_on], best[goes_on]] = True
+        apart = 1.0 - np.matmul(vectors, vectors[each, best][:, :, None])[:, :, 0]
         difference = np.minimum(difference, apart)
-        here = camera == camera[best]
-        own[here] = np.minimum(own[here], apart[here])
+        here = camera == camera[each, best][:, None]
+        own = np.where(here, np.minimum(own, apart), own)
         fresh &= ~here
-    return np.array(chosen, dtype=int)
+    return chosen
 
 
 def kept_rows(looks: Looks, room: int, least_novelty: float) -> np.ndarray:
@@ -48,9 +56,9 @@ def kept_rows(looks: Looks, room: int, least_novelty: float) -> np.ndarray:
     for many in _same_sizes(parts):
         all_stay = _stay_all(looks.vector[many], camera[many], room, least_novelty)
         kept.append(many[all_stay].reshape(-1))
-        for rows in many[~all_stay]:
-            chosen = choose_views(looks.vector[rows], looks.quality[rows], camera[rows], room, least_novelty)
-            kept.append(rows[chosen])
+        some = many[~all_stay]
+        chosen = _choose(looks.vector[some], looks.quality[some], camera[some], room, least_novelty)
+        kept.append(np.take_along_axis(some, np.maximum(chosen, 0), axis=1)[chosen >= 0])
     return np.concatenate(kept)
 
 

@@ -192,3 +192,11 @@ def test_what_json_holds_is_json(call, seen: Path) -> None:
     assert set(json.loads(done.out)) == {
         "not_here", "unlisted", "objects_searched", "likeness", "matches", "whereabouts"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["answer.txt", "answer", "answer.jpg"])
+def test_a_picture_of_another_form_is_refused_before_anything_is_read(call, tmp_path: Path, name: str) -> None:
+    done = call("search", "nowhere", tmp_path / "none.jpg", "--plot", tmp_path / name, "--root", tmp_path)
+    assert done.code == 2
+    assert "give a file that ends in .png" in done.err
+    assert not list(tmp_path.iterdir())

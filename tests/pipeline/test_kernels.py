@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sites import square
 
-from geoloc.pipeline.kernels.compiled import is_compiled
+from geoloc.compiled import is_compiled
 from geoloc.pipeline.kernels.offsets import N_OF_CAMERA
 from geoloc.pipeline.kernels.solving import solve_offsets
 from geoloc.pipeline.localizer import Localizer, localize, windows

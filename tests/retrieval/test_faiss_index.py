@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from geoloc.errors import InputError, UnknownNameError
+from geoloc.retrieval.faiss_exact import singles
 from geoloc.retrieval.indexes import Index, make_index
 from geoloc.retrieval.store.columns import Columns
 from geoloc.retrieval.where import Where
@@ -147,3 +148,12 @@ def test_narrow_filters_read_the_same_rows_as_wide_ones(seen, rng) -> None:
         kept = np.flatnonzero(where.holds({"id": ids, **fields}) & alive)
         np.testing.assert_array_equal(columns.kept(where), kept)
         np.testing.assert_array_equal(columns.kept(where), kept)  # remembered
+
+
+def test_every_finite_half_becomes_the_same_single() -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    halves = bits.view(np.float16)[np.isfinite(bits.view(np.float16))]
+    rows = np.stack([halves, halves[::-1], np.zeros_like(halves)])
+    kept = np.array([1, 0, 2])
+    ours, theirs = singles(rows, kept), rows[kept].astype(np.float32)
+    np.testing.assert_array_equal(ours.view(np.uint32), theirs.view(np.uint32))  # signs of zeros too

@@ -13,6 +13,7 @@ from geoloc.retrieval.gallery_search import SearchOptions
 from geoloc.retrieval.looks import Looks, fields_of
 from geoloc.retrieval.rerank.context import learn_transits
 from geoloc.retrieval.surroundings import Surroundings
+from geoloc.retrieval.views import choose_views, kept_rows
 from geoloc.retrieval.where import Where
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Occluder, SiteMap, Surface
@@ -445,3 +446,15 @@ def test_an_empty_gallery_answers(gallery) -> None:
     assert (matches.best, matches.not_here, matches.n_objects) == (None, 1.0, 0)
     assert len(gallery.views()) == 0
     assert isinstance(gallery.views(), Looks)
+
+
+def test_views_of_many_objects_are_chosen_as_those_of_each_alone(rng) -> None:
+    looks, _ = fleet(rng, n=30, views=20, sigma=0.5)
+    looks = looks.replace(vector=looks.vector / np.linalg.norm(looks.vector, axis=1, keepdims=True))
+    looks = looks.take(rng.permutation(len(looks))[:500])  # objects of different numbers of views
+    together = kept_rows(looks, 7, 0.02)
+    alone = [np.zeros(0, int)]
+    for one in np.unique(looks.object):
+        rows = np.flatnonzero(looks.object == one)
+        alone.append(rows[choose_views(looks.vector[rows], looks.quality[rows], looks.camera[rows], 7, 0.02)])
+    np.testing.assert_array_equal(np.sort(together), np.sort(np.concatenate(alone)))

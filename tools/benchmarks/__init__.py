@@ -13,6 +13,7 @@ from benchmarks.metrics import bench_metrics
 from benchmarks.projection import bench_projection
 from benchmarks.relocalization import bench_relocalization
 from benchmarks.row import Row
+from benchmarks.search_index import bench_search_index
 from benchmarks.startup import bench_startup
 from benchmarks.trackers import bench_trackers
 from benchmarks.triangulation import bench_triangulation
@@ -30,5 +31,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "metrics": bench_metrics,
     "relocalization": bench_relocalization,
     "k_reciprocal": bench_k_reciprocal,
+    "search_index": bench_search_index,
     "startup": bench_startup,
 }

@@ -26,6 +26,7 @@ from recordings.figures import Part
 
 DIFFICULTIES = (0.02, 0.04, 0.08, 0.17, 0.3)
 SEEDS = 60
+LIMIT_HOURS = 1000  # other hours, from which to know what can be had at all: 60 scatter by 0.006
 N_SITES, KINDS_A_SITE = 200, 5  # 57.6 an hour of each kind at 0.08
 N_VEHICLES = 50_000
 ALIKE = 0.5  # cosine; views of one kind have about 0.8, of two about 0
@@ -46,6 +47,7 @@ def run() -> list[Figure]:
         hours = [draw_fleet(np.random.default_rng(seed), 1, 1, options) for seed in range(SEEDS)]
         part = Part("fleet", f"difficulty {difficulty:g}, {SEEDS} hours of one kind", 1.0)
         figures += _figures(part, hours, options)
+        figures.append(_limit(options))
     options = FleetOptions()
     whole = draw_fleet(np.random.default_rng(1), N_SITES, KINDS_A_SITE, options)
     sites = [whole.at(site) for site in range(N_SITES)]
@@ -74,6 +76,20 @@ def _figures(part: Part, fleets: list[Fleet], options: FleetOptions) -> list[Fig
         )
         for way, said in WAYS.items()
     ]
+
+
+def _limit(options: FleetOptions) -> Figure:
+    """The share that is right on average in the likeliest of all answers.
+
+    Of normal transits of one spread that all take, the likeliest order to come in is that in which they left.
+    """
+    hours = [draw_fleet(np.random.default_rng(SEEDS + seed), 1, 1, options) for seed in range(LIMIT_HOURS)]
+    right = [float((np.argsort(hour.leaves) == np.argsort(hour.comes)).sum()) for hour in hours]
+    counts = np.stack([right, [len(hour) for hour in hours]], axis=1)
+    said = "all come in the order in which they left, the likeliest answer where everything is known but who is who"
+    blocks = Blocks(np.arange(LIMIT_HOURS), LIMIT_HOURS)
+    part = Part("fleet", f"difficulty {options.difficulty:g}, {LIMIT_HOURS:,} other hours", 1.0)
+    return part.measured(of_counts("recall_at_1_limit", "", said, counts, blocks, mean_of_counts), "hours")
 
 
 def named(fleet: Fleet, options: FleetOptions) -> dict[str, float]:

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.hits import edge_reach
 
 RADIAL, FISHEYE, UNKNOWN = 0, 1, 2  # an unknown camera's bodies are not looked for

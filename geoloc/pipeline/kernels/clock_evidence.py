@@ -11,6 +11,7 @@ an information matrix over both cameras' parameters, and any part of the ties is
 
 import numpy as np
 
+from geoloc.compiled import compiled
 from geoloc.pipeline.kernels.clock_windows import (
     AWAY_X,
     CAMERA,
@@ -19,7 +20,6 @@ from geoloc.pipeline.kernels.clock_windows import (
     TIMES,
     UNSURE,
 )
-from geoloc.pipeline.kernels.compiled import compiled
 from geoloc.pipeline.kernels.small import inverse_symmetric
 
 OFFSET, DRIFT, AWAY, EAST, NORTH, SIZE = range(6)

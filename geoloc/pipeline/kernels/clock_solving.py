@@ -8,8 +8,8 @@ camera's uncertainty rests on the ties among its neighbours alone, as if there w
 
 import numpy as np
 
+from geoloc.compiled import compiled
 from geoloc.pipeline.kernels.clock_evidence import OFFSET, SIZE
-from geoloc.pipeline.kernels.compiled import compiled
 from geoloc.pipeline.kernels.solving import envelope_inverse, factorise, substitute
 
 PRECISE = 1e-9  # of the right side's length, at which conjugate gradients end

@@ -4,6 +4,7 @@
 
 import numpy as np
 
+from geoloc.compiled import compiled
 from geoloc.pipeline.kernels.clock_evidence import AWAY, EAST, NORTH
 from geoloc.pipeline.kernels.clock_windows import (
     AWAY_X,
@@ -23,7 +24,6 @@ from geoloc.pipeline.kernels.clock_windows import (
     X,
     Y,
 )
-from geoloc.pipeline.kernels.compiled import compiled
 
 NORMAL = 1.4826  # a normal distribution's sigma over its median deviation
 WHEN, WHICH, SIGMA, WHO = range(4)  # what a vote holds: time (s), offset (s), its sigma (s), the track's id

@@ -10,7 +10,7 @@ when (s): camera, time, camera, time.
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.compiled import compiled
 from geoloc.pipeline.kernels.small import order_of
 
 TIME, CAMERA, TRACK, X, Y, XX, XY, YY, AWAY_X, AWAY_Y, LENGTH, ACCELERATION, COLUMNS = range(13)

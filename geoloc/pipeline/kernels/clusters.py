@@ -8,7 +8,7 @@ and its nodes form a chain in ascending order: `head[cluster]`, then `following[
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.exact import improve_small
 from geoloc.pipeline.kernels.odds import INFORMATION, odds_of, settle
 from geoloc.pipeline.kernels.small import order_of

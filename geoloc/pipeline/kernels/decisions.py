@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 
 # log-odds from which on a pair is open, exchanged, and exchanged at the end; how long it is open (s); outliers' share
 # and scale²; log-odds of labels that differ; weight of appearance; s of views that err alike; m, the farthest objects;

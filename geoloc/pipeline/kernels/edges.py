@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 
 FEW = 4096  # nodes up to which all pairs are tried: quicker than a grid
 LEAST_REACH = 1e-3  # m

@@ -7,7 +7,7 @@ A cluster is worth the sum of the odds with which its nodes join it one after th
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.odds import INFORMATION, odds_of, settle
 from geoloc.pipeline.kernels.small import members_of
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import inverse_symmetric
 
 LEAST_PROBABILITY = 1e-12  # probabilities are held within this of 0 and 1

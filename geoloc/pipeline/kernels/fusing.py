@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.levels import SURE
 from geoloc.pipeline.kernels.small import congruence, inverse_symmetric
 from geoloc.pipeline.kernels.surfaces import surface_under

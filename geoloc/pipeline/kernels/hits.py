@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import congruence, is_covariance
 from geoloc.pipeline.kernels.surfaces import meet, surface_under
 

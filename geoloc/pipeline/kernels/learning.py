@@ -10,7 +10,7 @@ B_i = t_i W_i D_i, m_i = (Σ W)⁻¹ W_i D_i and S = Σ t_i W_i.
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.offsets import N_MOVING, column_of, design_of
 from geoloc.pipeline.kernels.small import inverse_symmetric, members_of
 

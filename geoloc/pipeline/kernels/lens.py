@@ -3,7 +3,7 @@
 # mypy: allow-untyped-defs
 
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 
 COEFFICIENTS = 12  # without those of a tilted sensor
 QUICK_ITERATIONS = 4

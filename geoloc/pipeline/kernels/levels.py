@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.surfaces import ENDLESS, MIN_DROP
 
 SURE = 0.99  # most that one window says for a level: a map is not that exact

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.compiled import compiled
 
 LOG_2PI = math.log(2.0 * math.pi)
 SERIES = 1e-2  # of the time in which a velocity is forgotten: below it the closed form cancels

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.small import inverse_symmetric, order_of
 
 

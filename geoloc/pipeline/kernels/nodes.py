@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from geoloc.compiled import compiled
 from geoloc.pipeline.kernels.clusters import cluster_nodes
-from geoloc.pipeline.kernels.compiled import compiled
 from geoloc.pipeline.kernels.edges import candidate_edges
 from geoloc.pipeline.kernels.levels import joined
 from geoloc.pipeline.kernels.odds import CAMERA, CONTENT, COUNT, DENSITY, HEIGHT, INFORMATION, PLAIN, settle

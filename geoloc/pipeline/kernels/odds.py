@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import inlined
+from geoloc.compiled import inlined
 
 INFORMATION, COUNT, DENSITY, PLAIN, CAMERA, HEIGHT, CONTENT = 5, 10, 11, 12, 15, 16, 18  # columns of stats
 # what `model` holds: gate²; share and scale² of outliers; log-odds of a missed detection; of labels that differ;

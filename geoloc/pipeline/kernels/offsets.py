@@ -11,7 +11,7 @@ unknowns: the factor on the projected pixels' variance, and that on the label's 
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 from geoloc.scene.tables import N_MODES
 
 N_OF_CAMERA = 2 + N_MODES  # parameters of a camera, whatever the label

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.compiled import compiled
 
 
 @compiled

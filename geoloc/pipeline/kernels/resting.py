@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from geoloc.compiled import compiled
 from geoloc.pipeline.kernels.bodies import stall_axis
-from geoloc.pipeline.kernels.compiled import compiled
 
 EASE = 1.0  # s, time constant of the running mean of how far off a resting track's objects are
 STANDS = 1.0  # s; what stood in a stall for as long is aligned with it

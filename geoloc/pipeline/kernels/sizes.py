@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
+from geoloc.compiled import compiled, inlined
 from geoloc.pipeline.kernels.bodies import RADIAL, TURNS, UNKNOWN, middle_of, see, sides_of_body
-from geoloc.pipeline.kernels.compiled import compiled, inlined
 from geoloc.pipeline.kernels.hits import edge_reach
 from geoloc.pipeline.kernels.sight import cell_of
 from geoloc.pipeline.kernels.small import members_of

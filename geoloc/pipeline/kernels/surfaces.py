@@ -9,7 +9,7 @@ x, y, x, y m, those of surface s from edge_start[s] to edge_start[s + 1].
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import inlined
+from geoloc.compiled import inlined
 
 ENDLESS, BOX, OUTLINE = 0, 1, 2
 MIN_DROP = 1e-6  # as in `scene.ground`: a ray that falls less than this per metre never meets a level

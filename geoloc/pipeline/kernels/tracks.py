@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled
+from geoloc.compiled import compiled
 from geoloc.pipeline.kernels.filters import fade, live_on, logit, say_states, update
 from geoloc.pipeline.kernels.levels import believe
 from geoloc.pipeline.kernels.motion import move_on

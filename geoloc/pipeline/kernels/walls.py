@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 
 TOUCH = 1e-6  # m, by which roundings may move where a way crosses a wall
 SIGMAS = 2.0  # a node that is as far from a wall is on its own side of it

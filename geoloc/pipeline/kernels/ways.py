@@ -7,7 +7,7 @@ Rows of `key_dtype` are records.
 
 import numpy as np
 
-from geoloc.pipeline.kernels.compiled import compiled, inlined
+from geoloc.compiled import compiled, inlined
 
 LEAST_S = 1e-9  # s between two keys
 

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoloc.compiled import is_compiled
 from geoloc.errors import InputError
 from geoloc.retrieval.rows import NONE, best_columns
 
 BLOCK_BYTES = 32e6  # of a block of scores
+MANY = 4096  # rows from which on each pair is looked at once: loading numba takes a second
+SQUARE = 2048  # rows and columns of distances at a time
 GROUP = 32  # columns whose best stands for them while a row's threshold is found
 
 
@@ -45,11 +48,13 @@ class Neighbours:
 def nearest_rows(queries: np.ndarray, rows: np.ndarray, k: int) -> Neighbours:
     """The `k` nearest of `rows` (N, D) to each of `queries` (Q, D), by squared distance; lists may be shorter.
 
-    One matrix product a block; memory beyond the vectors and the answer is some 100 MB whatever N. InputError where
-    a vector is not finite.
+    One matrix product a block, and of many rows asked for their own neighbours each pair but once; memory beyond the
+    vectors and the answer is some 100 MB whatever N. InputError where a vector is not finite.
     """
     if k < 1:
         raise InputError(f"neighbours: {k} asked for; ask for at least 1")
+    if queries is rows and len(rows) >= MANY and is_compiled():
+        return _nearest_among(checked_vectors(rows, "rows"), k)
     parts = [(*_nearest(block, k), block.max(axis=1, initial=0.0)) for _, block in distance_blocks(queries, rows)]
     if not parts:
         none = np.zeros((0, min(k, len(rows))))
@@ -100,6 +105,24 @@ def _nearest(distance: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     first = np.searchsorted(query, np.arange(len(distance)))
     kept = order[first[:, None] + np.arange(k)]
     return column[kept].astype(np.int32), value[kept]
+
+
+def _nearest_among(vectors: np.ndarray, k: int) -> Neighbours:
+    """The `k` nearest of vectors (N, D) to each of them, square by square of the distances on one side."""
+    from geoloc.retrieval.kernels.lists import put_square
+
+    n, k = len(vectors), min(k, len(vectors))
+    length = np.einsum("nd,nd->n", vectors, vectors)
+    rows, values = np.full((n, k), NONE, np.int32), np.full((n, k), np.inf, np.float32)
+    worst, farthest = np.full(n, np.inf, np.float32), np.zeros(n, np.float32)
+    room = np.empty(SQUARE * SQUARE, np.float32)
+    for first in range(0, n, SQUARE):
+        some = vectors[first : first + SQUARE]
+        for second in range(first, n, SQUARE):
+            others = vectors[second : second + SQUARE]
+            product = np.matmul(some, others.T, out=room[: len(some) * len(others)].reshape(len(some), -1))
+            put_square(product, length, first, second, rows, values, worst, farthest)
+    return Neighbours(rows, values, farthest)
 
 
 def known(neighbours: Neighbours) -> np.ndarray:

@@ -26,7 +26,6 @@ from geoloc.retrieval.rerank.neighbours import (
 
 EXTRA = 3  # times k1
 SIMILAR = 2.0 / 3.0  # of a neighbour's own mutual neighbours that must be shared before they join (eq. 4)
-BLOCK_TERMS = 2_000_000  # of sums of minima at a time
 
 
 @dataclass(frozen=True)
@@ -116,27 +115,12 @@ def jaccard_distances(asked: csr_array, held: csc_array) -> np.ndarray:
 
     1 - s / (2 - s) with s the sum of minima, which is over the entries that both have (eq. 10).
     """
-    lengths = np.diff(held.indptr)
-    terms = np.concatenate([[0], np.cumsum(lengths[asked.indices])])[asked.indptr]
-    out = np.empty((asked.shape[0], held.shape[0]), np.float32)
-    start = 0
-    while start < len(out):
-        stop = int(np.searchsorted(terms, terms[start] + BLOCK_TERMS, "right")) - 1
-        stop = min(max(stop, start + 1), len(out))
-        sums = _sums_of_minima(asked[start:stop], held, lengths)
-        out[start:stop] = 1.0 - sums / (2.0 - sums)
-        start = stop
-    return out
+    from geoloc.retrieval.kernels.encodings import sum_minima
 
-
-def _sums_of_minima(asked: csr_array, held: csc_array, lengths: np.ndarray) -> np.ndarray:
-    count = lengths[asked.indices]
-    place = np.repeat(held.indptr[asked.indices] - (np.cumsum(count) - count), count) + np.arange(count.sum())
-    value = np.minimum(held.data[place], np.repeat(asked.data, count))
-    query = np.repeat(np.arange(asked.shape[0]), np.diff(asked.indptr))
-    cell = np.repeat(query * held.shape[0], count) + held.indices[place]
-    shape = asked.shape[0], held.shape[0]
-    return np.bincount(cell, value, shape[0] * shape[1]).reshape(shape)
+    sums = np.zeros((asked.shape[0], held.shape[0]), np.float32)
+    sum_minima(asked.indptr, asked.indices, asked.data, held.indptr, held.indices, held.data, sums)
+    np.divide(sums, 2.0 - sums, out=sums)
+    return np.subtract(1.0, sums, out=sums)
 
 
 def _mutual_and_theirs(lists: Neighbours, k1: int) -> csr_array:

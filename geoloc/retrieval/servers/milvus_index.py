@@ -23,8 +23,9 @@ from geoloc.retrieval.servers.about import About
 from geoloc.retrieval.servers.milvus_client import MilvusLine, release_lite
 from geoloc.retrieval.servers.milvus_rows import SCORE, batch_of, numbers, rows_of, text_of, within
 from geoloc.retrieval.servers.outbox import Batch
+from geoloc.retrieval.servers.passwords import password_of, without_password
 from geoloc.retrieval.servers.remote_index import RemoteIndex, open_remote
-from geoloc.retrieval.servers.sending import Unanswered, settings_of, without_password
+from geoloc.retrieval.servers.sending import Sending, Unanswered, settings_of
 from geoloc.retrieval.where import ID, Fields, Near, Where
 
 LONGEST = 1024  # bytes of a name, as the collection's columns are declared
@@ -48,7 +49,7 @@ class MilvusOptions:
     exact_below: int = 5_000  # a filter that keeps at most so many rows is answered by reading and comparing them
     shards: int = 1  # parts of the collection, on a cluster
     replicas: int = 1  # copies that answer, on a cluster
-    token: str = ""  # "user:password" or a key, for a server that asks for one
+    token: str = ""  # "user:password" or a key, for a server that asks for one; a gallery does not keep it
     database: str = ""  # of the server; empty: its default one
 
     def __post_init__(self) -> None:
@@ -64,7 +65,7 @@ def open_milvus(dim: int, fields: Fields, place: str = "", model: str = "", **se
     options, sending = settings_of("milvus", MilvusOptions(), settings)
     about = About(dim, dict(fields), model)
     about.check_names("milvus", ID, "vector")
-    return open_remote(MilvusStore(place, about, options, sending.timeout), sending)
+    return open_remote(MilvusStore(place, about, options, sending), sending)
 
 
 class MilvusStore:
@@ -72,8 +73,8 @@ class MilvusStore:
 
     longest_name, infinite = LONGEST, False
 
-    def __init__(self, place: str, about: About, options: MilvusOptions, timeout: float) -> None:
-        self.about, self.options, self.timeout = about, options, timeout
+    def __init__(self, place: str, about: About, options: MilvusOptions, sending: Sending) -> None:
+        self.about, self.options, self.timeout = about, options, sending.timeout
         self._folder: Any = None
         self.uri = place
         if "://" not in place:
@@ -82,7 +83,9 @@ class MilvusStore:
             folder.mkdir(parents=True, exist_ok=True)
             self.uri = str(folder / "milvus.db")
         self.where = f"index milvus, collection {options.collection} at {without_password(self.uri)}"
-        self._line = MilvusLine(self.uri, self.where, options.token, options.database)
+        asks = "://" in place and not options.token  # Milvus Lite does not
+        token = password_of("milvus", sending.password_file) if asks else options.token
+        self._line = MilvusLine(self.uri, self.where, token, options.database)
 
     def open(self) -> None:
         """Find the collection, or make it."""

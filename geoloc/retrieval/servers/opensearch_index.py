@@ -17,8 +17,9 @@ from geoloc.retrieval.rows import Found, no_answers
 from geoloc.retrieval.servers import opensearch_bodies as bodies
 from geoloc.retrieval.servers.about import About
 from geoloc.retrieval.servers.outbox import Batch
+from geoloc.retrieval.servers.passwords import password_of, with_password, without_password
 from geoloc.retrieval.servers.remote_index import RemoteIndex, open_remote
-from geoloc.retrieval.servers.sending import Unanswered, settings_of
+from geoloc.retrieval.servers.sending import Sending, Unanswered, settings_of
 from geoloc.retrieval.where import ID, Fields, Where
 
 METHODS = ("exact", "hnsw")
@@ -59,11 +60,11 @@ class OpensearchOptions:
 
 
 def open_opensearch(dim: int, fields: Fields, place: str = "", model: str = "", **settings: Any) -> RemoteIndex:
-    """An index of the cluster at `place`, such as https://user:password@host:9200; several by commas."""
+    """An index of the cluster at `place`, such as https://user@host:9200; several by commas."""
     options, sending = settings_of("opensearch", OpensearchOptions(), settings)
     about = About(dim, dict(fields), model)
     about.check_names("opensearch", ID, bodies.VECTOR)
-    return open_remote(OpensearchStore(place, about, options, sending.timeout), sending)
+    return open_remote(OpensearchStore(place, about, options, sending), sending)
 
 
 class OpensearchStore:
@@ -71,17 +72,19 @@ class OpensearchStore:
 
     longest_name, infinite = LONGEST, False
 
-    def __init__(self, place: str, about: About, options: OpensearchOptions, timeout: float) -> None:
-        self.about, self.options, self.timeout = about, options, timeout
+    def __init__(self, place: str, about: About, options: OpensearchOptions, sending: Sending) -> None:
+        self.about, self.options, self.timeout = about, options, sending.timeout
         hosts = [host.strip() for host in place.split(",")]
         if not all(host.startswith(("http://", "https://")) for host in hosts):
-            raise InputError(f"index opensearch: {place!r} is no server; give its URI, such as https://host:9200")
+            raise InputError(f"index opensearch: {without_password(place)!r} is no server; give its URI, such as https://host:9200")
         shown = ", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or ''}" for host in hosts)
         self.where = f"index opensearch, {options.collection} at {shown}"
         self._faults, opensearch = _opensearchpy()
         secure = {"verify_certs": options.verify, "ssl_show_warn": False, "ca_certs": options.ca_certs or None}
         more = secure if any(host.startswith("https") for host in hosts) else {}
-        self._client = opensearch(hosts=hosts, timeout=timeout, max_retries=0, http_compress=True, **more)
+        password = password_of("opensearch", sending.password_file)
+        hosts = [with_password(host, password) for host in hosts]
+        self._client = opensearch(hosts=hosts, timeout=sending.timeout, max_retries=0, http_compress=True, **more)
         self._dirty = False
 
     def open(self) -> None:

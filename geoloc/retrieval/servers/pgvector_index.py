@@ -21,10 +21,11 @@ from geoloc.options import check_range
 from geoloc.retrieval.rows import DTYPES, NONE, Found, no_answers
 from geoloc.retrieval.servers.about import About
 from geoloc.retrieval.servers.outbox import Batch
+from geoloc.retrieval.servers.passwords import password_of, with_password, without_password
 from geoloc.retrieval.servers.pgvector_client import PgLine, server_in
 from geoloc.retrieval.servers.pgvector_sql import EXACT, GRAPH, TYPES, Language
 from geoloc.retrieval.servers.remote_index import RemoteIndex, open_remote
-from geoloc.retrieval.servers.sending import settings_of, without_password
+from geoloc.retrieval.servers.sending import Sending, settings_of
 from geoloc.retrieval.where import ID, Fields, Where
 
 LONGEST = 10_000  # bytes of a name: what a line of PostgreSQL's index holds, with room
@@ -66,7 +67,7 @@ def open_pgvector(dim: int, fields: Fields, place: str = "", model: str = "", **
     options, sending = settings_of("pgvector", PgvectorOptions(), settings)
     about = About(dim, dict(fields), model)
     about.check_names("pgvector", ID, "vector")
-    return open_remote(PgvectorStore(place, about, options, sending.timeout), sending)
+    return open_remote(PgvectorStore(place, about, options, sending), sending)
 
 
 class PgvectorStore:
@@ -74,13 +75,14 @@ class PgvectorStore:
 
     longest_name, infinite = LONGEST, True
 
-    def __init__(self, place: str, about: About, options: PgvectorOptions, timeout: float) -> None:
-        self.about, self.options, self.timeout = about, options, timeout
+    def __init__(self, place: str, about: About, options: PgvectorOptions, sending: Sending) -> None:
+        self.about, self.options, self.timeout = about, options, sending.timeout
         self._fresh = 0  # rows that were put since the server counted
         self._held = contextlib.ExitStack()  # the folder and the server that live with the index
         self._own = "://" not in place
         if "://" in place:
-            uri, shown = place, without_password(place)
+            uri = with_password(place, password_of("pgvector", sending.password_file))
+            shown = without_password(place)
         else:
             shown = place or self._held.enter_context(tempfile.TemporaryDirectory(prefix="geoloc_pgvector_"))
             uri = self._held.enter_context(server_in(Path(shown).absolute())).get_uri()

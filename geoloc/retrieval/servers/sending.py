@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -42,6 +41,7 @@ class Sending:
     batch: int = 1000  # rows of one request that adds
     queue: str = ""  # a folder for rows that were not acknowledged, so that they outlive the process; empty: memory
     queue_rows: int = 100_000  # while so many wait, no more are taken in
+    password_file: str = ""  # a file that holds the server's password; empty: the environment has it, see `passwords`
 
     def __post_init__(self) -> None:
         check_range(self, timeout=(1e-3, 3600), tries=(1, 100), wait=(0, 60), longest_wait=(0, 600))
@@ -77,8 +77,3 @@ def settings_of(name: str, options: Options, settings: dict[str, object]) -> tup
     kept = {key: value for key, value in settings.items() if key in own}
     return merge_options(options, kept), merge_options(Sending(), given)
 
-
-def without_password(uri: str) -> str:
-    """A URI as it may be shown."""
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":...@") if parts.password else uri

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from geoloc.errors import InputError
+from geoloc.retrieval.rerank import neighbours
 from geoloc.retrieval.rerank.neighbours import Neighbours, nearest_rows
 from geoloc.retrieval.rerank.reciprocal import ReciprocalOptions, reciprocal_blocks
 
@@ -93,6 +94,18 @@ def test_lists_that_are_too_short_and_vectors_that_are_none_are_refused(rng) -> 
         reranked(vectors, vectors[10:], ReciprocalOptions())
     with pytest.raises(InputError, match="vectors of one length"):
         nearest_rows(vectors[4:], vectors[4:, :3], 2)
+
+
+@pytest.mark.parametrize("kind", ["random", "ties"])
+def test_lists_of_pairs_that_are_looked_at_once_are_those_of_each_row_alone(rng, monkeypatch, kind: str) -> None:
+    monkeypatch.setattr(neighbours, "MANY", 100)
+    monkeypatch.setattr(neighbours, "SQUARE", 128)  # squares off the diagonal, and a last one that is not full
+    rows = rng.normal(size=(700, 6)) if kind == "random" else rng.integers(0, 3, (700, 4)).astype(float)
+    rows = rows.astype(np.float32)
+    both, alone = nearest_rows(rows, rows, 9), nearest_rows(rows.copy(), rows, 9)
+    np.testing.assert_array_equal(both.rows, alone.rows)
+    np.testing.assert_allclose(both.distance, alone.distance, atol=1e-5)
+    np.testing.assert_allclose(both.farthest, alone.farthest, rtol=1e-6)
 
 
 def test_nearest_rows_are_those_of_sorting_everything(rng) -> None:

@@ -1,14 +1,14 @@
 """The decorator that compiles a loop, and where what it compiled is kept.
 
 numba keeps a function's machine code beside its source and renews it when that one file changes, though the
-code of every function that it calls lies in it too. So the code is kept in a folder named after all kernels'
-sources: one that changes takes all of them along.
+code of every function that it calls lies in it too. So the code is kept in a folder named after the sources of all
+kernels that lie together: one that changes takes all of them along.
 """
 
 import hashlib
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,7 +28,8 @@ def compiled(function: F) -> F:
     import numba
 
     options = {"error_model": "numpy", "nogil": True}
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_folder(numba.config.CACHE_DIR))
+    folder = _folder(numba.config.CACHE_DIR, Path(function.__code__.co_filename).parent)
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written
@@ -70,31 +71,27 @@ def is_compiled() -> bool:
     return not numba.config.DISABLE_JIT
 
 
-def will_compile() -> bool:
-    """Whether loops are still to be compiled for this machine, which takes the better part of a minute, once."""
+def will_compile(kernels: Path) -> bool:
+    """Whether the loops in the folder `kernels` are still to be compiled for this machine, once."""
     if not is_compiled():
         return False
     import numba
 
-    return not any(_folder(numba.config.CACHE_DIR).rglob("*.nbc"))
+    return not any(_folder(numba.config.CACHE_DIR, kernels).rglob("*.nbc"))
 
 
-def _folder(asked: str) -> Path:
+def _folder(asked: str, kernels: Path) -> Path:
     """The folder of these sources' machine code, under what numba was `asked` to use, or the user's cache."""
     base = os.environ.get(CACHE) or asked
     if not base:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         base = os.path.join(base, "geoloc")
-    return Path(base) / f"kernels-{_fingerprint()}"
+    return Path(base) / f"kernels-{_fingerprint(kernels)}"
 
 
-_known: list[str] = []
-
-
-def _fingerprint() -> str:
-    if not _known:
-        digest = hashlib.sha256()
-        for file in sorted(Path(__file__).parent.glob("*.py")):
-            digest.update(file.read_bytes())
-        _known.append(digest.hexdigest()[:16])
-    return _known[0]
+@cache
+def _fingerprint(kernels: Path) -> str:
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for file in sorted(kernels.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
