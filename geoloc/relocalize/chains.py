@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.relocalize.estimate import Hypothesis
-from geoloc.relocalize.relocalization import gathered_of, place_probabilities
+from geoloc.relocalize.place_odds import gathered_of, place_probabilities
 from geoloc.relocalize.rig_motion import MotionPrior, Mount, adjoint
 
 GATE = 90.0  # squared distance of six unknowns that still is one motion: covariances may be twice too sure
