@@ -29,14 +29,40 @@ def place_probabilities(gathered: np.ndarray, log_odds: np.ndarray, repeats: np.
     probable, the less probable it is that one that looks alike gathers as much; so is each of its rivals, be it that
     it has less of one gain and more of the other. What is left is that the true place was not found.
     """
+    there, chance, is_one = _beside(gathered, log_odds, repeats)
+    odds = 1 / chance - 1
+    total = there @ odds
+    return np.asarray(there * odds / (odds + total - there * odds + is_one))
+
+
+def chain_probabilities(gathered: np.ndarray, log_odds: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """As `place_probabilities`, of chains of the places of several images, the first of which holds most landmarks.
+
+    A rival is made of the same images' other places: it says how much look-alikes gather, and shares what that leaves
+    by its support, but is no witness of its own against a chain that explains more images.
+    """
+    there, chance, is_one = _beside(gathered, log_odds, repeats)
+    alike = repeats[repeats[:, 0] > 0, 0]
+    wrong = is_one * chance[0]
+    share = np.where(there > 0, gathered[:, 0], 0.0)
+    share[0] = 0.0
+    # of a place that was not found as much as of one that looks alike
+    unseen = (CHANCE_GAINS[0] * CHANCE + alike.sum()) / (CHANCE + len(alike))
+    probability = wrong * there * share / (share.sum() + unseen)
+    probability[0] = (1 - wrong) * there[0]
+    return np.asarray(probability)
+
+
+def _beside(
+    gathered: np.ndarray, log_odds: np.ndarray, repeats: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Whether each place is there (K,), the chance that a look-alike gathers more (K,), and that there is another."""
     there = np.where(log_odds > 0, expit(log_odds), 0.0)
     alike = repeats[repeats[:, 0] > 0, :2]
     rival = (there > 0) | (gathered > gathered[0]).any(axis=1)
     rival[0] = True
     is_one = 1.0 if rival[1:].any() else (repeats[:, 2].sum() + 1) / (len(repeats) + 1 / REPEATS)
-    odds = 1 / _chance_of_more(gathered, rival, alike) - 1
-    total = there @ odds
-    return np.asarray(there * odds / (odds + total - there * odds + is_one))
+    return there, _chance_of_more(gathered, rival, alike), float(is_one)
 
 
 def _chance_of_more(gathered: np.ndarray, rival: np.ndarray, alike: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which of several places it was: what look-alikes gather, and rivals that have more of one thing and less of another."""
+"""Which of several places it was: what look-alikes gather, and rivals with more of one thing and less of another."""
 
 import numpy as np
 import pytest
