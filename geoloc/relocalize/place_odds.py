@@ -12,6 +12,7 @@ from geoloc.relocalize.pose_search import FEWEST_INLIERS
 
 CHANCE = 3  # places that every search finds anyway, with
 CHANCE_GAINS = (1.0, FEWEST_INLIERS / 2)  # support, exponential with mean 1 at most (Ville), and pieces
+LEAST = 600.0  # of the chance's negative logarithm: what is rarer is no number
 REPEATS = 0.05  # probability that there is another place that looks the same, where nothing tells that the site repeats
 
 
@@ -75,5 +76,5 @@ def _chance_of_more(gathered: np.ndarray, rival: np.ndarray, alike: np.ndarray) 
     others = (rival[:, None] * gathered).sum(axis=0) - rival[:, None] * gathered
     total = np.array(CHANCE_GAINS) * CHANCE + alike.sum(axis=0) + others
     n = CHANCE + len(alike) + rival.sum() - rival
-    sigmas = n * np.log1p(gathered / total).sum(axis=1)
+    sigmas = np.minimum(n * np.log1p(gathered / total).sum(axis=1), LEAST)
     return np.asarray((1 + sigmas) * np.exp(-sigmas))

@@ -30,6 +30,8 @@ def test_twins_share_what_there_is_and_a_far_better_place_needs_not_share():
     assert twins == pytest.approx([0.5, 0.5], abs=0.01)
     shares = place_probabilities(np.array([[150.0, 100], [9.0, 12], [4.0, 6]]), np.array([SURE, 5.0, 2.0]), REPEATS)
     assert shares[0] > 0.999
+    beyond = place_probabilities(np.array([[1e6, 1e6], [9.0, 12]]), np.array([1e5, 5.0]), np.tile([0.1, 1, 0], (90, 1)))
+    assert beyond[0] > 0.999
     unlikely = place_probabilities(np.array([[150.0, 100], [0.0, 30]]), np.array([SURE, -1.0]), REPEATS)
     assert unlikely[1] == 0.0
 
