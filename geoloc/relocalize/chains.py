@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import RigidTransform
 
 from geoloc.relocalize.estimate import Hypothesis
-from geoloc.relocalize.relocalization import gathered_of, place_probabilities
+from geoloc.relocalize.place_odds import chain_probabilities, gathered_of
 from geoloc.relocalize.rig_motion import MotionPrior, Mount, adjoint
 
 GATE = 90.0  # squared distance of six unknowns that still is one motion: covariances may be twice too sure
@@ -69,7 +69,7 @@ def find_chains(
     # a chain is as many images as it holds times the landmarks of the one that shows most
     n = chains[0].support / max(len(found[i][k].points) for i, k in enumerate(chains[0].taken.tolist()) if k >= 0)
     scaled = repeats * np.array([n, n, 1.0])
-    shares = place_probabilities(np.array([chain.gathered for chain in order], float), odds, scaled)
+    shares = chain_probabilities(np.array([chain.gathered for chain in order], float), odds, scaled)
     told = {id(chain): float(share) for chain, share in zip(order, shares, strict=True)}
     return [replace(chain, probability=told.get(id(chain), 0.0)) for chain in chains]
 

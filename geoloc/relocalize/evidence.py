@@ -55,6 +55,21 @@ class Evidence:
 NOTHING = Evidence(0, 0, 0.0, 0.0)
 
 
+def opposite_quarters(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two halves (K,) int of some pixels (N, 2): each of two quarters of them that lie across from each other.
+
+    A pose that is fitted to one half is told well in the other, which lies between, and few of that lie right beside
+    what it was fitted to: halves drawn at random would leave hardly a landmark to ask where the features are dense.
+    """
+    n = len(pixels)
+    off = pixels - pixels.mean(axis=0) if n else pixels
+    along, aside = np.linalg.svd(off.T @ off)[0].T @ off.T if n else (np.zeros(0), np.zeros(0))
+    order = np.argsort(along, kind="stable")
+    left, right = (part[np.argsort(aside[part], kind="stable")] for part in (order[: n // 2], order[n // 2 :]))
+    a, b = len(left) // 2, len(right) // 2
+    return np.concatenate([left[:a], right[b:]]), np.concatenate([left[a:], right[:b]])
+
+
 def weigh(
     features: LocalFeatures,
     landmarks: LandmarkMap,

@@ -148,7 +148,7 @@ def _solved(ties: Sequence[Tie], shared: Mapping[str, np.ndarray]) -> _Similarit
         information = (weighed @ jacobian).sum(axis=0) + known
         off = target - moved - bias
         right = np.einsum("nab,nb->a", weighed, off) - known @ np.concatenate([np.zeros(7), common.ravel()])
-        step = np.linalg.solve(information, right)
+        step = _step(information, right)
         step[[0, 1, 2, 6]] /= max(float(np.abs(step[[0, 1, 2, 6]]).max()) / LONGEST_STEP, 1.0)
         turned, growth = Rotation.from_rotvec(step[:3]), float(np.exp(step[6]))
         rotation, scale = turned * rotation, growth * scale
@@ -163,6 +163,13 @@ def _solved(ties: Sequence[Tie], shared: Mapping[str, np.ndarray]) -> _Similarit
     cov = symmetric(excess * whole[:7, :7])
     usual = max(float(np.median(distance2)) / float(chi2.median(3)), 1.0)
     return _Similarity(rotation, shift, scale, middle, cov, target - moved, distance2, usual)
+
+
+def _step(information: np.ndarray, right: np.ndarray) -> np.ndarray:
+    try:
+        return np.asarray(np.linalg.solve(information, right))
+    except np.linalg.LinAlgError:
+        raise GeometryError("alignment: the known places leave the model's turn or size open; add some apart") from None
 
 
 def _jacobian(arm: np.ndarray, member: np.ndarray, n_groups: int) -> np.ndarray:

@@ -25,8 +25,9 @@ from geoloc.features.matching import MatchingOptions
 from geoloc.options import check_range
 from geoloc.relocalize.candidates import group_images, match_landmarks, rank_images
 from geoloc.relocalize.estimate import Hypothesis, PoseEstimate, find_level, on_site, spread_cov
-from geoloc.relocalize.evidence import NOTHING, Evidence, weigh
+from geoloc.relocalize.evidence import NOTHING, Evidence, opposite_quarters, weigh
 from geoloc.relocalize.landmarks import LandmarkMap
+from geoloc.relocalize.place_odds import gathered_of, place_probabilities
 from geoloc.relocalize.pose_fit import NO_PRIOR, TAILS, FittedPose, fit_pose
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
 from geoloc.relocalize.pose_search import FEWEST_INLIERS, RoughPose, SearchOptions, search_poses
@@ -40,9 +41,6 @@ LENS_GATE = 5.0  # sigmas that a stated focal length may be off by
 FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
 CENTRE_SPREAD = 0.01  # sigma of an unknown principal point about the image's middle, of its longer side
 UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
-CHANCE = 3  # places that every search finds anyway, with
-CHANCE_GAINS = (1.0, FEWEST_INLIERS / 2)  # support, exponential with mean 1 at most (Ville), and pieces
-REPEATS = 0.05  # probability that there is another place that looks the same, where nothing tells that the site repeats
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
 SETTLED = 0.1  # of the doubt that is allowed: less, and no further place is looked at
 FEWEST_POINTS = 4  # that a pose is fitted to
@@ -252,12 +250,16 @@ def _settled(
     best, *others = sorted(found, key=lambda each: -each.evidence.standing)
     if not best.evidence.log_odds > 0:
         return False
-    gathered = np.array(gathered_of(best), float)
-    rivals = [gathered_of(each) for each in others if each.evidence.log_odds > 0]
-    alike = np.array([*repeats[repeats[:, 0] > 0, :2], *rivals]).reshape(-1, 2)
-    more = np.array(rest, float)[:, None] / len(best.points) * gathered
-    wrong = max(_chance_of_more(gathered, np.concatenate([alike, more[:k]])) for k in range(len(rest) + 1))
-    return wrong < SETTLED * (1 - options.min_probability)
+    rivals = [best, *(each for each in others if each.evidence.log_odds > 0)]
+    gathered = np.array([gathered_of(each) for each in rivals], float)
+    odds = np.array([each.evidence.log_odds for each in rivals])
+    more = np.array(rest, float)[:, None] / len(best.points) * gathered[0]
+    doubts = []
+    for k in range(len(rest) + 1):
+        further = np.full(k, best.evidence.log_odds)
+        shares = place_probabilities(np.concatenate([gathered, more[:k]]), np.concatenate([odds, further]), repeats)
+        doubts.append(expit(best.evidence.log_odds) - shares[0])
+    return bool(max(doubts) < SETTLED * (1 - options.min_probability))
 
 
 def _one_to_one(
@@ -291,9 +293,8 @@ def _tested(
 ) -> Evidence:
     """Evidence from landmarks that the pose, fitted anew to each half of its own in turn, does not rest on."""
     rows, points = proposed.features, proposed.points
-    order = rng.permutation(len(rows))
-    halves = [part[:HELD_OUT] for part in (order[: len(order) // 2], order[len(order) // 2 :])]
-    if len(halves[0]) < FEWEST_POINTS:
+    halves = [rng.permutation(part)[:HELD_OUT] for part in opposite_quarters(query.features.pixels[rows])]
+    if min(len(part) for part in halves) < FEWEST_POINTS:
         return NOTHING
     again = [(_fitted(query, landmarks, camera, rows[part], points[part]).camera, rows[part]) for part in halves]
     images = np.union1d(proposed.group, landmarks.image[landmarks.sights(points)[0]])
@@ -311,47 +312,11 @@ def _known(one: Proposal, found: list[Hypothesis], query: Query, landmarks: Land
 
 
 def _with_probabilities(found: Sequence[Hypothesis], repeats: np.ndarray) -> tuple[Hypothesis, ...]:
-    """The hypotheses, best supported first, with their probabilities beside each other and "none of them"."""
-    gathered = np.array([gathered_of(each) for each in found])
+    """The hypotheses, likeliest first, with their probabilities beside each other and "none of them"."""
+    gathered = np.array([gathered_of(each) for each in found], float)
     probability = place_probabilities(gathered, np.array([each.evidence.log_odds for each in found]), repeats)
-    return tuple(replace(each, probability=float(part)) for each, part in zip(found, probability, strict=True))
-
-
-def place_probabilities(gathered: np.ndarray, log_odds: np.ndarray, repeats: np.ndarray) -> np.ndarray:
-    """Probabilities (K,) of places that `gathered` (K, 2) support and pieces, best first, with `log_odds` (K,).
-
-    Whether there is a place at all is the evidence's to say. But places that only look alike gather support and pieces
-    too: how much, `repeats` (K, 3) tell, the best that images of the map found where they were not and whether they
-    took it for right, and rivals with evidence of their own or with more of either than the best.
-    """
-    there = np.where(log_odds > 0, expit(log_odds), 0.0)
-    alike = repeats[repeats[:, 0] > 0, :2]
-    rivals = gathered[1:][(there[1:] > 0) | (gathered[1:] > gathered[0]).any(axis=1)]
-    is_one = 1.0 if len(rivals) else (repeats[:, 2].sum() + 1) / (len(repeats) + 1 / REPEATS)
-    wrong = is_one * _chance_of_more(gathered[0], np.concatenate([alike, rivals]))
-    share = np.where(there > 0, gathered[:, 0], 0.0)
-    share[0] = 0.0
-    # of a place that was not found as much as of one that looks alike
-    unseen = (CHANCE_GAINS[0] * CHANCE + alike[:, 0].sum()) / (CHANCE + len(alike))
-    probability = wrong * there * share / (share.sum() + unseen)
-    probability[0] = (1 - wrong) * there[0]
-    return probability
-
-
-def gathered_of(one: Hypothesis) -> tuple[float, int]:
-    """What a place gathered: support, and pieces of the image."""
-    return max(one.evidence.support, 0.0), one.evidence.pieces
-
-
-def _chance_of_more(gathered: np.ndarray, alike: np.ndarray) -> float:
-    """Probability that one more place that looks alike gathers more than `gathered` (2,), given what K others have.
-
-    With exponential gains of K places that sum to S, a further one's reaches x with probability (S / (S + x))^K
-    (Lomax's distribution). Both gains together are as improbable as the sum of the logarithms of both (Fisher 1932).
-    """
-    total, n = np.array(CHANCE_GAINS) * CHANCE + alike.sum(axis=0), CHANCE + len(alike)
-    sigmas = float((n * np.log1p(gathered / total)).sum())
-    return float((1 + sigmas) * np.exp(-sigmas))
+    order = np.argsort(-probability, kind="stable").tolist()
+    return tuple(replace(found[i], probability=float(probability[i])) for i in order)
 
 
 def _judged(

@@ -57,9 +57,12 @@ def run(folder: Path) -> list[Figure]:
 
 
 def _turned(found: PoseEstimate, nine: tuple, whole: dict, name: str) -> float:
-    """Angle (deg) between a photograph's rotation by the nine and by the whole model."""
+    """Angle (deg) between a photograph's rotation by the nine and by the whole model; 180 if those do not fit."""
     centres = {camera.name: whole[camera.name].centre_world for camera in nine if camera.name in whole}
     query = found.camera
-    aligned, _ = align([*nine, query], centres, {each: np.eye(3) for each in centres})
+    try:
+        aligned, _ = align([*nine, query], centres, {each: np.eye(3) for each in centres})
+    except GeometryError:
+        return 180.0
     turn = aligned[-1].cam_from_world.rotation * whole[name].cam_from_world.rotation.inv()
     return float(np.degrees(turn.magnitude()))
