@@ -138,7 +138,7 @@ def test_boxes_levels_times_and_objects_are_found_and_nothing_else(store, site, 
     assert set(read(store, objects=(2, 3)).track.tolist()) == {2, 3}
     assert len(read(store, level="nowhere")) == 0
     ways = [row for part in find_ways(store, Wanted(box=box)) for row in part]
-    assert [(row[2], row[5]) for row in ways] == sorted((row[2], row[5]) for row in ways)
+    assert [(row[2], row[4]) for row in ways] == sorted((row[2], row[4]) for row in ways)
 
 
 def test_boxes_are_found_by_the_index_of_places_and_times_by_that_of_windows(store, site):

@@ -177,7 +177,8 @@ class LiveEngine:
 
     def _live(self) -> None:
         try:
-            with JournaledLocalizer.open(self.site, self._folder, self._options, self._journal, self._changed) as journaled:
+            given = self.site, self._folder, self._options, self._journal, self._changed
+            with JournaledLocalizer.open(*given) as journaled:
                 _warm_up(journaled.localizer)
                 self._told_number, journaled.needed = journaled.number, self.needed()
                 self.begun(journaled.number)

@@ -132,6 +132,12 @@ class LiveService:
         return {name: site.engine.failure for name, site in self.sites.items() if site.engine.failure}
 
     @property
+    def stores(self) -> list[str]:
+        """How the stores are that are not well: behind, full, down or failed."""
+        states = {site.store.state for site in self.sites.values() if site.store is not None}
+        return sorted(states - {"ok", "starting"})
+
+    @property
     def not_ready(self) -> dict[str, str]:
         """Sites that take nothing now, and why."""
         found = self.failures

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -19,9 +19,6 @@ from geoloc.errors import InputError
 from geoloc.scene.sitemap import SiteMap
 from geoloc.service.store.database import FullError, Row, StoreError
 
-if TYPE_CHECKING:
-    import psycopg
-
 CONNECT_S = 5
 STATEMENT_MS = 60_000  # after which a statement is given up: a database that hangs is one that is down
 DISK_FULL = "53100"
@@ -30,15 +27,13 @@ DISK_FULL = "53100"
 class PostgresDatabase:
     """One connection to the schema of one site; the schema is made where there is none, unless it is only read."""
 
-    types: Mapping[str, str] = {  # noqa: RUF012
+    types: Mapping[str, str] = {
         "int": "bigint", "real": "double precision", "text": "text", "blob": "bytea",
         "geom": "geometry(PointZ)", "fid": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     }  # fmt: skip
 
     def __init__(self, url: str, site: str, write: bool = True) -> None:
-        psycopg = _library()
-        if urlsplit(url).password:
-            raise InputError("the store's address holds a password, which would be in logs; put it into PGPASSFILE")
+        psycopg = self.check(url)
         self.schema = schema_of(site)
         self._shown = f"store {urlsplit(url).hostname or 'local'}{urlsplit(url).path}"
         self._srid = 0
@@ -53,6 +48,18 @@ class PostgresDatabase:
             if write:
                 self._db.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")  # type: ignore[arg-type]
 
+    @staticmethod
+    def check(url: str) -> Any:
+        """The library; InputError where it is not installed, or the address holds a password."""
+        if urlsplit(url).password or "password=" in url:
+            raise InputError("the store's address holds a password, which would be in logs; put it into PGPASSFILE")
+        try:
+            import psycopg
+        except ImportError as error:
+            said = f"a store in PostgreSQL needs the extra 'postgres' ({error})"
+            raise InputError(f"{said}: pip install 'geoloc[postgres]'") from error
+        return psycopg
+
     @contextmanager
     def _naming(self) -> Iterator[None]:
         import psycopg
@@ -60,8 +67,8 @@ class PostgresDatabase:
         try:
             yield
         except psycopg.Error as error:
-            said = f"{self._shown}: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
-            raise (FullError if error.sqlstate == DISK_FULL else StoreError)(said) from error
+            said = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise (FullError if error.sqlstate == DISK_FULL else StoreError)(f"{self._shown}: {said}") from error
 
     def require(self) -> None:
         """PostGIS."""
@@ -114,7 +121,8 @@ class PostgresDatabase:
 
     def geometries(self, places: np.ndarray) -> tuple[str, list[Any]]:
         """Points as well-known binary."""
-        return f"ST_GeomFromWKB(?, {self._own_srid()})", shapely.to_wkb(shapely.points(places), flavor="extended").tolist()
+        points = shapely.to_wkb(shapely.points(places), flavor="extended").tolist()
+        return f"ST_GeomFromWKB(?, {self._own_srid()})", points
 
     def _own_srid(self) -> int:
         if not self._srid and self.has_tables():
@@ -123,8 +131,8 @@ class PostgresDatabase:
 
     def size(self) -> int:
         """Bytes of the site's tables and indexes."""
-        sql = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c WHERE c.relkind = 'r' " \
-            "AND c.relnamespace = to_regnamespace(?)"  # fmt: skip
+        sql = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relkind = 'r' "
+        sql += "AND relnamespace = to_regnamespace(?)"
         return int(self.rows(sql, [self.schema])[0][0])
 
     def free(self) -> float:
@@ -145,16 +153,9 @@ class PostgresDatabase:
 def schema_of(site: str) -> str:
     """A site's schema: its name in letters, digits and _, told apart by its bytes where that changes it."""
     plain = re.sub(r"[^a-z0-9_]", "_", site)
-    return f"geoloc_{plain[:40]}" + ("" if plain == site and len(site) <= 40 else "_" + hashlib.sha256(site.encode()).hexdigest()[:12])
+    told_apart = "" if plain == site and len(site) <= 40 else "_" + hashlib.sha256(site.encode()).hexdigest()[:12]
+    return f"geoloc_{plain[:40]}{told_apart}"
 
 
 def _translated(sql: str) -> Any:
     return sql.replace("%", "%%").replace("?", "%s")
-
-
-def _library() -> "type[psycopg.Connection] | Any":
-    try:
-        import psycopg
-    except ImportError as error:
-        raise InputError(f"a store in PostgreSQL needs the extra 'postgres' ({error}): pip install 'geoloc[postgres]'") from error
-    return psycopg

@@ -84,7 +84,8 @@ def heat(store: Store, wanted: Wanted, box: Sequence[float], cell: float) -> Hea
     west, south, east, north = box
     shape = max(int(np.ceil((north - south) / cell)), 1), max(int(np.ceil((east - west) / cell)), 1)
     seconds, seen, last = np.zeros(shape), set[int](), None
-    for part in store.database.stream(*question(store, wanted, "p.track, p.time, p.x, p.y, p.dropped", "p.track, p.time"), 5000):
+    asked = question(store, wanted, "p.track, p.time, p.x, p.y, p.dropped", "p.track, p.time")
+    for part in store.database.stream(*asked, 5000):
         rows = np.array([*([last] if last is not None else []), *part], float)
         last = part[-1]
         one, other = rows[:-1], rows[1:]

@@ -7,7 +7,7 @@ Readers never wait for the writer. The R-tree follows the table by triggers of p
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +42,7 @@ CONTENTS = "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id
 class SqliteDatabase:
     """One connection to a store's file; made where there is none, unless it is only read."""
 
-    types = {  # noqa: RUF012
+    types: Mapping[str, str] = {  # noqa: RUF012
         "int": "INTEGER", "real": "REAL", "text": "TEXT", "blob": "BLOB", "geom": "POINT",
         "fid": "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL",
     }  # fmt: skip
@@ -79,7 +79,8 @@ class SqliteDatabase:
             return work()
         except (sqlite3.Error, OSError) as error:
             said = f"{self.path}: {error}"
-            full = "full" in str(error) or "disk I/O" in str(error) and not shutil.disk_usage(self.path.parent).free
+            no_room = "disk I/O" in str(error) and not shutil.disk_usage(self.path.parent).free
+            full = "full" in str(error) or no_room
             raise (FullError if full else StoreError)(said) from error
 
     def require(self) -> None:
@@ -160,7 +161,8 @@ class SqliteDatabase:
 
     def size(self) -> int:
         """Bytes of the pages that are in use, and of the write-ahead log."""
-        pages, left, page = (int(self.rows(f"PRAGMA {of}")[0][0]) for of in ("page_count", "freelist_count", "page_size"))
+        of = "page_count", "freelist_count", "page_size"
+        pages, left, page = (int(self.rows(f"PRAGMA {name}")[0][0]) for name in of)
         log = self.path.with_name(self.path.name + "-wal")
         return (pages - left) * page + (log.stat().st_size if log.exists() else 0)
 

@@ -26,7 +26,7 @@ EVENTS = "id, time, kind, number, others, probability, why, cameras, since, unti
 
 @dataclass
 class Batch:
-    """What the engine said up to `record`: the last answer of each window, events by id, of which there are `n_events`."""
+    """What the engine said up to `record`: the last answer of each window, and events by id, of `n_events` in all."""
 
     record: int = 0
     answers: dict[int, Answer] = field(default_factory=dict)
@@ -166,33 +166,36 @@ class Store:
             self.database.run_many(sql, ((one, *row) for one, row in zip(geometries, rows, strict=True)))
         self.database.run_many("INSERT INTO windows VALUES (?, ?, ?)", windows)
         if changes:
-            self.database.run_many("INSERT INTO occupancy (win, time, level, stall, object) VALUES (?, ?, ?, ?, ?)", changes)
+            sql = "INSERT INTO occupancy (win, time, level, stall, object) VALUES (?, ?, ?, ?, ?)"
+            self.database.run_many(sql, changes)
 
     def _taken_before(self, window: int) -> dict[tuple[str, str], int]:
-        sql = (
-            "SELECT o.level, o.stall, o.object FROM occupancy o JOIN (SELECT level, stall, max(win) AS win FROM occupancy "
-            "WHERE win < ? GROUP BY level, stall) m ON o.level = m.level AND o.stall = m.stall AND o.win = m.win"
-        )
+        latest = "SELECT level, stall, max(win) AS win FROM occupancy WHERE win < ? GROUP BY level, stall"
+        same = "o.level = m.level AND o.stall = m.stall AND o.win = m.win"
+        sql = f"SELECT o.level, o.stall, o.object FROM occupancy o JOIN ({latest}) m ON {same}"
         return {(level, stall): int(number) for level, stall, number in self.database.rows(sql, [window])}
 
     def _insert_events(self, batch: Batch) -> None:
         self.database.run("DELETE FROM events WHERE id > ?", [batch.n_events])
         rows = [
-            (e.id, e.time, e.kind, e.number, json.dumps(list(e.others)), e.probability, e.why, json.dumps(list(e.cameras)),
-             _finite(e.since), _finite(e.until)) for e in batch.events.values()
+            (e.id, e.time, e.kind, e.number, json.dumps(list(e.others)), e.probability, e.why,
+             json.dumps(list(e.cameras)), _finite(e.since), _finite(e.until)) for e in batch.events.values()
         ]  # fmt: skip
         names = EVENTS.split(", ")
         changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
-        sql = f"INSERT INTO events ({EVENTS}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT (id) DO UPDATE SET {changes}"
+        sql = f"INSERT INTO events ({EVENTS}) VALUES ({', '.join('?' * len(names))}) "
+        sql += f"ON CONFLICT (id) DO UPDATE SET {changes}"
         if rows:
             self.database.run_many(sql, rows)
 
     def _insert_cameras(self, cameras: Sequence[CameraNow]) -> None:
         names = ("time", "camera", "state", "heard", "clock_offset", "clock_sigma")
         changes = ", ".join(f"{name} = excluded.{name}" for name in names[2:])
-        sql = f"INSERT INTO cameras ({', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (time, camera) DO UPDATE SET {changes}"
-        if cameras:
-            self.database.run_many(sql, [(h.time, h.camera, h.state, _finite(h.heard), h.offset, h.sigma) for h in cameras])
+        sql = f"INSERT INTO cameras ({', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?) "
+        sql += f"ON CONFLICT (time, camera) DO UPDATE SET {changes}"
+        rows = [(one.time, one.camera, one.state, _finite(one.heard), one.offset, one.sigma) for one in cameras]
+        if rows:
+            self.database.run_many(sql, rows)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -202,11 +205,14 @@ class Store:
 def read_event(row: Row) -> Event:
     """An event of a row of EVENTS."""
     number, time, kind, of, others, probability, why, cameras, since, until = row
-    ends = [np.inf if one is None else float(one) for one in (since, until)]
     return Event(
         float(time), str(kind), int(of), tuple(json.loads(others)), float(probability), str(why),
-        tuple(json.loads(cameras)), *ends, id=int(number),
+        tuple(json.loads(cameras)), _end(since), _end(until), int(number),
     )  # fmt: skip
+
+
+def _end(value: float | None) -> float:
+    return np.inf if value is None else float(value)
 
 
 def family_of(events: Sequence[Event], number: int) -> list[int]:

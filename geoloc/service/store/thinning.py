@@ -4,12 +4,14 @@ Of what was said of an object in a row only keys are kept. Between two of them l
 mean of their covariances by time. `off` (m) of the later one bounds both what that misses: at each time that was
 dropped, with d the distance to what was said and C its covariance,
 
-    C + d dᵀ  <=  C_between + off² I
+    |d|  <=  off    and    C + d dᵀ  <=  C_between + off² I
 
 so a position that is read between keys is honest with `off`² added to its variances (the mean of two covariances
 bounds that of the mean, however both correlate). A way is cut in two where `off` would exceed the error: top-down
 time-ratio (Meratnia and de By, 2004).
 """
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,7 +29,7 @@ def thinned_keys(
     n = len(time)
     stays, off = np.zeros(n, dtype=bool), np.zeros(n)
     edges = np.flatnonzero(np.r_[True, cut[1:], True]) if n else np.zeros(0, int)
-    parts = [(int(a), int(b) - 1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [(int(a), int(b) - 1) for a, b in pairwise(edges)]
     while parts:
         first, last = parts.pop()
         stays[first] = stays[last] = True
@@ -42,7 +44,9 @@ def thinned_keys(
     return stays, off
 
 
-def between(time: np.ndarray, xy: np.ndarray, cov: np.ndarray, off: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def between(
+    time: np.ndarray, xy: np.ndarray, cov: np.ndarray, off: np.ndarray, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions (M, 2) m and their covariances (M, 2, 2) m² at times `at` (M,) s between keys, honest by `off`."""
     k = np.clip(np.searchsorted(time, at, side="left"), 1, len(time) - 1)
     share = np.clip((at - time[k - 1]) / np.maximum(time[k] - time[k - 1], 1e-12), 0.0, 1.0)
@@ -59,4 +63,4 @@ def _misses(time: np.ndarray, xy: np.ndarray, cov: np.ndarray, first: int, last:
     away = xy[rows] - (xy[first] + share[:, None] * (xy[last] - xy[first]))
     short = cov[rows] - (cov[first] + share[:, None, None] * (cov[last] - cov[first]))
     lacks = np.linalg.eigvalsh(symmetric(short + away[:, :, None] * away[:, None, :]))[:, -1]
-    return np.sqrt(np.maximum(lacks, 0.0))
+    return np.maximum(np.linalg.norm(away, axis=1), np.sqrt(np.maximum(lacks, 0.0)))

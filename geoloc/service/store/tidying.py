@@ -97,6 +97,7 @@ def _remove_before(store: Store, time: float) -> int:
         store.database.run("DELETE FROM positions WHERE win < ?", [first])
         for table in ("events", "cameras"):
             store.database.run(f"DELETE FROM {table} WHERE time < ?", [time])
-        older = "win < (SELECT max(o.win) FROM occupancy o WHERE o.level = occupancy.level AND o.stall = occupancy.stall)"
-        store.database.run(f"DELETE FROM occupancy WHERE win < ? AND {older}", [first])
+        same = "o.level = occupancy.level AND o.stall = occupancy.stall"
+        older = f"win < ? AND win < (SELECT max(o.win) FROM occupancy o WHERE {same})"
+        store.database.run(f"DELETE FROM occupancy WHERE {older}", [first])
         return store.database.run("DELETE FROM windows WHERE number < ?", [first])

@@ -62,12 +62,14 @@ class StoreWriter:
     """A site's store and the thread that writes it: `take` what was told; it says itself how it does."""
 
     def __init__(
-        self, open_store: Callable[[], Store], site: Site, folder: Path, options: StoreOptions | None = None
-    ) -> None:
+        self, open_store: Callable[[], Store], open_reader: Callable[[], Store], site: Site, folder: Path,
+        options: StoreOptions | None = None,
+    ) -> None:  # fmt: skip
         self.options = options or StoreOptions()
         self.figures = StoreFigures()
         self.state, self.why = "starting", ""  # ok, behind, full, down or failed, and why
         self.record = -1  # of the engine's, up to which the store has everything; -1: not known yet
+        self.open_reader = open_reader  # another connection, for whoever asks
         self._open_store, self._site, self._folder = open_store, site, folder
         self._waiting: deque[Told] = deque()
         self._rows = 0
@@ -134,10 +136,12 @@ class StoreWriter:
             self._orders.append(order)
             self._change.notify()
         if not order.done.wait(within_s):
-            raise StoreError(f"the store did not answer within {within_s:g} s ({self.state}{': ' * bool(self.why)}{self.why})")
+            how = f"{self.state}{': ' * bool(self.why)}{self.why}"
+            raise StoreError(f"the store did not answer within {within_s:g} s ({how})")
         if order.error is not None:
             raise order.error
-        return order.result  # type: ignore[no-any-return]
+        result: Done = order.result
+        return result
 
     # ---- in the thread
 
@@ -230,7 +234,8 @@ class StoreWriter:
 
     def _next(self) -> list[Told]:
         """What waits, as much as a batch takes, where it goes on from what the store has."""
-        found, rows = [], 0
+        found = list[Told]()
+        rows = 0
         with self._change:
             while self._waiting and rows < self.options.batch_rows:
                 if self._waiting[0].first > max(self.record, found[-1].last if found else 0) + 1:
@@ -250,7 +255,7 @@ class StoreWriter:
         self.figures.rows += batch.rows
 
     def _catch_up(self, store: Store, until: int) -> None:
-        """Read what the store lacks, up to record `until`, from the engine's log; at half pace, the engine goes first."""
+        """Read what the store lacks, up to record `until`, from the log; at half pace, for the engine goes first."""
         self._say("behind", f"reads records {self.record + 1} to {until} from the log")
         batch, n_events = Batch(), -1
         try:
@@ -328,7 +333,7 @@ class StoreWriter:
         self._looked = now
         held = sum(path.stat().st_size for path in self._folder.glob("log-*")) if self.behind else 0
         if held > self.options.hold_log and self._holds:
-            logger.error("site %s: the store is so far behind that the log is not kept for it any more", self._site.name)
+            logger.error("site %s: the store is too far behind: the log is not kept for it any more", self._site.name)
         self._holds = held <= self.options.hold_log
 
     def _say(self, state: str, why: str) -> None:
