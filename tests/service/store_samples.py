@@ -79,7 +79,9 @@ def open_postgres(url: str, site: Site) -> Store:
     return Store.open(PostgresDatabase(url, site.name), site)
 
 
-def tracks_at(time: float, numbers: list[int], xy: np.ndarray, life: str = "confirmed", level: str = "ground") -> Tracks:
+def tracks_at(
+    time: float, numbers: list[int], xy: np.ndarray, life: str = "confirmed", level: str = "ground"
+) -> Tracks:
     n = len(numbers)
     spread = np.diag([0.04, 0.09, 0.2, 0.3]) + 0.01 * np.arange(16).reshape(4, 4) * 0.01
     return Tracks(

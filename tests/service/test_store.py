@@ -12,7 +12,7 @@ from geoloc.io.store_rows import COLUMNS, tracks_of_rows
 from geoloc.pipeline.lineage import Event
 from geoloc.service.serve.cameras import CameraNow
 from geoloc.service.store.queries import Wanted, family, find, find_ways, heat, question
-from geoloc.service.store.schema import VERSION
+from geoloc.service.store.schema import HEAD, VERSION
 from geoloc.service.store.sqlite import SqliteDatabase
 from geoloc.service.store.store import EVENTS, Store, read_event
 from geoloc.synthetic.garage import garage
@@ -65,7 +65,7 @@ def test_every_number_comes_back_bit_for_bit(store, site):
     back = read(store)
     assert store.record == 7
     assert len(back) == 40
-    for name in ("time", "track", "object", "level", "xy", "velocity", "cov", "bias_cov", "label", "state", "life", "revision"):
+    for name in ("time", "track", "object", "level", "xy", "velocity", "cov", "bias_cov", "label", "life", "revision"):
         expected = np.concatenate([getattr(one.tracks[0], name) for one in said])
         assert np.array_equal(getattr(back, name), expected), name
 
@@ -84,7 +84,7 @@ def test_a_window_that_is_said_again_takes_the_place_of_what_was_said_before(sto
 def test_a_batch_is_there_whole_or_not_at_all(store, site):
     store.write(batch(1, [window(site, 1)]))
     broken = batch(2, [window(site, 2)], (Event(np.nan, None, 1, id=1),), 1)  # kind: NOT NULL
-    with pytest.raises(Exception, match="(?i)null"):
+    with pytest.raises(Exception, match=r"(?i)null"):
         store.write(broken)
     assert store.record == 1
     assert len(read(store)) == 2
@@ -108,8 +108,8 @@ def test_a_stall_is_noted_when_it_changes_hands_and_so_again_after_the_engine_we
     middle = np.array([stall.polygon.centroid.coords[0]])
 
     def parked(number, who):
-        tracks = tracks_at(0.1 * number, [who], middle, "parked", stall.level) if who else tracks_at(0, [], np.zeros((0, 2)))
-        return answer(number, tracks)
+        there = [who] if who else []
+        return answer(number, tracks_at(0.1 * number, there, middle[: len(there)], "parked", stall.level))
 
     store.write(batch(1, [parked(k, 7 if k >= 2 else 0) for k in range(6)]))
     store.write(batch(2, [parked(k, 9 if k >= 5 else 7) for k in range(4, 8)]))
@@ -120,7 +120,8 @@ def test_a_stall_is_noted_when_it_changes_hands_and_so_again_after_the_engine_we
 
 def test_the_same_look_at_a_camera_is_kept_once(store):
     one = batch(1, [])
-    one.cameras = [CameraNow(5.0, "west", "heard", 4.9, 0.01, 0.002), CameraNow(5.0, "east", "silent", -np.inf, 0.0, 0.03)]
+    west, east = (5.0, "west", "heard", 4.9, 0.01, 0.002), (5.0, "east", "silent", -np.inf, 0.0, 0.03)
+    one.cameras = [CameraNow(*west), CameraNow(*east)]
     store.write(one)
     store.write(one)
     rows = store.database.rows("SELECT camera, state, heard FROM cameras ORDER BY camera")
@@ -129,7 +130,8 @@ def test_the_same_look_at_a_camera_is_kept_once(store):
 
 def test_boxes_levels_times_and_objects_are_found_and_nothing_else(store, site, rng):
     xy = rng.uniform(0, 60, (200, 2))
-    store.write(batch(1, [answer(k, tracks_at(0.1 * k, [k % 5 + 1], xy[k : k + 1], level=level(site))) for k in range(200)]))
+    said = [tracks_at(0.1 * k, [k % 5 + 1], xy[k : k + 1], level=level(site)) for k in range(200)]
+    store.write(batch(1, [answer(k, tracks) for k, tracks in enumerate(said)]))
     box = (10.0, 20.0, 40.0, 45.0)
     inside = (xy >= box[:2]).all(axis=1) & (xy <= box[2:]).all(axis=1)
     times = 0.1 * np.arange(200)
@@ -188,12 +190,13 @@ def test_an_old_store_is_brought_up_to_date_with_what_it_holds(store, site, tmp_
     made = Store(database, site)
     with database.transaction():
         database.require()
-        database.run("CREATE TABLE store (name {text} NOT NULL PRIMARY KEY, value {text} NOT NULL)".format(**database.types))
+        database.run(HEAD.format(**database.types))
         made.note(schema="0", site="garage", record="12", window_s="0.1", thinned_to="-1e18")
     made.migrate(1)
     value, geometry = database.geometries(np.array([[2.0, 49.0, 100.0]]))
     database.run(
-        "INSERT INTO positions (geom, win, step, track, object, time, level, x, y, sigma, label, state, life, revision, cov) "
+        "INSERT INTO positions "
+        "(geom, win, step, track, object, time, level, x, y, sigma, label, state, life, revision, cov) "
         f"VALUES ({value}, 5, 0, 3, 1, 0.5, ?, 1.5, 2.5, 0.1, 'car', 'confirmed', 'parked', 0, ?)",
         [*geometry, level(site), struct.pack("<13d", *range(13))],
     )

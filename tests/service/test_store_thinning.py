@@ -1,4 +1,4 @@
-"""Old ways are few keys: within the stated error, with a sigma that is honest; bounded by age; nothing in between lost."""
+"""Old ways are few keys: within the stated error, with a sigma that is honest; and what is too old goes."""
 
 import shutil
 

@@ -42,7 +42,7 @@ CONTENTS = "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id
 class SqliteDatabase:
     """One connection to a store's file; made where there is none, unless it is only read."""
 
-    types: Mapping[str, str] = {  # noqa: RUF012
+    types: Mapping[str, str] = {
         "int": "INTEGER", "real": "REAL", "text": "TEXT", "blob": "BLOB", "geom": "POINT",
         "fid": "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL",
     }  # fmt: skip
