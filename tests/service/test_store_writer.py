@@ -240,11 +240,7 @@ def test_a_full_disk_is_said_and_what_was_acknowledged_comes_once_there_is_room(
         send(engine, batches[:10])
         wait_for(lambda: writer.behind == 0)
         filler = small_disk / "filler"
-        number = os.open(filler, os.O_WRONLY | os.O_CREAT)
-        with suppress(OSError):  # to the last byte
-            while True:
-                os.write(number, bytes(4096))
-        os.close(number)
+        fill(filler)
         with pytest.raises(UnavailableError, match="make room"):  # the log has no room: nothing is acknowledged
             send(engine, batches[10:])
         filler.unlink()
@@ -252,6 +248,32 @@ def test_a_full_disk_is_said_and_what_was_acknowledged_comes_once_there_is_room(
         engine.finish().result(60)
         wait_for(lambda: writer.behind == 0 and writer.state == "ok", 60)
     require_whole(open_file(folder, False), expected)
+
+
+def test_a_store_whose_disk_is_full_is_said_and_the_engine_goes_on(batches, expected, tmp_path, small_disk):
+    folder, kept = tmp_path / "state", small_disk / "kept"
+    kept.mkdir()
+    writer = StoreWriter(lambda: open_file(kept), lambda: open_file(kept, False), plaza(), folder, QUICK)
+    with at_work(folder, writer) as engine:
+        send(engine, batches[:4])
+        wait_for(lambda: writer.behind == 0)
+        fill(small_disk / "filler")
+        send(engine, batches[4:])
+        engine.finish().result(60)
+        wait_for(lambda: writer.state == "full")
+        assert writer.behind > 0
+        (small_disk / "filler").unlink()
+        wait_for(lambda: writer.behind == 0 and writer.state == "ok", 60)
+    require_whole(open_file(kept, False), expected)
+
+
+def fill(path: Path) -> None:
+    """To the last byte of its disk."""
+    number = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        while True:
+            os.write(number, bytes(4096))
+    os.close(number)
 
 
 def test_a_store_gives_way_before_its_disk_is_full(small_disk, batches):

@@ -76,8 +76,12 @@ def remove_old(store: Store, options: StoreOptions) -> int:
 
 
 def is_too_much(store: Store, options: StoreOptions) -> bool:
-    """Whether the store is larger than it may be, or leaves too little of the disk to others."""
-    return store.database.size() > options.keep_bytes or store.database.free() < options.keep_free
+    """Whether the store is larger than it may be, or leaves too little of the disk to others.
+
+    A disk that others fill does not empty it: a tenth of what it may have is its own.
+    """
+    size, free = store.database.size(), store.database.free()
+    return size > options.keep_bytes or (free < options.keep_free and size > options.keep_bytes / SHARE)
 
 
 def remove_oldest(store: Store) -> int:

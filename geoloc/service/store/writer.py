@@ -317,11 +317,12 @@ class StoreWriter:
         self.figures.bytes = store.database.size()
 
     def _make_room(self) -> None:
-        """Where the disk is full, the store gives way: the log is the truth."""
+        """Where the disk is full, the store gives way, as far as it has more than its own share."""
         if self._store is None:
             return
         try:
-            self.figures.removed += remove_oldest(self._store)
+            if is_too_much(self._store, self.options):
+                self.figures.removed += remove_oldest(self._store)
         except StoreError as error:
             logger.warning("site %s: the store could not make room: %s", self._site.name, error)
 
