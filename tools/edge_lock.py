@@ -19,15 +19,16 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements" / "edge.lock"
 PYTHON = "3.11"
 NEWEST_LIBC = 36  # glibc 2.36 is that of the container's system
+OTHERS = r"== 'win32'|python_full_version >= '3\.1[2-9]|!= 'aarch64'"  # markers of packages for other machines
 PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{k}_aarch64" for k in range(17, NEWEST_LIBC + 1)))
 
 
 def locked(text: str) -> dict[str, tuple[str, frozenset[str]]]:
-    """Version and SHA-256 hashes of each package of a lock; markers for other systems leave theirs out."""
+    """Version and SHA-256 hashes of each package that a lock has for Linux on 64-bit ARM."""
     found = {}
     for block in re.split(r"\n(?=[A-Za-z0-9])", text):
         head = re.match(r"([A-Za-z0-9._-]+)==([^\s;\\]+)([^\\\n]*)", block)
-        if head and not re.search(r"win32|darwin|python_full_version >= '3\.1[2-9]", head.group(3)):
+        if head and not re.search(OTHERS, head.group(3)):
             hashes = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
             found[head.group(1).lower()] = head.group(2), hashes
     return found

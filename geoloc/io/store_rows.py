@@ -52,7 +52,7 @@ def tracks_of_rows(rows: Sequence[Sequence[object]]) -> Tracks:
     if not rows:
         return Tracks()
     cell = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
-    packed = np.frombuffer(b"".join(bytes(one) for one in cell["cov"]), "<f8").reshape(-1, N_COV)  # type: ignore[call-overload]
+    packed = np.frombuffer(b"".join(bytes(one) for one in cell["cov"]), "<f8").reshape(-1, N_COV)
     cov, bias = np.zeros((len(rows), 4, 4)), np.zeros((len(rows), 2, 2))
     for k, (i, j) in enumerate(UPPER):
         cov[:, i, j] = cov[:, j, i] = packed[:, k]

@@ -310,8 +310,8 @@ class JournaledLocalizer:
 
     def _answer(self, tracks: Tracks) -> Answer:
         """What was said of a window that was given whole."""
-        number = window_numbers(np.array([self.localizer.tracker.time]), self.folder.options.window_s)[0]
-        return Answer(int(number), (tracks,), (self.localizer.points,), False)
+        number = window_numbers(np.array([self.localizer.tracker.time]), self.folder.options.window_s).item()
+        return Answer(number, (tracks,), (self.localizer.points,), False)
 
     # ---- epochs
 
@@ -361,7 +361,7 @@ class JournaledLocalizer:
 def answers_behind(site: Site, folder: str | Path, record: int) -> Iterator[tuple[int, list[Answer], Localizer]]:
     """What was said behind a `record` of a state's folder, in which another process may be at work, by its log.
 
-    Each record's number, its answers, and the engine then. InputError where the log does not reach back so far.
+    Each record's number, answers, and the engine then. InputError where the log does not reach back so far.
     """
     journaled = JournaledLocalizer(StateFolder.find(Path(folder), site), JournalOptions())
     for answers in journaled._restored(write=False, after=record):

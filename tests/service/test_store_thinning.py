@@ -10,7 +10,7 @@ from geoloc.io.store_rows import COLUMNS, THINNED, tracks_of_rows
 from geoloc.service.store.options import StoreOptions
 from geoloc.service.store.queries import Wanted, find_ways, heat
 from geoloc.service.store.thinning import between, thinned_keys
-from geoloc.service.store.tidying import SPAN_S, remove_old, thin
+from geoloc.service.store.tidying import SPAN_S, Thinner, remove_old
 from geoloc.synthetic.garage import garage
 
 ERROR = 0.1
@@ -90,11 +90,17 @@ def rows(store, **wanted):
     return [row for part in find_ways(store, Wanted(**wanted)) for row in part]
 
 
+def thin(store) -> int:
+    """All that is old enough; how many rows went."""
+    thinner, gone = Thinner(OPTIONS), 0
+    while more := thinner.go_on(store):
+        gone += more
+    return gone
+
+
 def test_what_is_old_is_thinned_once_and_what_is_new_is_left(store):
     before = tracks_of_rows([row[: len(COLUMNS)] for row in rows(store)])
-    gone = 0
-    while more := thin(store, OPTIONS):
-        gone += more
+    gone = thin(store)
     old, new = rows(store, end=899.0), rows(store, start=900.0)
     assert len(new) == 1800
     assert len(old) + gone == 1800
@@ -110,14 +116,13 @@ def test_what_is_old_is_thinned_once_and_what_is_new_is_left(store):
         back, _ = between(keys.time, keys.xy, keys.position_cov, off, said.time)
         assert np.linalg.norm(back - said.xy, axis=1).max() <= ERROR
     assert len([row for row in old if row[2] == 2]) == 2 * 900 / SPAN_S, "it stands: two keys a slice"
-    assert thin(store, OPTIONS) == 0
+    assert thin(store) == 0
 
 
 def test_heat_is_the_same_before_and_after_thinning(store):
     box = (0.0, 0.0, 40.0, 20.0)
     before = heat(store, Wanted(), box, 2.0).seconds
-    while thin(store, OPTIONS):
-        pass
+    thin(store)
     after = heat(store, Wanted(), box, 2.0).seconds
     assert after.sum() == pytest.approx(before.sum())
     assert np.abs(after - before).max() < 0.1 * before.max()

@@ -46,7 +46,7 @@ class PostgresDatabase:
             if encoding != "UTF8":
                 raise InputError(f"{self._shown}: its encoding is {encoding}; give a database of encoding UTF8")
             if write:
-                self._db.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")  # type: ignore[arg-type]
+                self._db.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
 
     @staticmethod
     def check(url: str) -> Any:

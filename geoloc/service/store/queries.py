@@ -111,4 +111,4 @@ def _on_earth(store: Store, box: Sequence[float]) -> tuple[float, float, float, 
         corners = np.stack([lon, lat], axis=1)
     low, high = corners[:, :2].min(axis=0), corners[:, :2].max(axis=0)
     more = SLACK * (high - low) + 1e-9 * np.abs(high)
-    return (*(low - more).tolist(), *(high + more).tolist())  # type: ignore[return-value]
+    return (*(low - more).tolist(), *(high + more).tolist())

@@ -9,61 +9,77 @@ from geoloc.service.store.store import Store
 from geoloc.service.store.thinning import thinned_keys
 
 SPAN_S = 300.0  # of a slice that is thinned: ways are cut at its ends
+AT_ONCE = 8  # objects that are thinned before others get their turn
 SHARE = 10  # slices of what there is; the oldest is removed where there is too much
 ROWS = ", ".join(COLUMNS)
 
 
-def thin(store: Store, options: StoreOptions) -> int:
-    """Thin the next slice that is old enough; how many rows went. 0: there is none."""
-    if not options.thin_after_s:
-        return 0
-    until = _slice(store.newest - options.thin_after_s)
-    held = store.oldest(float(store.value("thinned_to")))
-    if _slice(held) >= until:
-        return 0
-    start = _slice(held)
-    with store.database.transaction():
-        gone = _thin(store, start, start + SPAN_S, options.thin_error)
-        store.note(thinned_to=repr(start + SPAN_S))
-    return gone
+class Thinner:
+    """Thins a store slice by slice, a few objects at a time, each all or nothing; `busy` while a slice is not done."""
+
+    def __init__(self, options: StoreOptions) -> None:
+        self._options = options
+        self._start = -np.inf  # s, of the slice
+        self._left = list[int]()  # objects in it
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to do at once."""
+        return bool(self._left)
+
+    def go_on(self, store: Store) -> int:
+        """Thin a few objects of the slice, or begin with the next one that is old enough; how many rows went."""
+        if not self._left and not self._begin(store):
+            return 0
+        now, self._left = self._left[:AT_ONCE], self._left[AT_ONCE:]
+        gone = sum(_thin(store, track, self._start, self._start + SPAN_S, self._options.thin_error) for track in now)
+        if not self._left:
+            with store.database.transaction():
+                store.note(thinned_to=repr(self._start + SPAN_S))
+        return gone
+
+    def _begin(self, store: Store) -> bool:
+        """Find the next slice; False: there is none."""
+        if not self._options.thin_after_s:
+            return False
+        held, until = store.oldest(float(store.value("thinned_to"))), _slice(store.newest - self._options.thin_after_s)
+        if _slice(held) >= until:
+            return False
+        self._start = _slice(held)
+        sql = "SELECT DISTINCT track FROM positions WHERE win >= ? AND win <= ?"
+        self._left = [int(track) for (track,) in store.database.rows(sql, _windows(store, self._start))]
+        return True
 
 
 def _slice(time: float) -> float:
     return float(np.floor(time / SPAN_S) * SPAN_S) if np.isfinite(time) else time
 
 
-def _thin(store: Store, start: float, end: float, error: float) -> int:
-    """Thin all that was said from `start` on and before `end` (s)."""
-    first, last = _windows(store, start, end)
-    given = [first, last, start, end]
-    where = "win >= ? AND win <= ? AND time >= ? AND time < ?"
-    gone = 0
-    tracks = store.database.rows(f"SELECT DISTINCT track FROM positions WHERE {where}", given)
-    for (track,) in tracks:
-        sql = f"SELECT fid, {ROWS} FROM positions WHERE track = ? AND time >= ? AND time < ? ORDER BY time, fid"
-        rows = store.database.rows(sql, [track, start, end])
-        if len(rows) < 3:
-            continue
-        table = tracks_of_rows([row[1:] for row in rows])
-        same = np.ones(len(table), dtype=bool)
-        for name in ("level", "label", "life", "state", "revision"):
-            same[1:] &= getattr(table, name)[1:] == getattr(table, name)[:-1]
-        same[1:] &= np.diff(table.time) <= JOIN_S
-        stays, off = thinned_keys(table.time, table.xy, table.position_cov, ~same, error)
-        kept = np.flatnonzero(stays)
-        dropped = np.diff(kept, prepend=-1) - 1
-        fids = [row[0] for row in rows]
-        keys = [(int(n), float(off[k]), fids[k]) for n, k in zip(dropped, kept.tolist(), strict=True) if n]
+def _thin(store: Store, track: int, start: float, end: float, error: float) -> int:
+    """Thin what was said of an object from `start` on and before `end` (s); how many rows went."""
+    sql = f"SELECT dropped, fid, {ROWS} FROM positions WHERE track = ? AND time >= ? AND time < ? ORDER BY time, fid"
+    rows = store.database.rows(sql, [track, start, end])
+    if len(rows) < 3 or any(row[0] for row in rows):  # it was thinned before, when the slice was not done
+        return 0
+    table, fids = tracks_of_rows([row[2:] for row in rows]), [row[1] for row in rows]
+    same = np.ones(len(table), dtype=bool)
+    for name in ("level", "label", "life", "state", "revision"):
+        same[1:] &= getattr(table, name)[1:] == getattr(table, name)[:-1]
+    same[1:] &= np.diff(table.time) <= JOIN_S
+    stays, off = thinned_keys(table.time, table.xy, table.position_cov, ~same, error)
+    kept = np.flatnonzero(stays)
+    dropped = np.diff(kept, prepend=-1) - 1
+    keys = [(int(n), float(off[k]), fids[k]) for n, k in zip(dropped, kept.tolist(), strict=True) if n]
+    over = [(fids[k],) for k in np.flatnonzero(~stays).tolist()]
+    with store.database.transaction():
         store.database.run_many("UPDATE positions SET dropped = ?, off = ? WHERE fid = ?", keys)
-        over = [(fids[k],) for k in np.flatnonzero(~stays).tolist()]
         store.database.run_many("DELETE FROM positions WHERE fid = ?", over)
-        gone += len(over)
-    return gone
+    return len(over)
 
 
-def _windows(store: Store, start: float, end: float) -> tuple[int, int]:
-    """Numbers of the windows from one time to another (s), and one more at each end."""
-    return int(np.floor(start / store.window_s)) - 1, int(np.floor(end / store.window_s)) + 1
+def _windows(store: Store, start: float) -> list[int]:
+    """Numbers of the first and the last window of a slice, and one more at each end."""
+    return [int(np.floor(start / store.window_s)) - 1, int(np.floor((start + SPAN_S) / store.window_s)) + 1]
 
 
 def remove_old(store: Store, options: StoreOptions) -> int:

@@ -22,7 +22,7 @@ from geoloc.service.serve.engine import Told
 from geoloc.service.store.database import FullError, StoreError
 from geoloc.service.store.options import StoreOptions
 from geoloc.service.store.store import Batch, Store
-from geoloc.service.store.tidying import is_too_much, remove_old, remove_oldest, thin
+from geoloc.service.store.tidying import Thinner, is_too_much, remove_old, remove_oldest
 
 Done = TypeVar("Done")
 SOONEST_S, LATEST_S = 0.5, 10.0  # between tries to reach a store that is down
@@ -78,6 +78,7 @@ class StoreWriter:
         self._change = threading.Condition()
         self._stop = threading.Event()
         self._store: Store | None = None
+        self._thinner = Thinner(self.options)
         self._tidied = self._looked = -math.inf
         self._holds = True  # whether the log is kept for it
         self._thread = threading.Thread(target=self._live, name=f"store of {site.name}", daemon=True)
@@ -196,7 +197,7 @@ class StoreWriter:
         assert store is not None
         with self._change:
             ready = self._waiting or self._orders or self.record < self._told or self._stop.is_set()
-            if not ready:
+            if not ready and not self._thinner.busy:
                 self._change.wait(self.options.tidy_s)
         if self._waiting and not self._orders and self._rows < self.options.batch_rows:
             self._stop.wait(self.options.flush_s)
@@ -307,10 +308,12 @@ class StoreWriter:
 
     def _tidy(self, store: Store) -> None:
         now = time.monotonic()
+        if self._thinner.busy:
+            self.figures.thinned += self._thinner.go_on(store)
         if now < self._tidied + self.options.tidy_s:
             return
         self._tidied = now
-        self.figures.thinned += thin(store, self.options)
+        self.figures.thinned += self._thinner.go_on(store)
         self.figures.removed += remove_old(store, self.options)
         if is_too_much(store, self.options):
             self.figures.removed += remove_oldest(store)
