@@ -49,7 +49,7 @@ def run(args: Namespace) -> None:
     if args.store == "file" and not (args.state / FILE).exists():
         args.store = "none"
     with JournaledLocalizer.open(site, args.state) as journaled:
-        writer = make_store(args, site, args.state, journaled.localizer.options, StoreOptions())
+        writer = make_store(args, site, args.state, StoreOptions())
         if writer is not None:
             journaled.needed = 0
             writer.start(journaled.number)

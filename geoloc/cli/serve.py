@@ -111,7 +111,7 @@ def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     served = {}
     for site in sites:
         path = folder / site.name
-        store = make_store(args, site, path, given, keep)
+        store = make_store(args, site, path, keep)
         served[site.name] = ServedSite(site, path, given, limits, args.changed, store, journal)
     return LiveService(served, tokens, limits), secret
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from geoloc.errors import InputError
 from geoloc.options import load_options
-from geoloc.pipeline.localizer import LocalizerOptions
+from geoloc.pipeline.state_folder import StateFolder
 from geoloc.scene.site import Site
 from geoloc.service.store.database import Database
 from geoloc.service.store.options import StoreOptions
@@ -31,14 +31,11 @@ def add_store(parser: ArgumentParser) -> None:
     )
 
 
-def make_store(
-    args: Namespace, site: Site, folder: Path, engine: LocalizerOptions | None, options: StoreOptions
-) -> StoreWriter | None:
+def make_store(args: Namespace, site: Site, folder: Path, options: StoreOptions) -> StoreWriter | None:
     """The store of one site that the arguments ask for."""
     options = load_options(options, None, args.keep)
     if args.store == "none":
         return None
-    window_s = (engine or LocalizerOptions()).window_s
     if args.store == "file":
 
         def database(write: bool) -> Database:
@@ -51,6 +48,8 @@ def make_store(
         def database(write: bool) -> Database:
             return PostgresDatabase(args.store, site.name, write)
 
-    return StoreWriter(
-        lambda: Store.open(database(True), site, window_s), lambda: Store(database(False), site), site, folder, options
-    )
+    def opened() -> Store:
+        # by now the engine has made the state, or restored it
+        return Store.open(database(True), site, StateFolder.find(folder, site).options.window_s)
+
+    return StoreWriter(opened, lambda: Store(database(False), site), site, folder, options)

@@ -11,6 +11,7 @@ from geoloc.errors import InputError
 from geoloc.io.store_rows import COLUMNS, tracks_of_rows
 from geoloc.pipeline.lineage import Event
 from geoloc.service.serve.cameras import CameraNow
+from geoloc.service.store.forgetting import _erase
 from geoloc.service.store.queries import Wanted, family, find, find_ways, heat, question
 from geoloc.service.store.schema import HEAD, VERSION
 from geoloc.service.store.sqlite import SqliteDatabase
@@ -157,6 +158,16 @@ def test_boxes_are_found_by_the_index_of_places_and_times_by_that_of_windows(sto
     assert ("rtree_positions_geom VIRTUAL TABLE INDEX" if sqlite else "positions_geom") in plan(box=(0, 0, 1, 1))
     assert "positions_said" in plan(start=1.0, end=2.0)
     assert "positions_way" in plan(objects=(1,), start=-np.inf)
+
+
+def test_what_is_erased_is_in_no_table_and_a_stall_that_it_took_was_taken_by_somebody(store, site):
+    store.write(batch(1, [window(site, k) for k in range(5)], (Event(1.0, "merged", 1, (7,), id=1),), 1))
+    store.database.run("INSERT INTO occupancy VALUES (3, 0.3, 'A1', 'P1', 7)")
+    assert set(family(store, 7)) == {1, 7}
+    assert _erase(store, (1, 7)) == 5
+    assert set(read(store).track.tolist()) == {2}
+    assert store.counts()["events"] == 0
+    assert store.database.rows("SELECT object FROM occupancy") == [(-1,)]
 
 
 def test_heat_is_the_time_that_was_spent_in_each_cell(store, site):

@@ -141,8 +141,10 @@ class PostgresDatabase:
 
     def reclaim(self, all_of_it: bool = False) -> None:
         """Make what was removed room for others; `all_of_it`: the tables are written anew, without it."""
+        self.run("SET statement_timeout = 0")
         for table in ("windows", "positions", "events", "occupancy"):
             self.run(f"VACUUM {'FULL ' if all_of_it else ''}{table}")
+        self.run(f"SET statement_timeout = {STATEMENT_MS}")
 
     def close(self) -> None:
         """Let go."""

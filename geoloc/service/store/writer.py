@@ -129,10 +129,13 @@ class StoreWriter:
         return max(self._told - max(self.record, 0), 0)
 
     def ask(self, work: Callable[[Store], Done], within_s: float = 60.0) -> Done:
-        """Have work done on the store in its thread, with all that was told so far in it; not for the event loop."""
+        """Have work done on the store in its thread, with all that was told so far in it; not for the event loop.
+
+        StoreError at once where the store is down, and where it does not come to it in time.
+        """
         order = _Order(work)
         with self._change:
-            if self._stop.is_set() or self.state == "failed":
+            if self._stop.is_set() or self.state in ("full", "down", "failed"):
                 raise StoreError(self.why or "the store is closed")
             self._orders.append(order)
             self._change.notify()
