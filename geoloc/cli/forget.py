@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from geoloc.cli.arguments import add_json, add_site
+from geoloc.cli.gallery_filling import gallery_folder
 from geoloc.cli.serve_store import FILE, add_store, make_store
 from geoloc.errors import InputError
 from geoloc.pipeline.journal import JournaledLocalizer
@@ -34,6 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("state", type=Path, metavar="STATE", help="a site's folder of `serve` or `localize --state`")
     parser.add_argument("object", type=int, metavar="OBJECT", help="its number")
     parser.add_argument("--yes", action="store_true", help="do it; it cannot be taken back")
+    parser.add_argument("--gallery", type=Path, metavar="FOLDER", help="the site's gallery (default: gallery/SITE)")
     add_store(parser)
     add_json(parser)
 
@@ -43,6 +45,8 @@ def run(args: Namespace) -> None:
     site = load_site(args.site, args.root)
     if not (args.state / HEAD).is_file():
         raise InputError(f"{args.state}: holds no state ({HEAD}); give the folder of one site")
+    if args.gallery is not None and not args.gallery.is_dir():
+        raise InputError(f"{args.gallery}: there is no such gallery")
     if not args.yes:
         print(f"object {args.object} would be forgotten in {args.state}, for good; say so with --yes")
         return
@@ -54,7 +58,7 @@ def run(args: Namespace) -> None:
             journaled.needed = 0
             writer.start(journaled.number)
         try:
-            erased = forget_live(journaled, args.object, writer)
+            erased = forget_live(journaled, args.object, writer, gallery_folder(args, site))
         finally:
             if writer is not None:
                 writer.stop()

@@ -21,7 +21,7 @@ from geoloc.errors import InputError
 from geoloc.options import load_options
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
-from geoloc.scene.storage import load_site
+from geoloc.scene.storage import load_site, site_root
 from geoloc.service.serve import edge
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.tokens import Tokens, one_for_all, read_tokens
@@ -109,10 +109,12 @@ def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     given = load_options(LocalizerOptions(), args.options, args.set) if args.options or args.set else None
     keep, journal = (edge.STORE, edge.JOURNAL) if args.edge else (StoreOptions(), JOURNAL)
     served = {}
-    for site in sites:
+    roots = [folder] if args.demo else [site_root(name, args.root) for name in args.sites]
+    for site, root in zip(sites, roots, strict=True):
         path = folder / site.name
         store = make_store(args, site, path, keep)
         served[site.name] = ServedSite(site, path, given, limits, args.changed, store, journal)
+        served[site.name].gallery = root / "gallery" / site.name
     return LiveService(served, tokens, limits), secret
 
 

@@ -6,7 +6,8 @@ import struct
 
 import numpy as np
 import pytest
-from serve_samples import ALL, READER, plaza, plaza_boxes, running, wait_for
+import shapely
+from serve_samples import ALL, READER, ROOT, plaza, plaza_boxes, running, wait_for
 from test_store_writer import make_writer
 
 from geoloc.cli.main import main
@@ -14,6 +15,9 @@ from geoloc.errors import InputError
 from geoloc.io.track_store import read_store
 from geoloc.io.tracks import export, read_tracks
 from geoloc.pipeline.journal import load_state
+from geoloc.retrieval.gallery import Gallery
+from geoloc.retrieval.looks import Looks
+from geoloc.retrieval.where import Where
 from geoloc.service.serve.heard import lines_of
 from geoloc.service.serve.sender import batches_of
 from geoloc.service.store.forgetting import find_traces
@@ -21,7 +25,7 @@ from geoloc.service.store.options import StoreOptions
 
 KEEP = StoreOptions(flush_s=0.0, thin_after_s=0.0, keep_free=0)
 SECONDS = 4.0
-SITE = ["--root", str(__import__("serve_samples").ROOT / "fixtures" / "plaza")]
+SITE = ["--root", str(ROOT / "fixtures" / "plaza")]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,10 @@ def test_positions_are_told_by_time_box_level_and_object(service):
     assert near == [one for one in every if abs(one["x"] - x) <= 1 and abs(one["y"] - y) <= 1]
     assert {one["id"] for one in lines(service, object=every[0]["id"])} == {every[0]["id"]}
     assert lines(service, level=every[0]["level"]) == every
+    zone = next((one for one in plaza().site_map.zones), None)
+    if zone is not None:
+        there = [one for one in every if shapely.intersects_xy(zone.polygon, one["x"], one["y"])]
+        assert lines(service, place=zone.name) == there
 
 
 @pytest.mark.parametrize(
@@ -136,7 +144,7 @@ def test_an_object_is_erased_while_the_service_runs_and_nothing_is_left(service,
     numbers = [one["id"] for one in every]
     number = max(set(numbers), key=numbers.count)
     mine = np.array([[one["x"], one["y"]] for one in every if one["id"] == number])
-    before = sum(find_traces(path, mine) for path in service.folder.iterdir())
+    before = traces(service.folder, mine)
     assert before >= len(mine) >= 10, "the look at the bytes sees what is there"
     (service.folder / "exports").mkdir()
     (service.folder / "exports" / "monday.kmz").write_bytes(b"packed")
@@ -148,7 +156,7 @@ def test_an_object_is_erased_while_the_service_runs_and_nothing_is_left(service,
     assert said["keys"] > 0
     assert said["exports"] == 1
     assert said["searched"] > 3
-    assert sum(find_traces(path, mine) for path in service.folder.iterdir()) == 0
+    assert traces(service.folder, mine) == 0
     assert number not in {one["id"] for one in lines(service)}
     assert service.ask(f"/v1/sites/plaza/where/{number}")[0] == 400
     assert {one["id"] for one in lines(service)} == set(numbers) - {number}, "all others stay"
@@ -159,6 +167,20 @@ def test_an_object_is_erased_while_the_service_runs_and_nothing_is_left(service,
     assert service.ask("/v1/sites/plaza/finish", method="POST")[0] == 200
 
 
+def traces(folder, places) -> int:
+    return sum(find_traces(path, places) for path in folder.rglob("*") if path.is_file())
+
+
+def views_of(tracks):
+    n = len(tracks)
+    vectors = np.random.default_rng(5).normal(size=(n, 8)).astype(np.float32)
+    return Looks(
+        site=["plaza"] * n, camera=["c7"] * n, time=tracks.time, level=tracks.level, xy=tracks.xy, track=tracks.track,
+        cov=np.tile(np.eye(2), (n, 1, 1)), label=tracks.label, object=tracks.track, quality=np.ones(n), vector=vectors,
+        id=np.full(n, -1),
+    )  # fmt: skip
+
+
 def test_an_object_is_forgotten_by_the_command_of_a_state_that_rests(service, tmp_path, capsys):
     folder = tmp_path / "state"
     writer = make_writer(folder, KEEP)
@@ -166,19 +188,25 @@ def test_an_object_is_forgotten_by_the_command_of_a_state_that_rests(service, tm
         for _, batch in batches_of(plaza_boxes(3.0), 0.2):
             one.send(lines_of(batch))
         one.ask("/v1/sites/plaza/finish", method="POST")
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
     tracks = read_store(folder / "store.gpkg")
     number = int(np.bincount(tracks.track).argmax())
+    with Gallery.open(folder / "gallery", dim=8) as gallery:
+        gallery.add(views_of(tracks.take(np.isin(tracks.track, [number, tracks.track[tracks.track != number][0]]))))
+        held = len(gallery.views(Where().equal("object", number)))
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
     words = ["forget", "plaza", str(folder), str(number), *SITE]
     assert main(words) == 0
     assert "say so with --yes" in capsys.readouterr().out
     assert len(read_store(folder / "store.gpkg")) == len(tracks)
     assert main([*words, "--yes"]) == 0
-    assert "nothing is left" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "nothing is left" in said
+    assert f"{held} views" in said
+    assert held > 0
     mine = tracks.xy[tracks.track == number]
-    assert sum(find_traces(path, mine) for path in copy.iterdir()) >= len(mine) >= 10
-    assert sum(find_traces(path, mine) for path in folder.iterdir()) == 0
+    assert traces(copy, mine) >= len(mine) >= 10
+    assert traces(folder, mine) == 0
     with pytest.raises(InputError, match="no object"):
         load_state(plaza(), folder).where(number)
     others = {one.object for one in load_state(plaza(), folder).at()}

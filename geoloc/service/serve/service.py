@@ -42,6 +42,7 @@ class ServedSite:
         self.folder = folder
         self.hub = Hub(serve)
         self.store = store
+        self.gallery: Path | None = None  # of the site's objects, where there may be one
         self.engine = LiveEngine(site, folder, options, changed, serve.max_waiting, self._tell, journal)
         if store is not None:
             self.engine.begun, self.engine.needed = store.start, store.needed

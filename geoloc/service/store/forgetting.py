@@ -50,10 +50,13 @@ class Erased:
         )
 
 
-def forget_live(journaled: JournaledLocalizer, number: int, writer: StoreWriter | None) -> Erased:
+def forget_live(
+    journaled: JournaledLocalizer, number: int, writer: StoreWriter | None, gallery: Path | None = None
+) -> Erased:
     """Forget an object, in the engine's thread; InputError where there is none, or something of it is left.
 
-    The store goes first: while it cannot, as it is down, nothing is forgotten.
+    The store goes first: while it cannot, as it is down, nothing is forgotten. `gallery` is the folder of the site's,
+    besides that of the state, if there are any.
     """
     numbers, places = numbers_known(journaled, number)
     own = len(places)
@@ -69,7 +72,8 @@ def forget_live(journaled: JournaledLocalizer, number: int, writer: StoreWriter 
     if writer is not None:
         writer.ask(lambda store: _erase(store, numbers))  # what came meanwhile
     folder = journaled.folder.path
-    views = _forget_views(folder / GALLERY, journaled.localizer.site.name, numbers)
+    galleries = {folder / GALLERY, gallery or folder / GALLERY}
+    views = sum(_forget_views(one, journaled.localizer.site.name, numbers) for one in galleries)
     exports = _remove_exports(folder / EXPORTS)
     traces = _traces(places)
     searched = _require_gone(folder, number, traces)

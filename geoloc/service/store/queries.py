@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import shapely
 
 from geoloc.geometry.geodesy import geodetic_from_enu
 from geoloc.io.store_rows import COLUMNS, THINNED
@@ -59,6 +60,15 @@ def find(store: Store, wanted: Wanted, n: int = 1000) -> Iterator[list[Row]]:
 def find_ways(store: Store, wanted: Wanted, n: int = 5000) -> Iterator[list[Row]]:
     """The same by object and time."""
     yield from store.database.stream(*question(store, wanted, order="p.track, p.time"), n)
+
+
+def within(rows: Iterator[list[Row]], polygon: shapely.Polygon) -> Iterator[list[Row]]:
+    """Of rows as SAID those that lie in a polygon (m), its edge too."""
+    x, y = COLUMNS.index("x"), COLUMNS.index("y")
+    for part in rows:
+        places = np.array([(row[x], row[y]) for row in part])
+        there = shapely.intersects_xy(polygon, places[:, 0], places[:, 1])
+        yield [row for row, inside in zip(part, there.tolist(), strict=True) if inside]
 
 
 def family(store: Store, number: int) -> tuple[int, ...]:

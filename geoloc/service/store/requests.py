@@ -3,14 +3,15 @@
 import asyncio
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
-from geoloc.errors import InputError
+from geoloc.errors import InputError, unknown_name
 from geoloc.io.store_rows import COLUMNS, N_COV, THINNED
+from geoloc.scene.sitemap import Place
 from geoloc.service.serve.admission import SERVICE, admitted, site_of
 from geoloc.service.serve.engine import BusyError, UnavailableError
 from geoloc.service.serve.requests import LINES, answer, query, seconds, whole
@@ -18,7 +19,7 @@ from geoloc.service.serve.said import Json, as_text, plain
 from geoloc.service.serve.service import ServedSite
 from geoloc.service.store.database import Row, StoreError
 from geoloc.service.store.forgetting import forget_live
-from geoloc.service.store.queries import Wanted, family, find, heat
+from geoloc.service.store.queries import Wanted, family, find, heat, within
 from geoloc.service.store.store import Store
 
 STREAMS = web.AppKey("streams", list[str])  # sites whose stores are being read
@@ -35,13 +36,16 @@ async def tracks(request: web.Request) -> web.StreamResponse:
     """Positions that are kept, by time, box, level and object: JSON lines or GeoJSON, never held whole."""
     site = site_of(request)
     admitted(request, "read", site.site.name)
-    given = query(request, ("from", "to", "bbox", "level", "object", "format"))
+    given = query(request, ("from", "to", "bbox", "place", "level", "object", "format"))
     form = given.get("format", FORMS[0])
     if form not in FORMS:
         raise InputError(f"format={form!r}; known: {', '.join(FORMS)}")
     if form == "geojson":
         site.site.site_map.require_datum("GeoJSON")
-    wanted = _wanted(site, given)
+    wanted, inside = _wanted(site, given), None
+    if "place" in given:
+        place = _place(site, given["place"])
+        wanted, inside = replace(wanted, box=place.polygon.bounds, level=place.level), place.polygon
     streams = request.app[STREAMS]
     if len(streams) >= MOST_STREAMS:
         raise BusyError(f"{len(streams)} answers are being read from stores; ask again in a moment")
@@ -51,8 +55,9 @@ async def tracks(request: web.Request) -> web.StreamResponse:
         try:
             if "object" in given:
                 numbers = await asyncio.to_thread(family, store, whole(given["object"], "object"))
-                wanted = Wanted(wanted.start, wanted.end, wanted.box, wanted.level, numbers)
-            return await _stream(request, store, wanted, form)
+                wanted = replace(wanted, objects=numbers)
+            rows = find(store, wanted) if inside is None else within(find(store, wanted), inside)
+            return await _stream(request, rows, form)
         finally:
             await asyncio.to_thread(store.close)
     except StoreError as error:
@@ -61,8 +66,8 @@ async def tracks(request: web.Request) -> web.StreamResponse:
         streams.remove(site.site.name)
 
 
-async def _stream(request: web.Request, store: Store, wanted: Wanted, form: str) -> web.StreamResponse:
-    service, parts = request.app[SERVICE], _texts(find(store, wanted), form)
+async def _stream(request: web.Request, rows: Iterator[list[Row]], form: str) -> web.StreamResponse:
+    service, parts = request.app[SERVICE], _texts(rows, form)
     first = await asyncio.to_thread(next, parts, "")  # what cannot be read is said by a status
     kind = LINES if form == "ndjson" else "application/geo+json"
     response = web.StreamResponse(headers={"Content-Type": kind})
@@ -83,8 +88,9 @@ async def _stream(request: web.Request, store: Store, wanted: Wanted, form: str)
     return response
 
 
-def _texts(rows: Iterator[list[Row]], form: str) -> "Any":
-    """The text of an answer, a part at a time."""
+def _texts(rows: Iterator[list[Row]], form: str) -> Generator[str]:
+    """The text of an answer, a part at a time; parts that are empty would be taken for its end."""
+    rows = (part for part in rows if part)
     if form == "ndjson":
         for part in rows:
             yield "".join(as_text(_position(row)) + "\n" for row in part)
@@ -120,7 +126,8 @@ async def heat_of(request: web.Request) -> web.Response:
     cell = seconds(given, "cell") or 1.0
     wanted = _wanted(site, given)
     if "place" in given:
-        wanted = _at_place(site, given["place"], wanted)
+        place = _place(site, given["place"])
+        wanted = replace(wanted, box=place.polygon.bounds, level=place.level)
     assert wanted.box is not None
     west, south, east, north = wanted.box
     if not cell > 0 or (east - west) * (north - south) / cell**2 > MOST_CELLS:
@@ -147,7 +154,7 @@ async def erase(request: web.Request) -> web.Response:
     admitted(request, "erase", site.site.name)
     query(request, ())
     number = whole(request.match_info["object"], "object")
-    work = partial(forget_live, number=number, writer=site.store)
+    work = partial(forget_live, number=number, writer=site.store, gallery=site.gallery)
     try:
         erased = await asyncio.wrap_future(site.engine.ask(work))
     except StoreError as error:
@@ -181,10 +188,9 @@ def _box(text: str) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-def _at_place(site: ServedSite, name: str, wanted: Wanted) -> Wanted:
-    from geoloc.errors import unknown_name
-
-    places = {place.name: place for place in (*site.site.site_map.stalls, *site.site.site_map.zones)}
+def _place(site: ServedSite, name: str) -> Place:
+    """A stall or zone; of several of a name the first."""
+    places = {place.name: place for place in reversed((*site.site.site_map.stalls, *site.site.site_map.zones))}
     if name not in places:
         raise unknown_name("stall or zone", name[:60], places)
-    return Wanted(wanted.start, wanted.end, tuple(places[name].polygon.bounds), places[name].level)
+    return places[name]

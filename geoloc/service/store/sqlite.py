@@ -98,7 +98,7 @@ class SqliteDatabase:
             self._db.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, '')", SYSTEMS)
             self._db.execute(CONTENTS, ("positions", "features", "positions", srs))
             self._db.execute("INSERT INTO gpkg_geometry_columns VALUES ('positions', 'geom', 'POINT', ?, 1, 0)", (srs,))
-            for name in ("store", "windows", "events"):
+            for name in ("store", "windows", "events", "occupancy", "cameras"):
                 self._db.execute(CONTENTS, (name, "attributes", name, 0))
 
         self._try(work)
