@@ -52,6 +52,7 @@ examples:
   geoloc replay boxes.csv http://localhost:8000 --site garage --token-file my.token --speed 4
       and a recording sent to it, four times as fast as it was"""
 LOCAL = "localhost"
+REQUESTS = "geoloc.service.serve.admission"  # logger of requests
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -85,6 +86,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     log_as_json()
+    if args.edge:  # ten lines a second would fill a small disk
+        logging.getLogger(REQUESTS).setLevel(logging.WARNING)
     with _folder(args) as folder:
         service, secret = make_service(args, folder)
         asyncio.run(serve(args, service, secret))

@@ -27,6 +27,7 @@ from geoloc.service.store.tidying import Thinner, is_too_much, remove_old, remov
 Done = TypeVar("Done")
 SOONEST_S, LATEST_S = 0.5, 10.0  # between tries to reach a store that is down
 LOOK_S = 10.0  # between looks at how much of the log is held
+BEHIND_S = 10.0  # a store that has not had everything for so long is behind
 AGAIN = 1000  # events that a replay may have changed
 AT_END_S = 20.0  # for the store to take what waits when the service ends; the log has the rest
 
@@ -80,6 +81,7 @@ class StoreWriter:
         self._store: Store | None = None
         self._thinner = Thinner(self.options)
         self._tidied = self._looked = -math.inf
+        self._well = time.monotonic()  # when it had everything
         self._holds = True  # whether the log is kept for it
         self._thread = threading.Thread(target=self._live, name=f"store of {site.name}", daemon=True)
 
@@ -212,7 +214,11 @@ class StoreWriter:
         if caught_up and not self._stop.is_set():
             self._tidy(store)
         self.figures.busy_s += time.monotonic() - start
-        self._say("ok" if caught_up else "behind", "" if caught_up else f"{self.behind} records behind the engine")
+        if caught_up:
+            self._well = time.monotonic()
+            self._say("ok", "")
+        elif time.monotonic() > self._well + BEHIND_S:
+            self._say("behind", f"{self.behind} records behind the engine")
         return not (self._stop.is_set() and caught_up)
 
     def _write_all(self, store: Store) -> bool:
