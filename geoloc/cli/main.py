@@ -11,11 +11,13 @@ from typing import Protocol, cast
 from geoloc import __version__
 from geoloc.errors import GeolocError
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 COMMANDS = {
     "demo": "a synthetic garage, end to end: boxes to tracks, figures, map",
     "localize": "boxes of a site's cameras to tracks on its map",
     "ask": "where objects of a site are and were, out of a state that localize kept",
     "adapt": "what a site's objects look like, learnt of its own tracks",
+    "forget": "erase an object from a state, and look whether anything is left",
     "undo": "take back that two objects were taken for one, in a state that localize kept",
     "recompute": "what rests on cameras that moved before it was found out, worked out again from the log",
     "search": "which object a picture shows, where it is now and where it has been",
@@ -62,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Known errors are caught here and nowhere else."""
     words = list(sys.argv[1:] if argv is None else argv)
     words = _joined(words)
+    if "--edge" in words:  # before any library that starts threads is loaded
+        os.environ.update(dict.fromkeys(THREADS, "1"))
     called = next((word for word in words if not word.startswith("-")), "")
     command = _load(called) if called in COMMANDS else None
     parser = _parser(called, command)

@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoloc.cli.arguments import add_options
+from geoloc.cli.serve_store import add_store, make_store
 from geoloc.errors import InputError
 from geoloc.options import load_options
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
-from geoloc.scene.storage import load_site
+from geoloc.scene.storage import load_site, site_root
+from geoloc.service.serve import edge
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.tokens import Tokens, one_for_all, read_tokens
+from geoloc.service.store.options import StoreOptions
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Run the engine live: detections come in over HTTP or WebSocket and are acknowledged when they are in the log for good;
 positions, events and answers go out over HTTP and WebSocket, and a map page shows the site now. Killed at any moment
-it goes on where it was. Needs the extra 'serve'. docs/serve.md and /openapi.json say what is sent and answered."""
+it goes on where it was. What it tells is kept in a store, a GeoPackage file unless told otherwise. docs/serve.md,
+docs/store.md, docs/edge.md and /openapi.json say what is sent, answered and kept."""
 EXAMPLES = """\
 examples:
   geoloc serve --demo
@@ -41,9 +45,14 @@ examples:
       for this machine alone, with a token of its own that is printed with the page's address
   geoloc serve garage harbour --state state --host 0.0.0.0 --token-file tokens.json --tls-cert c.pem --tls-key k.pem
       for others: whoever has a token of the file, with its scopes, at its sites
+  geoloc serve garage --state state --store postgresql://geoloc@db/geoloc --keep thin_after_s=600
+      what is told is kept in PostgreSQL with PostGIS, old ways as keys
+  geoloc serve garage --state state --edge
+      on a small machine: one core, less memory and disk
   geoloc replay boxes.csv http://localhost:8000 --site garage --token-file my.token --speed 4
       and a recording sent to it, four times as fast as it was"""
 LOCAL = "localhost"
+REQUESTS = "geoloc.service.serve.admission"  # logger of requests
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -62,6 +71,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--limit", action="append", default=[], metavar="KEY=VALUE", help="of sizes and rates; may be repeated"
     )
+    add_store(parser)
+    parser.add_argument("--edge", action="store_true", help="one core, little memory and disk; see docs/edge.md")
     parser.add_argument(
         "--changed",
         action="append",
@@ -74,8 +85,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
-    _require_extra()
     log_as_json()
+    if args.edge:  # ten lines a second would fill a small disk
+        logging.getLogger(REQUESTS).setLevel(logging.WARNING)
     with _folder(args) as folder:
         service, secret = make_service(args, folder)
         asyncio.run(serve(args, service, secret))
@@ -83,6 +95,7 @@ def run(args: Namespace) -> None:
 
 def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     """The service that the arguments ask for, and its token where it made one."""
+    from geoloc.service.serve.engine import JOURNAL
     from geoloc.service.serve.service import LiveService, ServedSite
 
     if not args.demo and not args.sites:
@@ -95,9 +108,16 @@ def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
         if names.count(name) > 1 or Path(name).name != name or name in (".", ".."):
             raise InputError(f"site {name!r}: its name must be one of its own, and that of a folder")
     tokens, secret = _tokens(args, names)
-    limits = load_options(ServeOptions(), None, args.limit)
+    limits = load_options(edge.LIMITS if args.edge else ServeOptions(), None, args.limit)
     given = load_options(LocalizerOptions(), args.options, args.set) if args.options or args.set else None
-    served = {site.name: ServedSite(site, folder / site.name, given, limits, args.changed) for site in sites}
+    keep, journal = (edge.STORE, edge.JOURNAL) if args.edge else (StoreOptions(), JOURNAL)
+    served = {}
+    roots = [folder] if args.demo else [site_root(name, args.root) for name in args.sites]
+    for site, root in zip(sites, roots, strict=True):
+        path = folder / site.name
+        store = make_store(args, site, path, keep)
+        served[site.name] = ServedSite(site, path, given, limits, args.changed, store, journal)
+        served[site.name].gallery = root / "gallery" / site.name
     return LiveService(served, tokens, limits), secret
 
 
@@ -107,6 +127,8 @@ async def serve(args: Namespace, service: "LiveService", secret: str) -> None:
 
     from geoloc.service.serve.app import make_app, make_runner
 
+    if args.edge:
+        asyncio.get_running_loop().set_default_executor(edge.make_executor())
     ending = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
@@ -182,14 +204,6 @@ def _folder(args: Namespace) -> Iterator[Path]:
         raise InputError("give --state FOLDER: what is acknowledged is kept there")
     with tempfile.TemporaryDirectory(prefix="geoloc-demo-") as folder:
         yield Path(folder)
-
-
-def _require_extra() -> None:
-    try:
-        import aiohttp  # noqa: F401
-        import prometheus_client  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"geoloc serve needs the extra 'serve' ({error}): pip install 'geoloc[serve]'") from error
 
 
 def _demo_site() -> Site:

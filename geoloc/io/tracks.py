@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from geoloc.errors import unknown_name
+from geoloc.errors import InputError, unknown_name
 from geoloc.files import whole_file
 from geoloc.io.parking import apds_lines, ngsi_lines
 from geoloc.io.scene_writers import write_glb, write_ply
@@ -22,6 +22,7 @@ from geoloc.io.track_options import WriteOptions
 from geoloc.io.track_parquet import write_parquet
 from geoloc.io.track_pieces import Counted, OneTrack, Pieces, Recording, TablePieces
 from geoloc.io.track_rerun import write_rrd
+from geoloc.io.track_store import StorePieces, is_store
 from geoloc.io.track_tum import tum_lines
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import SiteMap
@@ -125,11 +126,13 @@ def export(
     kind: str = "",
     options: WriteOptions | None = None,
     landmarks: np.ndarray | None = None,
+    span: tuple[float, float] = (-np.inf, np.inf),
 ) -> Exported:
     """Write a site and its tracks to a file, whole or not at all; says what the format does not hold.
 
-    `tracks` are a table, or the path of a CSV that `geoloc localize` or `write_tracks` wrote, which is then read and
-    written piece by piece and never held whole. `kind` is a key of `WRITERS`; left out, the file's ending says it.
+    `tracks` are a table, or the path of a CSV that `geoloc localize` or `write_tracks` wrote or of a store that
+    `geoloc serve` keeps, which is then read and written piece by piece and never held whole; of a store only what lies
+    within the `span` (UTC Unix s). `kind` is a key of `WRITERS`; left out, the file's ending says it.
     `landmarks` (N, 3) m are points of the site's landmark map, for formats of scenes. A state whose place or time is
     not finite is refused by name; so is a format with longitude and latitude for a map without a datum.
     """
@@ -140,7 +143,7 @@ def export(
     if WRITERS[kind].on_earth:
         site.site_map.require_datum(f"{path}: an export with longitude and latitude")
     table = tracks if isinstance(tracks, Tracks) else None if str(tracks) else Tracks()
-    pieces: Pieces = FilePieces(Path(str(tracks))) if table is None else TablePieces(table)
+    pieces: Pieces = _pieces_of(Path(str(tracks)), span) if table is None else TablePieces(table)
     counted = Counted(OneTrack(pieces, options.track) if options.track >= 0 else pieces)
     recording = Recording(
         site,
@@ -150,6 +153,15 @@ def export(
     with whole_file(path) as temporary:
         WRITERS[kind].write(temporary, recording, options)
     return Exported(Path(path), kind, WRITERS[kind].lost, counted.n_tracks, counted.n_states)
+
+
+def _pieces_of(path: Path, span: tuple[float, float]) -> Pieces:
+    """The tracks of a file, within a `span` (s) where it is a store."""
+    if is_store(path):
+        return StorePieces(path, *span)
+    if np.isfinite(span).any():
+        raise InputError(f"{path}: is no store of geoloc serve; times can be chosen of a store only")
+    return FilePieces(path)
 
 
 def write_tracks(

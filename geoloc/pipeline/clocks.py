@@ -127,6 +127,13 @@ class Clocks:
         rows = clock_windows.newest(np.concatenate(recent), len(self._sigma))
         self._compare(rows, predicted, time)
 
+    def forget(self, tracks: set[int]) -> None:
+        """Do without what waits to be learned, and without the memory of some tracks."""
+        self._recent.clear()
+        ids, memory = self._known
+        stays = ~np.isin(ids, list(tracks))
+        self._known = ids[stays], memory[stays]
+
     def report(self) -> list[ClockReport]:
         """Offset and drift of every camera, as of the last window learned from."""
         ties = self._ties

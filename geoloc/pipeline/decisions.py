@@ -144,6 +144,10 @@ class Decisions:
         self._keep(np.zeros(len(self), dtype=bool))
         return found
 
+    def forget(self, tracks: set[int]) -> None:
+        """Leave undecided what is open about some tracks."""
+        self._keep(~np.isin(self._pairs["first"], list(tracks)) & ~np.isin(self._pairs["second"], list(tracks)))
+
     def _carry_on(
         self, model: np.ndarray, families: np.ndarray, held: np.ndarray, window: Window, wanted: np.ndarray
     ) -> np.ndarray:

@@ -39,6 +39,11 @@ class Echoes:
         self._lineage = lineage
         self._close: dict[tuple[int, int], float] = {}  # pairs of tracks in one body, and s for which both were seen
 
+    def forget(self, tracks: set[int], numbers: np.ndarray) -> None:
+        """Know nothing more of some tracks and identities."""
+        self.owner = {t: owner for t, owner in self.owner.items() if t not in tracks and owner not in numbers}
+        self._close = {pair: lasted for pair, lasted in self._close.items() if not tracks & set(pair)}
+
     def rows(self, tracks: Tracks) -> np.ndarray:
         """Which rows (N,) bool are echoes."""
         return np.isin(tracks.track, list(self.owner))

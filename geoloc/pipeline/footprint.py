@@ -102,6 +102,10 @@ class Footprint:
         self._window = _Window(noise, varies * stated[1] + doubt, modes, camera, label)
         return points.revised(xy=xy, bias_cov=bias_cov + doubt, cov=noise)
 
+    def forget(self, tracks: set[int]) -> None:
+        """Know nothing more of some tracks."""
+        self._looks = {one: count for one, count in self._looks.items() if one not in tracks}
+
     def learn(self, points: GroundPoints, groups: Groups, predicted: Tracks, kept: np.ndarray) -> None:
         """Take in the window that was corrected last: its `points` as projected, and the groups that they formed.
 

@@ -160,6 +160,23 @@ class History:
         self._last, self._key = last[order], key[order]
         self._low, self._high = self._low[order], self._high[order]
 
+    def forget(self, numbers: np.ndarray) -> None:
+        """Do without the ways of some numbers in the chunk that is open; `chunks` are others' to change."""
+        rows = np.isin(self.tracks.track, numbers)
+        objects = self.tracks.object[rows]
+        self.points = self.points.take(~np.isin(self.points.object, objects[objects >= 0]))
+        self.tracks = self.tracks.take(~rows)
+        stays = ~np.isin(self._last["number"], numbers)
+        self._last, self._key, self._low, self._high = (
+            array[stays] for array in (self._last, self._key, self._low, self._high)
+        )
+        self._open = [keys[~np.isin(keys["number"], numbers)] for keys in self._open]
+        self._n_open = sum(map(len, self._open))
+        mine = set(numbers.tolist())
+        self._births = {number: event for number, event in self._births.items() if number not in mine}
+        for events in (self._events, self._fresh):
+            events[:] = [event for event in events if not mine & {event.number, *event.others}]
+
     def rows(self, tracks: Tracks, points: GroundPoints) -> tuple[np.ndarray, np.ndarray]:
         """What a window knows of its objects, by number, and the row (N,) of each among those noted before; -1: new."""
         n = len(tracks)

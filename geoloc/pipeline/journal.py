@@ -8,8 +8,9 @@ there too, and `replay` of the recording passes it over.
 
 import logging
 import zlib
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +19,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geoloc.errors import GeolocError, InputError, unknown_name
-from geoloc.options import check_range
 from geoloc.pipeline.codec import decode, encode
 from geoloc.pipeline.epochs import CHANGES, Epoch, moved
 from geoloc.pipeline.fed import Fed, Reached
+from geoloc.pipeline.journal_options import JournalOptions
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.linking import Linked, link
-from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, windows_of_site
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions, step_windows, window_numbers, windows_of_site
 from geoloc.pipeline.packets import Answer, PacketLocalizer, last_said, packets_of
 from geoloc.pipeline.queries import State
 from geoloc.pipeline.record_log import PartWriter, part_paths, read_head
@@ -36,25 +37,6 @@ Said = TypeVar("Said")
 TRIES = 5  # of reading a folder in which another process is at work
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class JournalOptions:
-    """How much work a restart is, what the loss of power may cost, and how much of the past is kept on disk.
-
-    All times are those of the windows. Being killed loses nothing, whatever the options are.
-    """
-
-    snapshot_s: float = 60.0  # between snapshots: what a restart has to replay at most
-    sync_s: float = 1.0  # between waits for the disk: what the loss of power may cost; 0: nothing
-    keep_snapshots: int = 2  # should the newest be damaged
-    keep_log_s: float = 3600.0  # log that no kept snapshot needs is removed after this time
-    keep_history_s: float = 30 * 86400.0  # and so are objects' ways
-    compression: int = 0  # of records, as zlib's: 0 none, 1 takes a third off the log for 0.3 ms a window, 9 most
-
-    def __post_init__(self) -> None:
-        check_range(self, snapshot_s=(0, 1e9), sync_s=(0, 1e9), keep_snapshots=(1, 1000), keep_log_s=(0, 1e12))
-        check_range(self, keep_history_s=(0, 1e12), compression=(0, 9))
 
 
 class JournaledLocalizer:
@@ -71,6 +53,7 @@ class JournaledLocalizer:
         self.packets = PacketLocalizer(Localizer(folder.site, folder.options))
         self.number = 0  # of records so far: calls since the folder was begun
         self.replayed = 0  # of them, at the start
+        self.needed = np.inf  # record behind which others need the log, and a snapshot to replay it from
         self._reached = Reached()
         self._fed = Fed()
         self._epoch = -1  # of the folder's epochs
@@ -261,7 +244,11 @@ class JournaledLocalizer:
 
     def _restore(self, write: bool) -> None:
         """Become what the folder holds; `write`: and go on there."""
-        self._load_newest()
+        deque(self._restored(write), maxlen=0)
+
+    def _restored(self, write: bool, after: float = np.inf) -> Iterator[list[Answer]]:
+        """The same record by record, with the answers of each, from a snapshot that is not behind record `after`."""
+        self._load_newest(after)
         self._enter(self.folder.epoch_of(self.number + 1))
         for path in part_paths(self.folder.path):
             time = decode(read_head(path), {})["time"]
@@ -270,17 +257,17 @@ class JournaledLocalizer:
         for part in self.folder.parts(self.number):
             last = part
             for record in part.records[max(self.number + 1 - part.first, 0) :]:
-                self._step_again(record)
+                yield self._step_again(record)
         if write and last is not None:
             if last.torn:
                 logger.warning("%s: %d bytes of a torn record were cut off; it had no answer yet", last.path, last.torn)
             if last.first + len(last.records) == self.number + 1:
                 self._writer = PartWriter(last.path, self.number + 1, last.end)
 
-    def _load_newest(self) -> None:
-        """The newest snapshot that is whole; none: the engine stays new."""
+    def _load_newest(self, after: float) -> None:
+        """The newest snapshot that is whole, and not behind record `after`; none: the engine stays new."""
         wrong = ""
-        for number in self.folder.snapshots():
+        for number in (one for one in self.folder.snapshots() if one <= after):
             try:
                 state = self.folder.load_snapshot(number)
             except InputError as error:
@@ -296,7 +283,7 @@ class JournaledLocalizer:
         if first > 1:
             raise InputError(f"{wrong}no snapshot can be read and the log begins at record {first}: restore a copy")
 
-    def _step_again(self, record: bytes) -> None:
+    def _step_again(self, record: bytes) -> list[Answer]:
         self._enter(self.folder.epoch_of(self.number + 1))
         try:
             press = zlib.decompressobj(zdict=self.folder.names)
@@ -304,7 +291,7 @@ class JournaledLocalizer:
         except zlib.error as error:
             raise InputError(f"{self.folder.path}: record {self.number + 1} cannot be unpacked ({error})") from error
         calls: dict[str, Callable[[], object]] = {
-            "step": lambda: self._step(entry["detections"], entry["time"], entry["cameras"]),
+            "step": lambda: [self._answer(self._step(entry["detections"], entry["time"], entry["cameras"]))],
             "push": lambda: self._feed(entry["packet"], entry["first"]),
             "finish": self.packets.finish,
             "reserve": lambda: self.packets.reserve(entry["stop"]),
@@ -315,9 +302,16 @@ class JournaledLocalizer:
         self.number += 1
         self.replayed += 1
         try:
-            calls[entry["call"]]()
+            said = calls[entry["call"]]()
+            return said if isinstance(said, list) else []
         except GeolocError as error:
             logger.info("record %d was refused, as it was before: %s", self.number, error)
+            return []
+
+    def _answer(self, tracks: Tracks) -> Answer:
+        """What was said of a window that was given whole."""
+        number = window_numbers(np.array([self.localizer.tracker.time]), self.folder.options.window_s).item()
+        return Answer(number, (tracks,), (self.localizer.points,), False)
 
     # ---- epochs
 
@@ -346,9 +340,11 @@ class JournaledLocalizer:
         """Remove snapshots, log and history that are not kept any longer."""
         folder, options, now = self.folder, self.options, self.localizer.tracker.time
         snapshots = folder.snapshots()
+        others = next((number for number in snapshots if number <= self.needed), 0)
         for number in snapshots[options.keep_snapshots :]:
-            folder.remove(f"snapshot-{number:012d}")
-        needed = snapshots[: options.keep_snapshots][-1]
+            if number != others:
+                folder.remove(f"snapshot-{number:012d}")
+        needed = min(snapshots[: options.keep_snapshots][-1], others)
         firsts = [int(path.name[4:]) for path in part_paths(folder.path)]
         for first, following in pairwise(firsts):
             ended = self._times.get(following, -np.inf)
@@ -360,6 +356,17 @@ class JournaledLocalizer:
             if name in held or folder.load_chunk(name).end > now - options.keep_history_s:
                 break
             folder.remove(name)
+
+
+def answers_behind(site: Site, folder: str | Path, record: int) -> Iterator[tuple[int, list[Answer], Localizer]]:
+    """What was said behind a `record` of a state's folder, in which another process may be at work, by its log.
+
+    Each record's number, answers, and the engine then. InputError where the log does not reach back so far.
+    """
+    journaled = JournaledLocalizer(StateFolder.find(Path(folder), site), JournalOptions())
+    for answers in journaled._restored(write=False, after=record):
+        if journaled.number > record:
+            yield journaled.number, answers, journaled.localizer
 
 
 def load_state(site: Site, folder: str | Path) -> State:

@@ -19,6 +19,7 @@ SAID = {
     "undone": "{others} is not {number}: taken back",
     "exchanged": "{others} and {number} were taken for each other",
     "gone": "{number} left through an exit",
+    "forgotten": "what stood here was of an object that was forgotten",
 }
 
 

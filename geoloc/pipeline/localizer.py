@@ -137,6 +137,11 @@ class Localizer:
         self.history.learn_of(self.identities.lineage)
 
     @property
+    def heard(self) -> dict[str, float]:
+        """When each camera was heard last (s); -inf: never."""
+        return dict(zip((camera.name for camera in self.site.cameras), self._heard.tolist(), strict=True))
+
+    @property
     def state(self) -> State:
         """Answers about now and before."""
         return State(self.history)

@@ -168,10 +168,8 @@ class StateFolder:
     def save_snapshot(self, number: int, state: Mapping[str, object], chunks: Mapping[str, Chunk]) -> None:
         """Write the snapshot after record `number`, and the `chunks` that it shares, each whole or not at all."""
         data = encode(dict(state), {**given_of(self.site, self.options), **chunks})
-        for name, chunk in chunks.items():
-            path = self.path / name
-            if not path.exists():
-                write_whole(path, framed(encode(chunk, {}), chunk.number), sync=True)
+        for chunk in chunks.values():
+            self.save_chunk(chunk)
         write_whole(self._snapshot(number), framed(data, number), sync=True)
 
     def load_snapshot(self, number: int) -> dict[str, Any]:
@@ -188,6 +186,12 @@ class StateFolder:
         return self.path / f"snapshot-{number:012d}"
 
     # ---- history
+
+    def save_chunk(self, chunk: Chunk) -> None:
+        """Write a chunk of the history, whole or not at all, where it is not there."""
+        path = self.path / chunk_name(chunk)
+        if not path.exists():
+            write_whole(path, framed(encode(chunk, {}), chunk.number), sync=True)
 
     def load_chunk(self, name: str) -> Chunk:
         """A chunk of the history."""

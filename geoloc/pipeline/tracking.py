@@ -188,6 +188,12 @@ class Tracker:
         self._go_on(born, objects.embedding[new])
         return self._table()
 
+    def forget(self, tracks: set[int]) -> None:
+        """Do without some tracks, as if they had ended, and without what is open about them."""
+        stays = ~np.isin(self._filters["track"], list(tracks))
+        self._filters, self._looks = self._filters[stays], self._looks[stays]
+        self._decisions.forget(tracks)
+
     def finish(self) -> list[Exchange]:
         """The exchanges of tracks that are likely by now, as if all lags were over."""
         return self._decisions.finish()

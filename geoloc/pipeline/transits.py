@@ -9,6 +9,7 @@ what is known of any site.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from geoloc.options import check_range
 from geoloc.pipeline.link_costs import Sights
@@ -16,6 +17,8 @@ from geoloc.pipeline.link_costs import Sights
 AT_ONCE = 1.0  # s; who was away for less needs no experience
 PARKED_S = 60.0  # s; what stays for longer is parked, and not on its way
 UNIT_S = 1.0  # s, in which a coming object is seen; densities of place count those that come within it
+
+SAME_PLACE = 0.01  # m
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,13 @@ class Transits:
         rows = np.flatnonzero((lost.stays_s < PARKED_S) & (new.time - lost.time >= AT_ONCE))
         more = np.column_stack([_ways(lost, new), new.time - lost.time, sure])[rows]
         self._rows = np.concatenate([self._rows, more])[-self.options.most :] if self.options.most else self._rows
+
+    def forget(self, places: np.ndarray) -> None:
+        """Do without the transits from or to places (N, 2) m where one object was."""
+        if len(places) and len(self._rows):
+            tree = cKDTree(places)
+            off = np.minimum(tree.query(self._rows[:, 3:5])[0], tree.query(self._rows[:, 5:7])[0])
+            self._rows = self._rows[off > SAME_PLACE]
 
     def density(self, lost: Sights, new: Sights, generic: np.ndarray) -> np.ndarray:
         """Log density (K,) 1/m² of the new ones' places now, where `generic` (K,) is that on just any site."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from geoloc.geometry.se3 import from_rt
 from geoloc.options import check_range
+from geoloc.relocalize.colmap import load_pycolmap
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import RadialTangential
@@ -73,7 +74,7 @@ def _search(
     rng: np.random.Generator,
     free_focal: bool,
 ) -> RoughPose | None:
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     focal, plane, rows = _on_plane(camera, pixels, free_focal)
     if len(rows) < FEWEST_INLIERS:

@@ -17,6 +17,7 @@ from geoloc.features.local import LocalFeatures
 from geoloc.features.matches import Matches
 from geoloc.features.matching import MatchingOptions, match
 from geoloc.geometry.se3 import from_rt
+from geoloc.relocalize.colmap import load_pycolmap
 from geoloc.relocalize.map_frame import Tie, align_to
 from geoloc.relocalize.mapping import Tell, silent
 from geoloc.scene.camera import Camera
@@ -128,7 +129,7 @@ def _halves(pictures: Sequence[Picture], pairs: Pairs, seed: int) -> tuple[Pairs
 
 def _fill_database(path: Path, pictures: Sequence[Picture], pairs: Pairs) -> dict[str, int]:
     """Write features and verified matches; the number of each picture's camera."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     numbers: dict[str, int] = {}
     images: list[int] = []
@@ -170,7 +171,7 @@ def _rows(matches: Matches) -> np.ndarray:
 
 def _models(folder: Path, seed: int, fixed: set[int]) -> list:
     """Models of both mappers; a mapper that fails has none."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     threads = 2
     step = pycolmap.IncrementalPipelineOptions()
@@ -191,7 +192,7 @@ def _models(folder: Path, seed: int, fixed: set[int]) -> list:
 
 def _lens(picture: Picture):  # type: ignore[no-untyped-def]
     """pycolmap's camera of a picture."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     width, height = picture.size
     if picture.lens is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from geoloc.cli.main import main
+from geoloc.io.track_store import read_store
 
 pytest.importorskip("aiohttp", reason="no aiohttp; pip install 'geoloc[serve]'")
 pytest.importorskip("prometheus_client", reason="no prometheus-client; pip install 'geoloc[serve]'")
@@ -29,6 +30,9 @@ PLAZA = ["plaza", "--root", str(ROOT / "fixtures" / "plaza")]
         (["--demo", "--limit", "max_bdy=1"], "did you mean 'max_body'"),
         (["--demo", "--token-file", "nowhere.json"], "there is no such file"),
         (["plaza", *PLAZA, "--state", "s"], "one of its own"),
+        (["--demo", "--store", "mysql://db"], "give file, none, or postgresql://"),
+        (["--demo", "--store", "postgresql://geoloc:secret@db/geoloc"], "PGPASSFILE"),
+        (["--demo", "--keep", "keep_byte=1"], "did you mean 'keep_bytes'"),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(words, message, capsys, tmp_path, monkeypatch):
@@ -45,7 +49,7 @@ def test_a_state_that_cannot_be_gone_on_with_ends_it_at_once(tmp_path, capsys):
 
 
 def test_a_recording_is_replayed_to_a_service_that_ends_in_order(tmp_path, capsys):
-    words = ["serve", *PLAZA, "--state", str(tmp_path / "state"), "--port", "0"]
+    words = ["serve", *PLAZA, "--state", str(tmp_path / "state"), "--port", "0", "--edge"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     log = (tmp_path / "log").open("w")
     service = subprocess.Popen(
@@ -70,5 +74,7 @@ def test_a_recording_is_replayed_to_a_service_that_ends_in_order(tmp_path, capsy
         log.close()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert all(token not in json.dumps(line) for line in lines), "a token is in no log"
-    assert any(line.get("route", "").endswith("/detections") and line["status"] == 200 for line in lines)
+    assert not any(line.get("status") == 200 for line in lines), "the log of a small machine: what was refused"
+    assert any(line.get("route", "") and line["status"] == 404 for line in lines)
+    assert len(read_store(tmp_path / "state" / "plaza" / "store.gpkg")) > 0, "what was told is kept"
     assert main(["ask", PLAZA[0], str(tmp_path / "state" / "plaza"), "at", *PLAZA[1:]]) == 0

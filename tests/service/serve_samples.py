@@ -27,6 +27,7 @@ from aiohttp import web
 
 from geoloc.service.serve.app import make_app, make_runner
 from geoloc.service.serve.service import LiveService, ServedSite
+from geoloc.service.store.writer import StoreWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL, WRITER, READER, ELSEWHERE = "all-of-it-012345", "only-write-01234", "only-read-012345", "not-here-0123456"
@@ -46,14 +47,16 @@ def tokens() -> Tokens:
     def one(secret: str, scopes: tuple[str, ...], site: str = "plaza") -> Token:
         return Token(secret[:9], digest_of(secret), frozenset(scopes), frozenset({site}))
 
-    every = ("write", "read", "metrics")
+    every = ("write", "read", "metrics", "erase")
     some = [one(WRITER, ("write",)), one(READER, ("read",)), one(ELSEWHERE, every, "garage")]
     return Tokens([one(ALL, every, "*"), *some])
 
 
-def make_service(folder: Path, options: ServeOptions | None = None) -> LiveService:
+def make_service(
+    folder: Path, options: ServeOptions | None = None, store: StoreWriter | None = None
+) -> LiveService:
     options = options or ServeOptions()
-    return LiveService({"plaza": ServedSite(plaza(), folder, None, options)}, tokens(), options)
+    return LiveService({"plaza": ServedSite(plaza(), folder, None, options, store=store)}, tokens(), options)
 
 
 class Running:
@@ -100,8 +103,10 @@ async def serve_until(service: LiveService, port: int, started, ended: asyncio.E
 
 
 @contextmanager
-def running(folder: Path, options: ServeOptions | None = None) -> Iterator[Running]:
-    service, told, ports = make_service(folder, options), threading.Event(), []
+def running(
+    folder: Path, options: ServeOptions | None = None, store: StoreWriter | None = None
+) -> Iterator[Running]:
+    service, told, ports = make_service(folder, options, store), threading.Event(), []
     loop, ended = asyncio.new_event_loop(), asyncio.Event()
     started = lambda port: (ports.append(port), told.set())  # noqa: E731
     thread = threading.Thread(target=loop.run_until_complete, args=(serve_until(service, 0, started, ended),))

@@ -8,7 +8,7 @@ import pytest
 from serve_samples import ALL, ELSEWHERE, READER, WRITER, plaza_boxes, running, wait_for
 
 from geoloc.files import parse_json
-from geoloc.service.serve.app import GET, POST
+from geoloc.service.serve.app import DELETE, GET, POST
 from geoloc.service.serve.heard import lines_of
 from geoloc.service.serve.options import ServeOptions
 
@@ -181,4 +181,5 @@ def test_questions_are_answered_and_figures_told(service):
 def test_the_description_names_every_address_and_no_other(service):
     described = parse_json(service.ask("/openapi.json", "")[1].decode(), "openapi.json")["paths"]
     own = {(path, "get") for path in (*GET, "/metrics", "/healthz", "/readyz")} | {(path, "post") for path in POST}
+    own |= {(path, "delete") for path in DELETE}
     assert {(path, verb) for path, item in described.items() for verb in item if verb != "parameters"} == own

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.bundle import bench_bundle
+from benchmarks.edge import bench_edge
 from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
 from benchmarks.hours import bench_hours
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "engine": bench_engine,
     "journal": bench_journal,
     "hours": bench_hours,
+    "edge": bench_edge,
     "trackers": bench_trackers,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,

@@ -112,4 +112,4 @@ def _note(request: web.Request, status: int, took_s: float) -> None:
     request.app[SERVICE].requests[route, status] += 1
     said = {"method": request.method, "route": route, "status": status, "ms": round(1000 * took_s, 1)}
     said |= {"site": request.match_info.get("site", "")[:100], "token": request.get(TOKEN, ""), "from": request.remote}
-    logger.info("request", extra={"said": said})
+    logger.log(logging.INFO if status < 400 else logging.WARNING, "request", extra={"said": said})

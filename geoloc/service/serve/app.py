@@ -13,6 +13,7 @@ from geoloc.service.serve.admission import SERVICE, add_headers, admitted, guard
 from geoloc.service.serve.figures import ServiceFigures
 from geoloc.service.serve.requests import answer
 from geoloc.service.serve.service import LiveService
+from geoloc.service.store import requests as stored
 
 FIGURES = web.AppKey("figures", ServiceFigures)
 SITE = "/v1/sites/{site}"
@@ -35,12 +36,17 @@ GET: dict[str, Handler] = {
     f"{SITE}/state": requests.state,
     f"{SITE}/occupancy": requests.occupancy,
     f"{SITE}/history": requests.history,
+    f"{SITE}/tracks": stored.tracks,
+    f"{SITE}/heat": stored.heat_of,
     f"{SITE}/live": sockets.live,
     f"{SITE}/stream": sockets.stream,
 }
 POST: dict[str, Handler] = {
     f"{SITE}/detections": requests.take_detections,
     f"{SITE}/finish": requests.finish,
+}
+DELETE: dict[str, Handler] = {
+    f"{SITE}/objects/{{object}}": stored.erase,
 }
 
 
@@ -49,6 +55,7 @@ def make_app(service: LiveService) -> web.Application:
     """The application: every address that there is. No part of a request ever names a file."""
     app = web.Application(middlewares=[guard], client_max_size=service.options.max_body)
     app[SERVICE], app[FIGURES], app[sockets.SOCKETS] = service, ServiceFigures(service), set()
+    app[stored.STREAMS] = []
     for path in ASSETS:
         app.router.add_get(path, _asset)
     app.router.add_get("/palette.css", _palette)
@@ -59,6 +66,8 @@ def make_app(service: LiveService) -> web.Application:
         app.router.add_get(path, handler, allow_head=False)
     for path, handler in POST.items():
         app.router.add_post(path, handler)
+    for path, handler in DELETE.items():
+        app.router.add_delete(path, handler)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(sockets.close_all)
     app.cleanup_ctx.append(_at_work)
@@ -99,9 +108,10 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    """Whether detections are taken now."""
-    waits = bool(request.app[SERVICE].not_ready)
-    return answer({"ready": not waits}, 503 if waits else 200)
+    """Whether detections are taken now; a store that is behind or down is said, and holds up nothing."""
+    service = request.app[SERVICE]
+    waits, stores = bool(service.not_ready), service.stores
+    return answer({"ready": not waits} | ({"stores": stores} if stores else {}), 503 if waits else 200)
 
 
 async def _metrics(request: web.Request) -> web.Response:

@@ -25,11 +25,13 @@ from geoloc.pipeline.packets import Answer
 from geoloc.pipeline.queries import State
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections
+from geoloc.service.serve.cameras import CameraNow, cameras_now
 from geoloc.service.serve.heard import NO_ID
 
 WARM_UP = 5  # windows
 AT_ONCE = 64  # batches between two syncs
 ROWS = 1 << 22  # a batch's boxes have ids of their own below this, behind the number of its record
+LOOK_S = 10.0  # between looks at the cameras
 TOLD = 1000  # events that are compared after a replay, which may have changed them
 JOURNAL = JournalOptions(sync_s=1e9)  # the engine's thread syncs itself, before it acknowledges
 
@@ -58,6 +60,10 @@ class Told:
 
     answers: tuple[Answer, ...]
     events: tuple[Event, ...]
+    first: int = 0  # record of the log, and the last one, that they came of
+    last: int = -1
+    n_events: int = 0  # of the site so far; a replay with late frames may have made them fewer
+    cameras: tuple[CameraNow, ...] = ()  # now and then
 
 
 @dataclass
@@ -84,9 +90,13 @@ class LiveEngine:
 
     def __init__(
         self, site: Site, folder: Path, options: LocalizerOptions | None, changed: Collection[str], max_waiting: int,
-        tell: Callable[[Told], None],
+        tell: Callable[[Told], None], journal: JournalOptions = JOURNAL,
     ) -> None:  # fmt: skip
         self.site = site
+        self.needed: Callable[[], float] = lambda: np.inf  # record behind which the log is to be kept for others
+        self.begun: Callable[[int], None] = lambda number: None  # called with its number once the state is restored
+        self._journal = journal
+        self._told_number, self._looked = 0, -np.inf
         self.figures = Figures()
         self.failure = ""  # why it has stopped, if it has
         self.ready = threading.Event()  # the state is restored
@@ -167,8 +177,11 @@ class LiveEngine:
 
     def _live(self) -> None:
         try:
-            with JournaledLocalizer.open(self.site, self._folder, self._options, JOURNAL, self._changed) as journaled:
+            given = self.site, self._folder, self._options, self._journal, self._changed
+            with JournaledLocalizer.open(*given) as journaled:
                 _warm_up(journaled.localizer)
+                self._told_number, journaled.needed = journaled.number, self.needed()
+                self.begun(journaled.number)
                 self._told = {event.id: event for event in journaled.localizer.identities.lineage.events}
                 logger.info("site %s: goes on after %d records", self.site.name, journaled.number)
                 self.ready.set()
@@ -210,6 +223,7 @@ class LiveEngine:
 
     def _take(self, journaled: JournaledLocalizer, batches: list[_Batch]) -> None:
         start = time.monotonic()
+        journaled.needed = self.needed()
         answers: list[Answer] = []
         receipts: list[tuple[_Batch, Receipt | GeolocError]] = []
         try:
@@ -232,7 +246,18 @@ class LiveEngine:
                     batch.receipt.set_result(receipt)
                 else:
                     batch.receipt.set_exception(receipt)
-        self._tell(Told(tuple(answers), self._new_events(journaled, any(answer.revised for answer in answers))))
+        events = self._new_events(journaled, any(answer.revised for answer in answers))
+        first, self._told_number = self._told_number + 1, journaled.number
+        n_events = journaled.localizer.identities.lineage.n_events
+        self._tell(Told(tuple(answers), events, first, journaled.number, n_events, self._look(journaled.localizer)))
+
+    def _look(self, localizer: Localizer) -> tuple[CameraNow, ...]:
+        """How the cameras are, every `LOOK_S` seconds of the windows' time."""
+        now = localizer.tracker.time
+        if not now >= self._looked + LOOK_S:
+            return ()
+        self._looked = now
+        return cameras_now(localizer)
 
     def _count(
         self, journaled: JournaledLocalizer, receipts: list[tuple[_Batch, Receipt | GeolocError]],

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from geoloc.service.serve.service import LiveService
+from geoloc.service.store.metrics import store_metrics
 
 COUNTERS = {
     "batches": "Batches acknowledged",
@@ -44,6 +45,7 @@ class ServiceFigures:
             yield family
         yield from self._refused()
         yield from self._gauges()
+        yield from store_metrics({name: served.store for name, served in self._service.sites.items()})
 
     def _refused(self) -> Iterator[Metric]:
         refused = CounterMetricFamily("geoloc_rows_unused", "Boxes that could not be used", labels=("site", "reason"))

@@ -14,16 +14,18 @@ import numpy as np
 from geoloc.draw.extent import choose_extent
 from geoloc.draw.page_data import camera_data, map_data
 from geoloc.errors import GeolocError, unknown_name
+from geoloc.pipeline.journal_options import JournalOptions
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.pipeline.queries import State
 from geoloc.scene.footprint import footprints
 from geoloc.scene.site import Site
-from geoloc.service.serve.engine import LiveEngine, Told
+from geoloc.service.serve.engine import JOURNAL, LiveEngine, Told
 from geoloc.service.serve.hub import NEWEST, Hub
 from geoloc.service.serve.limits import Pace
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.said import Json
 from geoloc.service.serve.tokens import Token, Tokens
+from geoloc.service.store.writer import StoreWriter
 
 PROBABILITY = 0.95  # that the error ellipses of the page hold
 RANGE_M = 80.0  # footprints on the page end here
@@ -34,11 +36,16 @@ class ServedSite:
 
     def __init__(
         self, site: Site, folder: Path, options: LocalizerOptions | None, serve: ServeOptions,
-        changed: Collection[str] = (),
+        changed: Collection[str] = (), store: StoreWriter | None = None, journal: JournalOptions = JOURNAL,
     ) -> None:  # fmt: skip
         self.site = site
+        self.folder = folder
         self.hub = Hub(serve)
-        self.engine = LiveEngine(site, folder, options, changed, serve.max_waiting, self._tell)
+        self.store = store
+        self.gallery: Path | None = None  # of the site's objects, where there may be one
+        self.engine = LiveEngine(site, folder, options, changed, serve.max_waiting, self._tell, journal)
+        if store is not None:
+            self.engine.begun, self.engine.needed = store.start, store.needed
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,6 +54,8 @@ class ServedSite:
         self.engine.start()
 
     def _tell(self, told: Told) -> None:
+        if self.store is not None:
+            self.store.take(told)
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended: nobody listens any more
                 self._loop.call_soon_threadsafe(self.hub.tell, told)
@@ -115,11 +124,19 @@ class LiveService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for site in self.sites.values():
             await asyncio.to_thread(site.engine.stop)
+            if site.store is not None:
+                await asyncio.to_thread(site.store.stop)
 
     @property
     def failures(self) -> dict[str, str]:
         """Sites whose engines have stopped, and why."""
         return {name: site.engine.failure for name, site in self.sites.items() if site.engine.failure}
+
+    @property
+    def stores(self) -> list[str]:
+        """How the stores are that are not well: behind, full, down or failed."""
+        states = {site.store.state for site in self.sites.values() if site.store is not None}
+        return sorted(states - {"ok", "starting"})
 
     @property
     def not_ready(self) -> dict[str, str]:
