@@ -98,12 +98,11 @@ class Sight:
         start = self.sheet.pixels(sheet.xy(np.zeros(1), np.zeros(1)))[0]
         affine = np.array([[across, 0.0, start[0]], [0.0, across, start[1]]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = (sheet.shape[1], sheet.shape[0])
-        return np.asarray(cv2.warpAffine(values.astype(np.float32), affine, size, flags=flags, borderMode=cv2.BORDER_CONSTANT))
+        return np.asarray(cv2.warpAffine(values.astype(np.float32), affine, sheet.shape[::-1], flags=flags))
 
 
 def level_sights(site: Site, cameras: tuple[str, ...], options: SightOptions | None = None) -> dict[str, list[Sight]]:
-    """What each of the cameras sees of each level, by the level's name; levels and cameras that see nothing are empty."""
+    """What each of the cameras sees of each level, by the level's name; nothing of one that sees nothing."""
     options = options or SightOptions()
     chosen = replace(site, cameras=tuple(site.camera(name) for name in cameras))
     found: dict[str, list[Sight]] = {level.name: [] for level in site.site_map.levels}

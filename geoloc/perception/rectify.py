@@ -47,7 +47,8 @@ def rectify(image: np.ndarray, sight: Sight, level: Level, sheet: Sheet) -> tupl
         if len(mine):
             out[rows[mine], columns[mine]] = sample(scaled, sight.camera, pixels[mine])
         if halving < COARSER:
-            scaled = cv2.pyrDown(scaled).reshape(*((side + 1) // 2 for side in scaled.shape[:2]), -1)
+            height, width = ((side + 1) // 2 for side in scaled.shape[:2])
+            scaled = cv2.resize(scaled, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
     return out, seen
 
 
