@@ -177,7 +177,7 @@ def _profile(segment: Segment, image: np.ndarray, offsets: np.ndarray) -> np.nda
     spots = segment.ends[0] + np.linspace(0.02, 0.98, STEPS)[:, None] * (segment.ends[1] - segment.ends[0])
     at = spots[:, None] + offsets[:, None] * np.array([-ahead[1], ahead[0]])
     place = at.astype(np.float32)
-    values = cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    values = cv2.remap(image, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(np.median(values, axis=0))
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 BEYOND = 0.6  # pixels; a ridge's middle lies within its own pixel, a little over for what falls between two
 ROUND = 0.6  # second curvature over the first beyond which it is a spot and no line
-MAD = 1.4826
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +92,9 @@ def filled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 def local_noise(response: np.ndarray, known: np.ndarray, spread: float) -> np.ndarray:
     """How much the response varies (H, W) about a place: its middle size in a neighbourhood, as a sigma."""
     size = np.minimum(np.abs(response), np.float32(4 * _middle(np.abs(response), known)))
-    width = 12.0 * spread
-    weight = cv2.GaussianBlur(known.astype(np.float32), (0, 0), width)
-    mean = cv2.GaussianBlur(np.where(known, size, 0).astype(np.float32), (0, 0), width)
+    width = (2 * round(20.0 * spread) + 1,) * 2
+    weight = cv2.blur(known.astype(np.float32), width)
+    mean = cv2.blur(np.where(known, size, 0).astype(np.float32), width)
     return np.asarray(1.25 * mean / np.maximum(weight, 1e-3))  # of a normal distribution: sigma over mean size
 
 

@@ -1,0 +1,171 @@
+"""Stalls proposed from the lines on the ground, each with its confidence and the covariance of its corners."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from shapely import Polygon
+
+from geoloc.options import check_range
+from geoloc.perception.ground_lines import GroundLine, painted
+from geoloc.perception.stall_fit import FittedRow, fit_row
+from geoloc.perception.stall_rows import Row, RowOptions, find_rows
+from geoloc.scene.site import Site
+from geoloc.scene.sitemap import Place
+
+SAME = 0.5  # share of two outlines' union that they have in common if they are one stall
+AT_EDGE = 0.25  # m from a row's edge at which a line ends there
+UNSURE = 0.6  # m; what is less sure of its corners is no stall that a person could accept
+CROSSES = 0.2  # share of a stall that another one may cover
+# log-odds that a proposal is a stall: fitted once to drawn garages (tools/recordings/drawn_survey.py)
+BIAS, BY_SIDE, BY_EDGE, BY_ROW = -5.0, 2.6, 1.8, 0.45
+LONG_ROW = 4
+
+
+@dataclass(frozen=True)
+class StallOptions:
+    """What is proposed."""
+
+    rows: RowOptions = field(default_factory=RowOptions)
+    least: float = 0.3  # confidence
+
+    def __post_init__(self) -> None:
+        check_range(self, least=(0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class ProposedStall:
+    """A stall that the lines carry: `corners` (4, 2) m with `corner_cov` (4, 2, 2) m² each, and how likely it is one.
+
+    `sides` are the shares of its two long sides on which paint was found, `edges` whether its short ones were.
+    """
+
+    name: str
+    level: str
+    corners: np.ndarray
+    corner_cov: np.ndarray
+    confidence: float
+    sides: tuple[float, float]
+    edges: tuple[bool, bool]
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation (m) of its worst corner in its worst direction."""
+        return float(np.sqrt(np.linalg.eigvalsh(self.corner_cov)[:, -1].max()))
+
+    @property
+    def place(self) -> Place:
+        """As it would stand on the map."""
+        return Place(self.name, self.level, Polygon(self.corners), "stall")
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """Stalls of one level, and why there are none or not more."""
+
+    level: str
+    stalls: tuple[ProposedStall, ...]
+    known: int = 0  # that the map has already
+    refusal: str = ""
+
+
+def propose_stalls(
+    site: Site, level: str, lines: Sequence[GroundLine], options: StallOptions | None = None
+) -> Proposal:
+    """The stalls that the lines of all cameras carry on a level; those that the map has already are only counted."""
+    options, chosen = options or StallOptions(), site.site_map.level(level)
+    paint = painted(lines)
+    rows = find_rows(level, paint, options.rows)
+    cameras = {camera.name: camera for camera in site.cameras}
+    found: list[ProposedStall] = []
+    for row in rows:
+        found += _stalls(fit_row(row, cameras, chosen))
+    kept = _apart([stall for stall in found if stall.confidence >= options.least and stall.sigma < UNSURE])
+    on_map = [stall.polygon for stall in site.site_map.stalls if stall.level == level]
+    fresh = [stall for stall in kept if not any(_same(stall.place.polygon, other) for other in on_map)]
+    taken = {stall.name for stall in site.site_map.stalls}
+    named = _named(level, fresh, taken)
+    refusal = "" if kept else _why(paint, rows, found, options)
+    return Proposal(level, tuple(named), len(kept) - len(fresh), refusal)
+
+
+def _stalls(fitted: FittedRow) -> list[ProposedStall]:
+    row, found = fitted.row, []
+    covered = {(d.block, d.number): d.covered for d in row.dividers}
+    for block in range(len(row.starts)):
+        numbers = [number for b, number in covered if b == block]
+        for number in range(min(numbers), max(numbers)):
+            sides = (covered.get((block, number), 0.0), covered.get((block, number + 1), 0.0))
+            corners = fitted.corners(block, number)
+            edges = (_edged(row, 0, fitted, block, number), _edged(row, 1, fitted, block, number))
+            confidence = _confidence(sides, edges, max(numbers) - min(numbers))
+            cov = fitted.corner_cov(block, number)
+            name = f"{block}/{number}"
+            found.append(ProposedStall(name, row.level, corners, cov, confidence, sides, edges))
+    return found
+
+
+def _edged(row: Row, side: int, fitted: FittedRow, block: int, number: int) -> bool:
+    """Whether paint runs along half of a stall's short side, or ends there."""
+    u0 = fitted.unknowns[5 + block] + number * fitted.unknowns[1]
+    u1 = u0 + fitted.unknowns[1]
+    share = 0.0
+    for line in row.closing[side]:
+        ends = np.sort(line.ends @ row.across)
+        share += max(0.0, min(float(ends[1]), u1) - max(float(ends[0]), u0)) / (u1 - u0)
+    if share > 0.5:
+        return True
+    edge = fitted.unknowns[2 + side]
+    beside = [line for d in row.dividers if d.block == block and d.number in (number, number + 1) for line in d.lines]
+    ends = [float(np.abs(line.ends @ row.ahead - row.shear * (line.ends @ row.across) - edge).min()) for line in beside]
+    return min(ends, default=np.inf) < AT_EDGE
+
+
+def _confidence(sides: tuple[float, float], edges: tuple[bool, bool], n: int) -> float:
+    odds = BIAS + BY_SIDE * sum(sides) + BY_EDGE * sum(edges) + BY_ROW * min(n, LONG_ROW)
+    return float(1 / (1 + np.exp(-odds)))
+
+
+def _apart(stalls: Sequence[ProposedStall]) -> list[ProposedStall]:
+    """Of stalls that cover each other, the likelier."""
+    kept: list[ProposedStall] = []
+    for stall in sorted(stalls, key=lambda each: -each.confidence):
+        outline = stall.place.polygon
+        if outline.is_valid and all(
+            outline.intersection(other.place.polygon).area < CROSSES * outline.area for other in kept
+        ):
+            kept.append(stall)
+    return kept
+
+
+def _same(one: Polygon, other: Polygon) -> bool:
+    return bool(one.intersection(other).area > SAME * one.union(other).area)
+
+
+def _named(level: str, stalls: Sequence[ProposedStall], taken: set[str]) -> list[ProposedStall]:
+    """With names from north-west to south-east: LEVEL-1, LEVEL-2, ... that the map does not have."""
+    order = sorted(stalls, key=lambda each: (-round(float(each.corners[:, 1].mean()) / 2.5), each.corners[:, 0].mean()))
+    named, number = [], 0
+    for stall in order:
+        number += 1
+        while f"{level}-{number}" in taken:
+            number += 1
+        named.append(ProposedStall(f"{level}-{number}", level, stall.corners, stall.corner_cov, stall.confidence,
+                                   stall.sides, stall.edges))  # fmt: skip
+    return named
+
+
+def _why(
+    paint: Sequence[GroundLine], rows: Sequence[Row], found: Sequence[ProposedStall], options: StallOptions
+) -> str:
+    """Why nothing is proposed, and what to do."""
+    if not paint:
+        return "no painted line was found; give sharper stills, by day and dry, or draw the stalls on a plan"
+    if not rows:
+        long = sum(line.length >= options.rows.shortest for line in paint)
+        return (
+            f"{len(paint)} painted lines, {long} as long as a stall, but none stand side by side at one distance of "
+            f"{options.rows.narrowest:g} to {options.rows.widest:g} m: they carry no grid"
+        )
+    best = max((stall.confidence for stall in found), default=0.0)
+    return f"what looks like stalls is too unsure (at most {best:.2f}); give more stills, when fewer cars stand there"
