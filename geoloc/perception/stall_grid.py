@@ -15,10 +15,12 @@ from geoloc.scene.sitemap import Place
 
 SAME = 0.5  # share of two outlines' union that they have in common if they are one stall
 AT_EDGE = 0.25  # m from a row's edge at which a line ends there
+BEYOND = 0.5  # m
 UNSURE = 0.6  # m; what is less sure of its corners is no stall that a person could accept
 CROSSES = 0.2  # share of a stall that another one may cover
 # log-odds that a proposal is a stall: fitted once to drawn garages (tools/recordings/drawn_survey.py)
-BIAS, BY_SIDE, BY_EDGE, BY_ROW = -5.0, 2.6, 1.8, 0.45
+BIAS, BY_SIDE, BY_EDGE, BY_ROW = -4.5, 2.6, 1.6, 0.45
+PASSED, FLOATING = 1.5, 1.5
 LONG_ROW = 4
 
 
@@ -90,40 +92,54 @@ def propose_stalls(
 
 
 def _stalls(fitted: FittedRow) -> list[ProposedStall]:
-    row, found = fitted.row, []
+    row = fitted.row
+    found: list[ProposedStall] = []
     covered = {(d.block, d.number): d.covered for d in row.dividers}
     for block in range(len(row.starts)):
         numbers = [number for b, number in covered if b == block]
         for number in range(min(numbers), max(numbers)):
             sides = (covered.get((block, number), 0.0), covered.get((block, number + 1), 0.0))
             corners = fitted.corners(block, number)
-            edges = (_edged(row, 0, fitted, block, number), _edged(row, 1, fitted, block, number))
-            confidence = _confidence(sides, edges, max(numbers) - min(numbers))
+            odds, marked = _odds(fitted, block, number, sides, max(numbers) - min(numbers))
+            edges, confidence = (marked[0], marked[1]), float(1 / (1 + np.exp(-odds)))
             cov = fitted.corner_cov(block, number)
             name = f"{block}/{number}"
             found.append(ProposedStall(name, row.level, corners, cov, confidence, sides, edges))
     return found
 
 
-def _edged(row: Row, side: int, fitted: FittedRow, block: int, number: int) -> bool:
-    """Whether paint runs along half of a stall's short side, or ends there."""
-    u0 = fitted.unknowns[5 + block] + number * fitted.unknowns[1]
-    u1 = u0 + fitted.unknowns[1]
-    share = 0.0
+def _closed(fitted: FittedRow, side: int, block: int, number: int) -> bool:
+    """Whether paint runs along half of a stall's short side."""
+    row, u0 = fitted.row, fitted.unknowns[5 + block] + number * fitted.unknowns[1]
+    u1, share = u0 + fitted.unknowns[1], 0.0
     for line in row.closing[side]:
         ends = np.sort(line.ends @ row.across)
         share += max(0.0, min(float(ends[1]), u1) - max(float(ends[0]), u0)) / (u1 - u0)
-    if share > 0.5:
-        return True
-    edge = fitted.unknowns[2 + side]
-    beside = [line for d in row.dividers if d.block == block and d.number in (number, number + 1) for line in d.lines]
-    ends = [float(np.abs(line.ends @ row.ahead - row.shear * (line.ends @ row.across) - edge).min()) for line in beside]
-    return min(ends, default=np.inf) < AT_EDGE
+    return bool(share > 0.5)
 
 
-def _confidence(sides: tuple[float, float], edges: tuple[bool, bool], n: int) -> float:
-    odds = BIAS + BY_SIDE * sum(sides) + BY_EDGE * sum(edges) + BY_ROW * min(n, LONG_ROW)
-    return float(1 / (1 + np.exp(-odds)))
+def _reach(fitted: FittedRow, block: int, number: int) -> tuple[float, float]:
+    """From where to where (m) a divider's lines reach, beyond the row's low edge and beyond its high one."""
+    row = fitted.row
+    lines = [line for d in row.dividers if (d.block, d.number) == (block, number) for line in d.lines]
+    if not lines:
+        return np.nan, np.nan
+    v = np.array([line.ends @ row.ahead - row.shear * (line.ends @ row.across) for line in lines])
+    return float(fitted.unknowns[2] - v.min()), float(v.max() - fitted.unknowns[3])
+
+
+def _odds(fitted: FittedRow, block: int, number: int, sides: tuple[float, float], n: int) -> tuple[float, list[bool]]:
+    """Log-odds that this is a stall, and which of its short sides are marked: by paint along it, or lines that end."""
+    odds, marked = BIAS + BY_SIDE * sum(sides) + BY_ROW * min(n, LONG_ROW), []
+    reaches = [_reach(fitted, block, number + step) for step in (0, 1)]
+    for side in (0, 1):
+        closed = _closed(fitted, side, block, number)
+        beyond = [reach[side] for reach in reaches]
+        marked.append(closed or any(abs(over) < AT_EDGE for over in beyond))
+        odds += BY_EDGE * marked[side]
+        odds -= 0.0 if closed else PASSED * sum(over > BEYOND for over in beyond)
+    floating = sum(max(reach) < -AT_EDGE for reach in reaches)  # a line in a lane, such as an arrow, meets no edge
+    return odds - FLOATING * floating, marked
 
 
 def _apart(stalls: Sequence[ProposedStall]) -> list[ProposedStall]:

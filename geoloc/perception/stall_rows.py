@@ -16,7 +16,7 @@ SHEARS = (0.0, 0.577, -0.577, 1.0, -1.0, 1.732, -1.732)  # a row's edge over its
 FAR = 14.0  # m without any divider that end a row
 MOST_MISSING = 2  # dividers in a row that may be hidden by cars
 COST = 0.5  # of a divider that is missing, in dividers that are there
-BEYOND, PASSING = 0.5, 0.2  # m by which a line passes an edge, and what it is worth that passes both
+BEYOND, PASSING = 0.5, 0.4  # m by which a line passes an edge, and what it is worth that does
 SLANTED_ENDS = 0.5  # of the lines of a slanted row that must reach from edge to edge
 MOST_BANDS = 40  # of a set of lines that are tried
 HALF = 0.6  # of a row's depth that a line covers which makes a stall with one other line alone
@@ -131,6 +131,19 @@ class _Set:
     u: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    reach: np.ndarray  # (N, 2) m, the least and the greatest u
+
+    def at_edge(self, u: np.ndarray, edge: float) -> np.ndarray:
+        """Whether one of these lines runs along an edge at places u (M,): (M,) bool."""
+        mine = self.reach[np.abs(0.5 * (self.low + self.high) - edge) < SAME_EDGE]
+        return ((mine[:, 0] - 0.5 < u[:, None]) & (u[:, None] < mine[:, 1] + 0.5)).any(axis=1)
+
+
+def _worth_of(dividers: _Set, closing: _Set, low: float, high: float) -> np.ndarray:
+    """What each line is worth as a divider of a band: little if it runs on beyond an edge that nothing marks."""
+    over_low = (dividers.low < low - BEYOND) & ~closing.at_edge(dividers.u, low)
+    over_high = (dividers.high > high + BEYOND) & ~closing.at_edge(dividers.u, high)
+    return np.asarray(PASSING ** (over_low.astype(float) + over_high))
 
 
 def _rows(level: str, lines: Sequence[GroundLine], ahead: np.ndarray, shear: float, options: RowOptions) -> list[Row]:
@@ -169,7 +182,8 @@ def _chosen(lines: Sequence[GroundLine], way: np.ndarray, across: np.ndarray, ah
     ends = np.array([line.ends for line in mine]).reshape(-1, 2, 2)
     u, v = ends @ across, ends @ ahead
     sheared = v - shear * u
-    return _Set(mine, u.mean(axis=1), sheared.min(axis=1), sheared.max(axis=1))
+    reach = np.column_stack([u.min(axis=1), u.max(axis=1)])
+    return _Set(mine, u.mean(axis=1), sheared.min(axis=1), sheared.max(axis=1), reach)
 
 
 def _bands(dividers: _Set, closing: _Set, options: RowOptions) -> list[tuple[float, float]]:
@@ -186,8 +200,7 @@ def _bands(dividers: _Set, closing: _Set, options: RowOptions) -> list[tuple[flo
         # a line that ends where the band ends says more than one that runs on
         ends = np.minimum(np.abs(dividers.low - low), np.abs(dividers.high - high)) < SAME_EDGE
         both = (np.abs(dividers.low - low) < SAME_EDGE) & (np.abs(dividers.high - high) < SAME_EDGE)
-        through = (dividers.low < low - BEYOND) & (dividers.high > high + BEYOND)
-        gain = np.clip(share, 0, 1) * (0.4 + 0.6 * ends + 0.6 * both) * np.where(through, PASSING, 1.0)
+        gain = np.clip(share, 0, 1) * (0.4 + 0.6 * ends + 0.6 * both) * _worth_of(dividers, closing, low, high)
         scored.append((float(gain.sum()) + 0.4 * min(first, 8) + 0.4 * min(second, 8), low, high))
     return [(low, high) for _, low, high in sorted(scored, reverse=True)[:MOST_BANDS]]
 
@@ -219,7 +232,7 @@ def _row(
     part: np.ndarray, options: RowOptions,
 ) -> Row | None:  # fmt: skip
     """The grid that the lines `part` of a band carry; None where they carry none."""
-    places = _places(dividers, part, edges)
+    places = _places(dividers, closing, part, edges)
     pitch = _pitch(np.array([u for u, _, _ in places]), np.array([c for _, c, _ in places]), options)
     if pitch == 0.0:
         return None
@@ -252,13 +265,11 @@ def _ending(dividers: _Set, part: np.ndarray, edges: tuple[float, float]) -> flo
 Places = list[tuple[float, float, tuple[GroundLine, ...]]]
 
 
-def _places(dividers: _Set, part: np.ndarray, edges: tuple[float, float]) -> Places:
+def _places(dividers: _Set, closing: _Set, part: np.ndarray, edges: tuple[float, float]) -> Places:
     """Where there are dividers in a band: u, the share of the depth that is covered, and their lines."""
     deep = edges[1] - edges[0]
     low, high = np.maximum(dividers.low[part], edges[0]), np.minimum(dividers.high[part], edges[1])
-    # a line that runs on beyond both edges divides nothing
-    through = (dividers.low[part] < edges[0] - BEYOND) & (dividers.high[part] > edges[1] + BEYOND)
-    worth = np.where(through, PASSING, 1.0)
+    worth = _worth_of(dividers, closing, *edges)[part]
     share = (high - low) / deep * worth
     found: Places = []
     for u, _ in _clusters(dividers.u[part], share, SAME_LINE):
