@@ -12,9 +12,9 @@ from geoloc.calibrate.ground_cells import LevelGround
 from geoloc.draw.error_chart import WIDTH, Ground, paper, scale_bar
 from geoloc.draw.ground_bands import N_BANDS, band_labels, bands, length_text, region
 from geoloc.draw.layers import MAIN_SHARE
-from geoloc.draw.mosaic import Mosaic
 from geoloc.draw.svg import points, short, text
 from geoloc.draw.words import counted
+from geoloc.perception.ground_mosaic import Mosaic, MosaicOptions
 from geoloc.scene.site import Site
 
 FOOT = 52  # room for scale bar and colours
@@ -24,6 +24,7 @@ HOVERS = 34  # places along the longer side that tell their value
 APART = 70.0  # px between labels of bands
 MOST_COUNT = 4  # cameras from which on all have the last colour
 QUALITY = 82  # of the mosaic's picture
+LAID = MosaicOptions(longest=1400)  # px: as much as a page shows
 
 
 def shown_ground(grounds: Sequence[LevelGround], site: Site) -> Ground:

@@ -39,6 +39,7 @@ class Stack:
     image: np.ndarray
     steady: np.ndarray
     n_stills: int
+    stills: tuple[np.ndarray, ...] = ()
 
 
 def still_fault(still: np.ndarray, options: StackOptions | None = None) -> str:
@@ -82,7 +83,7 @@ def stack_stills(
             ours, theirs = (f"{each.shape[1]} x {each.shape[0]} px" for each in (still, used[first]))
             raise InputError(f"{name} is {ours}, {first} of the same camera {theirs}; give stills of one size")
     image, steady = _median(list(used.values()), options.differs)
-    return Stack(camera, image, steady, len(used)), left_out
+    return Stack(camera, image, steady, len(used), tuple(used.values())), left_out
 
 
 def _median(stills: Sequence[np.ndarray], differs: float) -> tuple[np.ndarray, np.ndarray]:
