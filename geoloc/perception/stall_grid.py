@@ -8,12 +8,14 @@ from shapely import Polygon
 
 from geoloc.options import check_range
 from geoloc.perception.ground_lines import GroundLine, painted
+from geoloc.perception.ground_marks import Arrow
 from geoloc.perception.stall_fit import FittedRow, fit_row
 from geoloc.perception.stall_rows import Row, RowOptions, find_rows
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Place
 
 SAME = 0.5  # share of two outlines' union that they have in common if they are one stall
+BY_ARROW = 0.45  # m from an arrow within which a line is a part of it
 AT_EDGE = 0.25  # m from a row's edge at which a line ends there
 BEYOND = 0.5  # m
 UNSURE = 0.6  # m; what is less sure of its corners is no stall that a person could accept
@@ -72,11 +74,15 @@ class Proposal:
 
 
 def propose_stalls(
-    site: Site, level: str, lines: Sequence[GroundLine], options: StallOptions | None = None
-) -> Proposal:
-    """The stalls that the lines of all cameras carry on a level; those that the map has already are only counted."""
+    site: Site, level: str, lines: Sequence[GroundLine], options: StallOptions | None = None,
+    arrows: Sequence[Arrow] = (),
+) -> Proposal:  # fmt: skip
+    """The stalls that the lines of all cameras carry on a level; those that the map has already are only counted.
+
+    Lines along `arrows` are theirs: a lane is as wide as two stalls, and an arrow runs in its middle.
+    """
     options, chosen = options or StallOptions(), site.site_map.level(level)
-    paint = painted(lines)
+    paint = [line for line in painted(lines) if not any(_of_arrow(line, arrow) for arrow in arrows)]
     rows = find_rows(level, paint, options.rows)
     cameras = {camera.name: camera for camera in site.cameras}
     found: list[ProposedStall] = []
@@ -89,6 +95,17 @@ def propose_stalls(
     named = _named(level, fresh, taken)
     refusal = "" if kept else _why(paint, rows, found, options)
     return Proposal(level, tuple(named), len(kept) - len(fresh), refusal)
+
+
+def _of_arrow(line: GroundLine, arrow: Arrow) -> bool:
+    off = np.abs((line.ends - arrow.middle) @ line_normal(arrow))
+    along = np.abs((line.ends - arrow.middle) @ np.array([np.cos(arrow.direction), np.sin(arrow.direction)]))
+    return bool(off.max() < BY_ARROW + arrow.sigma and along.max() < 0.5 * arrow.length + BY_ARROW + arrow.sigma)
+
+
+def line_normal(arrow: Arrow) -> np.ndarray:
+    """To the left (2,) of where an arrow points."""
+    return np.array([-np.sin(arrow.direction), np.cos(arrow.direction)])
 
 
 def _stalls(fitted: FittedRow) -> list[ProposedStall]:

@@ -189,7 +189,7 @@ def _chosen(lines: Sequence[GroundLine], way: np.ndarray, across: np.ndarray, ah
 def _bands(dividers: _Set, closing: _Set, options: RowOptions) -> list[tuple[float, float]]:
     """From where to where (sheared v, m) rows may reach, the best supported first."""
     spots = np.concatenate([dividers.low, dividers.high, 0.5 * (closing.low + closing.high)])
-    worth = np.concatenate([np.full(2 * len(dividers.low), 0.5), [line.length / 2.5 for line in closing.lines]])
+    worth = np.concatenate([np.full(2 * len(dividers.low), 0.5), [line.length / 2.0 for line in closing.lines]])
     levels = _clusters(spots, worth, SAME_EDGE)
     scored = []
     for (low, first), (high, second) in combinations(levels, 2):
@@ -201,7 +201,7 @@ def _bands(dividers: _Set, closing: _Set, options: RowOptions) -> list[tuple[flo
         ends = np.minimum(np.abs(dividers.low - low), np.abs(dividers.high - high)) < SAME_EDGE
         both = (np.abs(dividers.low - low) < SAME_EDGE) & (np.abs(dividers.high - high) < SAME_EDGE)
         gain = np.clip(share, 0, 1) * (0.4 + 0.6 * ends + 0.6 * both) * _worth_of(dividers, closing, low, high)
-        scored.append((float(gain.sum()) + 0.4 * min(first, 8) + 0.4 * min(second, 8), low, high))
+        scored.append((float(gain.sum()) + 0.7 * min(first, 8) + 0.7 * min(second, 8), low, high))
     return [(low, high) for _, low, high in sorted(scored, reverse=True)[:MOST_BANDS]]
 
 

@@ -122,5 +122,5 @@ def _level(
         lines += find_lines(sight, stacks[sight.camera.name], site.site_map.level(level), options.lines)
         tell(f"lines of {level}", number, len(sights))
     arrows, crossings = find_marks(laid, options.marks)
-    proposal = propose_stalls(site, level, lines, options.stalls)
+    proposal = propose_stalls(site, level, lines, options.stalls, arrows)
     return LevelSurvey(laid, tuple(lines), tuple(arrows), tuple(crossings), proposal)
