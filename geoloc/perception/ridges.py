@@ -69,7 +69,7 @@ def colour_edges(values: np.ndarray, known: np.ndarray, spread: float, least: fl
     here = height[rows, columns]
     bend = ahead - 2 * here + behind
     with np.errstate(divide="ignore", invalid="ignore"):
-        step = np.where(bend < 0, -(ahead - behind) / (2 * bend), np.inf)
+        step = np.where(bend < 0, -(ahead - behind) / (2 * bend), 2 * BEYOND)
     keep = (here >= ahead) & (here >= behind) & (np.abs(step) <= BEYOND)
     at = np.column_stack([columns + step * nx, rows + step * ny])[keep]
     angle = np.mod(np.arctan2(ny, nx)[keep] + np.pi / 2, np.pi)

@@ -17,6 +17,7 @@ from geoloc.scene.sitemap import Level
 
 UNEVEN = 0.015  # m by which a painter is off his grid
 END_SIGMA = 0.10  # m; where worn paint ends
+OPEN_EDGE = 0.25  # m by which an edge may be off that no line across shows, however many dividers end there
 GATE = 3.5  # sigmas beyond which a line is no part of the grid
 SQUARE = 0.005  # rad; how nearly a row that looks square is
 SLANTED = 0.3  # prior of a shear that is not
@@ -66,6 +67,9 @@ def fit_row(row: Row, cameras: Mapping[str, Camera], level: Level) -> FittedRow:
         if not bad.any():
             break
         used &= off < max(GATE, 0.8 * float(off[used].max()))
+    for side in (0, 1):
+        if not row.closing[side]:  # dividers are cut off alike where a car or a post hides their ends
+            cov[2 + side, 2 + side] += OPEN_EDGE**2
     return FittedRow(row, centre, unknowns, cov, int(used.sum()), chi2)
 
 
