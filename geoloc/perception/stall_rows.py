@@ -11,7 +11,7 @@ from geoloc.perception.ground_lines import GroundLine
 
 ALIGNED = np.radians(6.0)  # by which a line may run otherwise than its set: a far camera's calibration turns it
 SAME_EDGE = 0.35  # m within which ends of lines, and lines across, are one edge of a row
-SAME_LINE = 0.22  # m within which the lines of several cameras are one
+SAME_LINE = 0.45  # m within which the lines of several cameras are one
 SHEARS = (0.0, 0.577, -0.577, 1.0, -1.0, 1.732, -1.732)  # a row's edge over its dividers' normal: at right angles, ...
 FAR = 14.0  # m without any divider that end a row
 MOST_MISSING = 2  # dividers in a row that may be hidden by cars
@@ -30,7 +30,7 @@ class RowOptions:
     widest: float = 3.7  # m
     shortest: float = 3.8  # m from a row's one edge to the other
     longest: float = 6.6  # m
-    regular: float = 0.14  # m by which a line may be off the grid
+    regular: float = 0.2  # m by which a line may be off the grid
 
     def __post_init__(self) -> None:
         check_range(self, narrowest=(0.1, 20), widest=(self.narrowest, 40), shortest=(0.1, 50))
