@@ -15,6 +15,7 @@ from geoloc.draw.layers import MAIN_SHARE
 from geoloc.draw.svg import points, short, text
 from geoloc.draw.words import counted
 from geoloc.perception.ground_mosaic import Mosaic, MosaicOptions
+from geoloc.perception.ground_sheet import SightOptions
 from geoloc.scene.site import Site
 
 FOOT = 52  # room for scale bar and colours
@@ -24,7 +25,8 @@ HOVERS = 34  # places along the longer side that tell their value
 APART = 70.0  # px between labels of bands
 MOST_COUNT = 4  # cameras from which on all have the last colour
 QUALITY = 82  # of the mosaic's picture
-LAID = MosaicOptions(longest=1400)  # px: as much as a page shows
+# as much as a page shows, of all that a camera sees
+LAID = MosaicOptions(longest=1400, sight=SightOptions(reach=150.0, coarsest=2.0))
 
 
 def shown_ground(grounds: Sequence[LevelGround], site: Site) -> Ground:
