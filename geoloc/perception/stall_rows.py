@@ -253,7 +253,9 @@ def _row(
     ends = tuple(
         tuple(closing.lines[i] for i in np.flatnonzero(near & (np.abs(middle - edge) < SAME_EDGE))) for edge in edges
     )
-    return Row(level, ahead, pitch, shear, edges, tuple(starts), tuple(found), (ends[0], ends[1]))
+    # what is shorter than a stall is wide, such as the edge of a shadow, shows no edge
+    shown = [end if sum(line.length for line in end) > pitch else () for end in ends]
+    return Row(level, ahead, pitch, shear, edges, tuple(starts), tuple(found), (shown[0], shown[1]))
 
 
 def _ending(dividers: _Set, part: np.ndarray, edges: tuple[float, float]) -> float:
