@@ -7,7 +7,6 @@ from itertools import combinations
 import cv2
 import numpy as np
 
-from geoloc.errors import InputError
 from geoloc.options import check_range
 from geoloc.perception.ground_sheet import Sheet, Sight, SightOptions, level_sights
 from geoloc.perception.rectify import check_still, rectify
@@ -198,11 +197,3 @@ def _balance(site: Site, level: str, sights: Sequence[Sight], stacks: Mapping[st
     # ground in the sun is brighter than in the shade: balanced, it must not go white
     most = [np.nanpercentile(log, 95, axis=(0, 1)) if np.isfinite(log).any() else np.zeros(3) for log in logs]
     return np.asarray(np.minimum(gains, (WHITE / np.exp(np.array(most)).max(axis=1))[:, None]))
-
-
-def require_ground(sights: Mapping[str, Sequence[Sight]], level: str) -> None:
-    """Raise InputError where none of the stills' cameras sees the ground of a level."""
-    if not sights[level]:
-        seen = [name for name, found in sights.items() if found]
-        others = f"they see {', '.join(seen)}" if seen else "they see no ground at all: are they calibrated?"
-        raise InputError(f"level {level!r}: no camera with a still sees its ground; {others}")

@@ -1,6 +1,6 @@
 """What of a camera's stills can be found again: features that stay, how often they are there, and where they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -18,7 +18,6 @@ from geoloc.scene.camera import Camera
 PATCH = 8  # px to each side of a place that make it out
 SHIFT = 2  # px by which it may lie elsewhere in another still
 FLAT = 3.0  # grey values; a patch that varies less shows nothing
-UNSTEADY_SHARE = 0.25  # of the pixels about a place that may differ between the stills
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,3 @@ def _placed(
     found = triangulate(pixels, cameras, options.pixel_sigma**2 * np.eye(2), _strict())
     good = found.refusal == 0
     return SharedPoints(names, found.xyz[good], (found.cov + found.bias_cov)[good], rows[good])
-
-
-def stable_share(stacks: Mapping[str, Stack]) -> dict[str, float]:
-    """The share of each camera's picture that stays."""
-    return {name: float(stack.steady.mean()) for name, stack in stacks.items()}

@@ -146,7 +146,7 @@ class _System:
         for pairs in hands.values():
             for a in pairs:
                 for b in pairs:
-                    noise[a, b] += UNEVEN**2 if pairs else 0.0
+                    noise[a, b] += UNEVEN**2
         for camera, parts in moves.items():
             known = self._calibration(camera)
             for a, left in parts:

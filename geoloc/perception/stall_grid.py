@@ -20,7 +20,7 @@ AT_EDGE = 0.25  # m from a row's edge at which a line ends there
 BEYOND = 0.5  # m
 UNSURE = 0.6  # m; what is less sure of its corners is no stall that a person could accept
 CROSSES = 0.2  # share of a stall that another one may cover
-# log-odds that a proposal is a stall: fitted once to drawn garages (tools/recordings/drawn_survey.py)
+# log-odds that a proposal is a stall: set by hand on drawn garages, not fitted; what is stated errs on the low side
 BIAS, BY_SIDE, BY_EDGE, BY_ROW = -4.5, 2.6, 1.6, 0.45
 PASSED, FLOATING = 1.5, 1.5
 LONG_ROW = 4
