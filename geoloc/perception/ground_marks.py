@@ -15,7 +15,7 @@ from geoloc.scene.sitemap import Place
 BINS = 24  # along an arrow, at which its width is looked at
 HEAD = 1.9  # times its shaft's width that an arrow's head is wide at least
 LEAST_SCORE = 0.7  # of an arrow
-SAME_WAY = np.radians(12.0)  # by which stripes of one crossing may run otherwise
+SAME_WAY = 0.21  # rad by which stripes of one crossing may run otherwise
 STRAIGHT = 0.7  # share of its box that a stripe fills
 
 
@@ -111,9 +111,12 @@ def _shapes(mask: np.ndarray) -> list[_Shape | None]:
             continue
         rows, columns = np.nonzero(labels[top : top + height, left : left + width] == label)
         at = np.column_stack([columns + left, rows + top]).astype(float)
-        (u, v), _, angle = cv2.minAreaRect(at.astype(np.float32))
-        turn = np.radians(angle)
-        axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        box = cv2.boxPoints(cv2.minAreaRect(at.astype(np.float32))).astype(float)
+        (u, v), side = box.mean(axis=0).tolist(), box[1] - box[0]
+        if not side.any():
+            continue
+        x, y = (side / np.linalg.norm(side)).tolist()
+        axes = np.array([[x, y], [-y, x]])
         size = np.ptp((at - [u, v]) @ axes.T, axis=0) + 1
         if size[1] > size[0]:
             axes, size = axes[::-1], size[::-1]

@@ -10,7 +10,7 @@ from geoloc.perception.ridges import RidgePoints
 
 SECTORS = 18  # of half a turn; each looks at points that run its way, neighbours' too
 OFF = 1.6  # px that a point may lie off its segment
-TURNED = np.radians(12.0)  # by which a point may run otherwise than its segment
+TURNED = 0.21  # rad by which a point may run otherwise than its segment
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from geoloc.options import check_range
 from geoloc.perception.ground_lines import GroundLine
 
-ALIGNED = np.radians(6.0)  # by which a line may run otherwise than its set: a far camera's calibration turns it
+ALIGNED = 0.105  # rad by which a line may run otherwise than its set: a far camera's calibration turns it
 SAME_EDGE = 0.35  # m within which ends of lines, and lines across, are one edge of a row
 SAME_LINE = 0.45  # m within which the lines of several cameras are one
 SHEARS = (0.0, 0.577, -0.577, 1.0, -1.0, 1.732, -1.732)  # a row's edge over its dividers' normal: at right angles, ...
