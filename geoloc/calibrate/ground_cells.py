@@ -6,9 +6,7 @@ from functools import cached_property
 import numpy as np
 import shapely
 
-from geoloc.calibrate.quality import ground_jacobians
-from geoloc.geometry.gaussian import inverse_2x2, worst_sigma
-from geoloc.scene.camera import Camera
+from geoloc.scene.ground_error import ground_sigma
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Place
 
@@ -107,23 +105,6 @@ def level_ground(site: Site, index: int) -> LevelGround:
     return LevelGround(level.name, empty.area_m2, corner, seen_by.cell, (ny, nx), tuple(views), tuple(stalls))
 
 
-def ground_sigma(camera: Camera, level: Level, xy: np.ndarray) -> np.ndarray:
-    """Largest standard deviation (N,) m that a camera's calibration leaves at points xy (N, 2) m of a level."""
-    if camera.is_homography:
-        if camera.homography_sigma_px == 0:
-            return np.full(len(xy), np.nan)
-        by_pixel = inverse_2x2(_homography_jacobian(camera, xy))
-        return camera.homography_sigma_px * worst_sigma(by_pixel @ by_pixel.swapaxes(1, 2))
-    if not camera.calib_cov.any():
-        return np.full(len(xy), np.nan)
-    slope = np.zeros((len(xy), 2))
-    for surface in reversed(level.surfaces):
-        slope[surface.holds(xy)] = surface.plane[:2]
-    by_ground, by_calib = ground_jacobians(camera, np.column_stack([xy, level.z_extended(xy)]), slope)
-    moves = np.linalg.solve(by_ground, by_calib)
-    return np.asarray(worst_sigma(moves @ camera.calib_cov @ moves.swapaxes(1, 2)))
-
-
 def shared_ground(grounds: tuple[LevelGround, ...], names: tuple[str, ...]) -> np.ndarray:
     """Area (C, C) m² that each pair of cameras sees; on the diagonal what each sees."""
     place = {name: i for i, name in enumerate(names)}
@@ -151,11 +132,3 @@ def _stall_view(site: Site, index: int, stall: Place) -> StallView:
     seen = site.visibility.seen_by(np.full(len(xy), index), xy)
     each = seen.mean(axis=0)
     return StallView(stall.name, stall.level, float(seen.any(axis=1).mean()), int((each >= BLIND).sum()))
-
-
-def _homography_jacobian(camera: Camera, xy: np.ndarray) -> np.ndarray:
-    """Derivative (N, 2, 2) px/m of the pixel by the place on the level."""
-    matrix = camera.lens.params.reshape(3, 3)
-    u, v, w = matrix[:, :2] @ xy.T + matrix[:, 2:]
-    pixel = np.column_stack([u / w, v / w])
-    return np.asarray((matrix[:2, :2] - pixel[:, :, None] * matrix[2, :2]) / w[:, None, None])

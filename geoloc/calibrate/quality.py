@@ -9,6 +9,7 @@ from geoloc.errors import GeometryError
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.scene.camera import Camera
 from geoloc.scene.ground import intersect_ground
+from geoloc.scene.ground_error import ground_jacobians
 from geoloc.scene.site import Site
 
 STEP_PX = 24.0  # between the pixels at which the ground is looked at
@@ -55,12 +56,6 @@ def ground_sight(site: Site, name: str, step_px: float = STEP_PX) -> GroundSight
     rows = rows[site.visibility.sees(index, hits.level[rows], hits.xyz[rows, :2])]
     by_ground, by_calib = ground_jacobians(camera, hits.xyz[rows], hits.slope[rows])
     return GroundSight(pixel[rows], hits.xyz[rows], hits.level[rows], -np.linalg.solve(by_ground, by_calib))
-
-
-def ground_jacobians(camera: Camera, xyz: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives of the pixels of ground points (N, 3) by their xy on a slope (N, 2) and by the calibration."""
-    _, by_world, by_calib = camera.jacobians(xyz)
-    return by_world[:, :, :2] + by_world[:, :, 2:] * slope[:, None, :], by_calib
 
 
 def leave_one_out(

@@ -30,6 +30,7 @@ COMMANDS = {
     "calibrate scan": "a scan of a site laid on its map: ground heights, walls, control points",
     "calibrate rig": "several cameras from one board that they see at the same moments",
     "evaluate": "how good a result is beside the truth, and whether the number can be believed",
+    "survey": "the layout of a site from stills: mosaic, lines, stalls to accept, landmarks",
     "mark": "a page on which stills and map are marked, for calibration",
     "serve": "the engine live: detections in, positions, events and a map page out, over HTTP and WebSocket",
     "replay": "a recording sent to a live service, at any speed",

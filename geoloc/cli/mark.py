@@ -16,6 +16,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.storage import calibration_folder, load_site, site_root
 from geoloc.service.live import live_calibration
 from geoloc.service.marking import MarkingSession
+from geoloc.service.proposal_box import ProposalBox
 from geoloc.service.scan_view import ScanView, open_scan
 from geoloc.service.stills import find_stills, picture_size
 
@@ -39,6 +40,8 @@ examples:
       a scan, laid on the map, seen from above: a click into it gives a control point with height and sigma
   geoloc mark harbour --stills stills/ --scan harbour.ply --scan-sigma 0.03
       a scan that lies in the site's own metres already, good to 3 cm
+  geoloc mark garage --stills stills/ --proposals out/survey/stalls.geojson --plan out/survey/P1-mosaic.png
+      stalls that geoloc survey proposes: A accepts one, which is written to the map, R rejects it
   geoloc mark garage --stills stills/ --port 8123 --no-browser"""
 
 
@@ -53,6 +56,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--scan", type=Path, metavar="FILE", help="scan of the site (PLY, LAS, LAZ), seen from above")
     parser.add_argument(
         "--scan-sigma", type=float, default=0.0, metavar="M", help="it is in the site's metres already, this well (m)"
+    )
+    parser.add_argument(
+        "--proposals", type=Path, metavar="FILE", help="stalls.geojson of geoloc survey, to accept or reject one by one"
     )
     parser.add_argument("--port", type=int, default=0, help="of the page (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -83,7 +89,10 @@ def make_server(args: Namespace) -> "MarkingServer":
     folder = calibration_folder(site.name, site_root(args.site, args.root))
     stills, known = find_stills(args.stills), read_known(folder).known
     plan, scan = _plan(args, site), _scan(args, site)
-    session = MarkingSession(site, stills, folder, live_calibration(site, known), plan, scan)
+    proposals = None
+    if args.proposals is not None:
+        proposals = ProposalBox(args.proposals, site_root(args.site, args.root) / "sitemaps" / f"{site.name}.geojson")
+    session = MarkingSession(site, stills, folder, live_calibration(site, known), plan, scan, proposals)
     return MarkingServer(session, args.port)
 
 

@@ -17,14 +17,14 @@ from geoloc.draw.calibration_cards import (
 from geoloc.draw.calibration_tables import camera_table, change_section, move_section, overlap_section
 from geoloc.draw.charts import chart_script, page_style
 from geoloc.draw.ground_bands import band_edges, gain_text, length_text
-from geoloc.draw.ground_svg import cameras_by_level, coverage_map, mosaic_map, shown_ground, sigma_map
-from geoloc.draw.mosaic import mosaic
+from geoloc.draw.ground_svg import LAID, cameras_by_level, coverage_map, mosaic_map, shown_ground, sigma_map
 from geoloc.draw.still_svg import still_style
 from geoloc.draw.svg import text
 from geoloc.draw.template import asset, fill_page
 from geoloc.draw.words import counted
 from geoloc.errors import unknown_name
 from geoloc.files import write_whole
+from geoloc.perception.ground_mosaic import mosaic
 
 MOST_NEXT = 6
 MOST_WARNED = 5  # cameras that are named one by one
@@ -158,7 +158,7 @@ def _ground_section(report: CalibrationReport, stills: dict[str, np.ndarray]) ->
         ]
         found.append(_maps(f"Level {text(ground.name)}", cards))
         if any(seen.camera in stills for seen in ground.views):
-            drawn = mosaic_map(report.site, ground, view, mosaic(report.site, ground, stills))
+            drawn = mosaic_map(report.site, ground, view, mosaic(report.site, ground.name, stills, LAID))
             laid.append(_map(f"Level {text(ground.name)}", "each place from the camera that knows it best", drawn))
     return "".join(found) + (_maps("All stills on the map", laid) if laid else "")
 

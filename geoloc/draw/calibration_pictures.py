@@ -11,13 +11,13 @@ import numpy as np
 from geoloc.calibrate.ground_cells import LevelGround
 from geoloc.calibrate.report import CalibrationReport
 from geoloc.draw.ground_bands import N_BANDS, band_edges, band_labels, bands, length_text, region
-from geoloc.draw.ground_svg import MOST_COUNT, cameras_by_level, shown_ground
-from geoloc.draw.mosaic import mosaic
+from geoloc.draw.ground_svg import LAID, MOST_COUNT, cameras_by_level, shown_ground
 from geoloc.draw.sheet import divide
 from geoloc.draw.style import DARK, LIGHT, Palette, blend
 from geoloc.draw.words import counted
 from geoloc.files import write_whole
 from geoloc.options import check_range
+from geoloc.perception.ground_mosaic import mosaic
 
 if TYPE_CHECKING:
     from matplotlib.path import Path as Outline
@@ -111,7 +111,7 @@ def draw_mosaic(
     """Write a PNG of all stills (H, W, 3) uint8 BGR by camera, laid onto the map: a panel a level."""
 
     def paint(panel: "Panel", ground: LevelGround) -> str:
-        laid = mosaic(report.site, ground, stills)
+        laid = mosaic(report.site, ground.name, stills, LAID)
         x0, y0, x1, y1 = laid.extent
         picture = laid.image[..., [2, 1, 0, 3]]
         panel.axes.imshow(picture, extent=(x0, x1, y0, y1), zorder=1.0, interpolation="antialiased", aspect="auto")

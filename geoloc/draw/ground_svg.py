@@ -12,9 +12,10 @@ from geoloc.calibrate.ground_cells import LevelGround
 from geoloc.draw.error_chart import WIDTH, Ground, paper, scale_bar
 from geoloc.draw.ground_bands import N_BANDS, band_labels, bands, length_text, region
 from geoloc.draw.layers import MAIN_SHARE
-from geoloc.draw.mosaic import Mosaic
 from geoloc.draw.svg import points, short, text
 from geoloc.draw.words import counted
+from geoloc.perception.ground_mosaic import Mosaic, MosaicOptions
+from geoloc.perception.ground_sheet import SightOptions
 from geoloc.scene.site import Site
 
 FOOT = 52  # room for scale bar and colours
@@ -24,6 +25,8 @@ HOVERS = 34  # places along the longer side that tell their value
 APART = 70.0  # px between labels of bands
 MOST_COUNT = 4  # cameras from which on all have the last colour
 QUALITY = 82  # of the mosaic's picture
+# as much as a page shows, of all that a camera sees
+LAID = MosaicOptions(longest=1400, sight=SightOptions(reach=150.0, coarsest=2.0))
 
 
 def shown_ground(grounds: Sequence[LevelGround], site: Site) -> Ground:

@@ -10,10 +10,10 @@ from geoloc.calibrate.report import CalibrationReport, CameraQuality
 from geoloc.draw.extent import nice_step
 from geoloc.draw.ground_bands import gain_text, length_text
 from geoloc.draw.labels import place_labels
-from geoloc.draw.mosaic import check_still
 from geoloc.draw.still_lines import still_lines
 from geoloc.draw.svg import plain, points, short, text
 from geoloc.draw.words import one_line
+from geoloc.perception.rectify import check_still
 
 WIDTH = 960.0  # of the drawing's own pixels; a page scales it
 EMBEDDED = 1280  # px of width at which stills are embedded at most

@@ -16,6 +16,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.sitemap import ControlPoint
 from geoloc.service.marking_files import MarkingFiles
 from geoloc.service.marking_state import DrawnLine, MarkingState, Question, Solve, Spot, Verdict
+from geoloc.service.proposal_box import ProposalBox
 from geoloc.service.scan_view import ScanView
 from geoloc.service.stills import Still
 
@@ -38,7 +39,9 @@ class MarkingSession:
         solve: Solve,
         plan: PlanImage | None = None,
         scan: ScanView | None = None,
+        proposals: ProposalBox | None = None,
     ) -> None:
+        self.proposals = proposals
         self.site, self.stills, self.folder, self.plan, self.scan = site, stills, folder, plan, scan
         self.revision = 0
         self.changed_camera = ""  # whose marks the last change, undo or redo was about
@@ -146,6 +149,19 @@ class MarkingSession:
             if self._undone:
                 self._save(self._undone[-1])
                 self._done.append(self._undone.pop())
+
+    def decide(self, action: str, stall: str = "") -> None:
+        """`accept` or `reject` a proposed stall, or `take_back` the last such decision."""
+        with self._lock:
+            if self.proposals is None:
+                raise InputError("no stalls are proposed; start geoloc mark with --proposals")
+            if action == "take_back":
+                self.proposals.take_back()
+            elif action == "accept":
+                self.proposals.accept(stall)
+            else:
+                self.proposals.reject(stall)
+            self.site = replace(self.site, site_map=self.proposals.map)
 
     def solve(self, camera: str) -> tuple[int, Verdict]:
         """The revision of the marks that were solved and what they say; errors of the solver are the caller's.

@@ -13,6 +13,7 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.sitemap import ControlPoint, Level, SiteMap
 from geoloc.service.marking import MarkingSession
 from geoloc.service.marking_state import Verdict
+from geoloc.service.proposal_box import ProposalBox
 from geoloc.service.scan_view import COLOURS, ScanPicture
 
 STEP = 0.5  # m between the points of a map's line that are drawn into a still
@@ -50,7 +51,9 @@ def state_data(session: MarkingSession) -> Json:
     for (camera, point, (u, v)), sigma in zip(rows, state.marks.sigma.tolist(), strict=True):
         marks.setdefault(camera, []).append({"point": point, "u": u, "v": v, "sigma": sigma})
     own = {point.name for point in state.points}
+    decided = {} if session.proposals is None else _proposal_data(session.proposals)
     return {
+        **decided,
         "revision": session.revision,
         "changed": session.changed_camera,
         "marks": marks,
@@ -59,6 +62,23 @@ def state_data(session: MarkingSession) -> Json:
         "undo": session.can_undo,
         "redo": session.can_redo,
     }
+
+
+def _proposal_data(box: ProposalBox) -> Json:
+    """Stalls of the map by level, those that are proposed, and whether a decision can be taken back."""
+    index = box.map.level_index
+    return {
+        "stalls": [level["stalls"] for level in map_data(box.map)["levels"]],
+        "proposals": [
+            {
+                "name": each.place.name, "level": index[each.place.level],
+                "confidence": round(each.confidence, 3), "sigma": round(each.sigma, 3),
+                "rings": [np.round(shapely.get_coordinates(each.place.polygon.exterior), 3).ravel().tolist()],
+            }
+            for each in box.open
+        ],
+        "take_back": box.can_take_back,
+    }  # fmt: skip
 
 
 def verdict_data(session: MarkingSession, camera: str, verdict: Verdict) -> Json:

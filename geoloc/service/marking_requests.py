@@ -32,6 +32,10 @@ def apply_change(session: MarkingSession, content: Any) -> None:
     elif action == "draw":
         old = change.get("instead_of")
         session.draw(_line(change, change.get("line")), _line(change, old) if old is not None else None)
+    elif action in ("accept", "reject"):
+        session.decide(action, _text(change, "stall"))
+    elif action == "take_back":
+        session.decide(action)
     elif action == "erase":
         session.erase(_line(change, change.get("line")))
     else:

@@ -24,6 +24,7 @@ ASSETS = {
     "panes.js": ("geoloc.service", "panes.js", "text/javascript"),
     "lines.js": ("geoloc.service", "lines.js", "text/javascript"),
     "scan.js": ("geoloc.service", "scan.js", "text/javascript"),
+    "proposals.js": ("geoloc.service", "proposals.js", "text/javascript"),
     "mark_paint.js": ("geoloc.service", "mark_paint.js", "text/javascript"),
     "said.js": ("geoloc.service", "said.js", "text/javascript"),
     "mark.js": ("geoloc.service", "mark.js", "text/javascript"),

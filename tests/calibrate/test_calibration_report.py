@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from calibrated import REFUSED, calibrated_garage, mark, solve, yard
 
-from geoloc.calibrate.ground_cells import ground_sigma, level_ground
+from geoloc.calibrate.ground_cells import level_ground
 from geoloc.calibrate.marks_left_out import leave_marks_out, scatter
 from geoloc.calibrate.quality import ground_sight
 from geoloc.calibrate.report import STATES, CalibrationReport, calibration_report
 from geoloc.calibrate.solution import Solution
 from geoloc.errors import UnknownNameError
 from geoloc.scene.camera import Camera
+from geoloc.scene.ground_error import ground_sigma
 from geoloc.scene.lenses import Homography
 from geoloc.scene.marks import Marks
 from geoloc.scene.site import Site

@@ -8,15 +8,15 @@ import pytest
 from calibrated import CROSSES, mark, solve, yard
 from shapely import Polygon
 
-from geoloc.calibrate.ground_cells import level_ground
 from geoloc.calibrate.report import calibration_report
 from geoloc.calibrate.solution import Solution
 from geoloc.draw.calibration_pictures import PictureOptions, draw_coverage, draw_ground_sigma, draw_mosaic
 from geoloc.draw.ground_bands import band_edges, band_labels, bands, length_text, region
-from geoloc.draw.mosaic import mosaic
+from geoloc.draw.ground_svg import LAID
 from geoloc.draw.still_lines import still_lines
 from geoloc.draw.still_picture import draw_still
 from geoloc.geometry.se3 import perturb
+from geoloc.perception.ground_mosaic import mosaic
 from geoloc.scene.lenses import Homography
 from geoloc.scene.marks import Marks
 from geoloc.scene.site import Site
@@ -95,7 +95,7 @@ def test_a_camera_known_by_a_homography_has_lines(site) -> None:
 
 
 def test_stills_lie_on_the_map(site, stills) -> None:
-    laid = mosaic(site, level_ground(site, 0), stills)
+    laid = mosaic(site, "lot", stills, LAID)
 
     def colours(picture: np.ndarray) -> np.ndarray:
         rows = np.rint((laid.corner[1] - np.array(CROSSES)[:, 1]) / laid.pixel - 0.5).astype(int)
@@ -106,20 +106,19 @@ def test_stills_lie_on_the_map(site, stills) -> None:
     assert (found[:, 3] == 255).all()
     assert (found[:, 2].astype(int) - found[:, 0] > 40).all()  # every cross is red
     turned = [replace(c, cam_from_world=perturb(c.cam_from_world, np.full(6, 0.03))) for c in site.cameras]
-    wrong = mosaic(site.with_cameras(turned), level_ground(site, 0), stills)
+    wrong = mosaic(site.with_cameras(turned), "lot", stills, LAID)
     off = colours(wrong.image)
     assert not (off[:, 2].astype(int) - off[:, 0] > 40).any()
 
 
 def test_a_mosaic_of_smaller_stills_is_the_same_picture(site, stills) -> None:
-    ground = level_ground(site, 0)
     small = {name: cv2.resize(still, (240, 135), interpolation=cv2.INTER_AREA) for name, still in stills.items()}
-    one, other = (mosaic(site, ground, given).image.astype(float) for given in (stills, small))
+    one, other = (mosaic(site, "lot", given, LAID).image.astype(float) for given in (stills, small))
     assert np.abs(one - other)[..., :3].mean() < 8
 
 
 def test_a_mosaic_without_stills_is_transparent(site) -> None:
-    assert not mosaic(site, level_ground(site, 0), {}).image.any()
+    assert not mosaic(site, "lot", {}, LAID).image.any()
 
 
 def test_bands_cover_what_is_known_once(report) -> None:

@@ -15,6 +15,7 @@ from recordings import (
     cmc,
     cmc_search,
     drawn_calibration,
+    drawn_survey,
     fleet,
     garage_drift,
     garage_search,
@@ -27,6 +28,7 @@ from recordings import (
     meva_drift,
     meva_joint,
     meva_named,
+    meva_stills,
     multiviewx,
     people_ties,
     pets,
@@ -53,6 +55,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva_joint": meva_joint.run,
     "meva_drift": meva_drift.run,
     "meva_named": meva_named.run,
+    "meva_stills": meva_stills.run,
     "brnocompspeed": brnocompspeed.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
@@ -74,6 +77,7 @@ ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
     "garage_upkeep": garage_upkeep.run,
     "garage_walks": garage_walks.run,
     "garage_search": garage_search.run,
+    "drawn_survey": drawn_survey.run,
 }
 FOLDERS = {  # where it is not the name
     "cityflow_search": "cityflow",
@@ -83,6 +87,7 @@ FOLDERS = {  # where it is not the name
     "meva_joint": "meva",
     "meva_drift": "meva",
     "meva_named": "meva",
+    "meva_stills": "meva",
     "wildtrack_ties": "wildtrack",
     "multiviewx_ties": "multiviewx",
 }

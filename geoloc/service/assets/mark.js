@@ -66,6 +66,7 @@ function change(body) {
 function take(state) {
   now.state = state;
   now.points = state.points;
+  takeProposals(state);
   if (!now.marks().some(mark => mark.point === now.selected) && !state.points.some(point => point.name === now.selected)) now.selected = null;
   showCameras();
   showSets();
@@ -163,7 +164,11 @@ function clickStill(x, y) {
 }
 
 async function clickMap(x, y) {
-  const point = pointAt(x, y), place = mapPane.view.toGround(x, y);
+  const point = pointAt(x, y), place = mapPane.view.toGround(x, y), stall = proposalAt(...place);
+  if (stall >= 0 && !point && !now.pending.pixel) {
+    proposed.index = stall;
+    return showProposal(0);
+  }
   if (now.mode !== "point") setMode("point");
   now.pending.point = now.pending.place = now.pending.spot = null;
   if (point) {
@@ -314,6 +319,8 @@ function key(event) {
     showList();
   } else if ((event.key === "Delete" || event.key === "Backspace") && linesHere().some(line => sameLine(line, now.selectedLine))) eraseLine(now.selectedLine);
   else if ((event.key === "Delete" || event.key === "Backspace") && now.selected) remove(now.selected);
+  else if (event.key.toLowerCase() === "a" && currentProposal()) decide("accept");
+  else if (event.key.toLowerCase() === "r" && currentProposal()) decide("reject");
   else if (event.key === "[") setCamera(now.index - 1);
   else if (event.key === "]") setCamera(now.index + 1);
   else return;
@@ -348,12 +355,14 @@ async function start() {
   showLevels();
   startLines();
   startScan();
+  startProposals();
   setLevel(0);
   mapPane.show(new View(DATA.box));
   if (DATA.plan) loadPicture("plan").then(([picture]) => { now.plan = picture; repaint(); }, error => toast(error.message));
   take(await ask("state"));
   const first = DATA.cameras.findIndex(camera => camera.name === sessionStorage.getItem("camera"));
   setCamera(Math.max(0, first));
+  if (currentProposal()) showProposal(0);
   showSaved();
 }
 

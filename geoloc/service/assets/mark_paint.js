@@ -155,6 +155,7 @@ function paintMap(context, view) {
   if (scan.shown) paintScan(context, view);
   if (now.plan || scan.shown) paintOutlines(context, view, level); else paintGround(context, view, now, level);
   paintStanding(context, view, now, { ...level, control: [] });
+  paintProposals(context, view);
   if (now.found) paintPlace(context, view);
   paintPoints(context, view);
   if (now.next && now.next.level === now.level) paintNext(context, view.toScreen(now.next.x, now.next.y), now.next.point || "next mark");
