@@ -17,6 +17,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.files import write_whole
 from geoloc.geometry.geodesy import Datum
 from geoloc.scene import jsonfile
+from geoloc.scene.learned import LaneLine, TransitTime
 from geoloc.scene.map_coordinates import (
     Heights,
     from_file,
@@ -24,7 +25,6 @@ from geoloc.scene.map_coordinates import (
     to_file,
     write_geometry,
 )
-from geoloc.scene.learned import LaneLine, TransitTime
 from geoloc.scene.sitemap import ControlPoint, Level, Occluder, Place, SiteMap, Surface
 
 SCHEMA = 1
