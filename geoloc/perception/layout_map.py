@@ -125,7 +125,7 @@ class Layout:
     def _transits(self) -> Iterator[TransitTime]:
         for transit in self.transits:
             start, end = transit.start_xy, transit.end_xy
-            line = LineString([start, end if np.hypot(*(end - start)) > 0.1 else start + [0.1, 0.0]])
+            line = LineString([start, end if np.hypot(*(end - start)) > 0.1 else start + 0.1])
             name, n = f"{transit.start} to {transit.end}", float(len(transit.gap_s))
             yield TransitTime(
                 name, self.levels[transit.level], line, transit.start, transit.end, transit.seconds,
@@ -134,7 +134,7 @@ class Layout:
 
 
 def _pieces(lane: LearnedLane) -> Iterator[tuple[np.ndarray, float]]:
-    """Straight pieces of a lane's middle and their directions (rad); NaN for curves and where it is driven both ways."""
+    """Pieces of a lane's middle and their directions (rad); NaN for short bends and where it is driven both ways."""
     start = 0
     for i in range(1, len(lane.xy) + 1):
         part = lane.heading[start : i + 1]

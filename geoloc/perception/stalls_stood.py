@@ -177,9 +177,10 @@ def _stalls_of_row(
     spots, weight = spots[order], weight[order]
     spread = float(np.sqrt(max(spots[:, 4].sum() / max(2 * weight.sum() - 2 * len(spots), 1.0), 0.15**2)))
     run, place, pitch = _places(s, options)
-    depth = np.polynomial.Polynomial.fit(s, t, 1, w=np.sqrt(weight)) if len(s) > 2 else np.polynomial.Polynomial([t.mean()])
+    line = np.polynomial.Polynomial
+    depth = line.fit(s, t, 1, w=np.sqrt(weight)) if len(s) > 2 else line([t.mean()])
     width = pitch * abs(float(np.cos(mean_axis - np.arctan2(inwards[1], inwards[0]))))
-    found = []
+    found: list[LearnedStall] = []
     for one in range(run.max() + 1):
         here = np.flatnonzero(run == one)
         fitted, offset_sigma = _lattice(s[here], place[here], weight[here], pitch, spread)

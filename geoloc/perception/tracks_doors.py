@@ -34,7 +34,8 @@ class DoorOptions:
 
     def __post_init__(self) -> None:
         check_range(self, fade_s=(1, 1e12), least=(0.1, 1e6), least_share=(0, 1), one_sided=(0.5, 1))
-        check_range(self, half_width=(0.5, 50), least_blind=(0.1, 1e6), most_transits=(10, 1e7), least_transits=(1, 1e6))
+        check_range(self, half_width=(0.5, 50), least_blind=(0.1, 1e6), most_transits=(10, 1e7))
+        check_range(self, least_transits=(1, 1e6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,17 +163,22 @@ class Doors:
     def _transits(self, gaps: list[Gap]) -> None:
         if not gaps or not self.site.cameras:
             return
-        ends = [self._camera_at([g.level[i] for g in gaps], np.array([(g.start, g.end)[i] for g in gaps])) for i in (0, 1)]
+        levels = np.array([gap.level for gap in gaps])
+        ends = [
+            self._camera_at(levels[:, i], np.array(places))
+            for i, places in enumerate(([gap.start for gap in gaps], [gap.end for gap in gaps]))
+        ]
         rows = [
             [a, b, gap.level[0], *gap.start, *gap.end, gap.time[1] - gap.time[0]]
             for gap, a, b in zip(gaps, *(end.tolist() for end in ends), strict=True)
             if min(a, b) >= 0 and a != b
         ]
-        self.transits = np.concatenate([self.transits, np.reshape(rows, (-1, GAP_COLUMNS))])[-self.options.most_transits :]
+        more = np.reshape(np.array(rows, float), (-1, GAP_COLUMNS))
+        self.transits = np.concatenate([self.transits, more])[-self.options.most_transits :]
 
-    def _camera_at(self, level: list[int], xy: np.ndarray) -> np.ndarray:
+    def _camera_at(self, level: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """The nearest camera (N,) that sees each place; -1: none does."""
-        sees = self.site.visibility.seen_by(np.array(level), xy)
+        sees = self.site.visibility.seen_by(level, xy)
         anchor = np.array([camera.anchor_xy for camera in self.site.cameras])
         apart = np.where(sees, np.linalg.norm(xy[:, None] - anchor, axis=2), np.inf)
         return np.where(sees.any(axis=1), apart.argmin(axis=1), -1)

@@ -76,7 +76,7 @@ class LayoutLearner:
         late = int((tracks.time < self.time).sum())
         if late:
             when = f"the first at {tracks.time.min():.1f} s, after {self.time:.1f} s was seen"
-            raise InputError(f"{late} of {len(tracks)} rows of tracks come too late ({when}); give them in order of time")
+            raise InputError(f"{late} of {len(tracks)} rows of tracks come too late ({when}); give them by time")
         rows = rows_of(tracks, self.site.site_map.level_rows(tracks.level))
         found = self.trails.follow(rows, self.options.flow.longest_step_s, self.options.flow.slowest)
         for flow, family in ((self.driven, VEHICLE), (self.walked, PERSON)):
@@ -196,4 +196,5 @@ def _walks(nodes: Nodes, level: int, options: LayoutOptions) -> list[LearnedWalk
         return []
     union = shapely.union_all(shapely.box(*walked.T, *(walked + cell).T)).buffer(0.6).buffer(-0.4).simplify(0.15)
     passed = 1.0 - 0.5 ** (float(np.median(metres[metres >= options.least_walked])) / options.least_walked)
-    return [LearnedWalk(level, shapely.Polygon(piece.exterior), passed) for piece in shapely.get_parts(union) if piece.area > 2]
+    pieces = [piece for piece in shapely.get_parts(union).tolist() if piece.area > 2]
+    return [LearnedWalk(level, shapely.Polygon(piece.exterior), passed) for piece in pieces]

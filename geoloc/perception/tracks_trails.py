@@ -178,7 +178,8 @@ class Trails:
         gap_of = np.searchsorted(starts, gaps, "right") - 1
         broken = dict.fromkeys(gap_of.tolist(), True)
         for i, (a, b) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            self._piece(rows, a, b, mean[i], bias[i].reshape(2, 2), float(extent[i]), speed, slowest, i in broken, found)
+            piece = mean[i], bias[i].reshape(2, 2), float(extent[i])
+            self._piece(rows, a, b, *piece, speed, slowest, i in broken, found)
 
     def _breaks(self, rows: Rows) -> np.ndarray:
         """Rows (N,) bool that are unseen, or come long after the row before them."""
