@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -12,6 +13,10 @@ from geoloc.perception.tracks_trails import Stay
 
 ALONG_ROW = 0.22  # of the pitch, by which a gap may miss a whole number of them
 HARDLY = 1e-9
+HEADING = 0.5  # what the way in of one vehicle says of the axis, to what a neighbour does
+ALIKE_WITHIN = 15.0  # m, over which stalls mostly lie the same way
+AGREEMENTS = 10
+FILLED_ROWS = 4  # spots of a row whose empty places are taken for stalls
 COLUMNS = 10  # of a spot: level, weight, x, y, x² + y², cos 2a, sin 2a, axis weight, bias variance, time
 
 
@@ -115,7 +120,19 @@ def find_stalls(table: np.ndarray, level: int, passages: np.ndarray, options: St
     for number in range(row.max() + 1):
         here = np.flatnonzero(row == number)
         found += _stalls_of_row(spots[here], axis[here], level, number, options)
-    return found
+    return _apart(found)
+
+
+def _apart(stalls: list[LearnedStall]) -> list[LearnedStall]:
+    """Without those that lie half on one that was used more."""
+    kept: list[LearnedStall] = []
+    grounds: list[shapely.Polygon] = []
+    for stall in sorted(stalls, key=lambda one: (-one.stays, one.row, one.place)):
+        ground = shapely.Polygon(stall.corners())
+        if all(ground.intersection(other).area < 0.4 * ground.area for other in grounds):
+            kept.append(stall)
+            grounds.append(ground)
+    return sorted(kept, key=lambda one: (one.row, one.place))
 
 
 def _merged(spots: np.ndarray, options: StallOptions) -> np.ndarray:
@@ -138,17 +155,25 @@ def _merged(spots: np.ndarray, options: StallOptions) -> np.ndarray:
 def _axes(spots: np.ndarray, options: StallOptions) -> np.ndarray:
     """The long axis (S,) rad of each spot: of its vehicles' ways in and its neighbours', or square to its row."""
     tree = cKDTree(spots[:, 2:4])
-    axis = np.zeros(len(spots))
+    said = np.zeros(len(spots), complex)  # direction doubled, so that both ends of an axis are one; length: how sure
     for i, near in enumerate(tree.query_ball_point(spots[:, 2:4], 3.2 * options.pitch_high)):
         apart = spots[near, 2:4] - spots[i, 2:4]
         distance = np.hypot(apart[:, 0], apart[:, 1])
         beside = (distance > 0.5 * options.pitch_low) & (distance < options.pitch_high)
-        towards = np.arctan2(apart[:, 1], apart[:, 0]) + np.pi / 2  # square to the neighbour
+        behind = np.abs(distance - options.length - 0.4) < 0.8
+        towards = np.exp(2j * np.arctan2(apart[:, 1], apart[:, 0]))
         weight = np.exp(-0.5 * (distance / options.pitch_high) ** 2)
-        double = complex((weight * spots[near, 5]).sum(), (weight * spots[near, 6]).sum())
-        double += 0.5 * np.exp(2j * towards[beside]).sum()
-        axis[i] = 0.5 * np.angle(double) if abs(double) > HARDLY else 0.0
-    return axis
+        double = HEADING * complex((weight * spots[near, 5]).sum(), (weight * spots[near, 6]).sum())
+        double += towards[behind].sum() - towards[beside].sum()  # square to those beside it
+        said[i] = double
+    pairs = tree.query_pairs(ALIKE_WITHIN, output_type="ndarray")
+    a, b = np.concatenate([pairs, pairs[:, ::-1]]).T
+    agreed = said
+    for _ in range(AGREEMENTS):
+        way = agreed / np.maximum(np.abs(agreed), HARDLY)
+        near = np.bincount(a, way.real[b], len(spots)) + 1j * np.bincount(a, way.imag[b], len(spots))
+        agreed = said + 0.5 * near
+    return np.where(np.abs(agreed) > HARDLY, 0.5 * np.angle(agreed), 0.0)
 
 
 def _rows(spots: np.ndarray, axis: np.ndarray, options: StallOptions) -> np.ndarray:
@@ -186,6 +211,8 @@ def _stalls_of_row(
         fitted, offset_sigma = _lattice(s[here], place[here], weight[here], pitch, spread)
         for k in range(int(place[here].max()) + 1):
             mine = here[place[here] == k]
+            if not len(mine) and len(here) < FILLED_ROWS:
+                continue
             stays = float(weight[mine].sum())
             at, noise = fitted(k), offset_sigma
             if len(mine):  # what stood there itself says more, where it stood often
