@@ -24,7 +24,8 @@ class TrackErrors:
     velocity: float = 0.2  # m/s
 
     def __post_init__(self) -> None:
-        check_range(self, noise=(1e-4, 10), noise_s=(1e-3, 1e4), bias=(0, 10), bias_cell=(0.1, 1e4), velocity=(1e-4, 10))
+        check_range(self, noise=(1e-4, 10), noise_s=(1e-3, 1e4), bias=(0, 10), bias_cell=(0.1, 1e4))
+        check_range(self, velocity=(1e-4, 10))
 
 
 def draw_tracks(
@@ -66,5 +67,6 @@ def _bias(truth: Truth, errors: TrackErrors, seed: int) -> np.ndarray:
     """The bias (N, 2) m of each row's place."""
     cells = np.floor(truth.xyz[:, :2] / errors.bias_cell).astype(int)
     names, row = np.unique(cells, axis=0, return_inverse=True)
-    drawn = [np.random.default_rng([seed, *(x + 100_000 for x in cell)]).standard_normal(2) for cell in names.tolist() or [[0, 0]]]
-    return errors.bias * np.array(drawn)[row.ravel()]
+    streams = [np.random.default_rng([seed, *(x + 100_000 for x in cell)]) for cell in names.tolist()]
+    drawn = np.array([stream.standard_normal(2) for stream in streams]).reshape(-1, 2)
+    return errors.bias * drawn[row.ravel()]
