@@ -51,9 +51,9 @@ class StallOccupancy:
         self.stalls = site.site_map.stalls
         middle = np.array([shapely.get_coordinates(s.polygon.centroid)[0] for s in self.stalls]).reshape(-1, 2)
         self._level = site.site_map.level_rows(np.array([s.level for s in self.stalls], dtype=str))
-        self.watched: np.ndarray = np.ones(len(self.stalls), bool)
+        self.watched = np.ones(len(self.stalls), bool)
         if site.cameras and self.stalls:
-            self.watched = site.visibility.seen_by(self._level, middle).any(axis=1)
+            self.watched[:] = site.visibility.seen_by(self._level, middle).any(axis=1)
         self.probability = np.full(len(self.stalls), self.options.taken_share)
         self.taken = np.zeros(len(self.stalls), bool)
         self.by = np.full(len(self.stalls), -1)  # the track that stands there

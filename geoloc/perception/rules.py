@@ -49,7 +49,7 @@ TOLD = {
 
 @dataclass(frozen=True)
 class Rule:
-    """It begins when its probability has been at least `on` for `for_s`, ends when `clears_s` long no more than `off`."""
+    """It begins when its probability was at least `on` for `for_s`, ends when it was `off` or less for `clears_s`."""
 
     name: str
     kind: str

@@ -16,6 +16,8 @@ HARDLY = 1e-9
 HEADING = 0.5  # what the way in of one vehicle says of the axis, to what a neighbour does
 ALIKE_WITHIN = 15.0  # m, over which stalls mostly lie the same way
 AGREEMENTS = 10
+SQUARE_ROWS = 3  # spots that say how a row lies
+SQUARE = np.radians(20.0)  # stalls that are so near to square to their row are square
 FILLED_ROWS = 4  # spots of a row whose empty places are taken for stalls
 COLUMNS = 10  # of a spot: level, weight, x, y, x² + y², cos 2a, sin 2a, axis weight, bias variance, time
 
@@ -197,6 +199,9 @@ def _stalls_of_row(
     along = _direction(xy, weight, axis)
     inwards = np.array([-along[1], along[0]])
     mean_axis = 0.5 * float(np.angle(np.exp(2j * axis).sum()))
+    square = float(np.arctan2(inwards[1], inwards[0]))
+    if len(xy) >= SQUARE_ROWS and abs(np.sin(mean_axis - square)) < np.sin(SQUARE):
+        mean_axis = square  # vehicles show their axis worse than the row does
     order = np.argsort(xy @ along)
     s, t = (xy @ along)[order], (xy @ inwards)[order]
     spots, weight = spots[order], weight[order]

@@ -11,11 +11,13 @@ from scipy.sparse.csgraph import connected_components
 from geoloc.options import check_range
 from geoloc.perception.fading import FadingSums
 from geoloc.perception.tracks_trails import PERSON, End, Gap
+from geoloc.scene.joints import joints_of
 from geoloc.scene.site import Site
 
 CELL = 2.0  # m, of ends
 BLIND_CELL = 1.0  # m
 OPEN_S = 600.0  # s unseen after which nobody was on his way
+JOINT_REACH = 8.0  # m from where two levels meet, that is no entrance
 GAP_COLUMNS = 8  # start camera, end camera, level, both places, seconds
 
 
@@ -183,6 +185,12 @@ class Doors:
         apart = np.where(sees, np.linalg.norm(xy[:, None] - anchor, axis=2), np.inf)
         return np.where(sees.any(axis=1), apart.argmin(axis=1), -1)
 
+    def _changes_level(self, level: int, xy: np.ndarray) -> bool:
+        """Whether a place is where another level is come to, which is no way out."""
+        joints = [joint for joint in joints_of(self.site.site_map) if level in (joint.first, joint.second)]
+        places = [place for joint in joints for place in (joint.ramp, joint.climb) if not place.is_empty]
+        return any(place.distance(shapely.Point(xy)) < JOINT_REACH for place in places)
+
     def _door(
         self, begin: bool, level: int, mine: np.ndarray, keys: np.ndarray, sums: np.ndarray, total: float
     ) -> LearnedDoor | None:
@@ -196,6 +204,8 @@ class Doors:
         place = sums[:, 1:3] / np.maximum(sums[:, :1], 1e-9)
         against = float(sums[other & (np.hypot(*(place - middle).T) < 2 * spread + CELL), 0].sum())
         share = n / (n + against)
+        if self._changes_level(level, middle):
+            return None
         if share < self.options.one_sided:
             return None
         ahead = turned / max(float(np.hypot(*turned)), 1e-9)

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from geoloc.geometry.gaussian import worst_sigma
 from geoloc.options import check_range
 from geoloc.scene.kinds import family_of
 from geoloc.scene.tables import Tracks
 
 VEHICLE, PERSON, OTHER = 0, 1, 2
 FAMILIES = {"vehicle": VEHICLE, "cycle": OTHER, "person": PERSON}
+GETS_ON = 0.5  # share of the way gone that a piece of a track must get on
 CHUNK_S = 10.0  # s of a track that are one piece; a stay is known to that
 
 
@@ -21,9 +23,11 @@ class TrailOptions:
     wanders: float = 0.75  # m, that what stands seems to wander
     gap_s: float = 1.0  # unseen for longer is a gap
     lost_s: float = 120.0  # unseen for longer: gone
+    vague: float = 0.8  # m; where something is known no better, it tells nothing of lanes and stalls
 
     def __post_init__(self) -> None:
         check_range(self, stands_s=(1, 1e6), wanders=(0.05, 10), gap_s=(0.05, 1e4), lost_s=(1, 1e6))
+        check_range(self, vague=(0.01, 1e3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,7 @@ class Rows:
     family: np.ndarray
     seen: np.ndarray  # not coasting
     heading: np.ndarray  # rad; NaN: not known
+    sigma: np.ndarray  # m, of the reported place in its worst direction
 
     def take(self, rows: np.ndarray) -> "Rows":
         """Some of them."""
@@ -57,6 +62,7 @@ def rows_of(tracks: Tracks, level: np.ndarray) -> Rows:
     return Rows(
         tracks.track[order], tracks.time[order], level[order], tracks.xy[order], tracks.velocity[order],
         tracks.bias_cov[order], family, tracks.object[order] >= 0, tracks.heading[order],
+        worst_sigma(tracks.position_cov[order]),
     )  # fmt: skip
 
 
@@ -150,7 +156,8 @@ class Trails:
         speed = np.hypot(rows.velocity[:, 0], rows.velocity[:, 1])
         step = rows.time - before
         metres = np.where((step > 0) & (step <= longest_step_s) & (speed > slowest) & rows.seen, speed * step, 0.0)
-        moved = np.flatnonzero(metres > 0)
+        metres[rows.sigma > self.options.vague] = 0.0
+        moved = np.flatnonzero((metres > 0) & self._gets_on(rows, starts, metres))
         self._pieces(rows, starts, speed, slowest, found)
         self._gone(float(rows.time.max()), slowest, found)
         return Found(rows.take(moved), metres[moved], found.stays, found.gaps, found.ends)
@@ -181,6 +188,12 @@ class Trails:
             piece = mean[i], bias[i].reshape(2, 2), float(extent[i])
             self._piece(rows, a, b, *piece, speed, slowest, i in broken, found)
 
+    def _gets_on(self, rows: Rows, starts: np.ndarray, metres: np.ndarray) -> np.ndarray:
+        """Rows (N,) bool of pieces that get somewhere: what only jitters about goes far and gets nowhere."""
+        ends = np.append(starts[1:], len(rows)) - 1
+        went = np.hypot(*(rows.xy[ends] - rows.xy[starts]).T)
+        return np.repeat(went > GETS_ON * np.add.reduceat(metres, starts), ends - starts + 1)
+
     def _breaks(self, rows: Rows) -> np.ndarray:
         """Rows (N,) bool that are unseen, or come long after the row before them."""
         late = np.zeros(len(rows), bool)
@@ -203,7 +216,7 @@ class Trails:
                 found.ends.append(End(True, one.level, family, one.time, rows.xy[a], rows.velocity[a]))
         for i in range(a, b) if broken else (a, b - 1):
             if rows.seen[i]:
-                if rows.time[i] - one.seen > self.options.gap_s:
+                if rows.time[i] - one.seen > self.options.gap_s and (broken or i == a):
                     levels = (one.seen_level, int(rows.level[i]))
                     times = (one.seen, float(rows.time[i]))
                     found.gaps.append(Gap(levels, family, times, one.seen_xy, rows.xy[i]))
@@ -221,7 +234,7 @@ class Trails:
         found: Found,
     ) -> None:  # fmt: skip
         stay, wanders = one.stay, self.options.wanders
-        still = extent <= 2 * wanders
+        still = extent <= 2 * wanders and rows.sigma[b - 1] <= self.options.vague
         if stay is not None and still and np.hypot(*(mean - stay.xy)) <= wanders:
             n = float(b - a)
             share = n / (stay.n + n)
