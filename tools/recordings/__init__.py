@@ -9,11 +9,13 @@ from pathlib import Path
 from geoloc.evaluation.report import Figure
 from recordings import (
     brnocompspeed,
+    brnocompspeed_lanes,
     caliscope,
     cityflow,
     cityflow_search,
     cmc,
     cmc_search,
+    dlp,
     drawn_calibration,
     fleet,
     garage_drift,
@@ -54,6 +56,8 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva_drift": meva_drift.run,
     "meva_named": meva_named.run,
     "brnocompspeed": brnocompspeed.run,
+    "brnocompspeed_lanes": brnocompspeed_lanes.run,
+    "dlp_parking_map": dlp.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
     "strecha": strecha.run,
@@ -76,6 +80,7 @@ ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
     "garage_search": garage_search.run,
 }
 FOLDERS = {  # where it is not the name
+    "brnocompspeed_lanes": "brnocompspeed",
     "cityflow_search": "cityflow",
     "cmc_search": "cmc",
     "sped_search": "sped",

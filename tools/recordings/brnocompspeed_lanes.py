@@ -23,8 +23,8 @@ PIXEL_SIGMA = 2.0  # px, of a tracked point
 SMOOTHED = 5  # frames before and after, that a velocity is of
 INSIDE = 1.96
 PROTOCOL = (
-    "the plane from measured distances alone, without lane lines; lanes from vehicle tracks; edges of lanes on the road "
-    "against the drawn lines, each line with the nearest edge, every metre of the stretch that the distances span"
+    "the plane from measured distances alone, without lane lines; lanes from vehicle tracks; edges of lanes on the "
+    "road against the drawn lines, each line with the nearest edge, every metre of the stretch that the distances span"
 )
 
 
@@ -49,11 +49,10 @@ def run(folder: Path) -> list[Figure]:
     figures = []
     for which, said in ((chosen, "sessions 0, 1 (settings chosen on)"), (others, "sessions 2, 3 (not looked at)")):
         figures += _figures(Part("brnocompspeed_lanes", said, 0.0), which)
-    each = [
-        Part("brnocompspeed_lanes", view.name, 0.0).figure("edge_error_median", float(np.median(view.off)), "m", PROTOCOL)
-        for view in views
-    ]
-    return figures + each
+    for view in views:
+        part, error = Part("brnocompspeed_lanes", view.name, 0.0), float(np.median(view.off))
+        figures.append(part.figure("edge_error_median", error, "m", PROTOCOL))
+    return figures
 
 
 def _figures(part: Part, views: list[ViewLanes]) -> list[Figure]:

@@ -1,6 +1,7 @@
 """A world on the real stall map of Dragon Lake Parking: two-way aisles between its blocks, and cameras on poles."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import networkx as nx
@@ -47,7 +48,7 @@ def _lanes(rows: dict[str, float], columns: dict[str, float]) -> nx.DiGraph:
         _joined(lanes, f"{name}R east end", f"{name}R west start")
     names = list(rows)
     for column, x in columns.items():
-        for upper, lower in zip(names[:-1], names[1:], strict=True):
+        for upper, lower in pairwise(names):
             ends = np.array([x, rows[upper] - MOUTH]), np.array([x, rows[lower] + MOUTH])
             _two_ways(lanes, f"{column} {upper}", *ends)
     for i, name in enumerate(names):
