@@ -35,7 +35,7 @@ class StallOptions:
     least_stays: float = 0.5  # faded stays of a spot that count
     most_spots: int = 20_000
     fade_s: float = 60 * 86400.0
-    passes: float = 3.0  # passages over a spot for each stay, from which on it is a place where vehicles wait
+    passes: float = 5.0  # passages over a spot for each stay, from which on it is a place where vehicles wait
     fills: int = 2  # empty places in a row that are taken for stalls too, if so many lie between two that were used
 
     def __post_init__(self) -> None:

@@ -11,7 +11,8 @@ from geoloc.evaluation.measures import Blocks, of_mean, of_quantile
 from geoloc.evaluation.report import Figure
 from geoloc.io.brnocompspeed import RoadView, brnocompspeed_views, read_brnocompspeed
 from geoloc.perception.lanes import LearnedLane
-from geoloc.perception.tracks_layout import LayoutLearner
+from geoloc.perception.tracks_layout import LayoutLearner, LayoutOptions
+from geoloc.perception.tracks_trails import TrailOptions
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
@@ -22,6 +23,9 @@ CHOSEN_ON = ("session0", "session1")  # settings were looked at on these only
 PIXEL_SIGMA = 2.0  # px, of a tracked point
 SMOOTHED = 5  # frames before and after, that a velocity is of
 INSIDE = 1.96
+NONE_M = 10.0  # what a drawn line counts where no edge was found
+# far along the road a place is vague, but across it it is not, and that alone counts here
+OPTIONS = LayoutOptions(trails=TrailOptions(vague=10.0))
 PROTOCOL = (
     "the plane from measured distances alone, without lane lines; lanes from vehicle tracks; edges of lanes on the "
     "road against the drawn lines, each line with the nearest edge, every metre of the stretch that the distances span"
@@ -87,13 +91,13 @@ def view_lanes(view: RoadView) -> ViewLanes:
     of_best = sigma[nearest] if len(edges) else np.ones(truth.shape)
     way, speed = _by_motion(view, camera, stretch, lanes)
     return ViewLanes(
-        view.name, np.abs(best).ravel(), (best / of_best).ravel(), len(lanes), len(truth) - 1, way, np.abs(speed)
+        view.name, np.minimum(np.nan_to_num(np.abs(best), nan=NONE_M), NONE_M).ravel(), (best / of_best).ravel(), len(lanes), len(truth) - 1, way, np.abs(speed)
     )
 
 
 def learned_lanes(view: RoadView, camera: Camera, stretch: tuple[float, float]) -> list[LearnedLane]:
     """The lanes of a view by its tracks alone."""
-    learner = LayoutLearner(Site(view.name, (camera,)))
+    learner = LayoutLearner(Site(view.name, (camera,)), OPTIONS)
     learner.observe(road_tracks(view, camera, stretch))
     return learner.lanes()
 
