@@ -32,6 +32,7 @@ examples:
           use = "entrance"
           at_least = 3
           for_s = 20
+  geoloc events sitemaps/garage.geojson monday.csv --rules rules.toml
   geoloc events garage out/garage/tracks.csv --rules rules.toml --json | jq '.[].rule'"""
 
 

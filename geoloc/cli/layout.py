@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
+from geoloc.errors import InputError
 from geoloc.io.tracks import read_tracks
 from geoloc.options import load_options
 from geoloc.perception.tracks_layout import LayoutLearner, LayoutOptions
@@ -48,6 +49,8 @@ def run(args: Namespace) -> None:
     site = load_site(args.site, args.root)
     options = load_options(LayoutOptions(), args.options, args.set)
     known = args.memory is not None and args.memory.is_file()
+    if known and (args.options or args.set):
+        raise InputError(f"{args.memory}: keeps the options that it was begun with; leave out --options and --set")
     learner = LayoutLearner.load(site, args.memory) if known else LayoutLearner(site, options)
     tracks = read_tracks(args.tracks)
     learner.observe(tracks.take(np.argsort(tracks.time, kind="stable")))

@@ -55,9 +55,10 @@ def test_only_what_drives_against_the_lane_goes_the_wrong_way():
 
 
 def test_a_vague_place_fires_no_rule():
-    tracks = tracks_table(np.zeros(40, int), np.arange(40.0), np.tile([30.0, 0.0], (40, 1)), np.zeros((40, 2)), sigma=4.0)
+    rows = np.zeros(40, int), np.arange(40.0), np.tile([30.0, 0.0], (40, 1)), np.zeros((40, 2))
+    tracks = tracks_table(*rows, sigma=4.0)
     assert not run_rules(SITE, tracks, rules(kind="stopped", zone="lane"))
-    sharp = tracks_table(np.zeros(40, int), np.arange(40.0), np.tile([30.0, 0.0], (40, 1)), np.zeros((40, 2)))
+    sharp = tracks_table(*rows)
     assert len(run_rules(SITE, sharp, rules(kind="stopped", zone="lane", for_s=10))) == 1
 
 

@@ -124,7 +124,8 @@ def test_an_accepted_layout_is_used_by_the_engine_without_more_ado(tmp_path, roa
     level, there = np.zeros(2, int), np.array([[30.0, 0.0], [30.0, 7.0]])
     assert not lane_axes(SITE.site_map, level, there).any()
     axes = lane_axes(accepted, level, there)
-    assert axes[0, 0] > 0.99 and axes[1, 0] < -0.99
+    assert axes[0, 0] > 0.99
+    assert axes[1, 0] < -0.99
     assert Tracker(replace(SITE, site_map=accepted)).site.site_map.stalls
 
 

@@ -91,7 +91,8 @@ def view_lanes(view: RoadView) -> ViewLanes:
     of_best = sigma[nearest] if len(edges) else np.ones(truth.shape)
     way, speed = _by_motion(view, camera, stretch, lanes)
     return ViewLanes(
-        view.name, np.minimum(np.nan_to_num(np.abs(best), nan=NONE_M), NONE_M).ravel(), (best / of_best).ravel(), len(lanes), len(truth) - 1, way, np.abs(speed)
+        view.name, np.minimum(np.nan_to_num(np.abs(best), nan=NONE_M), NONE_M).ravel(), (best / of_best).ravel(),
+        len(lanes), len(truth) - 1, way, np.abs(speed),
     )
 
 
