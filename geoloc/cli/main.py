@@ -23,6 +23,8 @@ COMMANDS = {
     "search": "which object a picture shows, where it is now and where it has been",
     "map": "draw a site, and tracks on it: picture and map page",
     "check": "what a site's cameras see, how sharply, and whether they have moved",
+    "layout": "lanes, stalls, entrances and transit times of a site, learned from its tracks",
+    "events": "what happened on a site by rules: queues, wrong way, stalls taken and left, ...",
     "landmarks": "a landmark map of a site, from images of it",
     "relocalize": "where an image was taken, by a site's landmarks",
     "calibrate": "cameras from marks, how good they are, and what to mark next",

@@ -1,7 +1,7 @@
 """A site's map as a RFC 7946 GeoJSON file, which any GIS opens.
 
-One feature per surface, stall, zone, occluder and control point, told apart by the property `kind`. With a
-datum, coordinates are longitude, latitude (degrees) and ellipsoidal height (m); without one, local metres.
+One feature per surface, stall, zone, occluder, control point, lane and transit, told apart by the property `kind`.
+With a datum, coordinates are longitude, latitude (degrees) and ellipsoidal height (m); without one, local metres.
 The foreign member `geoloc` says which, and carries the datum and the version of the schema.
 """
 
@@ -17,6 +17,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.files import write_whole
 from geoloc.geometry.geodesy import Datum
 from geoloc.scene import jsonfile
+from geoloc.scene.learned import LaneLine, TransitTime
 from geoloc.scene.map_coordinates import (
     Heights,
     from_file,
@@ -30,17 +31,21 @@ SCHEMA = 1
 MAX_PLANE_RESIDUAL = 0.05  # m; vertices farther than this from their plane are no plane
 GEODETIC = "longitude, latitude (degrees, WGS84), ellipsoidal height (m)"
 LOCAL = "local metres: x east, y north, z up; not longitude and latitude, for the site has no datum"
+STATED = ("sigma", "confidence", "source")  # of what was not drawn by hand
+LANE_NUMBERS = ("width_sigma", "sigma", "speed", "speed_sigma", "confidence")
 # kind of feature: properties that it must have, those that it may have, types of its geometry
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "surface": (("level",), ("plane", "sigma_z"), ("Polygon",)),
-    "stall": (("name", "level"), ("use",), ("Polygon",)),
-    "zone": (("name", "level"), ("use", "direction_deg"), ("Polygon",)),
+    "stall": (("name", "level"), ("use", *STATED), ("Polygon",)),
+    "zone": (("name", "level"), ("use", "direction_deg", *STATED), ("Polygon",)),
     "occluder": (
         ("name", "level"),
         ("height",),
         ("LineString", "Polygon", "MultiLineString", "MultiPolygon"),
     ),
     "control_point": (("name",), ("sigma",), ("Point",)),
+    "lane": (("name", "level", "width"), (*LANE_NUMBERS, "one_way", "source"), ("LineString",)),
+    "transit": (("name", "level", "start", "end", "seconds", "seconds_sigma"), ("n", "source"), ("LineString",)),
 }
 
 
@@ -90,6 +95,8 @@ def map_from_geojson(document: dict[str, Any]) -> SiteMap:
         zones=tuple(things["zone"]),
         occluders=tuple(things["occluder"]),
         control_points=tuple(things["control_point"]),
+        lanes=tuple(things["lane"]),
+        transits=tuple(things["transit"]),
     )
 
 
@@ -106,6 +113,8 @@ def geojson_from_map(site_map: SiteMap) -> dict[str, Any]:
         *(_place_feature("zone", place, site_map) for place in site_map.zones),
         *(_occluder_feature(occluder, site_map) for occluder in site_map.occluders),
         *(_point_feature(point, datum) for point in site_map.control_points),
+        *(_lane_feature(lane, site_map) for lane in site_map.lanes),
+        *(_transit_feature(transit, site_map) for transit in site_map.transits),
     ]
     return {"type": "FeatureCollection", "geoloc": header, "features": features}
 
@@ -126,7 +135,7 @@ class _Feature:
         self.what = f"feature {index}, {self.kind} {name!r}"
         required, optional, self.types = KINDS[self.kind]
         jsonfile.check_keys(self.what, self.properties, ("kind", *required), optional)
-        for key in ("name", "level", "use"):
+        for key in ("name", "level", "use", "source", "start", "end"):
             if key in self.properties:
                 jsonfile.text(f"{self.what}: {key!r}", self.properties[key])
         self.geometry = feature["geometry"]
@@ -186,7 +195,9 @@ def _fit_plane(corners: np.ndarray) -> tuple[float, float, float]:
     return a, b, float(middle[2] - a * middle[0] - b * middle[1])
 
 
-def _thing(feature: _Feature, datum: Datum | None, heights: dict[str, Heights]) -> Place | Occluder | ControlPoint:
+def _thing(
+    feature: _Feature, datum: Datum | None, heights: dict[str, Heights]
+) -> Place | Occluder | ControlPoint | LaneLine | TransitTime:
     geometry = read_geometry(feature.geometry, feature.types)
     coordinates = shapely.get_coordinates(geometry, include_z=geometry.has_z)
     name = feature.properties["name"]
@@ -202,9 +213,24 @@ def _thing(feature: _Feature, datum: Datum | None, heights: dict[str, Heights]) 
     shape = shapely.set_coordinates(shapely.force_2d(geometry), xy)
     if feature.kind == "occluder":
         return Occluder(name, level, shape, feature.number("height", 3.0))
+    source = feature.properties.get("source", "")
+    if feature.kind == "lane":
+        stated = {key: feature.number(key, 0.0) for key in ("width", *LANE_NUMBERS) if key in feature.properties}
+        one_way = feature.properties.get("one_way", True)
+        if not isinstance(one_way, bool):
+            raise InputError(f"'one_way' is {one_way!r}; it must be true or false")
+        return LaneLine(name, level, shape, **stated, one_way=one_way, source=source)
+    if feature.kind == "transit":
+        start, end = feature.properties["start"], feature.properties["end"]
+        seconds, spread, n = (feature.number(key, 0.0) for key in ("seconds", "seconds_sigma", "n"))
+        return TransitTime(name, level, shape, start, end, seconds, spread, n, source)
     any_way = "direction_deg" not in feature.properties
     direction = np.nan if any_way else float(np.deg2rad(feature.number("direction_deg", 0.0)))
-    return Place(name, level, shape, feature.properties.get("use", feature.kind), direction)
+    sigma, confidence = (
+        feature.number(key, 0.0) if key in feature.properties else np.nan for key in ("sigma", "confidence")
+    )
+    use = feature.properties.get("use", feature.kind)
+    return Place(name, level, shape, use, direction, sigma, confidence, source)
 
 
 def _surface_features(site_map: SiteMap) -> list[dict[str, Any]]:
@@ -225,6 +251,7 @@ def _place_feature(kind: str, place: Place, site_map: SiteMap) -> dict[str, Any]
     properties: dict[str, Any] = {"name": place.name, "level": place.level, "use": place.kind}
     if not np.isnan(place.direction):
         properties["direction_deg"] = float(np.rad2deg(place.direction))  # from east, counter-clockwise
+    properties |= _stated(place, ("sigma", "confidence", "source"))
     return _feature(kind, outline, properties)
 
 
@@ -233,6 +260,28 @@ def _occluder_feature(occluder: Occluder, site_map: SiteMap) -> dict[str, Any]:
     outline = write_geometry(occluder.geometry, heights, site_map.datum)
     properties = {"name": occluder.name, "level": occluder.level, "height": float(occluder.height)}
     return _feature("occluder", outline, properties)
+
+
+def _lane_feature(lane: LaneLine, site_map: SiteMap) -> dict[str, Any]:
+    line = write_geometry(lane.line, site_map.level(lane.level).z_extended, site_map.datum)
+    properties: dict[str, Any] = {"name": lane.name, "level": lane.level, "one_way": lane.one_way}
+    return _feature("lane", line, properties | _stated(lane, ("width", *LANE_NUMBERS, "source")))
+
+
+def _transit_feature(transit: TransitTime, site_map: SiteMap) -> dict[str, Any]:
+    line = write_geometry(transit.line, site_map.level(transit.level).z_extended, site_map.datum)
+    names = ("name", "level", "start", "end", "seconds", "seconds_sigma", "n", "source")
+    return _feature("transit", line, _stated(transit, names))
+
+
+def _stated(thing: Place | LaneLine | TransitTime, names: tuple[str, ...]) -> dict[str, Any]:
+    """The properties of these names that say something: no empty text, no NaN."""
+    found = {name: getattr(thing, name) for name in names}
+    return {
+        name: value if isinstance(value, str) else float(value)
+        for name, value in found.items()
+        if (value if isinstance(value, str) else np.isfinite(value))
+    }
 
 
 def _point_feature(point: ControlPoint, datum: Datum | None) -> dict[str, Any]:

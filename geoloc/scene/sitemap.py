@@ -10,6 +10,7 @@ from shapely import Geometry, Polygon
 
 from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.geodesy import Datum
+from geoloc.scene.learned import LaneLine, TransitTime
 
 EDGE = 1e-3  # m
 
@@ -101,6 +102,8 @@ class Place:
     """A named polygon on a level: a stall or a zone (lane, entrance, area of interest, ...).
 
     `direction` (rad, from east, counter-clockwise) is the only one in which vehicles may drive there; NaN: any.
+    What was not drawn by hand says its `source` ("learned"), how well its middle is known (`sigma`, m), and the
+    probability that there is such a place (`confidence`); NaN: not stated.
     """
 
     name: str
@@ -108,6 +111,9 @@ class Place:
     polygon: Polygon
     kind: str = "zone"
     direction: float = np.nan
+    sigma: float = np.nan
+    confidence: float = np.nan
+    source: str = ""
 
     def __post_init__(self) -> None:
         _check_valid(f"{self.kind} {self.name!r}", self.polygon)
@@ -115,6 +121,9 @@ class Place:
             raise InputError(f"{self.kind} {self.name!r}: it needs a name and an outline")
         if np.isinf(self.direction):
             raise InputError(f"{self.kind} {self.name!r}: direction {self.direction}; it must be an angle")
+        if self.sigma < 0 or np.isinf(self.sigma) or self.confidence < 0 or self.confidence > 1:
+            found = f"sigma {self.sigma}, confidence {self.confidence}"
+            raise InputError(f"{self.kind} {self.name!r}: {found}; sigma is m, confidence 0 to 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +171,8 @@ class SiteMap:
     zones: tuple[Place, ...] = ()
     occluders: tuple[Occluder, ...] = ()
     control_points: tuple[ControlPoint, ...] = ()
+    lanes: tuple[LaneLine, ...] = ()
+    transits: tuple[TransitTime, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -169,7 +180,8 @@ class SiteMap:
         _check_unique("level", (level.name for level in self.levels))
         _check_unique("control point", (point.name for point in self.control_points))
         _check_unique("stall", (stall.name for stall in self.stalls))
-        things: tuple[Place | Occluder, ...] = (*self.stalls, *self.zones, *self.occluders)
+        things: tuple[Place | Occluder | LaneLine | TransitTime, ...]
+        things = (*self.stalls, *self.zones, *self.occluders, *self.lanes, *self.transits)
         for thing in things:
             if thing.level not in self.level_index:
                 raise unknown_name("level", thing.level, self.level_index, repr(thing.name))

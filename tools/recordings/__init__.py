@@ -9,11 +9,13 @@ from pathlib import Path
 from geoloc.evaluation.report import Figure
 from recordings import (
     brnocompspeed,
+    brnocompspeed_lanes,
     caliscope,
     cityflow,
     cityflow_search,
     cmc,
     cmc_search,
+    dlp,
     drawn_calibration,
     drawn_survey,
     fleet,
@@ -57,6 +59,8 @@ RECORDINGS: dict[str, Callable[[Path], list[Figure]]] = {
     "meva_named": meva_named.run,
     "meva_stills": meva_stills.run,
     "brnocompspeed": brnocompspeed.run,
+    "brnocompspeed_lanes": brnocompspeed_lanes.run,
+    "dlp_parking_map": dlp.run,
     "pose2sim_calib": pose2sim.run,
     "caliscope": caliscope.run,
     "strecha": strecha.run,
@@ -80,6 +84,7 @@ ON_REQUEST: dict[str, Callable[[], list[Figure]]] = {
     "drawn_survey": drawn_survey.run,
 }
 FOLDERS = {  # where it is not the name
+    "brnocompspeed_lanes": "brnocompspeed",
     "cityflow_search": "cityflow",
     "cmc_search": "cmc",
     "sped_search": "sped",
