@@ -6,7 +6,7 @@ from geoloc.synthetic.rendering.film_actors import Actor, Pose
 from geoloc.synthetic.rendering.lighting import LAMP_POWER, REACH, contact
 
 SHADOW_M = 5.0  # from a body, in which its shadows are drawn
-SOFT = ((-0.45, 0.0), (-0.15, 0.0), (0.15, 0.0), (0.45, 0.0))  # m along a tube, from where its light comes
+SOFT = ((-0.3, 0.0), (0.3, 0.0))  # m along a tube, from where its light comes
 CLEAR_M = 0.12  # m; a car's body starts so much over the floor
 BEAM = 18.0  # of a pair of headlights, beside a lamp's LAMP_POWER
 BEAM_M = 20.0
@@ -28,7 +28,7 @@ def shadow_of(
     near = near[near[:, 2] < pose.xyz[2] + 6.0]
     taken = np.zeros(len(xyz), np.float32)
     for lamp in near:
-        away = lamp - xyz
+        away = lamp.astype(np.float32) - xyz
         square = (away**2).sum(axis=1)
         power = LAMP_POWER * np.maximum(away[:, 2] / np.sqrt(square), 0.12) ** 2 / (square + 0.4)
         power[np.hypot(away[:, 0], away[:, 1]) > REACH] = 0.0
@@ -42,15 +42,19 @@ def _crosses(actor: Actor, pose: Pose, start: np.ndarray, end: np.ndarray) -> np
     """Whether the lines from places (N, 3) to `end` (3,) m pass through the box of a body."""
     cos, sin = np.cos(pose.heading), np.sin(pose.heading)
     turn = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    own, way = (start - pose.xyz) @ turn.T, (end - start) @ turn.T
+    turn = turn.astype(np.float32)
+    own, way = (start - pose.xyz.astype(np.float32)) @ turn.T, (end.astype(np.float32) - start) @ turn.T
     half = 0.5 * actor.size * (0.94, 0.94, 1.0) if actor.car is not None else 0.5 * np.array([0.3, 0.42, actor.size[2]])
     floor = CLEAR_M if actor.car is not None else 0.0
     low = np.array([-half[0], -half[1], floor])
     high = np.array([half[0], half[1], (0.92 if actor.car is not None else 1.0) * actor.size[2]])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        a, b = (low - own) / way, (high - own) / way
-    first, last = np.fmin(a, b).max(axis=1), np.fmax(a, b).min(axis=1)
-    return np.asarray((last > np.maximum(first, 0.0)) & (first < 1.0))
+    first, last = np.zeros(len(start), np.float32), np.ones(len(start), np.float32)
+    for axis in range(3):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a, b = (low[axis] - own[:, axis]) / way[:, axis], (high[axis] - own[:, axis]) / way[:, axis]
+        np.fmax(first, np.fmin(a, b), out=first)
+        np.fmin(last, np.fmax(a, b), out=last)
+    return np.asarray(last > first)
 
 
 def headlights(actor: Actor, pose: Pose) -> np.ndarray:

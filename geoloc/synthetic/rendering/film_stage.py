@@ -6,6 +6,7 @@ a pixel, and hidden by what is nearer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ from geoloc.synthetic.rendering.viewpoints import resized
 
 DRIVES = 0.15  # m/s from which a car's headlights are on
 GLARE = 5.0  # light of a headlight that is looked into
+FAR_M = 32.0  # from the camera, beyond which shadows and beams are too small to see
+SPARSE = 7  # every so many pixels tell whether a beam falls on anything at all
 LAMP_M = 0.09  # radius of a headlight
 
 
@@ -46,23 +49,37 @@ class Stage:
     xyz: np.ndarray  # (H, W, 3) m; NaN: the sky
     normal: np.ndarray  # (H, W, 3)
     floor: np.ndarray  # (H, W) bool
+    storey: float  # m, height of the floor that most of the picture shows
     rays: np.ndarray  # (3, 2 H, 2 W)
     near: np.ndarray  # (2 H, 2 W) one over the distance
     _layers: dict[int, tuple[tuple[float, ...], Layer | None]] = field(default_factory=dict)
     _shadows: dict[int, tuple[tuple[float, ...], np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    @cached_property
+    def floor_rows(self) -> np.ndarray:
+        """Which pixels show a floor."""
+        return np.flatnonzero(self.floor)
 
     def show(self, which: int, actors: dict[int, Actor], poses: dict[int, Pose]) -> np.ndarray:
         """Light (H, W, 3) of the moment `which` with `actors` at `poses`."""
         light, arriving = self.light[which].copy(), self.arriving[which]
         flat, moment = light.reshape(-1, 3), self.moments[which]
         lamps = moment.scene.lamps[moment.light.lit]
+        centre, shown = self.camera.centre_world, {}
         for number, pose in poses.items():
+            if np.linalg.norm(pose.xyz - centre) < FAR_M and abs(pose.xyz[2] - self.storey) < 1.0:
+                shown[number] = pose
+        for number, pose in shown.items():
             rows, left = self._shadow(which, actors[number], pose, lamps, arriving.reshape(-1))
             flat[rows] *= left[:, None]
-        driving = [n for n, pose in poses.items() if actors[n].car is not None and pose.speed > DRIVES]
+        driving = [n for n, pose in shown.items() if actors[n].car is not None and pose.speed > DRIVES]
+        xyz, normal = self.xyz.reshape(-1, 3), self.normal.reshape(-1, 3)
         for number in driving:
-            extra = beam(actors[number], poses[number], self.xyz.reshape(-1, 3), self.normal.reshape(-1, 3))
-            rows = np.flatnonzero(extra > 1e-4)
+            how = actors[number], poses[number]
+            if beam(*how, xyz[::SPARSE], normal[::SPARSE]).max() < 1e-3:
+                continue
+            extra = beam(*how, xyz, normal)
+            rows = np.flatnonzero(extra > 1e-3)
             flat[rows] += self.albedo.reshape(-1, 3)[rows] * extra[rows, None] * LAMP_COLOUR
         near = self._paste(light, which, actors, poses)
         for number in driving:
@@ -145,10 +162,9 @@ class Stage:
         if known is not None and known[0] == key:
             return known[1], known[2]
         xyz = self.xyz.reshape(-1, 3)
-        away = np.abs(xyz - pose.xyz)
-        reach = SHADOW_M + 0.5 * actor.size[0]
-        close = (away[:, 0] < reach) & (away[:, 1] < reach) & (away[:, 2] < 0.5) & self.floor.reshape(-1)
-        rows = np.flatnonzero(close)
+        reach, ground = SHADOW_M + 0.5 * actor.size[0], self.floor_rows
+        away = np.abs(xyz[ground] - pose.xyz.astype(np.float32))
+        rows = ground[(away[:, 0] < reach) & (away[:, 1] < reach) & (away[:, 2] < 0.5)]
         left = shadow_of(actor, pose, lamps, xyz[rows], arriving[rows])
         self._shadows[actor.number] = key, rows, left
         return rows, left
@@ -188,7 +204,7 @@ def set_stage(camera: Camera, moments: Sequence[Moment]) -> Stage:
     rows = np.flatnonzero(flat >= 0)
     right, below = (step.reshape(3, -1) for step in ray_steps(grid))
     spots = Sight(flat[rows], grid.reshape(3, -1)[:, rows], right[:, rows], below[:, rows]).spots(view)
-    xyz, normal = np.full((first.size, 3), np.nan), np.zeros((first.size, 3))
+    xyz, normal = np.full((first.size, 3), np.nan, np.float32), np.zeros((first.size, 3), np.float32)
     xyz[rows], normal[rows] = spots.xyz, view.faces.normal[spots.face]
     floor = np.zeros(first.size, bool)
     floor[rows] = np.isin(view.rows[spots.face], scene.floors)
@@ -206,5 +222,5 @@ def set_stage(camera: Camera, moments: Sequence[Moment]) -> Stage:
     near[there] = (view.forms[seen.reshape(-1)[there], 2] * rays.reshape(3, -1)[:, there].T).sum(axis=1)
     return Stage(
         camera, moments, light, [each.mean(axis=1).reshape(shape) for each in arriving], albedo.reshape(*shape, 3),
-        xyz.reshape(*shape, 3), normal.reshape(*shape, 3), floor.reshape(shape), rays, near.reshape(seen.shape),
+        xyz.reshape(*shape, 3), normal.reshape(*shape, 3), floor.reshape(shape), float(np.median(xyz[floor, 2])), rays, near.reshape(seen.shape),
     )  # fmt: skip

@@ -1,0 +1,252 @@
+"""Which bodies on the ground make a mask what it is.
+
+Bodies of all classes are tried at all places of a grid, each with the outline that the camera would see; the one that
+explains most of what is left is taken, then the next: masks of several bodies fall apart into them, what fits none is
+left over (compare Fleuret et al. 2008, who ask the same of several cameras).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from geoloc.options import check_range
+from geoloc.perception.silhouettes import (
+    BODIES,
+    Body,
+    Ground,
+    draw_outline,
+    ground_seen,
+    image_box,
+    outlines,
+    place_points,
+)
+from geoloc.scene.camera import Camera
+from geoloc.scene.site import Site
+
+COARSE = 4  # px of the picture that are one of the mask on which places are tried
+SAMPLED = 64  # pixels of such a mask by which an outline is known
+MOST = 40  # bodies in a frame of one camera
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """Which bodies explain a mask."""
+
+    classes: tuple[str, ...] = ("person", "bicycle", "car", "van", "truck")
+    step: float = 0.5  # m between places that are tried
+    reach: float = 40.0  # m from the camera
+    missing: float = 1.2  # what a pixel of a body that the mask does not have costs, beside one that it has
+    covered: float = 0.62  # share of a body's pixels that the mask must have
+    fresh: float = 0.22  # share that no nearer body explains
+    least_px: float = 10.0  # height of a body's outline
+    cost_px: float = 14.0  # pixels that one more body must explain
+
+    def __post_init__(self) -> None:
+        check_range(self, step=(0.05, 10), reach=(1, 1000), missing=(0, 100), covered=(0, 1), fresh=(0, 1))
+        check_range(self, least_px=(1, 10_000), cost_px=(0, 1e6))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A body that explains a part of a mask: place (3,) m, heading (rad), level, and how well it fits (0 to 1).
+
+    `pixels` (P, 2) are those of its points, `visible` the share of its outline that no nearer body hides, `scale` what
+    it is of its class's usual size.
+    """
+
+    body: Body
+    xyz: np.ndarray
+    heading: float
+    level: int
+    pixels: np.ndarray
+    fit: float
+    visible: float
+    scale: float = 1.0
+
+
+class Explainer:
+    """The bodies that one camera may see, each with its outline; `camera` is of the masks' size."""
+
+    def __init__(self, site: Site, camera: Camera, options: ExplainOptions | None = None) -> None:
+        self.site, self.camera, self.options = site, camera, options or ExplainOptions()
+        ground = ground_seen(site, camera, self.options.step, self.options.reach)
+        parts = [self._tried(BODIES[name], ground) for name in self.options.classes]
+        self._body = [BODIES[name] for name, part in zip(self.options.classes, parts, strict=True) for _ in part[0]]
+        self._xyz, self._heading, self._level, pixels = (_joined([part[k] for part in parts], k) for k in range(4))
+        self._coarse = -(-camera.size[0] // COARSE), -(-camera.size[1] // COARSE)
+        self._pixels: list[np.ndarray] = [one for part in parts for one in part[3]]
+        self._sparse(self._pixels)
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def explain(self, mask: np.ndarray, before: Sequence[Found] = ()) -> list[Found]:
+        """Bodies that explain a mask (H, W) uint8 0 or 255; those that were there `before` are tried first."""
+        small = cv2.resize(mask, self._coarse, interpolation=cv2.INTER_AREA) > 110
+        found: list[Found] = []
+        left = mask.copy()
+        for old in before:
+            again = self.refined(mask, left, old)
+            if again is not None and again.visible >= self.options.fresh:
+                found.append(again)
+                _take_out(left, again, self.camera.size)
+        rest = cv2.resize(left, self._coarse, interpolation=cv2.INTER_AREA) > 110
+        flat, open_ = small.reshape(-1), rest.reshape(-1).copy()
+        rows = np.flatnonzero(open_[self._middle])
+        tried = self._rows_of(rows) if len(rows) else None
+        while tried is not None and len(found) < MOST:
+            gain = self._gains(tried, rows, flat, open_)
+            best = int(np.argmax(gain))
+            if gain[best] <= 0:
+                break
+            row = int(rows[best])
+            one = self._at(row)
+            better = self.refined(mask, left, one)
+            gone = one if better is None or better.visible < self.options.fresh else better
+            if gone is better:
+                found.append(better)
+                _take_out(left, better, self.camera.size)
+            self._close(open_, gone.pixels)
+        return found
+
+    def _close(self, open_: np.ndarray, pixels: np.ndarray) -> None:
+        """Take an outline out of what is open (h w,) bool on the coarse mask."""
+        small = (pixels + 0.5) / COARSE - 0.5
+        x0, y0, x1, y1 = image_box(small, self._coarse)
+        if x1 > x0 and y1 > y0:
+            own = draw_outline(small, (x0, y0), (x1 - x0, y1 - y0)) > 0
+            open_.reshape(self._coarse[::-1])[y0:y1, x0:x1][own] = False
+
+    def refined(self, mask: np.ndarray, left: np.ndarray, found: Found) -> Found | None:
+        """The same body where it fits best near by; None where it fits too badly."""
+        reach, turn = self.options.step, (FULL_TURN / found.body.headings / 2 if found.body.headings > 1 else 0.0)
+        place, heading, scale = found.xyz.copy(), found.heading, found.scale
+        best = self._worth(mask, left, found.body, place, heading, scale, found.level)
+        while reach > 0.04:
+            moved = False
+            for dx, dy, dt in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)):
+                if dt and not turn:
+                    continue
+                away = _along(self.camera, place)
+                new = place + np.array([*(reach * (dx * away + dy * np.array([-away[1], away[0]]))), 0.0])
+                new[2] = self._height(found.level, new)
+                worth = self._worth(mask, left, found.body, new, heading + dt * turn, scale, found.level)
+                if worth > best:
+                    best, place, heading, moved = worth, new, heading + dt * turn, True
+            if not moved:
+                reach, turn = reach / 2, turn / 2
+        return self._judged(mask, left, found, place, heading, scale)
+
+    def _judged(
+        self, mask: np.ndarray, left: np.ndarray, found: Found, place: np.ndarray, heading: float, scale: float
+    ) -> Found | None:
+        pixels = self._outline(found.body, place, heading, scale)
+        if pixels is None:
+            return None
+        inside, fresh, area = _counts(mask, left, pixels, self.camera.size)
+        if area < 1 or inside < self.options.covered * area:
+            return None
+        return Found(found.body, place, heading, found.level, pixels, inside / area, fresh / area, scale)
+
+    def _worth(
+        self, mask: np.ndarray, left: np.ndarray, body: Body, place: np.ndarray, heading: float, scale: float, level: int
+    ) -> float:
+        pixels = self._outline(body, place, heading, scale)
+        if pixels is None:
+            return -np.inf
+        inside, fresh, area = _counts(mask, left, pixels, self.camera.size)
+        return fresh - self.options.missing * (area - inside)
+
+    def _outline(self, body: Body, place: np.ndarray, heading: float, scale: float) -> np.ndarray | None:
+        size = np.full((1, 3), scale)
+        pixels = outlines(self.camera, place_points(body, place[None], np.array([heading]), size))[0]
+        return pixels if np.isfinite(pixels).all() else None
+
+    def _height(self, level: int, place: np.ndarray) -> float:
+        z = float(self.site.site_map.levels[level].z_extended(place[None, :2])[0])
+        return z if np.isfinite(z) else float(place[2])
+
+    def _tried(self, body: Body, ground: Ground) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Places, headings, levels and outlines of one class."""
+        heading = np.arange(body.headings) * np.pi / body.headings
+        xyz, turned = np.repeat(ground.xyz, body.headings, axis=0), np.tile(heading, len(ground.xyz))
+        level = np.repeat(ground.level, body.headings)
+        pixels = outlines(self.camera, place_points(body, xyz, turned))
+        low, high = pixels.min(axis=1), pixels.max(axis=1)
+        size = np.array(self.camera.size)
+        shown = np.clip(np.minimum(high, size) - np.maximum(low, 0), 0, None).prod(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            kept = (shown / (high - low).prod(axis=1) > 0.35) & (high[:, 1] - low[:, 1] >= self.options.least_px)
+        return xyz[kept], turned[kept], level[kept], pixels[kept]
+
+    def _sparse(self, pixels: list[np.ndarray]) -> None:
+        indices, counts, pointer, middle = [], [], [0], np.zeros(len(pixels), int)
+        width, height = self._coarse
+        for row, own in enumerate(pixels):
+            small = (own + 0.5) / COARSE - 0.5
+            x0, y0, x1, y1 = image_box(small, self._coarse)
+            mask = draw_outline(small, (x0, y0), (max(x1 - x0, 1), max(y1 - y0, 1)))
+            v, u = np.nonzero(mask)
+            at = (v + y0) * width + u + x0
+            every = -(-len(at) // SAMPLED)  # large outlines need not be known at every pixel
+            at = at[every // 2 :: max(every, 1)]
+            indices.append(at)
+            counts.append(np.full(len(at), every, np.float32))
+            pointer.append(pointer[-1] + len(at))
+            centre = np.clip(np.rint(small.mean(axis=0)), 0, [width - 1, height - 1]).astype(int)
+            middle[row] = centre[1] * width + centre[0]
+        packed = np.concatenate(indices) if indices else np.zeros(0, int)
+        data = np.concatenate(counts) if counts else np.zeros(0, np.float32)
+        self._matrix = csr_matrix((data, packed, np.array(pointer)), shape=(len(pixels), width * height))
+        self._area = np.asarray(self._matrix.sum(axis=1)).reshape(-1).astype(np.float32)
+        self._middle = middle
+
+    def _rows_of(self, rows: np.ndarray) -> csr_matrix:
+        return self._matrix[rows]
+
+    def _gains(self, tried: csr_matrix, rows: np.ndarray, flat: np.ndarray, open_: np.ndarray) -> np.ndarray:
+        area = self._area[rows]
+        inside, fresh = tried @ flat.astype(np.float32), tried @ open_.astype(np.float32)
+        gain = fresh - self.options.missing * (area - inside) - self.options.cost_px / COARSE**2
+        usable = (inside >= 0.9 * self.options.covered * area) & (fresh >= self.options.fresh * area)
+        return np.where(usable, gain, -np.inf)
+
+    def _at(self, row: int) -> Found:
+        pixels = self._pixels[row]
+        return Found(self._body[row], self._xyz[row], float(self._heading[row]), int(self._level[row]), pixels, 0.0, 1.0)
+
+
+FULL_TURN = np.pi
+
+
+def _joined(parts: list[np.ndarray], k: int) -> np.ndarray:
+    return np.concatenate(parts) if k < 3 and parts else np.zeros(0)
+
+
+def _along(camera: Camera, place: np.ndarray) -> np.ndarray:
+    away = place[:2] - camera.centre_world[:2]
+    return np.asarray(away / max(float(np.linalg.norm(away)), 1e-6))
+
+
+def _counts(
+    mask: np.ndarray, left: np.ndarray, pixels: np.ndarray, size: tuple[int, int]
+) -> tuple[float, float, float]:
+    """Pixels of an outline that the mask has, that are left of it, and all."""
+    x0, y0, x1, y1 = image_box(pixels, size)
+    if x1 <= x0 or y1 <= y0:
+        return 0.0, 0.0, 0.0
+    own = draw_outline(pixels, (x0, y0), (x1 - x0, y1 - y0))
+    inside = cv2.countNonZero(cv2.bitwise_and(mask[y0:y1, x0:x1], mask[y0:y1, x0:x1], mask=own))
+    fresh = cv2.countNonZero(cv2.bitwise_and(left[y0:y1, x0:x1], left[y0:y1, x0:x1], mask=own))
+    return float(inside), float(fresh), float(cv2.countNonZero(own))
+
+
+def _take_out(left: np.ndarray, found: Found, size: tuple[int, int]) -> None:
+    """Take a body's outline, a little wider, out of what is left of a mask."""
+    x0, y0, x1, y1 = image_box(found.pixels, size)
+    x0, y0, x1, y1 = max(x0 - 2, 0), max(y0 - 2, 0), min(x1 + 2, size[0]), min(y1 + 2, size[1])
+    own = cv2.dilate(draw_outline(found.pixels, (x0, y0), (x1 - x0, y1 - y0)), np.ones((5, 5), np.uint8))
+    left[y0:y1, x0:x1][own > 0] = 0
