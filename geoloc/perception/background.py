@@ -16,6 +16,7 @@ from geoloc.options import check_range
 BLOCK = 16  # px of a side of the blocks in which the light is compared
 WINDOW = 5  # px, in which texture is compared
 DARK = 6.0  # grey values that are added before ratios are taken
+SLOWER = 0.1
 BEAM, SHADOW = 2.6, 0.3  # times the background's light: brighter or darker is an object, whatever its texture
 
 
@@ -88,8 +89,11 @@ class Background:
         step = float(np.abs(np.median(self._change)))
         return Difference(moving, light.astype(np.uint8) * 255, shift, step)
 
-    def learn(self, frame: np.ndarray, time: float, kept: np.ndarray) -> None:
-        """Follow a frame at `time` (s), but where `kept` (H, W) bool says that something stands before it."""
+    def learn(self, frame: np.ndarray, time: float, kept: np.ndarray, unlike: np.ndarray | None = None) -> None:
+        """Follow a frame at `time` (s), but where `kept` (H, W) bool says that something stands before it.
+
+        Where it is `unlike` (H, W) bool the background without being anything it is followed ten times slower.
+        """
         step = time - self._last if np.isfinite(self._last) else 0.0
         self._begun = time if not np.isfinite(self._begun) else self._begun
         self._last = time
@@ -97,7 +101,7 @@ class Background:
         covered = cv2.resize(kept.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
         self._calm = 1.0 - covered
         age = time - self._begun
-        fast = min(max(age, 4 * step), self.options.memory_s)
+        fast = min(max(age, self.options.start_s, 4 * step), self.options.memory_s)
         rate = np.float32(min(step / max(fast, 1e-6), 0.5))
         if rate <= 0:
             return
@@ -105,6 +109,9 @@ class Background:
         own = frame.astype(np.float32) / self._field(frame.shape)
         away = cv2.absdiff(own, self.mean).mean(axis=2)
         weight = np.where(kept, np.float32(0), rate)
+        if unlike is not None:
+            weight[unlike] *= np.float32(SLOWER)
+            away[unlike] = self.noise[unlike]
         self.mean += weight[..., None] * (own - self.mean)
         self.noise += weight * (np.minimum(away, 30.0) - self.noise)
 

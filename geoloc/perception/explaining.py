@@ -250,3 +250,47 @@ def _take_out(left: np.ndarray, found: Found, size: tuple[int, int]) -> None:
     x0, y0, x1, y1 = max(x0 - 2, 0), max(y0 - 2, 0), min(x1 + 2, size[0]), min(y1 + 2, size[1])
     own = cv2.dilate(draw_outline(found.pixels, (x0, y0), (x1 - x0, y1 - y0)), np.ones((5, 5), np.uint8))
     left[y0:y1, x0:x1][own > 0] = 0
+
+
+def best_place(
+    site: Site, camera: Camera, mask: np.ndarray, body: Body, options: ExplainOptions | None = None
+) -> Found | None:
+    """Where a body of a known class stands that makes this mask (H, W) uint8 0 or 255 of it alone; None: nowhere.
+
+    The mask's lower middle says about where; all headings are tried from there.
+    """
+    options = options or ExplainOptions()
+    fitter = _Fitter(site, camera, options)
+    x, y, width, height = cv2.boundingRect(mask)
+    found: list[tuple[float, Found]] = []
+    for level, start in fitter.starts(np.array([x + (width - 1) / 2, y + height - 0.5])):
+        for turn in range(body.headings):
+            heading = turn * FULL_TURN / body.headings
+            place = start.copy()
+            place[:2] += _along(camera, start) * 0.3 * body.length
+            one = fitter.refined(mask, mask, Found(body, place, heading, level, np.zeros((0, 2)), 0.0, 1.0))
+            if one is not None:
+                inside, _, area = _counts(mask, mask, one.pixels, camera.size)
+                found.append((inside / (area + cv2.countNonZero(mask) - inside), one))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+class _Fitter(Explainer):
+    """An explainer without places that it tries: it refines what it is given."""
+
+    def __init__(self, site: Site, camera: Camera, options: ExplainOptions) -> None:
+        self.site, self.camera, self.options = site, camera, options
+
+    def starts(self, pixel: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Where the ray of a pixel meets each level from above: row and place (3,) m."""
+        ray, centre = self.camera.unproject(pixel[None])[0], self.camera.centre_world
+        met: list[tuple[int, np.ndarray]] = []
+        for number, level in enumerate(self.site.site_map.levels):
+            for surface in level.surfaces:
+                a, b, c = surface.plane
+                down = ray[2] - ray[0] * a - ray[1] * b
+                far = (a * centre[0] + b * centre[1] + c - centre[2]) / down if down else -1.0
+                place = centre + far * ray
+                if 0 < far < 200 and surface.holds(place[None, :2])[0]:
+                    met.append((number, place))
+        return met[:1] if len(met) == 1 else sorted(met, key=lambda pair: np.linalg.norm(pair[1] - centre))[:1]

@@ -125,7 +125,7 @@ class Watch:
         rest = cv2.countNonZero(np.where(kept, np.uint8(0), self.mask))
         if rest > 4 * LEAST_PX:
             self.left_out["no body of any class has such a size there"] += 1
-        self.background.learn(small, frame.time, kept)
+        self.background.learn(small, frame.time, kept, self.mask > 0)
         return found
 
     def table(self, frame: Frame, found: Sequence[Found], foot: bool) -> Detections:

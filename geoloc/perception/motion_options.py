@@ -10,8 +10,8 @@ class MotionOptions:
     """At what scale frames are worked on, and when bodies are believed."""
 
     most_px: int = 640  # width of the pictures that are worked on, at most
-    least_px: int = 320
-    px_per_m: float = 9.0  # that a person far away must have, at most of the cameras' ground
+    least_px: int = 400
+    px_per_m: float = 18.0  # that a person far away must have, at most of the cameras' ground
     stands_s: float = 1.2  # after which a body that does not move is kept where it is
     stands_m: float = 0.25  # that it may seem to move meanwhile
     close_px: int = 7  # gaps in a mask up to this are closed
