@@ -16,6 +16,7 @@ from geoloc.options import check_range
 BLOCK = 16  # px of a side of the blocks in which the light is compared
 WINDOW = 5  # px, in which texture is compared
 DARK = 6.0  # grey values that are added before ratios are taken
+GLARING = 225.0  # grey values of pixels that show a lamp or the sky
 SLOWER = 0.1
 BEAM, SHADOW = 2.6, 0.3  # times the background's light: brighter or darker is an object, whatever its texture
 
@@ -84,6 +85,7 @@ class Background:
         difference = np.abs(now - expected)
         spread = np.maximum(self.options.sigmas * 1.25 * self.noise, self.options.least + 0.03 * expected.mean(axis=2))
         far = difference.max(axis=2) > spread
+        far &= (np.minimum(now, expected).min(axis=2) < GLARING)  # what glares has no colour to compare
         light = far & self._is_light(now, expected)
         moving = (far & ~light).astype(np.uint8) * 255
         step = float(np.abs(np.median(self._change)))

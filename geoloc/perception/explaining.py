@@ -13,10 +13,12 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from geoloc.options import check_range
+from geoloc.perception.map_prior import stall_pull, usual_places
 from geoloc.perception.silhouettes import (
     BODIES,
     Body,
     Ground,
+    clearance,
     draw_outline,
     ground_seen,
     image_box,
@@ -40,12 +42,11 @@ class ExplainOptions:
     reach: float = 40.0  # m from the camera
     missing: float = 1.2  # what a pixel of a body that the mask does not have costs, beside one that it has
     covered: float = 0.62  # share of a body's pixels that the mask must have
-    fresh: float = 0.22  # share that no nearer body explains
     least_px: float = 10.0  # height of a body's outline
     cost_px: float = 14.0  # pixels that one more body must explain
 
     def __post_init__(self) -> None:
-        check_range(self, step=(0.05, 10), reach=(1, 1000), missing=(0, 100), covered=(0, 1), fresh=(0, 1))
+        check_range(self, step=(0.05, 10), reach=(1, 1000), missing=(0, 100), covered=(0, 1))
         check_range(self, least_px=(1, 10_000), cost_px=(0, 1e6))
 
 
@@ -78,19 +79,41 @@ class Explainer:
         self._xyz, self._heading, self._level, pixels = (_joined([part[k] for part in parts], k) for k in range(4))
         self._coarse = -(-camera.size[0] // COARSE), -(-camera.size[1] // COARSE)
         self._pixels: list[np.ndarray] = [one for part in parts for one in part[3]]
+        # what is rare must fit better
+        usual = np.array([body.usual for body in self._body])
+        drives = np.array([body.length > 3.0 for body in self._body], bool)
+        where = self._level[drives], self._xyz[drives, :2], self._heading[drives]
+        usual[drives] *= usual_places(site.site_map, *where)
+        self._missing = self.options.missing * usual**-0.5
+        self._usual = usual
+        self._alone = np.array([body.alone for body in self._body])
         self._sparse(self._pixels)
+        self.reached = self._reached()
 
     def __len__(self) -> int:
         return len(self._body)
 
-    def explain(self, mask: np.ndarray, before: Sequence[Found] = ()) -> list[Found]:
-        """Bodies that explain a mask (H, W) uint8 0 or 255; those that were there `before` are tried first."""
+    def _reached(self) -> np.ndarray:
+        """Pixels (H, W) bool that some body may cover."""
+        hit = np.zeros(self._coarse[0] * self._coarse[1], np.uint8)
+        hit[self._matrix.indices] = 255
+        wide = cv2.dilate(hit.reshape(self._coarse[::-1]), np.ones((3, 3), np.uint8))
+        return np.asarray(cv2.resize(wide, self.camera.size, interpolation=cv2.INTER_NEAREST) > 0)
+
+    def explain(
+        self, left: np.ndarray, before: Sequence[Found] = (), mask: np.ndarray | None = None
+    ) -> list[Found]:
+        """Bodies that explain a mask `left` (H, W) uint8 0 or 255; those that were there `before` are tried first.
+
+        With a whole `mask`, of which others have explained the rest, bodies may stand behind those.
+        """
+        mask = left if mask is None else mask
         small = cv2.resize(mask, self._coarse, interpolation=cv2.INTER_AREA) > 110
         found: list[Found] = []
-        left = mask.copy()
+        left = left.copy()
         for old in before:
             again = self.refined(mask, left, old)
-            if again is not None and again.visible >= self.options.fresh:
+            if again is not None and again.visible >= again.body.alone:
                 found.append(again)
                 _take_out(left, again, self.camera.size)
         rest = cv2.resize(left, self._coarse, interpolation=cv2.INTER_AREA) > 110
@@ -105,7 +128,7 @@ class Explainer:
             row = int(rows[best])
             one = self._at(row)
             better = self.refined(mask, left, one)
-            gone = one if better is None or better.visible < self.options.fresh else better
+            gone = one if better is None or better.visible < better.body.alone else better
             if gone is better:
                 found.append(better)
                 _take_out(left, better, self.camera.size)
@@ -125,13 +148,16 @@ class Explainer:
         reach, turn = self.options.step, (FULL_TURN / found.body.headings / 2 if found.body.headings > 1 else 0.0)
         place, heading, scale = found.xyz.copy(), found.heading, found.scale
         best = self._worth(mask, left, found.body, place, heading, scale, found.level)
-        while reach > 0.04:
+        farthest, widest = 2.0 * reach, 1.2 * turn
+        while reach > 0.06:
             moved = False
             for dx, dy, dt in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)):
                 if dt and not turn:
                     continue
                 away = _along(self.camera, place)
                 new = place + np.array([*(reach * (dx * away + dy * np.array([-away[1], away[0]]))), 0.0])
+                if np.linalg.norm(new - found.xyz) > farthest or abs(heading + dt * turn - found.heading) > widest:
+                    continue
                 new[2] = self._height(found.level, new)
                 worth = self._worth(mask, left, found.body, new, heading + dt * turn, scale, found.level)
                 if worth > best:
@@ -147,7 +173,9 @@ class Explainer:
         if pixels is None:
             return None
         inside, fresh, area = _counts(mask, left, pixels, self.camera.size)
-        if area < 1 or inside < self.options.covered * area:
+        # what is rare must be seen more fully
+        least = 1.0 - (1.0 - self.options.covered) * found.body.usual**0.5
+        if area < 1 or inside < least * area:
             return None
         return Found(found.body, place, heading, found.level, pixels, inside / area, fresh / area, scale)
 
@@ -158,7 +186,8 @@ class Explainer:
         if pixels is None:
             return -np.inf
         inside, fresh, area = _counts(mask, left, pixels, self.camera.size)
-        return fresh - self.options.missing * (area - inside)
+        pull = stall_pull(self.site.site_map, level, place[:2], heading) if body.length > 3.0 else 0.0
+        return fresh - self.options.missing * body.usual**-0.5 * (area - inside) - pull * area
 
     def _outline(self, body: Body, place: np.ndarray, heading: float, scale: float) -> np.ndarray | None:
         size = np.full((1, 3), scale)
@@ -172,6 +201,8 @@ class Explainer:
     def _tried(self, body: Body, ground: Ground) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Places, headings, levels and outlines of one class."""
         heading = np.arange(body.headings) * np.pi / body.headings
+        room = clearance(self.site, ground.xyz) > body.height
+        ground = Ground(ground.xyz[room], ground.level[room])
         xyz, turned = np.repeat(ground.xyz, body.headings, axis=0), np.tile(heading, len(ground.xyz))
         level = np.repeat(ground.level, body.headings)
         pixels = outlines(self.camera, place_points(body, xyz, turned))
@@ -179,7 +210,7 @@ class Explainer:
         size = np.array(self.camera.size)
         shown = np.clip(np.minimum(high, size) - np.maximum(low, 0), 0, None).prod(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            kept = (shown / (high - low).prod(axis=1) > 0.35) & (high[:, 1] - low[:, 1] >= self.options.least_px)
+            kept = (shown / (high - low).prod(axis=1) > (0.35 if body.length > 3.0 else 0.75)) & (high[:, 1] - low[:, 1] >= self.options.least_px)
         return xyz[kept], turned[kept], level[kept], pixels[kept]
 
     def _sparse(self, pixels: list[np.ndarray]) -> None:
@@ -210,8 +241,9 @@ class Explainer:
     def _gains(self, tried: csr_matrix, rows: np.ndarray, flat: np.ndarray, open_: np.ndarray) -> np.ndarray:
         area = self._area[rows]
         inside, fresh = tried @ flat.astype(np.float32), tried @ open_.astype(np.float32)
-        gain = fresh - self.options.missing * (area - inside) - self.options.cost_px / COARSE**2
-        usable = (inside >= 0.9 * self.options.covered * area) & (fresh >= self.options.fresh * area)
+        gain = fresh - self._missing[rows] * (area - inside) - self.options.cost_px / COARSE**2
+        gain *= self._usual[rows] ** 0.25
+        usable = (inside >= 0.9 * self.options.covered * area) & (fresh >= self._alone[rows] * area)
         return np.where(usable, gain, -np.inf)
 
     def _at(self, row: int) -> Found:

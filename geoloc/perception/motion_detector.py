@@ -6,7 +6,7 @@ car, van and truck apart, merged masks fall apart into bodies, and what has an i
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections
 
 LEAST_PX = 20  # of a mask's parts
+UPRIGHT = 1.0  # m; bodies that are shorter walk and stand, others drive and park
 GHOST = 0.45  # edges of a frame beside the background's, below which something has left
 STEP = 0.7  # log of the light's change at once from which masks wait a frame
 
@@ -100,6 +101,8 @@ class Watch:
         size = working_size(site, self.full, options.px_per_m, options.least_px, options.most_px)
         self.camera = scaled_camera(self.full, size)
         self.background = Background(background)
+        # what has stood for a while is background to what passes before it
+        self.lately = Background(replace(background, memory_s=options.lately_s, start_s=0.0))
         self.explainer = Explainer(site, self.camera, explain)
         self._first: list[np.ndarray] = []  # frames until there is a background
         self._begun = np.nan
@@ -115,13 +118,23 @@ class Watch:
         small = self._small(frame.image)
         if not self.background.known and not self._begin(small, frame.time):
             return []
-        difference = self.background.compare(small, frame.time)
-        self.mask = self._cleaned(difference.moving)
+        reached = self.explainer.reached
+        self.mask = self._cleaned(np.where(reached, self.background.compare(small, frame.time).moving, np.uint8(0)))
+        if not self.lately.known:
+            self.lately.start(small)
+        changed = self.lately.compare(small, frame.time).moving
+        changed = self._cleaned(cv2.bitwise_and(np.where(reached, changed, np.uint8(0)), self.mask))
         steady = [s.found for s in self._standing if frame.time - s.since >= self.options.stands_s]
-        found = self.explainer.explain(self.mask, steady)
-        found = [one for one in found if not self._has_left(small, one)]
+        people = [one for one in steady if one.body.length < UPRIGHT]
+        moving = self.explainer.explain(changed, people)
+        rest = np.where(self._covered(moving, 1), np.uint8(0), self.mask)
+        parked = self.explainer.explain(rest, [one for one in steady if one.body.length >= UPRIGHT], self.mask)
+        found = [one for one in (*moving, *parked) if not self._has_left(small, one)]
         self._remember(found, frame.time)
         kept = self._covered(found)
+        stands = [s.found for s in self._standing if frame.time - s.since >= self.options.stands_s]
+        goes = [one for one in found if one.body.length < UPRIGHT or not any(one is other for other in stands)]
+        self.lately.learn(small, frame.time, self._covered(goes))
         rest = cv2.countNonZero(np.where(kept, np.uint8(0), self.mask))
         if rest > 4 * LEAST_PX:
             self.left_out["no body of any class has such a size there"] += 1
@@ -162,11 +175,13 @@ class Watch:
         ]
         first = np.array(self._first) if self._first else np.zeros((0, 1, 1, 3), np.uint8)
         own = {"standing": np.array(rows, float).reshape(-1, 9), "first": first, "begun": np.array([self._begun])}
-        return own | self.background.arrays()
+        lately = {f"lately_{key}": value for key, value in self.lately.arrays().items()}
+        return own | self.background.arrays() | lately
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what `arrays` said."""
         self.background.restore(arrays)
+        self.lately.restore({key.removeprefix("lately_"): v for key, v in arrays.items() if key.startswith("lately_")})
         self._begun, self._first = float(arrays["begun"][0]), list(arrays["first"])
         self._standing = []
         for kind, x, y, z, heading, level, since, *at in arrays["standing"].tolist():
@@ -224,14 +239,14 @@ class Watch:
         where[window] = inside
         return where
 
-    def _covered(self, found: Sequence[Found]) -> np.ndarray:
-        """Pixels (H, W) bool before which bodies stand: their outlines, wider by what a mask may exceed them."""
+    def _covered(self, found: Sequence[Found], wider: int = 4) -> np.ndarray:
+        """Pixels (H, W) bool before which bodies stand: their outlines, `wider` px than they are."""
         kept = np.zeros(self.mask.shape, np.uint8)
         for one in found:
             x0, y0, x1, y1 = image_box(one.pixels, self.camera.size)
             if x1 > x0 and y1 > y0:
                 kept[y0:y1, x0:x1] |= draw_outline(one.pixels, (x0, y0), (x1 - x0, y1 - y0))
-        return np.asarray(cv2.dilate(kept, np.ones((9, 9), np.uint8)) > 0)
+        return np.asarray(cv2.dilate(kept, np.ones((2 * wider + 1,) * 2, np.uint8)) > 0)
 
     def _remember(self, found: Sequence[Found], time: float) -> None:
         before, self._standing = self._standing, []

@@ -14,6 +14,7 @@ class MotionOptions:
     px_per_m: float = 18.0  # that a person far away must have, at most of the cameras' ground
     stands_s: float = 1.2  # after which a body that does not move is kept where it is
     stands_m: float = 0.25  # that it may seem to move meanwhile
+    lately_s: float = 3.0  # in which what stands becomes background to what passes before it
     close_px: int = 7  # gaps in a mask up to this are closed
     sigma_px: float = 1.2  # of an outline's edge, px of the pictures that are worked on
     sigma_size: float = 0.05  # of a body's length: how well its outline tells the middle of its footprint

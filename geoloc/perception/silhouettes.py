@@ -12,7 +12,8 @@ import numpy as np
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 
-FULL = 2 * np.pi
+STOREY = 1.8  # m; a floor that is less above another is a piece of the same
+SLAB = 0.15  # m, thickness of floors
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Body:
     shape: tuple[tuple[float, float, float], ...]
     headings: int
     usual: float  # how likely such a body is, beside a person
+    alone: float = 0.25  # share of its outline that must be seen by itself: small bodies hide in parts of large ones
 
     @cached_property
     def points(self) -> np.ndarray:
@@ -41,13 +43,13 @@ class Body:
         return np.concatenate(parts)
 
 
-CAR_SHAPE = ((0.06, 0.94, 0.96), (0.3, 1.0, 1.0), (0.62, 0.97, 0.98), (0.98, 0.55, 0.82))
+CAR_SHAPE = ((0.06, 0.94, 0.96), (0.3, 1.0, 1.0), (0.62, 0.97, 0.98), (0.98, 0.62, 0.84))
 BODIES: dict[str, Body] = {
-    "person": Body("person", 0.34, 0.5, 1.74, ((0.0, 0.7, 0.5), (0.5, 1.0, 1.0), (0.8, 1.0, 1.0), (1.0, 0.5, 0.4)), 1, 1),
-    "bicycle": Body("bicycle", 1.75, 0.5, 1.75, ((0.0, 1.0, 0.3), (0.35, 1.0, 0.5), (1.0, 0.25, 0.7)), 4, 0.3),
+    "person": Body("person", 0.34, 0.5, 1.74, ((0.0, 0.7, 0.5), (0.5, 1.0, 1.0), (0.8, 1.0, 1.0), (1.0, 0.5, 0.4)), 1, 1, 0.6),
+    "bicycle": Body("bicycle", 1.75, 0.5, 1.75, ((0.0, 1.0, 0.3), (0.35, 1.0, 0.5), (1.0, 0.25, 0.7)), 4, 0.08, 0.7),
     "car": Body("car", 4.4, 1.8, 1.5, CAR_SHAPE, 8, 1),
-    "van": Body("van", 5.3, 2.0, 2.3, ((0.05, 1, 1), (0.45, 1.0, 1.0), (1.0, 0.86, 0.95)), 8, 0.3),
-    "truck": Body("truck", 8.0, 2.5, 3.2, ((0.05, 1, 1), (0.5, 1.0, 1.0), (1.0, 0.97, 1.0)), 8, 0.1),
+    "van": Body("van", 5.3, 2.0, 2.3, ((0.05, 1, 1), (0.45, 1.0, 1.0), (1.0, 0.86, 0.95)), 8, 0.12),
+    "truck": Body("truck", 8.0, 2.5, 3.2, ((0.05, 1, 1), (0.5, 1.0, 1.0), (1.0, 0.97, 1.0)), 8, 0.05),
 }
 
 
@@ -80,6 +82,17 @@ def ground_seen(site: Site, camera: Camera, step: float, reach: float) -> Ground
     if not parts:
         return Ground(np.zeros((0, 3)), np.zeros(0, int))
     return Ground(np.concatenate(parts), np.concatenate(rows))
+
+
+def clearance(site: Site, xyz: np.ndarray) -> np.ndarray:
+    """Height (N,) m that is free over places (N, 3) m on a site's levels; infinite under the sky."""
+    free = np.full(len(xyz), np.inf)
+    for level in site.site_map.levels:
+        for surface in level.surfaces:
+            above = surface.z_at(xyz[:, :2]) - xyz[:, 2]
+            over = surface.holds(xyz[:, :2]) & (above > STOREY)
+            free[over] = np.minimum(free[over], above[over] - SLAB)
+    return free
 
 
 def _bounds(level, centre: np.ndarray, reach: float) -> tuple[float, float, float, float]:  # type: ignore[no-untyped-def]

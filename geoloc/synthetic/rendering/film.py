@@ -24,6 +24,7 @@ from geoloc.synthetic.rendering.viewpoints import resized
 from geoloc.synthetic.truth import Truth
 from geoloc.synthetic.world import World
 
+BEFORE_H = 1.0  # h before a film, at which empty pictures are taken
 ADAPT_S = 1.5  # in which a camera's exposure follows the light
 
 
@@ -103,13 +104,13 @@ def make_film(
 def empty_pictures(
     world: World, cameras: tuple[Camera, ...], rng: np.random.Generator, options: FilmOptions | None = None
 ) -> dict[str, np.ndarray]:
-    """A picture of each camera of the world with nobody there, in other light: what an installer takes at night."""
+    """A picture of each camera of the world with nobody there, some time before the film: what an installer takes."""
     from geoloc.synthetic.rendering.picture import take_picture
 
     options = options or FilmOptions()
     scene = build_scene(world.site.site_map, rng, SceneOptions(texel=options.texel, n_cars=60, n_people=16))
     off = np.zeros(len(scene.lamps), bool)
-    moment = _moments(scene, {}, {}, off, replace(options, hour=21.5))[0]
+    moment = _moments(scene, {}, {}, off, replace(options, hour=max(options.hour - BEFORE_H, 0.0)))[0]
     return {c.name: take_picture(moment, resized(c, options.size), rng) for c in cameras}
 
 
