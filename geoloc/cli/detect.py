@@ -30,6 +30,7 @@ from geoloc.relocalize.drift import check_drift
 from geoloc.relocalize.pins import load_references
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site
+from geoloc.scene.tables import Detections
 
 DESCRIPTION = """\
 What a site's cameras show: films, folders of pictures or streams in, boxes of objects out, which `geoloc localize` puts
@@ -123,10 +124,10 @@ def run(args: Namespace) -> None:
 def detect_all(
     args: Namespace, site: Site, sources: Sequence[Source], detector: Detector, options: DetectOptions,
     report: DetectReport,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+) -> Detections:  # fmt: skip
     """The boxes of all frames, under a bar; kept from time to time."""
-    given = [args.sources, args.start, args.fps, args.minutes, str(args.empty), options_to_dict(options), report.detector]
-    progress = Progress(args.out, [site.name, __version__, given])
+    given = [args.sources, args.start, args.fps, args.minutes, str(args.empty), options_to_dict(options)]
+    progress = Progress(args.out, [site.name, __version__, report.detector, given])
     if args.anew:
         progress.forget()
     learned = progress.resume()

@@ -17,6 +17,7 @@ BLOCK = 16  # px of a side of the blocks in which the light is compared
 WINDOW = 5  # px, in which texture is compared
 DARK = 6.0  # grey values that are added before ratios are taken
 GLARING = 225.0  # grey values of pixels that show a lamp or the sky
+SHAKEN = (320, 180)  # px; sizes that the Fourier transform takes as they are: others shift by half a pixel
 SLOWER = 0.1
 BEAM, SHADOW = 2.6, 0.3  # times the background's light: brighter or darker is an object, whatever its texture
 
@@ -82,10 +83,10 @@ class Background:
         now = frame.astype(np.float32)
         shift = self._shift(now)
         expected = self._under_light(now, shift)
-        difference = np.abs(now - expected)
-        spread = np.maximum(self.options.sigmas * 1.25 * self.noise, self.options.least + 0.03 * expected.mean(axis=2))
-        far = difference.max(axis=2) > spread
-        far &= (np.minimum(now, expected).min(axis=2) < GLARING)  # what glares has no colour to compare
+        difference = cv2.absdiff(now, expected)
+        spread = np.maximum(self.options.sigmas * 1.25 * self.noise, self.options.least + 0.01 * _total(expected))
+        far = _largest(difference) > spread
+        far &= -_largest(-cv2.min(now, expected)) < GLARING  # what glares has no colour to compare
         light = far & self._is_light(now, expected)
         moving = (far & ~light).astype(np.uint8) * 255
         step = float(np.abs(np.median(self._change)))
@@ -109,7 +110,7 @@ class Background:
             return
         # the background is kept under its own light: what changed in the frame's light is taken out first
         own = frame.astype(np.float32) / self._field(frame.shape)
-        away = cv2.absdiff(own, self.mean).mean(axis=2)
+        away = _total(cv2.absdiff(own, self.mean)) / np.float32(3)
         weight = np.where(kept, np.float32(0), rate)
         if unlike is not None:
             weight[unlike] *= np.float32(SLOWER)
@@ -168,22 +169,33 @@ class Background:
     def _shift(self, now: np.ndarray) -> np.ndarray:
         if not self.options.shake_px:
             return np.zeros(2)
-        a, b = (cv2.resize(image.mean(axis=2), None, fx=0.5, fy=0.5) for image in (self.mean, now))
+        a, b = (cv2.resize(_total(image), SHAKEN, interpolation=cv2.INTER_AREA) for image in (self.mean, now))
         (x, y), response = cv2.phaseCorrelate(_edges_of(a), _edges_of(b))
-        found = 2.0 * np.array([x, y])
+        found = np.array([x * now.shape[1] / SHAKEN[0], y * now.shape[0] / SHAKEN[1]])
         length = float(np.hypot(*found))
         return found if response > 0.15 and 0.4 < length <= self.options.shake_px else np.zeros(2)
 
     def _is_light(self, now: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Pixels (H, W) bool about which the frame is the background times one number."""
         size = (WINDOW, WINDOW)
-        both = cv2.boxFilter((now * expected).sum(axis=2), -1, size)
-        own = cv2.boxFilter((expected * expected).sum(axis=2), -1, size) + 1.0
-        square = cv2.boxFilter((now * now).sum(axis=2), -1, size)
+        both = cv2.boxFilter(_total(now * expected), -1, size)
+        own = cv2.boxFilter(_total(expected * expected), -1, size) + 1.0
+        square = cv2.boxFilter(_total(now * now), -1, size)
         times = both / own
         left = np.sqrt(np.maximum(square - times * both, 0.0) / 3.0)
-        return (left < self.options.texture + 0.04 * now.mean(axis=2)) & (times > SHADOW) & (times < BEAM)
+        return (left < self.options.texture + np.float32(0.04 / 3) * _total(now)) & (times > SHADOW) & (times < BEAM)
 
 
 def _edges_of(image: np.ndarray) -> np.ndarray:
     return cv2.Laplacian(cv2.GaussianBlur(np.asarray(image, np.float32), (0, 0), 1.0), cv2.CV_32F)
+
+
+def _total(image: np.ndarray) -> np.ndarray:
+    """Sum over the three channels."""
+    return np.asarray(cv2.transform(image, np.ones((1, 3), np.float32)))
+
+
+def _largest(image: np.ndarray) -> np.ndarray:
+    """Largest of the three channels."""
+    first, second, third = cv2.split(image)
+    return np.asarray(cv2.max(cv2.max(first, second), third))

@@ -6,7 +6,7 @@ left over (compare Fleuret et al. 2008, who ask the same of several cameras).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,6 +29,9 @@ from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 
 COARSE = 4  # px of the picture that are one of the mask on which places are tried
+FULL_TURN = np.pi  # rad; outlines do not tell front from rear
+LEAST_STEP = 0.06  # m
+LONG_M = 3.0  # m; longer bodies drive, and may reach out of the picture
 SAMPLED = 64  # pixels of such a mask by which an outline is known
 MOST = 40  # bodies in a frame of one camera
 
@@ -54,8 +57,7 @@ class ExplainOptions:
 class Found:
     """A body that explains a part of a mask: place (3,) m, heading (rad), level, and how well it fits (0 to 1).
 
-    `pixels` (P, 2) are those of its points, `visible` the share of its outline that no nearer body hides, `scale` what
-    it is of its class's usual size.
+    `pixels` (P, 2) are those of its points, `visible` the share of its outline that no nearer body hides.
     """
 
     body: Body
@@ -65,7 +67,6 @@ class Found:
     pixels: np.ndarray
     fit: float
     visible: float
-    scale: float = 1.0
 
 
 class Explainer:
@@ -73,19 +74,20 @@ class Explainer:
 
     def __init__(self, site: Site, camera: Camera, options: ExplainOptions | None = None) -> None:
         self.site, self.camera, self.options = site, camera, options or ExplainOptions()
+        self._centre = camera.centre_world
         ground = ground_seen(site, camera, self.options.step, self.options.reach)
         parts = [self._tried(BODIES[name], ground) for name in self.options.classes]
         self._body = [BODIES[name] for name, part in zip(self.options.classes, parts, strict=True) for _ in part[0]]
-        self._xyz, self._heading, self._level, pixels = (_joined([part[k] for part in parts], k) for k in range(4))
+        self._xyz, self._heading, self._level = (np.concatenate([part[k] for part in parts]) for k in range(3))
         self._coarse = -(-camera.size[0] // COARSE), -(-camera.size[1] // COARSE)
         self._pixels: list[np.ndarray] = [one for part in parts for one in part[3]]
         # what is rare must fit better
         usual = np.array([body.usual for body in self._body])
-        drives = np.array([body.length > 3.0 for body in self._body], bool)
+        drives = np.array([body.length > LONG_M for body in self._body], bool)
         where = self._level[drives], self._xyz[drives, :2], self._heading[drives]
-        usual[drives] *= usual_places(site.site_map, *where)
-        self._missing = self.options.missing * usual**-0.5
-        self._usual = usual
+        self._place = np.ones(len(usual))
+        self._place[drives] = usual_places(site.site_map, *where)
+        self._missing = self.options.missing * (usual * self._place) ** -0.5
         self._alone = np.array([body.alone for body in self._body])
         self._sparse(self._pixels)
         self.reached = self._reached()
@@ -112,7 +114,7 @@ class Explainer:
         found: list[Found] = []
         left = left.copy()
         for old in before:
-            again = self.refined(mask, left, old)
+            again = self.judged(mask, left, old)
             if again is not None and again.visible >= again.body.alone:
                 found.append(again)
                 _take_out(left, again, self.camera.size)
@@ -145,58 +147,66 @@ class Explainer:
 
     def refined(self, mask: np.ndarray, left: np.ndarray, found: Found) -> Found | None:
         """The same body where it fits best near by; None where it fits too badly."""
-        reach, turn = self.options.step, (FULL_TURN / found.body.headings / 2 if found.body.headings > 1 else 0.0)
-        place, heading, scale = found.xyz.copy(), found.heading, found.scale
-        best = self._worth(mask, left, found.body, place, heading, scale, found.level)
+        body, reach = found.body, self.options.step
+        turn = FULL_TURN / body.headings / 2 if body.headings > 1 else 0.0
+        place, heading = found.xyz, found.heading
+        best = float(self._worths(mask, left, found, place[None], np.array([heading]))[0])
         farthest, widest = 2.0 * reach, 1.2 * turn
-        while reach > 0.06:
-            moved = False
-            for dx, dy, dt in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)):
-                if dt and not turn:
-                    continue
-                away = _along(self.camera, place)
-                new = place + np.array([*(reach * (dx * away + dy * np.array([-away[1], away[0]]))), 0.0])
-                if np.linalg.norm(new - found.xyz) > farthest or abs(heading + dt * turn - found.heading) > widest:
-                    continue
-                new[2] = self._height(found.level, new)
-                worth = self._worth(mask, left, found.body, new, heading + dt * turn, scale, found.level)
-                if worth > best:
-                    best, place, heading, moved = worth, new, heading + dt * turn, True
-            if not moved:
+        while reach > LEAST_STEP:
+            places, headings = self._about(found.level, place, heading, reach, turn)
+            near = np.linalg.norm(places - found.xyz, axis=1) <= farthest
+            near &= np.abs(headings - found.heading) <= widest + 1e-9
+            worth = np.where(near, self._worths(mask, left, found, places, headings), -np.inf)
+            first = int(np.argmax(worth))
+            if worth[first] > best:
+                best, place, heading = float(worth[first]), places[first], float(headings[first])
+            else:
                 reach, turn = reach / 2, turn / 2
-        return self._judged(mask, left, found, place, heading, scale)
+        return self.judged(mask, left, replace(found, xyz=place, heading=heading))
 
-    def _judged(
-        self, mask: np.ndarray, left: np.ndarray, found: Found, place: np.ndarray, heading: float, scale: float
-    ) -> Found | None:
-        pixels = self._outline(found.body, place, heading, scale)
-        if pixels is None:
+    def judged(self, mask: np.ndarray, left: np.ndarray, found: Found) -> Found | None:
+        """The same body as well as it fits where it is; None where it fits too badly."""
+        pixels = self._outlines(found, found.xyz[None], np.array([found.heading]))[0]
+        if not np.isfinite(pixels).all():
             return None
         inside, fresh, area = _counts(mask, left, pixels, self.camera.size)
         # what is rare must be seen more fully
         least = 1.0 - (1.0 - self.options.covered) * found.body.usual**0.5
         if area < 1 or inside < least * area:
             return None
-        return Found(found.body, place, heading, found.level, pixels, inside / area, fresh / area, scale)
+        return replace(found, pixels=pixels, fit=inside / area, visible=fresh / area)
 
-    def _worth(
-        self, mask: np.ndarray, left: np.ndarray, body: Body, place: np.ndarray, heading: float, scale: float, level: int
-    ) -> float:
-        pixels = self._outline(body, place, heading, scale)
-        if pixels is None:
-            return -np.inf
-        inside, fresh, area = _counts(mask, left, pixels, self.camera.size)
-        pull = stall_pull(self.site.site_map, level, place[:2], heading) if body.length > 3.0 else 0.0
-        return fresh - self.options.missing * body.usual**-0.5 * (area - inside) - pull * area
+    def _about(
+        self, level: int, place: np.ndarray, heading: float, reach: float, turn: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Places a step farther, nearer, to either side, and turns to either side."""
+        away = place[:2] - self._centre[:2]
+        away = away / max(float(np.linalg.norm(away)), 1e-6)
+        moves = reach * np.array([away, -away, [-away[1], away[0]], [away[1], -away[0]]])
+        turns = [turn, -turn] if turn else []
+        places = np.repeat(place[None], 4 + len(turns), axis=0)
+        places[:4, :2] += moves
+        z = self.site.site_map.levels[level].z_extended(places[:, :2])
+        places[:, 2] = np.where(np.isfinite(z), z, place[2])
+        return places, np.array([heading] * 4 + [heading + t for t in turns])
 
-    def _outline(self, body: Body, place: np.ndarray, heading: float, scale: float) -> np.ndarray | None:
-        size = np.full((1, 3), scale)
-        pixels = outlines(self.camera, place_points(body, place[None], np.array([heading]), size))[0]
-        return pixels if np.isfinite(pixels).all() else None
+    def _worths(
+        self, mask: np.ndarray, left: np.ndarray, found: Found, places: np.ndarray, headings: np.ndarray
+    ) -> np.ndarray:
+        """What bodies at places (N, 3) explain, less what they would show that is not there: (N,) px."""
+        pixels, body = self._outlines(found, places, headings), found.body
+        worths = np.full(len(places), -np.inf)
+        missing = self.options.missing * body.usual**-0.5
+        for row in np.flatnonzero(np.isfinite(pixels).all(axis=(1, 2))).tolist():
+            inside, fresh, area = _counts(mask, left, pixels[row], self.camera.size)
+            drives = body.length > LONG_M
+            where = places[row, :2], float(headings[row])
+            pull = stall_pull(self.site.site_map, found.level, *where) if drives else 0.0
+            worths[row] = fresh - missing * (area - inside) - pull * area
+        return worths
 
-    def _height(self, level: int, place: np.ndarray) -> float:
-        z = float(self.site.site_map.levels[level].z_extended(place[None, :2])[0])
-        return z if np.isfinite(z) else float(place[2])
+    def _outlines(self, found: Found, places: np.ndarray, headings: np.ndarray) -> np.ndarray:
+        return outlines(self.camera, place_points(found.body, places, headings))
 
     def _tried(self, body: Body, ground: Ground) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Places, headings, levels and outlines of one class."""
@@ -210,7 +220,8 @@ class Explainer:
         size = np.array(self.camera.size)
         shown = np.clip(np.minimum(high, size) - np.maximum(low, 0), 0, None).prod(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            kept = (shown / (high - low).prod(axis=1) > (0.35 if body.length > 3.0 else 0.75)) & (high[:, 1] - low[:, 1] >= self.options.least_px)
+            kept = shown / (high - low).prod(axis=1) > (0.35 if body.length > LONG_M else 0.75)
+            kept &= high[:, 1] - low[:, 1] >= self.options.least_px
         return xyz[kept], turned[kept], level[kept], pixels[kept]
 
     def _sparse(self, pixels: list[np.ndarray]) -> None:
@@ -242,20 +253,14 @@ class Explainer:
         area = self._area[rows]
         inside, fresh = tried @ flat.astype(np.float32), tried @ open_.astype(np.float32)
         gain = fresh - self._missing[rows] * (area - inside) - self.options.cost_px / COARSE**2
-        gain *= self._usual[rows] ** 0.25
+        gain *= self._place[rows] ** 0.25
         usable = (inside >= 0.9 * self.options.covered * area) & (fresh >= self._alone[rows] * area)
         return np.where(usable, gain, -np.inf)
 
     def _at(self, row: int) -> Found:
         pixels = self._pixels[row]
-        return Found(self._body[row], self._xyz[row], float(self._heading[row]), int(self._level[row]), pixels, 0.0, 1.0)
-
-
-FULL_TURN = np.pi
-
-
-def _joined(parts: list[np.ndarray], k: int) -> np.ndarray:
-    return np.concatenate(parts) if k < 3 and parts else np.zeros(0)
+        heading, level = float(self._heading[row]), int(self._level[row])
+        return Found(self._body[row], self._xyz[row], heading, level, pixels, 0.0, 1.0)
 
 
 def _along(camera: Camera, place: np.ndarray) -> np.ndarray:
@@ -271,8 +276,8 @@ def _counts(
     if x1 <= x0 or y1 <= y0:
         return 0.0, 0.0, 0.0
     own = draw_outline(pixels, (x0, y0), (x1 - x0, y1 - y0))
-    inside = cv2.countNonZero(cv2.bitwise_and(mask[y0:y1, x0:x1], mask[y0:y1, x0:x1], mask=own))
-    fresh = cv2.countNonZero(cv2.bitwise_and(left[y0:y1, x0:x1], left[y0:y1, x0:x1], mask=own))
+    inside = cv2.countNonZero(cv2.bitwise_and(mask[y0:y1, x0:x1], own))
+    fresh = inside if left is mask else cv2.countNonZero(cv2.bitwise_and(left[y0:y1, x0:x1], own))
     return float(inside), float(fresh), float(cv2.countNonZero(own))
 
 
@@ -311,7 +316,7 @@ class _Fitter(Explainer):
     """An explainer without places that it tries: it refines what it is given."""
 
     def __init__(self, site: Site, camera: Camera, options: ExplainOptions) -> None:
-        self.site, self.camera, self.options = site, camera, options
+        self.site, self.camera, self.options, self._centre = site, camera, options, camera.centre_world
 
     def starts(self, pixel: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """Where the ray of a pixel meets each level from above: row and place (3,) m."""

@@ -14,7 +14,7 @@ GREY = 114  # around the picture, as these networks are taught
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How a part of a picture lies in an input: `low` (x, y) px of the part, scale and offset (x, y) px of both axes."""
+    """How a part of a picture, from `low` (x, y) px on, lies in an input: scale and offset (x, y) px of both axes."""
 
     low: tuple[int, int]
     scale: tuple[float, float]

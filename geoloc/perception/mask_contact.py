@@ -49,8 +49,10 @@ def keypoint_foot(points: np.ndarray, box: np.ndarray, label: str) -> tuple[np.n
     if not len(ankles):
         return None
     tall = box[3] - box[1]
-    foot = ankles[:, :2].mean(axis=0) + [0.0, SOLE * tall]
-    spread = 0.5 * np.ptp(ankles[:, :2], axis=0).max() if len(ankles) > 1 else 0.06 * tall  # the other foot is elsewhere
+    foot = ankles[:, :2].mean(axis=0)
+    foot[1] += SOLE * tall
+    # where only one is seen, the other foot is elsewhere
+    spread = 0.5 * np.ptp(ankles[:, :2], axis=0).max() if len(ankles) > 1 else 0.06 * tall
     single = 1.0 if len(ankles) == 1 else 0.5
     sigma = np.hypot(ANKLE_SIGMA * tall * single, SOLE_SIGMA * tall) + 0.15 * spread
     return foot, np.eye(2) * max(sigma, 0.7) ** 2

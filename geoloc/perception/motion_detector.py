@@ -131,6 +131,7 @@ class Watch:
         parked = self.explainer.explain(rest, [one for one in steady if one.body.length >= UPRIGHT], self.mask)
         found = [one for one in (*moving, *parked) if not self._has_left(small, one)]
         self._remember(found, frame.time)
+        found = self._without_fixtures(small, frame.time)
         kept = self._covered(found)
         stands = [s.found for s in self._standing if frame.time - s.since >= self.options.stands_s]
         goes = [one for one in found if one.body.length < UPRIGHT or not any(one is other for other in stands)]
@@ -184,10 +185,10 @@ class Watch:
         self.lately.restore({key.removeprefix("lately_"): v for key, v in arrays.items() if key.startswith("lately_")})
         self._begun, self._first = float(arrays["begun"][0]), list(arrays["first"])
         self._standing = []
-        for kind, x, y, z, heading, level, since, *at in arrays["standing"].tolist():
+        for kind, x, y, z, heading, level, since, *stood in arrays["standing"].tolist():
             body = list(BODIES.values())[int(kind)]
             found = Found(body, np.array([x, y, z]), heading, int(level), np.zeros((0, 2)), 1.0, 1.0)
-            self._standing.append(Standing(found, since, np.array(at)))
+            self._standing.append(Standing(found, since, np.array(stood)))
 
     def _small(self, image: np.ndarray) -> np.ndarray:
         if image.ndim != 3 or image.shape[2] != 3:
@@ -233,6 +234,20 @@ class Watch:
         self.background.renew(small, self._where(window, inside & (self.mask[window] > 0)))
         self.left_out["something that was part of the background has left"] += 1
         return True
+
+    def _without_fixtures(self, small: np.ndarray, time: float) -> list[Found]:
+        """The bodies that are there, without people who stand longer than anybody does: those are things."""
+        longest, kept = self.options.person_stands_s, []
+        for one in self._standing:
+            if one.found.body.length >= UPRIGHT or time - one.since <= longest:
+                kept.append(one)
+                continue
+            x0, y0, x1, y1 = image_box(one.found.pixels, self.camera.size)
+            own = draw_outline(one.found.pixels, (x0, y0), (x1 - x0, y1 - y0)) > 0
+            self.background.renew(small, self._where((slice(y0, y1), slice(x0, x1)), own))
+            self.left_out["stands longer than people do"] += 1
+        self._standing = kept
+        return [one.found for one in kept]
 
     def _where(self, window: tuple[slice, slice], inside: np.ndarray) -> np.ndarray:
         where = np.zeros(self.mask.shape, bool)

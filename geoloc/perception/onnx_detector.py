@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -114,9 +113,7 @@ class OnnxDetector:
         foot, cov = (np.concatenate([part[i] for part in feet]) for i in (0, 1))
         rows = np.arange(len(box))
         if self.family not in DISJOINT or len(looks) > 1:
-            n = len(box)
-            alone = Answer(box, score, kind, np.zeros((n, 0, 3)), np.zeros(n), np.zeros((n, 4)), np.zeros((n, 0)))
-            rows = without_overlaps(alone, self.options.overlap)[:MOST]
+            rows = without_overlaps(box, score, kind, self.options.overlap)[:MOST]
         return Detections(
             id=np.arange(len(rows)),
             time=np.full(len(rows), frame.time),
@@ -186,8 +183,3 @@ def _mask(
     value = cv2.remap(raw, at[0].astype(np.float32), at[1].astype(np.float32), cv2.INTER_LINEAR)
     mask[y0:y1, x0:x1] = np.where(value > 0, 255, 0)
     return mask
-
-
-def with_weights(options: OnnxOptions, weights: str) -> OnnxOptions:
-    """The options with another file."""
-    return replace(options, weights=weights) if weights else options

@@ -1,7 +1,6 @@
 """A detector's network from a file, by onnxruntime where it is installed, else by OpenCV."""
 
 import ast
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,23 +11,34 @@ import numpy as np
 from geoloc.errors import InputError
 from geoloc.features.networks import onnx_session
 
-COCO = (
-    "person bicycle car motorcycle airplane bus train truck boat|traffic light|fire hydrant|stop sign|parking meter|"
-    "bench bird cat dog horse sheep cow elephant bear zebra giraffe backpack umbrella handbag tie suitcase frisbee skis "
-    "snowboard|sports ball|kite|baseball bat|baseball glove|skateboard surfboard|tennis racket|bottle|wine glass|cup "
-    "fork knife spoon bowl banana apple sandwich orange broccoli carrot|hot dog|pizza donut cake chair couch|"
-    "potted plant|bed|dining table|toilet tv laptop mouse remote keyboard|cell phone|microwave oven toaster sink "
-    "refrigerator book clock vase scissors|teddy bear|hair drier|toothbrush"
+COCO = (  # the 80 classes in the order that most published networks use; _ is a blank
+    "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant stop_sign parking_meter "
+    "bench bird cat dog horse sheep cow elephant bear zebra giraffe backpack umbrella handbag tie suitcase frisbee "
+    "skis snowboard sports_ball kite baseball_bat baseball_glove skateboard surfboard tennis_racket bottle "
+    "wine_glass cup fork knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake "
+    "chair couch potted_plant bed dining_table toilet tv laptop mouse remote keyboard cell_phone microwave oven "
+    "toaster sink refrigerator book clock vase scissors teddy_bear hair_drier toothbrush "
 )
 
 
 class Runtime(Protocol):
     """A network that is ready to run."""
 
-    side: tuple[int, int]  # (width, height) of its input; 0: any
-    batch: int  # pictures that it must be given; 0: any
-    names: tuple[str, ...]  # of its classes, where the file says them
-    task: str
+    @property
+    def side(self) -> tuple[int, int]:
+        """(width, height) px of its input; 0: any."""
+
+    @property
+    def batch(self) -> int:
+        """Pictures that it must be given at once; 0: any number."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its classes, where the file says them."""
+
+    @property
+    def task(self) -> str:
+        """What it was made for, where the file says it."""
 
     def run(self, pixels: np.ndarray) -> list[np.ndarray]:
         """Its answers to pictures (N, 3, H, W) float32 RGB 0 to 1."""
@@ -79,7 +89,7 @@ def open_network(path: str) -> Runtime:
     if not file.is_file():
         raise InputError(f"{file}: there is no such file of weights")
     if file.suffix.lower() != ".onnx":
-        raise InputError(f"{file}: weights of an unknown kind; export the network as ONNX, such as model.export('onnx')")
+        raise InputError(f"{file}: weights of an unknown kind; export the network as ONNX")
     try:
         import onnxruntime  # noqa: F401
     except ImportError:
@@ -114,15 +124,4 @@ def _names(text: str) -> tuple[str, ...]:
 
 def coco_names() -> tuple[str, ...]:
     """The 80 classes of COCO in the order that most published networks use."""
-    names: list[str] = []
-    for part in COCO.split("|"):
-        words = part.split(" ")
-        two = part in TWO_WORDS
-        names += [part] if two else words
-    return tuple(names)
-
-
-TWO_WORDS: Sequence[str] = (
-    "traffic light", "fire hydrant", "stop sign", "parking meter", "sports ball", "baseball bat", "baseball glove",
-    "tennis racket", "wine glass", "hot dog", "potted plant", "dining table", "cell phone", "teddy bear", "hair drier",
-)  # fmt: skip
+    return tuple(name.replace("_", " ") for name in COCO.split())

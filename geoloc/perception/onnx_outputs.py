@@ -53,7 +53,8 @@ def _answer(box: np.ndarray, score: np.ndarray, kind: np.ndarray, **more: np.nda
         "turned": np.zeros((n, 4)),
         "coefficients": np.zeros((n, 0), np.float32),
     } | more
-    return Answer(np.asarray(box, float).reshape(n, 4), np.asarray(score, float), np.asarray(kind, int), **own)
+    whole = {"box": np.asarray(box, float).reshape(n, 4), "score": np.asarray(score, float)}
+    return Answer(**whole, kind=np.asarray(kind, int), **own)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def yolo10(arrays: Arrays, asked: Asked) -> Answer:
 
 
 def rt_detr(arrays: Arrays, asked: Asked) -> Answer:
-    """(N, 4 + C) or (N, 4) and (N, C): centre and size as shares of the input, scores (or what a sigmoid makes such)."""
+    """(N, 4 + C) or (N, 4) and (N, C): centre and size as shares, scores or what a sigmoid makes such."""
     if len(arrays) > 1:
         first, second = arrays[:2]
         box, score = (first, second) if first.shape[1] == 4 else (second, first)
@@ -162,7 +163,7 @@ def family_of(shapes: Sequence[Sequence[int]], n_classes: int, path: object) -> 
             return "yolo10"
         if first[1] < first[2] and first[1] >= 4 + n_classes:
             return "yolo8"
-        if first[2] >= 5 + n_classes and first[1] > 1000 or first[2] == 5 + n_classes:
+        if first[2] == 5 + n_classes or (first[2] > 5 + n_classes and first[1] > 1000):
             return "yolo5"
         if first[2] == 4 + n_classes:
             return "rt-detr"
@@ -173,10 +174,10 @@ def family_of(shapes: Sequence[Sequence[int]], n_classes: int, path: object) -> 
     )
 
 
-def without_overlaps(answer: Answer, overlap: float) -> np.ndarray:
-    """Rows (M,) that are left, strongest first, of those of one class that cover each other by more than `overlap`."""
-    order = np.argsort(-answer.score, kind="stable")
-    box = answer.box + (answer.kind * 1e5)[:, None]  # classes apart
+def without_overlaps(box: np.ndarray, score: np.ndarray, kind: np.ndarray, overlap: float) -> np.ndarray:
+    """Rows (M,) of boxes (N, 4) that are left, strongest first: of one class none covers another by `overlap`."""
+    order = np.argsort(-score, kind="stable")
+    box = box + (kind * 1e5)[:, None]  # classes apart
     area = np.prod(np.maximum(box[:, 2:] - box[:, :2], 0.0), axis=1)
     kept: list[int] = []
     while len(order):

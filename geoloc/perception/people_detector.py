@@ -1,4 +1,4 @@
-"""OpenCV's people detector (histograms of oriented gradients, Dalal and Triggs 2005), held to what is possible on the map."""
+"""OpenCV's people detector (oriented gradients, Dalal and Triggs 2005), held to what is possible on the map."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from geoloc.perception.frames import Frame
-from geoloc.perception.onnx_outputs import Answer, without_overlaps
+from geoloc.perception.onnx_outputs import without_overlaps
 from geoloc.perception.people_options import PeopleOptions
 from geoloc.perception.scaled import person_heights, scaled_camera
 from geoloc.scene.camera import Camera
@@ -24,7 +24,7 @@ class PeopleDetector:
     def __init__(self, site: Site, options: PeopleOptions | None = None) -> None:
         self.site, self.options, self.left_out = site, options or PeopleOptions(), Counter[str]()
         self._hog = cv2.HOGDescriptor()
-        self._hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
+        self._hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
         self._scale: dict[tuple[str, tuple[int, int]], float] = {}
 
     def detect(self, frames: Sequence[Frame]) -> Detections:
@@ -45,16 +45,17 @@ class PeopleDetector:
         camera = scaled_camera(self.site.camera(frame.camera), size)
         scale = self._scale_of(camera, size)
         image = frame.image if scale == 1.0 else cv2.resize(frame.image, None, fx=scale, fy=scale)
-        stride, how = (self.options.stride_px,) * 2, {"scale": self.options.grow, "padding": (16, 16)}
-        found, score = self._hog.detectMultiScale(image, winStride=stride, groupThreshold=0, **how)
+        stride = (self.options.stride_px,) * 2
+        found, score = self._hog.detectMultiScale(
+            image, winStride=stride, padding=(16, 16), scale=self.options.grow, groupThreshold=0
+        )
         box, score = np.asarray(found, float).reshape(-1, 4), np.asarray(score, float).reshape(-1)
         low, high = box[:, :2] + box[:, 2:] * MARGIN, box[:, :2] + box[:, 2:] * (1 - np.array(MARGIN))
         box = np.concatenate([low, high], axis=1) / scale - 0.5
         kept = self._possible(camera, box) & (score >= self.options.least_score)
         box, score = box[kept], score[kept]
         n = len(box)
-        alone = Answer(box, score, np.zeros(n, int), np.zeros((n, 0, 3)), np.zeros(n), np.zeros((n, 4)), np.zeros((n, 0)))
-        rows = without_overlaps(alone, self.options.overlap) if n else np.zeros(0, int)
+        rows = without_overlaps(box, score, np.zeros(n, int), self.options.overlap)
         whole = self.site.camera(frame.camera).size[0] / size[0]
         return Detections(
             id=np.arange(len(rows)),

@@ -6,7 +6,7 @@ import numpy as np
 
 from geoloc.errors import InputError
 from geoloc.scene.camera import Camera
-from geoloc.scene.lenses import Homography
+from geoloc.scene.lenses import LENSES, Homography
 from geoloc.scene.site import Site
 
 SHAPE = 0.01  # relative difference of two pictures' shapes that rounding may make
@@ -32,7 +32,7 @@ def scaled_camera(camera: Camera, size: tuple[int, int]) -> Camera:
     params = camera.lens.params.copy()
     params[:2] *= scale
     params[2:4] = (params[2:4] + 0.5) * scale - 0.5  # pixels count from the centre of the first
-    return replace(camera, lens=type(camera.lens)(params), size=size)
+    return replace(camera, lens=LENSES[camera.lens.model](params), size=size)
 
 
 def person_heights(site: Site, camera: Camera) -> np.ndarray:
@@ -47,7 +47,7 @@ def person_heights(site: Site, camera: Camera) -> np.ndarray:
             far = (floor - centre[2]) / rays[:, 2]
         near = (far > 0) & (far < FAR_M)
         foot = centre + far[near, None] * rays[near]
-        tall = camera.project(foot + [0.0, 0.0, PERSON_M]) - camera.project(foot)
+        tall = camera.project(foot + np.array([0.0, 0.0, PERSON_M])) - camera.project(foot)
         heights.append(np.linalg.norm(tall, axis=1))
     found = np.concatenate(heights) if heights else np.zeros(0)
     return np.asarray(found[np.isfinite(found)])

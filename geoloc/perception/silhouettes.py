@@ -43,9 +43,10 @@ class Body:
         return np.concatenate(parts)
 
 
+PERSON_SHAPE = ((0.0, 0.7, 0.5), (0.5, 1.0, 1.0), (0.8, 1.0, 1.0), (1.0, 0.5, 0.4))
 CAR_SHAPE = ((0.06, 0.94, 0.96), (0.3, 1.0, 1.0), (0.62, 0.97, 0.98), (0.98, 0.62, 0.84))
 BODIES: dict[str, Body] = {
-    "person": Body("person", 0.34, 0.5, 1.74, ((0.0, 0.7, 0.5), (0.5, 1.0, 1.0), (0.8, 1.0, 1.0), (1.0, 0.5, 0.4)), 1, 1, 0.6),
+    "person": Body("person", 0.34, 0.5, 1.74, PERSON_SHAPE, 1, 1, 0.6),
     "bicycle": Body("bicycle", 1.75, 0.5, 1.75, ((0.0, 1.0, 0.3), (0.35, 1.0, 0.5), (1.0, 0.25, 0.7)), 4, 0.08, 0.7),
     "car": Body("car", 4.4, 1.8, 1.5, CAR_SHAPE, 8, 1),
     "van": Body("van", 5.3, 2.0, 2.3, ((0.05, 1, 1), (0.45, 1.0, 1.0), (1.0, 0.86, 0.95)), 8, 0.12),
@@ -106,9 +107,9 @@ def _bounds(level, centre: np.ndarray, reach: float) -> tuple[float, float, floa
     return max(near[0], own[0]), max(near[1], own[1]), min(near[2], own[2]), min(near[3], own[3])
 
 
-def place_points(body: Body, xyz: np.ndarray, heading: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
-    """Points (N, P, 3) m of bodies at places (N, 3) m with headings (N,) rad; `scale` (N, 3) of their size."""
-    own = body.points[None] if scale is None else body.points[None] * scale[:, None]
+def place_points(body: Body, xyz: np.ndarray, heading: np.ndarray) -> np.ndarray:
+    """Points (N, P, 3) m of bodies at places (N, 3) m with headings (N,) rad."""
+    own = body.points[None]
     cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
     x = cos * own[..., 0] - sin * own[..., 1]
     y = sin * own[..., 0] + cos * own[..., 1]

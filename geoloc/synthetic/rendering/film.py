@@ -1,23 +1,24 @@
 """Films of a world's fixed cameras: cars drive with headlights, cast shadows and park, people walk, lamps switch.
 
-    film = make_film(world, truth, rng)
+    film = make_film(film_scene(world, rng), truth, cameras, rng)
     for time, pictures in film.frames(): ...       # {camera: (H, W, 3) uint8 BGR}
 
 Truth rows say where everything is at each frame; the same seed gives the same film.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geoloc.options import check_range
 from geoloc.scene.camera import Camera
-from geoloc.synthetic.rendering.film_actors import Actor, cast_actors, poses_at, standing
+from geoloc.synthetic.rendering.faces import Faces
+from geoloc.synthetic.rendering.film_actors import Actor, Pose, cast_actors, poses_at, standing
 from geoloc.synthetic.rendering.film_stage import Stage, set_stage
 from geoloc.synthetic.rendering.lighting import light_up
 from geoloc.synthetic.rendering.moment import Moment, MomentOptions
-from geoloc.synthetic.rendering.faces import Faces
+from geoloc.synthetic.rendering.picture import take_picture
 from geoloc.synthetic.rendering.scene import Scene, SceneOptions, build_scene
 from geoloc.synthetic.rendering.sensor import Drops, PictureOptions, draw_drops, expose, exposure_gain
 from geoloc.synthetic.rendering.viewpoints import resized
@@ -80,42 +81,43 @@ class Film:
                 pictures[name] = expose(light, rngs[name], PictureOptions(), gains[name])
             yield time, pictures
 
-    def empty(self) -> dict[str, np.ndarray]:
-        """A picture of each camera with nobody there but for what never moves in the film."""
-        return {s.camera.name: _still(s.light[0], self.seed, k, self.drops) for k, s in enumerate(self.stages)}
+
+def film_scene(world: World, rng: np.random.Generator, options: FilmOptions | None = None) -> Scene:
+    """The scene of films of a world, with sixty different cars and sixteen people."""
+    options = options or FilmOptions()
+    return build_scene(world.site.site_map, rng, SceneOptions(texel=options.texel, n_cars=60, n_people=16))
 
 
 def make_film(
-    world: World, truth: Truth, cameras: tuple[Camera, ...], rng: np.random.Generator, options: FilmOptions | None = None
+    scene: Scene,
+    truth: Truth,
+    cameras: Sequence[Camera],
+    rng: np.random.Generator,
+    options: FilmOptions | None = None,
 ) -> Film:
-    """The film of a truth by `cameras`, which are the true ones; build it once, play it once."""
+    """The film of a truth by `cameras`, which are the true ones."""
     options = options or FilmOptions()
-    scene = build_scene(world.site.site_map, rng, SceneOptions(texel=options.texel, n_cars=60, n_people=16))
     actors, scenery = cast_actors(scene, truth), standing(truth)
     off = rng.random(len(scene.lamps)) < options.switched
-    shown = tuple(resized(camera, options.size) for camera in cameras)
     moments = _moments(scene, actors, scenery, off, options)
-    height = options.size[1], options.size[0]
-    drops = {options.rainy: draw_drops(height, options.drops, rng)} if options.rainy else {}
-    stages = tuple(set_stage(camera, moments) for camera in shown)
+    shape = options.size[1], options.size[0]
+    drops = {options.rainy: draw_drops(shape, options.drops, rng)} if options.rainy else {}
+    stages = tuple(set_stage(resized(camera, options.size), moments) for camera in cameras)
     return Film(truth, stages, actors, frozenset(scenery), drops, options, int(rng.integers(2**31)))
 
 
 def empty_pictures(
-    world: World, cameras: tuple[Camera, ...], rng: np.random.Generator, options: FilmOptions | None = None
+    scene: Scene, cameras: Sequence[Camera], rng: np.random.Generator, options: FilmOptions | None = None
 ) -> dict[str, np.ndarray]:
-    """A picture of each camera of the world with nobody there, some time before the film: what an installer takes."""
-    from geoloc.synthetic.rendering.picture import take_picture
-
+    """A picture by each camera with nobody there, some time before the film: what an installer takes."""
     options = options or FilmOptions()
-    scene = build_scene(world.site.site_map, rng, SceneOptions(texel=options.texel, n_cars=60, n_people=16))
-    off = np.zeros(len(scene.lamps), bool)
-    moment = _moments(scene, {}, {}, off, replace(options, hour=max(options.hour - BEFORE_H, 0.0)))[0]
-    return {c.name: take_picture(moment, resized(c, options.size), rng) for c in cameras}
+    lit = np.zeros(len(scene.lamps), bool)
+    moment = _moments(scene, {}, {}, lit, replace(options, hour=max(options.hour - BEFORE_H, 0.0)))[0]
+    return {camera.name: take_picture(moment, resized(camera, options.size), rng) for camera in cameras}
 
 
 def _moments(
-    scene: Scene, actors: dict[int, Actor], scenery: dict, off: np.ndarray, options: FilmOptions
+    scene: Scene, actors: dict[int, Actor], scenery: dict[int, Pose], off: np.ndarray, options: FilmOptions
 ) -> tuple[Moment, Moment]:
     """The scene with what never moves, all lamps on, and a part of them off."""
     parked = [car.moved(pose.place) for n, pose in scenery.items() if (car := actors[n].car) is not None]
@@ -128,7 +130,3 @@ def _moments(
         light = light_up(scene, faces, places, options.hour, options.clouds, lit)
         both.append(Moment(scene, told, none, nobody, faces, light))
     return both[0], both[1]
-
-
-def _still(light: np.ndarray, seed: int, number: int, drops: dict[str, Drops]) -> np.ndarray:
-    return expose(light, np.random.default_rng([seed, number, 1]), PictureOptions())

@@ -33,7 +33,7 @@ def shadow_of(
         power = LAMP_POWER * np.maximum(away[:, 2] / np.sqrt(square), 0.12) ** 2 / (square + 0.4)
         power[np.hypot(away[:, 0], away[:, 1]) > REACH] = 0.0
         for dx, dy in SOFT:
-            hidden = _crosses(actor, pose, xyz, lamp + [dx, dy, 0.0])
+            hidden = _crosses(actor, pose, xyz, lamp + np.array([dx, dy, 0.0]))
             taken += (power * hidden / len(SOFT)).astype(np.float32)
     return np.asarray(left * (1.0 - np.clip(0.85 * taken / np.maximum(arriving, 1e-3), 0.0, 0.9)))
 

@@ -182,7 +182,7 @@ class Stage:
             x, y = np.rint(pixel * 2 + 0.5).astype(int)
             if near[min(y, near.shape[0] - 1), min(x, near.shape[1] - 1)] > 1.0 / max(far - 0.6, 0.1):
                 continue
-            beside = self.camera.project((lamp + [0.0, 0.0, LAMP_M])[None])[0]
+            beside = self.camera.project((lamp + np.array([0.0, 0.0, LAMP_M]))[None])[0]
             radius = max(float(np.linalg.norm(beside - pixel)), 0.7)
             reach = int(4 * radius) + 2
             x, y = np.rint(pixel).astype(int)
@@ -221,6 +221,15 @@ def set_stage(camera: Camera, moments: Sequence[Moment]) -> Stage:
     there = np.flatnonzero(seen.reshape(-1) >= 0)
     near[there] = (view.forms[seen.reshape(-1)[there], 2] * rays.reshape(3, -1)[:, there].T).sum(axis=1)
     return Stage(
-        camera, moments, light, [each.mean(axis=1).reshape(shape) for each in arriving], albedo.reshape(*shape, 3),
-        xyz.reshape(*shape, 3), normal.reshape(*shape, 3), floor.reshape(shape), float(np.median(xyz[floor, 2])), rays, near.reshape(seen.shape),
-    )  # fmt: skip
+        camera=camera,
+        moments=moments,
+        light=light,
+        arriving=[each.mean(axis=1).reshape(shape) for each in arriving],
+        albedo=albedo.reshape(*shape, 3),
+        xyz=xyz.reshape(*shape, 3),
+        normal=normal.reshape(*shape, 3),
+        floor=floor.reshape(shape),
+        storey=float(np.median(xyz[floor, 2])),
+        rays=rays,
+        near=near.reshape(seen.shape),
+    )

@@ -81,7 +81,7 @@ def _shake(light: np.ndarray, length: float, rng: np.random.Generator) -> np.nda
 
 @dataclass(frozen=True, eq=False)
 class Drops:
-    """Drops of rain on the glass: where each pixel looks, x and y (H, W) px, and how much of it a drop covers (H, W)."""
+    """Drops of rain on the glass: where each pixel looks, x and y (H, W) px, how much of it drops cover (H, W)."""
 
     x: np.ndarray
     y: np.ndarray
