@@ -67,7 +67,7 @@ class Progress:
         about = {"digest": np.array(self.digest), "until": np.array(self.until)}
         about["counts"] = np.array(json.dumps(self.counts))
         held = io.BytesIO()
-        np.savez(held, **about, **rows, **{f"detector.{name}": value for name, value in learned.items()})
+        np.savez(held, allow_pickle=False, **about, **rows, **{f"detector.{k}": v for k, v in learned.items()})
         write_whole(self.path, held.getvalue())
         self._saved = clock.monotonic()
 

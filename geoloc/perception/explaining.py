@@ -45,12 +45,13 @@ class ExplainOptions:
     reach: float = 40.0  # m from the camera
     missing: float = 1.2  # what a pixel of a body that the mask does not have costs, beside one that it has
     covered: float = 0.62  # share of a body's pixels that the mask must have
-    least_px: float = 10.0  # height of a body's outline
+    least_px: float = 22.0  # height of a vehicle's outline: smaller ones tell neither place nor class
+    least_person_px: float = 30.0  # and of a person's or a bicycle's
     cost_px: float = 14.0  # pixels that one more body must explain
 
     def __post_init__(self) -> None:
         check_range(self, step=(0.05, 10), reach=(1, 1000), missing=(0, 100), covered=(0, 1))
-        check_range(self, least_px=(1, 10_000), cost_px=(0, 1e6))
+        check_range(self, least_px=(1, 10_000), least_person_px=(1, 10_000), cost_px=(0, 1e6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ class Explainer:
         usual = np.array([body.usual for body in self._body])
         drives = np.array([body.length > LONG_M for body in self._body], bool)
         where = self._level[drives], self._xyz[drives, :2], self._heading[drives]
-        self._place = np.ones(len(usual))
+        self._place, self._long = np.ones(len(usual)), drives
         self._place[drives] = usual_places(site.site_map, *where)
         self._missing = self.options.missing * (usual * self._place) ** -0.5
         self._alone = np.array([body.alone for body in self._body])
@@ -103,7 +104,11 @@ class Explainer:
         return np.asarray(cv2.resize(wide, self.camera.size, interpolation=cv2.INTER_NEAREST) > 0)
 
     def explain(
-        self, left: np.ndarray, before: Sequence[Found] = (), mask: np.ndarray | None = None
+        self,
+        left: np.ndarray,
+        before: Sequence[Found] = (),
+        mask: np.ndarray | None = None,
+        vehicles_only: bool = False,
     ) -> list[Found]:
         """Bodies that explain a mask `left` (H, W) uint8 0 or 255; those that were there `before` are tried first.
 
@@ -120,7 +125,7 @@ class Explainer:
                 _take_out(left, again, self.camera.size)
         rest = cv2.resize(left, self._coarse, interpolation=cv2.INTER_AREA) > 110
         flat, open_ = small.reshape(-1), rest.reshape(-1).copy()
-        rows = np.flatnonzero(open_[self._middle])
+        rows = np.flatnonzero(open_[self._middle] & (self._long | (not vehicles_only)))
         tried = self._rows_of(rows) if len(rows) else None
         while tried is not None and len(found) < MOST:
             gain = self._gains(tried, rows, flat, open_)
@@ -221,7 +226,8 @@ class Explainer:
         shown = np.clip(np.minimum(high, size) - np.maximum(low, 0), 0, None).prod(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             kept = shown / (high - low).prod(axis=1) > (0.35 if body.length > LONG_M else 0.75)
-            kept &= high[:, 1] - low[:, 1] >= self.options.least_px
+            least = self.options.least_px if body.length > LONG_M else self.options.least_person_px
+            kept &= high[:, 1] - low[:, 1] >= least
         return xyz[kept], turned[kept], level[kept], pixels[kept]
 
     def _sparse(self, pixels: list[np.ndarray]) -> None:

@@ -128,7 +128,8 @@ class Watch:
         people = [one for one in steady if one.body.length < UPRIGHT]
         moving = self.explainer.explain(changed, people)
         rest = np.where(self._covered(moving, 1), np.uint8(0), self.mask)
-        parked = self.explainer.explain(rest, [one for one in steady if one.body.length >= UPRIGHT], self.mask)
+        # whoever walks comes in by moving; what is left beside parked cars is a part of them
+        parked = self.explainer.explain(rest, [one for one in steady if one.body.length >= UPRIGHT], self.mask, True)
         found = [one for one in (*moving, *parked) if not self._has_left(small, one)]
         self._remember(found, frame.time)
         found = self._without_fixtures(small, frame.time)
@@ -136,8 +137,7 @@ class Watch:
         stands = [s.found for s in self._standing if frame.time - s.since >= self.options.stands_s]
         goes = [one for one in found if one.body.length < UPRIGHT or not any(one is other for other in stands)]
         self.lately.learn(small, frame.time, self._covered(goes))
-        rest = cv2.countNonZero(np.where(kept, np.uint8(0), self.mask))
-        if rest > 4 * LEAST_PX:
+        if cv2.countNonZero(np.where(kept, np.uint8(0), self.mask)) > 4 * LEAST_PX:
             self.left_out["no body of any class has such a size there"] += 1
         self.background.learn(small, frame.time, kept, self.mask > 0)
         return found

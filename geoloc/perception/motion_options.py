@@ -17,8 +17,8 @@ class MotionOptions:
     lately_s: float = 3.0  # in which what stands becomes background to what passes before it
     person_stands_s: float = 40.0  # longer nobody stands without moving: it is part of the scene
     close_px: int = 7  # gaps in a mask up to this are closed
-    sigma_px: float = 1.2  # of an outline's edge, px of the pictures that are worked on
-    sigma_size: float = 0.05  # of a body's length: how well its outline tells the middle of its footprint
+    sigma_px: float = 2.0  # of an outline's edge, px of the pictures that are worked on
+    sigma_size: float = 0.08  # of a body's length: how well its outline tells the middle of its footprint
 
     def __post_init__(self) -> None:
         check_range(self, most_px=(64, 8192), least_px=(64, self.most_px), px_per_m=(0.1, 1000), stands_s=(0, 3600))

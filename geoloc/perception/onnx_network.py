@@ -78,7 +78,9 @@ class CvNetwork:
         try:
             return [np.asarray(array) for array in self.net.forward(names)]  # type: ignore[attr-defined]
         except cv2.error as error:
-            raise InputError(f"a network that OpenCV cannot run ({error.err}); pip install \"geoloc[onnx]\"") from error
+            side = f"{pixels.shape[3]}x{pixels.shape[2]}"
+            said = f"the network cannot be run by OpenCV on pictures of {side} ({error.err})"
+            raise InputError(f'{said}; set onnx.side_px to what it takes, or pip install "geoloc[onnx]"') from error
 
 
 def open_network(path: str) -> Runtime:

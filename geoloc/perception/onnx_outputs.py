@@ -47,14 +47,17 @@ class Answer:
 
 def _answer(box: np.ndarray, score: np.ndarray, kind: np.ndarray, **more: np.ndarray) -> Answer:
     n = len(score)
-    own = {
+    own: dict[str, np.ndarray] = {
         "points": _no_points(n),
         "angle": np.full(n, np.nan),
         "turned": np.zeros((n, 4)),
         "coefficients": np.zeros((n, 0), np.float32),
+        "prototypes": np.zeros((0, 1, 1), np.float32),
     } | more
-    whole = {"box": np.asarray(box, float).reshape(n, 4), "score": np.asarray(score, float)}
-    return Answer(**whole, kind=np.asarray(kind, int), **own)
+    edges, sure, which = np.asarray(box, float).reshape(n, 4), np.asarray(score, float), np.asarray(kind, int)
+    return Answer(
+        edges, sure, which, own["points"], own["angle"], own["turned"], own["coefficients"], own["prototypes"]
+    )
 
 
 @dataclass(frozen=True)

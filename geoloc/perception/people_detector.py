@@ -24,7 +24,7 @@ class PeopleDetector:
     def __init__(self, site: Site, options: PeopleOptions | None = None) -> None:
         self.site, self.options, self.left_out = site, options or PeopleOptions(), Counter[str]()
         self._hog = cv2.HOGDescriptor()
-        self._hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
+        self._hog.setSVMDetector(np.array(cv2.HOGDescriptor.getDefaultPeopleDetector(), np.float32))
         self._scale: dict[tuple[str, tuple[int, int]], float] = {}
 
     def detect(self, frames: Sequence[Frame]) -> Detections:
@@ -46,10 +46,10 @@ class PeopleDetector:
         scale = self._scale_of(camera, size)
         image = frame.image if scale == 1.0 else cv2.resize(frame.image, None, fx=scale, fy=scale)
         stride = (self.options.stride_px,) * 2
-        found, score = self._hog.detectMultiScale(
+        found, margin = self._hog.detectMultiScale(
             image, winStride=stride, padding=(16, 16), scale=self.options.grow, groupThreshold=0
         )
-        box, score = np.asarray(found, float).reshape(-1, 4), np.asarray(score, float).reshape(-1)
+        box, score = np.asarray(found, float).reshape(-1, 4), np.asarray(margin, float).reshape(-1)
         low, high = box[:, :2] + box[:, 2:] * MARGIN, box[:, :2] + box[:, 2:] * (1 - np.array(MARGIN))
         box = np.concatenate([low, high], axis=1) / scale - 0.5
         kept = self._possible(camera, box) & (score >= self.options.least_score)
