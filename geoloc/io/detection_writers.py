@@ -19,7 +19,8 @@ FOOT_COV = ("foot_uu", "foot_uv", "foot_vv")
 def write_detections(path: Path | str, detections: Detections) -> None:
     """Write detections to a .csv or .jsonl file, whole or not at all; numbers come back as they were.
 
-    Ids are not written: a row's number is its id. A `foot_cov` needs its foot. CSV has no column for embeddings: rows that carry one are refused, JSON lines take them.
+    Ids are not written: a row's number is its id. A `foot_cov` needs its foot. CSV has no column for embeddings: rows
+    that carry one are refused, JSON lines take them.
     """
     ending = Path(path).suffix.lower()
     if ending not in WRITERS:

@@ -45,7 +45,7 @@ class ExplainOptions:
     reach: float = 40.0  # m from the camera
     missing: float = 1.2  # what a pixel of a body that the mask does not have costs, beside one that it has
     covered: float = 0.62  # share of a body's pixels that the mask must have
-    least_px: float = 22.0  # height of a vehicle's outline: smaller ones tell neither place nor class
+    least_px: float = 28.0  # height of a vehicle's outline: smaller ones tell neither place nor class
     least_person_px: float = 30.0  # and of a person's or a bicycle's
     cost_px: float = 14.0  # pixels that one more body must explain
 

@@ -54,13 +54,13 @@ class MotionDetector:
 
     def show_empty(self, camera: str, picture: np.ndarray) -> None:
         """A picture of a camera when nobody was there: it is the first background."""
-        self._watch(camera).show_empty(picture)
+        self.watch(camera).show_empty(picture)
 
     def detect(self, frames: Sequence[Frame]) -> Detections:
         """As `Detector.detect`."""
         parts = []
         for frame in frames:
-            watch = self._watch(frame.camera)
+            watch = self.watch(frame.camera)
             found = watch.look(frame)
             self.left_out.update(watch.left_out)
             watch.left_out.clear()
@@ -76,9 +76,10 @@ class MotionDetector:
         """As `Detector.restore`."""
         for name in {key.rpartition("/")[0] for key in arrays}:
             own = {key.rpartition("/")[2]: value for key, value in arrays.items() if key.rpartition("/")[0] == name}
-            self._watch(name).restore(own)
+            self.watch(name).restore(own)
 
-    def _watch(self, name: str) -> "Watch":
+    def watch(self, name: str) -> "Watch":
+        """One camera's background and bodies."""
         if name not in self._watches:
             self._watches[name] = Watch(self.site, name, self.options, self._background, self._explain)
         return self._watches[name]
@@ -108,6 +109,11 @@ class Watch:
         self._begun = np.nan
         self._standing: list[Standing] = []
         self.mask = np.zeros(size[::-1], np.uint8)
+
+    @property
+    def bodies(self) -> list[Found]:
+        """Those of the last frame."""
+        return [one.found for one in self._standing]
 
     def show_empty(self, picture: np.ndarray) -> None:
         """Take a picture for the background."""

@@ -15,7 +15,7 @@ class MotionOptions:
     stands_s: float = 1.2  # after which a body that does not move is kept where it is
     stands_m: float = 0.25  # that it may seem to move meanwhile
     lately_s: float = 3.0  # in which what stands becomes background to what passes before it
-    person_stands_s: float = 40.0  # longer nobody stands without moving: it is part of the scene
+    person_stands_s: float = 25.0  # longer nobody stands without moving: it is part of the scene
     close_px: int = 7  # gaps in a mask up to this are closed
     sigma_px: float = 2.0  # of an outline's edge, px of the pictures that are worked on
     sigma_size: float = 0.08  # of a body's length: how well its outline tells the middle of its footprint

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from perception_sites import SIZE, car_park
-from tiny_onnx import save_tiny
+from tiny_onnx import cell_boxes, save_tiny
 
 from geoloc.errors import InputError, UnknownNameError
 from geoloc.perception.frames import Frame
@@ -28,7 +28,8 @@ def bright(image: np.ndarray, box: tuple[int, int, int, int], channel: int) -> n
 
 @pytest.mark.parametrize("old_layout", [False, True])
 def test_a_network_s_boxes_come_back_exact_to_the_half_pixel(tmp_path: Path, old_layout: bool) -> None:
-    options = OnnxOptions(str(save_tiny(tmp_path / "tiny.onnx", old_layout)), classes=NAMES, least_score=0.6, side_px=64)
+    weights = str(save_tiny(tmp_path / "tiny.onnx", old_layout))
+    options = OnnxOptions(weights, classes=NAMES, least_score=0.6, side_px=64)
     detector = OnnxDetector(SITE, options)
     # 480x270 into 64x64: 64x36, below 14 rows of grey; a cell of 8 px is 60x60 px of the picture
     low = (16 - 14) * 7.5
@@ -51,6 +52,31 @@ def test_a_picture_of_twice_the_size_gives_the_same_boxes(tmp_path: Path) -> Non
     a = detector.detect([Frame("mast-0", 0.0, small)])
     b = detector.detect([Frame("mast-0", 1.0, np.repeat(np.repeat(small, 2, axis=0), 2, axis=1))])
     np.testing.assert_allclose(a.box, b.box, atol=0.01)
+
+
+def test_a_network_that_torch_exported_runs_the_same_way(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="the extra torch is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    pytest.importorskip("onnx", reason="torch exports through onnx, which is not installed")
+
+    class Tiny(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("boxes", torch.from_numpy(cell_boxes().astype(np.float32))[None])
+
+        def forward(self, pixels):  # type: ignore[no-untyped-def]
+            scores = torch.nn.functional.avg_pool2d(pixels, 8).flatten(2)
+            return torch.cat([self.boxes.expand(pixels.shape[0], -1, -1), scores], dim=1)
+
+    path, dynamic = tmp_path / "exported.onnx", {"images": {0: "n"}, "output": {0: "n"}}
+    how = {"input_names": ["images"], "output_names": ["output"], "dynamic_axes": dynamic, "dynamo": False}
+    torch.onnx.export(Tiny().eval(), torch.zeros(1, 3, 64, 64), str(path), **how)
+    detector = OnnxDetector(SITE, OnnxOptions(str(path), classes=NAMES, least_score=0.6))
+    assert (detector.side, detector.network.batch) == ((64, 64), 0)
+    image = bright(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), (120, 15, 180, 75), 2)
+    found = detector.detect([Frame("mast-0", 0.0, image), Frame("mast-1", 0.0, image)])
+    assert found.camera.tolist() == ["mast-0", "mast-1"]
+    np.testing.assert_allclose(found.box, [[119.5, 14.5, 179.5, 74.5]] * 2, atol=0.01)
 
 
 def test_letterboxes_undo_what_they_did(rng) -> None:
@@ -110,7 +136,7 @@ def test_weights_of_an_unknown_family_are_named_with_the_next_step(tmp_path: Pat
     with pytest.raises(InputError, match="export the network as ONNX"):
         OnnxDetector(SITE, OnnxOptions(str(tmp_path / "net.pt")))
     (tmp_path / "broken.onnx").write_bytes(b"weights")
-    with pytest.raises(InputError, match="broken.onnx: not a network"):
+    with pytest.raises(InputError, match=r"broken\.onnx: not a network"):
         OnnxDetector(SITE, OnnxOptions(str(tmp_path / "broken.onnx")))
 
 
