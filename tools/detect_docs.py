@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from geoloc.io.pictures import read_colours
 from geoloc.perception.frames import FilmSource
 from geoloc.perception.motion_detector import MotionDetector
 from geoloc.scene.storage import load_site
@@ -25,7 +26,7 @@ def main() -> int:
     rows = []
     for name, number in SHOWN:
         detector = MotionDetector(site)
-        detector.show_empty(name, cv2.imread(str(films / "empty" / f"{name}.png")))
+        detector.show_empty(name, read_colours(films / "empty" / f"{name}.png"))
         for k, frame in enumerate(FilmSource(name, films / "films" / f"{name}.avi").frames()):
             detector.detect([frame])
             if k == number:

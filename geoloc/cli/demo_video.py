@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from geoloc.cli.detect import DetectReport, detect_all
+from geoloc.cli.detect import ENGINE, DetectReport, detect_all
 from geoloc.cli.detect_sources import find_sources
 from geoloc.cli.localize import localize_with_report
 from geoloc.cli.outputs import RESULT_FILES, planned, write_results
@@ -38,7 +38,7 @@ def show_film(args: Namespace) -> None:
     from geoloc.synthetic.rendering.film_files import save_film
 
     out = args.out or Path("out/film")
-    options = load_options(LocalizerOptions(), args.options, args.set)
+    options = load_options(LocalizerOptions(), args.options, [*ENGINE, *args.set])
     shot = shoot(Shooting(seconds=SECONDS, rate=RATE, cameras=CAMERAS, n_people=8, seed=args.seed))
     film = FilmOptions(size=SIZE, texel=TEXEL, switch_s=(9.0,))
     _say(f"drawing {SECONDS:g} s of {len(shot.site.cameras)} cameras: about a minute ...")

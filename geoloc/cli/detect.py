@@ -48,6 +48,14 @@ examples:
   geoloc localize garage boxes.csv -o out/garage
       and on to the map"""
 OTHER_SCENE = "another scene"
+# of the engine, for boxes by motion: feet are middles of footprints, so there is no offset to learn; a camera misses
+# what is small or half hidden
+ENGINE = (
+    "footprint.offset_sigma=0.001",
+    "footprint.camera_offset_sigma=0.001",
+    "footprint.shift_sigma=0.001",
+    "existence.detection_probability=0.05",
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

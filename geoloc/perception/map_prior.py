@@ -11,7 +11,7 @@ from geoloc.scene.sitemap import SiteMap
 IN_STALL, WITH_LANE, ANYHOW = 2.2, 1.5, 0.2  # how usual a vehicle is that stands or drives so
 STALL_M, STALL_RAD = 0.75, 0.2  # from the middle of a stall and its axis
 LANE_RAD = 0.35
-PULL, MOST_PULL = 0.15, 0.8
+PULL, MOST_PULL = 0.06, 0.4
 ALONG_M, ASIDE_M = 0.35, 0.25  # how far from a stall's middle drivers stop
 
 

@@ -6,6 +6,7 @@ car, van and truck apart, merged masks fall apart into bodies, and what has an i
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
@@ -23,6 +24,7 @@ from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections
 
 LEAST_PX = 20  # of a mask's parts
+THREADS = 2
 UPRIGHT = 1.0  # m; bodies that are shorter walk and stand, others drive and park
 GHOST = 0.45  # edges of a frame beside the background's, below which something has left
 STEP = 0.7  # log of the light's change at once from which masks wait a frame
@@ -51,6 +53,7 @@ class MotionDetector:
         self.site, self.options, self.left_out = site, options or MotionOptions(), Counter[str]()
         self._background, self._explain, self._foot = background or BackgroundOptions(), explain, foot
         self._watches: dict[str, Watch] = {}
+        self._pool = ThreadPoolExecutor(max_workers=THREADS)
 
     def show_empty(self, camera: str, picture: np.ndarray) -> None:
         """A picture of a camera when nobody was there: it is the first background."""
@@ -58,13 +61,12 @@ class MotionDetector:
 
     def detect(self, frames: Sequence[Frame]) -> Detections:
         """As `Detector.detect`."""
-        parts = []
-        for frame in frames:
-            watch = self.watch(frame.camera)
-            found = watch.look(frame)
+        watches = [self.watch(frame.camera) for frame in frames]
+        # cameras know nothing of each other, and most of the work is done outside of Python
+        parts = list(self._pool.map(lambda pair: pair[0].see(pair[1], self._foot), zip(watches, frames, strict=True)))
+        for watch in watches:
             self.left_out.update(watch.left_out)
             watch.left_out.clear()
-            parts.append(watch.table(frame, found, self._foot))
         table = Detections.concat(parts) if parts else Detections()
         return table.replace(id=np.arange(len(table)))
 
@@ -118,6 +120,10 @@ class Watch:
     def show_empty(self, picture: np.ndarray) -> None:
         """Take a picture for the background."""
         self.background.start(self._small(picture))
+
+    def see(self, frame: Frame, foot: bool) -> Detections:
+        """What a frame shows, as detections."""
+        return self.table(frame, self.look(frame), foot)
 
     def look(self, frame: Frame) -> list[Found]:
         """The bodies that a frame shows."""

@@ -41,8 +41,8 @@ class Answer:
 
     def take(self, rows: np.ndarray) -> "Answer":
         """Some of the boxes."""
-        parts = (self.box, self.score, self.kind, self.points, self.angle, self.turned, self.coefficients)
-        return Answer(*(part[rows] for part in parts), self.prototypes)
+        places = self.box[rows], self.score[rows], self.kind[rows], self.points[rows], self.angle[rows]
+        return Answer(*places, self.turned[rows], self.coefficients[rows], self.prototypes)
 
 
 def _answer(box: np.ndarray, score: np.ndarray, kind: np.ndarray, **more: np.ndarray) -> Answer:
@@ -84,12 +84,13 @@ def yolo5(arrays: Arrays, asked: Asked) -> Answer:
 
 def yolo8(arrays: Arrays, asked: Asked) -> Answer:
     """(4 + C + extra, A): centre, size, scores of classes, then mask coefficients, keypoints or an angle."""
-    rows = arrays[0].T
+    # most columns are of nothing: they are left out before anything is turned
+    kept = arrays[0][4 : 4 + asked.n_classes].max(axis=0) >= asked.least
+    rows = arrays[0][:, kept].T
     scores, extra = rows[:, 4 : 4 + asked.n_classes], rows[:, 4 + asked.n_classes :]
     kind = scores.argmax(axis=1)
     best = scores[np.arange(len(rows)), kind]
-    kept = best >= asked.least
-    box, extra, task = rows[kept, :4], extra[kept], asked.task
+    box, task = rows[:, :4], asked.task
     more: dict[str, np.ndarray] = {}
     corners = _corners(box)
     if not task:
@@ -101,7 +102,7 @@ def yolo8(arrays: Arrays, asked: Asked) -> Answer:
     elif task == "obb":
         angle = extra[:, 0].astype(float)
         more, corners = {"angle": angle, "turned": box.astype(float)}, _around(box, angle)
-    return _answer(corners, best[kept], kind[kept], **more)
+    return _answer(corners, best, kind, **more)
 
 
 def yolo10(arrays: Arrays, asked: Asked) -> Answer:

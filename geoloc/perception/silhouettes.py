@@ -30,7 +30,7 @@ class Body:
     shape: tuple[tuple[float, float, float], ...]
     headings: int
     usual: float  # how likely such a body is, beside a person
-    alone: float = 0.25  # share of its outline that must be seen by itself: small bodies hide in parts of large ones
+    alone: float = 0.45  # share of its outline that must be seen by itself: small bodies hide in parts of large ones
 
     @cached_property
     def points(self) -> np.ndarray:

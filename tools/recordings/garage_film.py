@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 
+from geoloc.cli.detect import ENGINE
 from geoloc.evaluation.measures import of_mean
 from geoloc.evaluation.report import Figure
 from geoloc.evaluation.synthetic_truth import synthetic_recording
@@ -37,13 +38,6 @@ NEAR_M = 0.5
 SHOWN = 0.5  # of an object may be hidden, where its class is asked for
 TALL_PX = 60.0  # of 1080, that its box must have there
 BOX_OVERLAP = 0.4  # of boxes of the same object
-# feet are the middles of footprints, so there is no offset to learn; a camera misses what is small or half hidden
-ENGINE = (
-    "footprint.offset_sigma=0.001",
-    "footprint.camera_offset_sigma=0.001",
-    "footprint.shift_sigma=0.001",
-    "existence.detection_probability=0.05",
-)
 HELD_S = 1.5  # for which a track that is not seen still holds its stall
 
 def run() -> list[Figure]:
