@@ -42,7 +42,7 @@ class Letterbox:
         into[:] = GREY / 255.0
         rows, columns = slice(dy, dy + self.size[1]), slice(dx, dx + self.size[0])
         for channel, plane in enumerate(reversed(cv2.split(own))):
-            into[channel, rows, columns] = cv2.multiply(plane, 1.0, scale=1 / 255, dtype=cv2.CV_32F)
+            np.multiply(plane, np.float32(1 / 255), out=into[channel, rows, columns])
 
     def back(self, points: np.ndarray) -> np.ndarray:
         """Pixels (..., 2) of the picture of points (..., 2) of the input, counted from its corner."""

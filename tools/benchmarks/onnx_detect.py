@@ -1,6 +1,7 @@
 """What the path around a network costs, beside the runtime alone: letterboxing, answers to boxes."""
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def _export(path: Path) -> Path:
     import torch
 
     layers: list[torch.nn.Module] = []
-    for before, after in zip(CHANNELS[:-1], CHANNELS[1:], strict=True):
+    for before, after in pairwise(CHANNELS):
         layers += [torch.nn.Conv2d(before, after, 3, 2, 1), torch.nn.SiLU()]
         layers += [torch.nn.Conv2d(after, after, 3, 1, 1), torch.nn.SiLU()]
     layers += [torch.nn.Conv2d(CHANNELS[-1], 84, 1), torch.nn.Flatten(2)]
