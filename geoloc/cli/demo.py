@@ -55,7 +55,9 @@ examples:
       pictures of its cameras through a day, of a walk and of phones, in out/images/: to find out where phones are,
       and which camera has moved
   geoloc demo --parking
-      a van hides a parked car from all cameras for minutes; what the engine says of it meanwhile, in out/parking/"""
+      a van hides a parked car from all cameras for minutes; what the engine says of it meanwhile, in out/parking/
+  geoloc demo --from-video
+      films of three cameras are drawn, watched without any weights, and put on the map, in out/film/"""
 
 TOLD = (
     ("position error, median", "position_error_median_m", "a match lies within 1 m"),
@@ -74,11 +76,13 @@ TOLD = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
-    default = "default: out/demo; --calibration: out/trial; --images: out/images; --parking: out/parking"
+    default = "default: out/demo; --calibration: out/trial; --images: out/images; --parking: out/parking; "
+    default += "--from-video: out/film"
     parser.add_argument("-o", "--out", type=Path, help=f"folder ({default})")
     parser.add_argument("--calibration", action="store_true", help="make and calibrate a site to try calibration on")
     parser.add_argument("--images", action="store_true", help="draw what its cameras, a walk and phones see")
     parser.add_argument("--parking", action="store_true", help="a van hides a parked car for minutes: it keeps its id")
+    parser.add_argument("--from-video", action="store_true", help="from drawn films to the map, without any weights")
     parser.add_argument("--seconds", type=float, default=120.0, help="length of the recording (default: 120)")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (default: 1)")
     add_options(parser)
@@ -87,6 +91,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Simulate, localize, score, write."""
+    if args.from_video:
+        from geoloc.cli.demo_video import show_film
+
+        show_film(args)
+        return
     if args.parking:
         show_parking(args)
         return

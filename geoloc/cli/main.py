@@ -14,6 +14,7 @@ from geoloc.errors import GeolocError
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 COMMANDS = {
     "demo": "a synthetic garage, end to end: boxes to tracks, figures, map",
+    "detect": "films, pictures or streams of a site's cameras to boxes, without any weights or by a network",
     "localize": "boxes of a site's cameras to tracks on its map",
     "ask": "where objects of a site are and were, out of a state that localize kept",
     "adapt": "what a site's objects look like, learnt of its own tracks",

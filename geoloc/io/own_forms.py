@@ -1,6 +1,7 @@
 """Detections in the columns of `Detections`: CSV with a header, JSON lines, Parquet.
 
-Columns: time (s), camera, x1, y1, x2, y2 (px) and, if wanted, label, score, foot_u, foot_v (px), embedding.
+Columns: time (s), camera, x1, y1, x2, y2 (px) and, if wanted, label, score, foot_u, foot_v (px), with
+these foot_uu, foot_uv, foot_vv (px², their covariance), embedding.
 Pixels are geoloc's own, (0, 0) the centre of the top-left pixel: nothing is shifted. An `id` is not read: a
 detection's id is the number of its row.
 """
@@ -17,7 +18,9 @@ from geoloc.io.rows import UNKNOWN, ReadOptions, ReadResult, Rows
 
 EDGES = ("x1", "y1", "x2", "y2")
 REQUIRED = ("time", *EDGES)
+FOOT_COV = ("foot_uu", "foot_uv", "foot_vv")
 KNOWN = {"id", "time", "camera", *EDGES, "box", "label", "score", "foot_u", "foot_v", "foot", "embedding"}
+KNOWN |= {*FOOT_COV, "foot_cov"}
 FOOT = {"foot", "foot_u", "foot_v"}
 SHOWN_UNKNOWN = 10
 Record = Mapping[str, object]
@@ -42,7 +45,8 @@ def read_csv(path: Path, options: ReadOptions) -> ReadResult:
 def read_jsonl(path: Path, options: ReadOptions) -> ReadResult:
     """One detection a line, or one frame: `{"time": 0, "camera": "gate", "detections": [{...}, ...]}`.
 
-    A box is `x1, y1, x2, y2` or `"box": [x1, y1, x2, y2]`; a foot is `foot_u, foot_v` or `"foot": [u, v]`.
+    A box is `x1, y1, x2, y2` or `"box": [x1, y1, x2, y2]`; a foot is `foot_u, foot_v` or `"foot": [u, v]`, with
+    `"foot_cov": [uu, uv, vv]` if it is known.
     """
     rows = Rows(path, "jsonl")
     unknown: set[str] = set()
@@ -148,6 +152,7 @@ def _add_record(rows: Rows, line: int, record: Record, options: ReadOptions) -> 
             number(given.get("score", 1.0)),
             foot,
             _numbers(given["embedding"]) if "embedding" in given else (),
+            _several(given, "foot_cov", FOOT_COV) if given.keys() & {*FOOT_COV, "foot_cov"} else (UNKNOWN,) * 3,
         )
     except KeyError as error:
         rows.skip(line, f"no {error.args[0]}")

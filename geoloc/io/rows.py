@@ -140,14 +140,15 @@ class Rows:
         score: float = 1.0,
         foot: Sequence[float] = (UNKNOWN, UNKNOWN),
         embedding: Sequence[float] = (),
+        foot_cov: Sequence[float] = (UNKNOWN, UNKNOWN, UNKNOWN),
     ) -> None:
-        """One row that could be read: box (4,) px in geoloc's pixels, time in s."""
+        """One row that could be read: box (4,) px in geoloc's pixels, time in s, foot_cov as uu, uv, vv in px²."""
         if not camera:
             self.skip(line, "no camera")
         elif max(len(camera), len(label)) > MAX_NAME:
             self.skip(line, f"camera or label longer than {MAX_NAME} characters")
         else:
-            self._values.append((time, *box, score, *foot))
+            self._values.append((time, *box, score, *foot, *foot_cov))
             self._names.append((camera, label))
             self._embeddings.append(embedding)
             self._ids.append(self._n)
@@ -161,7 +162,7 @@ class Rows:
 
     def result(self, options: ReadOptions) -> ReadResult:
         """The table of the rows that are well formed, and the report."""
-        values = np.array(self._values, float).reshape(-1, 8)
+        values = np.array(self._values, float).reshape(-1, 11)
         names = np.array(self._names, dtype=str).reshape(-1, 2)
         keep = np.ones(len(values), dtype=bool)
         for reason, bad in self._checks(values, names[:, 0], options):
@@ -175,6 +176,7 @@ class Rows:
             label=names[:, 1],
             score=values[:, 5],
             foot=values[:, 6:8],
+            foot_cov=values[:, [8, 9, 9, 10]].reshape(-1, 2, 2),
             embedding=self._embedding_matrix(),
         ).take(keep)
         notes = (*self.notes, *(["it holds no detections"] if self._n == 0 else []))
@@ -188,6 +190,10 @@ class Rows:
         with np.errstate(invalid="ignore"):
             flat = (box[:, 2] <= box[:, 0]) | (box[:, 3] <= box[:, 1])
         one_foot = np.isnan(foot).sum(axis=1) == 1
+        cov = values[:, 8:]
+        given = ~np.isnan(cov).all(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            sound = (cov[:, 0] > 0) & (cov[:, 0] * cov[:, 2] > cov[:, 1] ** 2) & np.isfinite(cov).all(axis=1)
         return [
             ("time is NaN or infinite", ~np.isfinite(time)),
             ("time looks like milliseconds: divide it by 1000", np.abs(time) > LATEST_TIME),
@@ -195,6 +201,7 @@ class Rows:
             ("box has no positive width and height", flat),
             ("score is outside [0, 1]", ~((score >= 0) & (score <= 1))),
             ("foot is half given or infinite", one_foot | np.isinf(foot).any(axis=1)),
+            ("foot's covariance is none, or has no foot", given & ~(sound & np.isfinite(foot).all(axis=1))),
             ("box is wholly outside the image", self._outside(box, camera, options.sizes)),
         ]
 

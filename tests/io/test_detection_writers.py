@@ -44,10 +44,29 @@ def test_embeddings_go_to_json_lines_and_are_refused_by_csv(tmp_path: Path, rng:
     assert not (tmp_path / "boxes.csv").exists()
 
 
-def test_a_covariance_that_would_be_lost_is_refused(tmp_path: Path, rng: np.random.Generator) -> None:
-    written = some_detections(rng).replace(foot_cov=np.broadcast_to(np.eye(2), (40, 2, 2)))
-    with pytest.raises(InputError, match="foot_cov"):
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_feet_keep_their_covariances(tmp_path: Path, rng: np.random.Generator, ending: str) -> None:
+    cov = np.full((40, 2, 2), np.nan)
+    cov[::2] = [[4.0, -1.25], [-1.25, 2.5]]
+    foot = np.where(np.isfinite(cov[:, 0]), rng.uniform(0, 900, (40, 2)), np.nan)
+    written = some_detections(rng).replace(foot=foot, foot_cov=cov)
+    write_detections(tmp_path / f"boxes{ending}", written)
+    assert read_detections(tmp_path / f"boxes{ending}").detections == written
+
+
+def test_a_covariance_without_its_foot_is_refused(tmp_path: Path, rng: np.random.Generator) -> None:
+    written = some_detections(rng)
+    written = written.replace(foot=np.full((40, 2), np.nan), foot_cov=np.broadcast_to(np.eye(2), (40, 2, 2)))
+    with pytest.raises(InputError, match="foot_cov and no foot"):
         write_detections(tmp_path / "boxes.csv", written)
+
+
+def test_a_foot_with_a_broken_covariance_is_left_out_with_a_reason(tmp_path: Path) -> None:
+    header = "time,camera,x1,y1,x2,y2,foot_u,foot_v,foot_uu,foot_uv,foot_vv\n"
+    (tmp_path / "boxes.csv").write_text(header + "0,a,1,1,9,9,5,9,1,2,1\n0,a,1,1,9,9,5,9,2,1,2\n0,a,1,1,9,9,,,2,1,2\n")
+    read = read_detections(tmp_path / "boxes.csv")
+    assert len(read.detections) == 1
+    assert read.report.n_skipped == 2
 
 
 def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path: Path) -> None:

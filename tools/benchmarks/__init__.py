@@ -11,6 +11,7 @@ from benchmarks.journal import bench_journal
 from benchmarks.k_reciprocal import bench_k_reciprocal
 from benchmarks.linking import bench_linking
 from benchmarks.metrics import bench_metrics
+from benchmarks.onnx_detect import bench_onnx_detect
 from benchmarks.projection import bench_projection
 from benchmarks.relocalization import bench_relocalization
 from benchmarks.row import Row
@@ -34,5 +35,6 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "relocalization": bench_relocalization,
     "k_reciprocal": bench_k_reciprocal,
     "search_index": bench_search_index,
+    "onnx_detect": bench_onnx_detect,
     "startup": bench_startup,
 }

@@ -1,6 +1,6 @@
 """Light on a scene at one moment: lamps that are on, daylight through the open sides, the sun and its shadows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -104,10 +104,17 @@ def light_up(
     table = np.column_stack([_from_lamps(scene, points, normals, lit), _from_sky(scene, points, normals)])
     for row in scene.floors.tolist():
         part = slice(start[row], start[row] + int(np.prod(faces.cells[row])))
-        table[part] *= _contact(points[part], places)[:, None]
+        table[part] *= contact(points[part], places)[:, None]
     shadow = cast_shadows(scene, faces, sun) if strength > 0 else None
     return Light(table.astype(np.float32), start, lit, sun.astype(np.float32), sunlight.astype(np.float32),
                  sky.astype(np.float32), clouds, hour, shadow)  # fmt: skip
+
+
+def light_upon(scene: Scene, faces: Faces, light: Light) -> Light:
+    """The light of a moment on other `faces`, such as those of a car that drives through it."""
+    points, normals, start = _points(faces)
+    table = np.column_stack([_from_lamps(scene, points, normals, light.lit), _from_sky(scene, points, normals)])
+    return replace(light, table=table.astype(np.float32), start=start)
 
 
 def _points(faces: Faces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -174,7 +181,7 @@ def _from_sky(scene: Scene, points: np.ndarray, normals: np.ndarray) -> np.ndarr
     return light
 
 
-def _contact(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+def contact(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     """How much light (P,) cars at `places` leave to the floor under and around them."""
     left = np.ones(len(points), np.float32)
     x_all, y_all, z_all = points.T.copy()

@@ -43,20 +43,20 @@ def radiance(moment: Moment, camera: Camera) -> np.ndarray:
     height, width = grid.shape[1:]
     view = View.of(turned_to(moment, camera.centre_world), camera.centre_world)
     first, thin = cast_image(view, moment.scene.atlas, grid)
-    right, below = _steps(grid)
+    right, below = ray_steps(grid)
     flat, flat_right, flat_below = (part.reshape(3, -1) for part in (grid, right, below))
     edge = _edges(first) | (thin >= 0)
     edges, plain = np.flatnonzero(edge), np.flatnonzero(~edge)
     image = np.zeros((height * width, 3), np.float32)
     sight = Sight(first.reshape(-1)[plain], flat[:, plain], flat_right[:, plain], flat_below[:, plain])
-    image[plain] = _shade(moment, view, sight)
+    image[plain] = shade(moment, view, sight)
     if len(edges):
         moves = flat_right[:, edges, None] * RAYS[:, 0] + flat_below[:, edges, None] * RAYS[:, 1]
         rays = flat[:, edges, None] + moves
         found = cast_near(view, moment.scene.atlas, rays, _around(first, thin, edges))
         owner, face, count, middle = _groups(found, rays)
         own = edges[owner]
-        colour = _shade(moment, view, Sight(face, middle, PART * flat_right[:, own], PART * flat_below[:, own]))
+        colour = shade(moment, view, Sight(face, middle, PART * flat_right[:, own], PART * flat_below[:, own]))
         # what is far brighter than the sensor can show would eat into its neighbours' edges: it is cut there too
         colour = np.minimum(colour, 4.0) * (count / len(RAYS))[:, None]
         image[edges] = np.stack([np.bincount(owner, channel, len(edges)) for channel in colour.T], axis=1)
@@ -84,7 +84,7 @@ def camera_rays(camera: Camera) -> np.ndarray:
     return np.ascontiguousarray(rays.T.reshape(3, height, width), np.float32)
 
 
-def _steps(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ray_steps(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How rays change by a pixel to the right and down: (3, H, W) each."""
     right, below = np.empty_like(grid), np.empty_like(grid)
     right[:, :, 1:-1] = 0.5 * (grid[:, :, 2:] - grid[:, :, :-2])
@@ -170,7 +170,7 @@ class Spots:
     xyz: np.ndarray
 
 
-def _shade(moment: Moment, view: View, sight: Sight) -> np.ndarray:
+def shade(moment: Moment, view: View, sight: Sight) -> np.ndarray:
     """Light (N, 3) that comes along rays."""
     colour = np.empty((len(sight.face), 3), np.float32)
     for start in range(0, len(colour), BLOCK):

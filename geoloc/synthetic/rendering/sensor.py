@@ -31,13 +31,20 @@ class PictureOptions:
         check_range(self, drops=(0, 10_000), covered=(0, 1), vignette=(0, 1))
 
 
-def expose(light: np.ndarray, rng: np.random.Generator, options: PictureOptions) -> np.ndarray:
-    """The picture (H, W, 3) uint8 of light (H, W, 3) float32."""
-    gain = min(MIDDLE / max(float(np.mean(np.minimum(light, CUT * np.median(light) + 0.02))), 1e-6), MOST_GAIN)
+def exposure_gain(light: np.ndarray) -> float:
+    """The gain that a camera chooses for light (H, W, 3)."""
+    return min(MIDDLE / max(float(np.mean(np.minimum(light, CUT * np.median(light) + 0.02))), 1e-6), MOST_GAIN)
+
+
+def expose(
+    light: np.ndarray, rng: np.random.Generator, options: PictureOptions, gain: float | None = None
+) -> np.ndarray:
+    """The picture (H, W, 3) uint8 of light (H, W, 3) float32; `gain` is what the camera chooses if not given."""
+    gain = exposure_gain(light) if gain is None else gain
     if options.covered > 0:
         light = _cover(light, options.covered, rng)
     if options.drops:
-        light = _drops(light, options.drops, rng)
+        light = draw_drops(light.shape[:2], options.drops, rng).bend(light)
     if options.vibration_px > 0:
         light = _shake(light, options.vibration_px, rng)
     if options.blur_px > 0:
@@ -72,11 +79,26 @@ def _shake(light: np.ndarray, length: float, rng: np.random.Generator) -> np.nda
     return np.asarray(cv2.filter2D(light, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
 
 
-def _drops(light: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Drops of rain: small lenses that show the picture upside down and blurred."""
-    height, width = light.shape[:2]
+@dataclass(frozen=True, eq=False)
+class Drops:
+    """Drops of rain on the glass: where each pixel looks, x and y (H, W) px, how much of it drops cover (H, W)."""
+
+    x: np.ndarray
+    y: np.ndarray
+    cover: np.ndarray
+
+    def bend(self, light: np.ndarray) -> np.ndarray:
+        """Light (H, W, 3) through the drops: small lenses that show the picture upside down and blurred."""
+        soft = cv2.GaussianBlur(light, (0, 0), light.shape[1] / 160)
+        bent = cv2.remap(soft, self.x, self.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        return np.asarray(light + self.cover[..., None] * (bent * 0.96 - light))
+
+
+def draw_drops(shape: tuple[int, int], n: int, rng: np.random.Generator) -> Drops:
+    """`n` drops on a picture of (height, width) px."""
+    height, width = shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    cover, soft = np.zeros((height, width), np.float32), cv2.GaussianBlur(light, (0, 0), width / 160)
+    cover = np.zeros((height, width), np.float32)
     for _ in range(n):
         spot, radius = rng.random(2) * [width, height], width * rng.uniform(0.006, 0.028)
         tall = rng.uniform(1.0, 1.4)
@@ -90,8 +112,7 @@ def _drops(light: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         x[part] += inside * bend * dx
         y[part] += inside * bend * dy * tall
         cover[part] = np.maximum(cover[part], inside)
-    bent = cv2.remap(soft, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(light + cover[..., None] * (bent * 0.96 - light))
+    return Drops(x, y, cover)
 
 
 def _cover(light: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
