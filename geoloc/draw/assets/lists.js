@@ -3,7 +3,7 @@
 const IDENTITY = { born: "new", recognised: "recognised", merged: "merged", split: "split", exchanged: "exchanged", undone: "taken back", gone: "left" };
 const EVENTS = { all: "all", identity: "identities", parks: "stalls", level: "levels", alarm: "cameras" };
 const TABS = { tracks: "Objects", events: "Events", cameras: "Cameras", layers: "Layers" };
-const LAYERS = { footprints: "What cameras see", ellipses: "Error ellipses", ids: "Object ids", names: "Camera names" };
+const LAYERS = { footprints: "Camera views", ellipses: "Error ellipses", ids: "Object ids", names: "Camera names" };
 const MOST_LISTED = 120, LIST_MS = 250;
 let listed = "", listedAt = 0, eventKind = "all", following = -1;
 
@@ -103,7 +103,7 @@ function showCameras() {
     row.classList.toggle("alarm", Boolean(alarmOf(DATA.cameras[k])));
   }
   const n = DATA.cameras.filter(alarmOf).length;
-  element("open-cameras").textContent = n ? `${TABS.cameras} (${n}!)` : TABS.cameras;
+  element("open-cameras").textContent = n ? `${TABS.cameras} !` : TABS.cameras;
   element("open-cameras").classList.toggle("alarm", n > 0);
 }
 

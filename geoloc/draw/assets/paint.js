@@ -160,9 +160,9 @@ function paintAlarm(context, [u, v], colour) {
   const ring = new Path2D(), badge = new Path2D();
   ring.arc(u, v, 9, 0, 2 * Math.PI);
   stroke(context, colour, 2, ring);
-  badge.arc(u + 9, v - 9, 6.5, 0, 2 * Math.PI);
+  badge.arc(u - 9, v - 9, 6.5, 0, 2 * Math.PI);
   fill(context, badge, colour);
-  words(context, [u + 9, v - 8.5], "!", 10, "#ffffff", true);
+  words(context, [u - 9, v - 8.5], "!", 10, "#ffffff", true);
 }
 
 function paintScale(context, view, palette) {

@@ -4,6 +4,7 @@ const STALLS = { taken: "taken now", since: "taken for how long", share: "share 
 const HEAT = { none: "none", dwell: "time spent", flow: "passages", sigma: "ground sigma", coverage: "cameras that see it" };
 const HOURS = [0.25, 0.5, 1, 2, 4, 8];  // h at which the colour of a stall changes
 const SHARES = [0.1, 0.25, 0.4, 0.55, 0.7, 0.85];
+const BUSY = 60;  // of 255: cells with fewer passages have no arrow
 const heats = new Map();  // pictures of heat maps by level, name and colours
 
 // Of each stall (its index among all) its stays, in order of time.
@@ -44,7 +45,7 @@ function stallColour(index, { stalls, time, palette }) {
 }
 
 function paintStalls(context, view, scene) {
-  if (scene.stalls !== "none" && (DATA.stays.length || scene.stalls === "taken")) {
+  if (scene.stalls !== "none" && !heatOf(scene) && (DATA.stays.length || scene.stalls === "taken")) {
     const paths = new Map();
     for (const index of STALL_OF[scene.level]) {
       const colour = stallColour(index, scene);
@@ -101,14 +102,19 @@ async function heatPicture(heat, colours) {
   return { picture, values, way };
 }
 
-// Which way most went: an arrow in every so many cells.
+// Which way most went: an arrow in every block of cells, at the one that most passed through.
 function paintWays(context, view, heat, { way, values }, palette) {
   const step = Math.max(1, Math.round(30 / (heat.cell * view.scale))), arrows = new Path2D();
-  for (let row = step >> 1; row < heat.ny; row += step) {
-    for (let column = step >> 1; column < heat.nx; column += step) {
-      const i = row * heat.nx + column;
-      if (!way[i] || values[i] < 40) continue;
-      const angle = (way[i] - 1) / 254 * 2 * Math.PI, dx = Math.cos(angle), dy = -Math.sin(angle);
+  for (let top = 0; top < heat.ny; top += step) {
+    for (let left = 0; left < heat.nx; left += step) {
+      let i = -1;
+      for (let row = top; row < Math.min(top + step, heat.ny); row++) {
+        for (let k = row * heat.nx + left; k < row * heat.nx + Math.min(left + step, heat.nx); k++) {
+          if (way[k] && values[k] >= BUSY && (i < 0 || values[k] > values[i])) i = k;
+        }
+      }
+      if (i < 0) continue;
+      const row = Math.floor(i / heat.nx), column = i % heat.nx, angle = (way[i] - 1) / 254 * 2 * Math.PI, dx = Math.cos(angle), dy = -Math.sin(angle);
       const [u, v] = view.toScreen(heat.corner[0] + (column + 0.5) * heat.cell, heat.corner[1] + (row + 0.5) * heat.cell);
       arrows.moveTo(u - 7 * dx, v - 7 * dy);
       arrows.lineTo(u + 7 * dx, v + 7 * dy);
@@ -126,13 +132,14 @@ function alarmOf(camera) { return camera.alarms.find(([start, end]) => start <= 
 
 function showLegend() {
   const rows = [], heat = heatOf(scene), colours = scene.palette.heat;
-  if (DATA.stalls.length && scene.stalls === "taken") {
+  if (heat) {
+    rows.push([heat.title, bar(colours, ...[heat.low, heat.high].map(value => heatText(heat, value)))]);
+  } else if (DATA.stalls.length && scene.stalls === "taken") {
     rows.push(["Stalls", swatch(scene.palette.free, "free", 0.35), swatch(scene.palette.taken, "taken", 0.55)]);
   } else if (DATA.stays.length && scene.stalls !== "none") {
     const ends = scene.stalls === "since" ? ["15 min", "8 h"] : ["10 %", "85 %"];
     rows.push([`Stalls, ${STALLS[scene.stalls]}`, bar(colours, ...ends)]);
   }
-  if (heat) rows.push([heat.title, bar(colours, ...[heat.low, heat.high].map(value => heatText(heat, value)))]);
   const key = JSON.stringify([scene.stalls, heat?.name, scene.level, scene.palette.ground]);
   if (element("legend").dataset.key === key) return;
   element("legend").dataset.key = key;

@@ -2,7 +2,7 @@
 
 const MOST_NAMES = 90;  // in view, of more only the chosen ones are named
 const CROWDED = 0.3;  // a name that covers others by more than this share of itself is left out
-const SLICES = 12;
+const SLICES = 12, SLOW = 0.25;  // m/s
 
 function paintMoving(context, view, scene) {
   const inside = ({ x, y }) => {
@@ -22,7 +22,8 @@ function paintMoving(context, view, scene) {
   return here;
 }
 
-function isStill(spot) { return ["parked", "hidden"].includes(spot.life); }
+// Parked, or, where that is not known, slower than anybody walks.
+function isStill({ life, vx, vy }) { return ["parked", "hidden"].includes(life) || Math.hypot(vx ?? 0, vy ?? 0) < SLOW; }
 
 // The way that a track has come, paler with age; in slices, as a canvas has no gradient along a path.
 function paintTail(context, view, scene, spot) {
@@ -86,7 +87,7 @@ function paintSpots(context, view, { palette }, colour, spots) {
     disc.moveTo(u + radius, v);
     disc.arc(u, v, radius, 0, 2 * Math.PI);
     const speed = Math.hypot(spot.vx ?? 0, spot.vy ?? 0);
-    if (speed < 0.4) continue;
+    if (speed < SLOW || isStill(spot)) continue;
     const [dx, dy] = [spot.vx / speed, -spot.vy / speed], tip = radius + 5 * size;
     ahead.moveTo(u + tip * dx, v + tip * dy);
     ahead.lineTo(u + radius * 0.9 * (dx * 0.6 - dy * 0.8), v + radius * 0.9 * (dy * 0.6 + dx * 0.8));

@@ -7,7 +7,7 @@ const MANY = DATA.tracks.length > 150;  // so many that their names would cover 
 const scene = {
   level: 0, time: 0, tail: 15, present: [], selected: null, stall: null, camera: null, hover: null, hoverCamera: null,
   palette: readPalette(), stalls: "taken", heatName: "none", stillKey: "",
-  show: { footprints: !MANY, ellipses: true, ids: true, names: DATA.cameras.length <= 20 },
+  show: { footprints: !MANY, ellipses: true, ids: true, names: DATA.cameras.length <= 20 && innerWidth > 760 },
   cameras: new Set(DATA.cameras.map(camera => camera.name)), series: new Set(DATA.markers.map(series => series.name)),
   wayOf: (track, begin, end) => store.way(track, Math.max(begin, 0), end), alarmOf: camera => alarmOf(camera),
   heat: (context, view) => paintHeat(context, view, scene), under: (context, view) => paintStalls(context, view, scene),
