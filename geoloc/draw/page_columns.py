@@ -94,7 +94,7 @@ def deflated(content: bytes) -> str:
 
 
 def _planes(values: np.ndarray) -> bytes:
-    return np.ascontiguousarray(values.view(np.uint8).reshape(len(values), -1).T).tobytes()
+    return np.ascontiguousarray(values.view(np.uint8).reshape(len(values), values.itemsize).T).tobytes()
 
 
 def _codes(names: np.ndarray, known: list[str]) -> np.ndarray:
