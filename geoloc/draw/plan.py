@@ -1,7 +1,7 @@
 """The plan view: one picture of a site's map, what its cameras see, and where things went."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from geoloc.draw.panel import Panel
 
+STILLS_Z = 1.5  # of the stills: over the ground and its zones, below stalls and walls
+
 
 @dataclass(frozen=True)
 class PlanOptions:
@@ -60,6 +62,8 @@ class _Scene:
     markers: Markers
     seen: tuple[Footprint, ...]
     options: PlanOptions
+    stills: Mapping[str, np.ndarray] = field(default_factory=dict)
+    film: bool = False  # what moves is drawn later
 
     @property
     def palette(self) -> Palette:
@@ -75,15 +79,17 @@ def draw_plan(
     levels: Sequence[str] = (),
     title: str = "",
     options: PlanOptions | None = None,
+    stills: Mapping[str, np.ndarray] | None = None,
 ) -> Path:
     """Write a picture of the site's map with `tracks`, cameras and their footprints; returns its path.
 
     By the path's ending an SVG, for print and drawing programs, or else a PNG of `dpi` of the options.
     A panel a level, `levels` in their order or all; what part of the ground they show is chosen from tracks
-    and map. `markers` are points of another source such as GPS fixes. `title` defaults to the site's name.
+    and map. `markers` are points of another source such as GPS fixes. `title` defaults to the site's name. `stills`
+    (H, W, 3) uint8 BGR by camera, laid onto the ground, lie below it all.
     """
     kind = "svg" if Path(path).suffix.lower() == ".svg" else "png"
-    write_whole(path, render_plan(site, tracks, markers, levels, title, options or PlanOptions(), kind))
+    write_whole(path, render_plan(site, tracks, markers, levels, title, options or PlanOptions(), kind, stills))
     return Path(path)
 
 
@@ -95,10 +101,11 @@ def render_plan(
     title: str,
     options: PlanOptions,
     kind: str = "png",
+    stills: Mapping[str, np.ndarray] | None = None,
 ) -> bytes:
     """As `draw_plan`, but for the file; `kind` is png or svg."""
     scene, names = _scene(site, tracks, markers, levels, options)
-    figure, _ = _figure(scene, names, title or site.name)
+    figure, _ = _figure(replace(scene, stills=stills or {}), names, title or site.name)
     return _saved(figure, kind, options.dpi)
 
 
@@ -123,7 +130,7 @@ def render_parts(site: Site, tracks: Tracks, levels: Sequence[str], title: str, 
 
     scene, names = _scene(site, tracks, None, levels, options)
     box = _box(scene)
-    figure, panels = _figure(replace(scene, tracks=Tracks(), paths=()), names, title or site.name, box)
+    figure, panels = _figure(replace(scene, tracks=Tracks(), paths=(), film=True), names, title or site.name, box)
     content = np.frombuffer(_saved(figure, "png", options.dpi), np.uint8)
     image = cv2.imdecode(content, cv2.IMREAD_COLOR)
     height, width = image.shape[:2]
@@ -203,7 +210,9 @@ def _paint(panels: Sequence["Panel"], scene: _Scene) -> None:
     shown_on = camera_levels(scene.site, scene.seen)
     for panel in panels:
         paint_map(panel, scene.site.site_map)
-        paint_footprints(panel, scene.seen if scene.options.footprints else ())
+        if scene.stills:
+            _paint_stills(panel, scene)
+        paint_footprints(panel, scene.seen if scene.options.footprints and not scene.stills else ())
         cameras = paint_cameras(panel, [c for c in scene.site.cameras if panel.level in shown_on[c.name]])
         paint_markers(panel, scene.markers)
         paint_paths(panel, tracks, scene.paths)
@@ -212,7 +221,20 @@ def _paint(panels: Sequence["Panel"], scene: _Scene) -> None:
         paint_names(panel, tracks, scene.paths, cameras)
         n = len(np.unique(tracks.track[tracks.level == panel.level]))
         several = len(panels) > 1
-        dress(panel, panel.level if several else "", counted(n, "track") if several else "")
+        dress(panel, panel.level if several else "", counted(n, "track") if several and not scene.film else "")
+
+
+def _paint_stills(panel: "Panel", scene: _Scene) -> None:
+    """The stills over the ground of a level, below everything that is drawn."""
+    from geoloc.calibrate.ground_cells import level_ground
+    from geoloc.draw.mosaic import mosaic
+
+    laid = mosaic(scene.site, level_ground(scene.site, scene.site.site_map.level_index[panel.level]), scene.stills)
+    x0, y0, x1, y1 = laid.extent
+    picture = laid.image[..., [2, 1, 0, 3]]
+    panel.axes.imshow(picture, extent=(x0, x1, y0, y1), zorder=STILLS_Z, interpolation="antialiased", aspect="auto")
+    panel.axes.set_xlim(panel.box[0], panel.box[2])
+    panel.axes.set_ylim(panel.box[1], panel.box[3])
 
 
 def _legend_entries(panels: Sequence["Panel"]) -> dict[str, "Artist"]:
@@ -223,7 +245,8 @@ def _legend_entries(panels: Sequence["Panel"]) -> dict[str, "Artist"]:
 
 
 def _summary(scene: _Scene) -> str:
-    parts = [counted(len(scene.paths), "track"), counted(len(scene.site.cameras), "camera")]
+    parts = [counted(len(scene.paths), "track")] if scene.paths or not scene.film else []
+    parts += [counted(len(scene.site.cameras), "camera")]
     if len(scene.tracks):
         first, last = float(scene.tracks.time.min()), float(scene.tracks.time.max())
         parts += [duration_text(last - first)] if last > first else []

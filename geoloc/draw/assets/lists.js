@@ -4,8 +4,8 @@ const IDENTITY = { born: "new", recognised: "recognised", merged: "merged", spli
 const EVENTS = { all: "all", identity: "identities", parks: "stalls", level: "levels", alarm: "cameras" };
 const TABS = { tracks: "Objects", events: "Events", cameras: "Cameras", layers: "Layers" };
 const LAYERS = { footprints: "Camera views", ellipses: "Error ellipses", ids: "Object ids", names: "Camera names" };
-const MOST_LISTED = 120, LIST_MS = 250;
-let listed = "", listedAt = 0, eventKind = "all", following = -1;
+const MOST_LISTED = 120;
+let listed = "", eventKind = "all", listedKind = "", ofKind = [], following = -1;
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -39,10 +39,10 @@ function buildTabs() {
   showTab("tracks");
 }
 
-function showTracks(now) {
+function showTracks() {
   const key = scene.present.map(spot => [spot.track.id, spot.level]).join() + `|${scene.level}|${scene.selected}|${scene.palette.ground}`;
-  if (key === listed || (playing && now - listedAt < LIST_MS)) return;
-  [listed, listedAt] = [key, now];
+  if (key === listed) return;
+  listed = key;
   const focused = document.activeElement?.dataset?.track;
   element("count").textContent = `${scene.present.length} of ${DATA.tracks.length}`;
   const shown = scene.present.length > MOST_LISTED ? scene.present.filter(spot => !isStill(spot)).slice(0, MOST_LISTED) : scene.present;
@@ -68,11 +68,15 @@ function isKind([, kind]) {
   return kind === eventKind || (eventKind === "parks" && kind === "leaves");
 }
 
-function shownEvents() { return DATA.events.filter(isKind); }
+// Events of the kind that is chosen; kept, as there may be many.
+function shownEvents() {
+  if (listedKind !== eventKind) [listedKind, ofKind] = [eventKind, DATA.events.filter(isKind)];
+  return ofKind;
+}
 
 // Events around the time shown; the one that was last is marked.
 function showEvents(force = false) {
-  const events = shownEvents(), last = lastAt(events.map(event => event[0]), scene.time + 0.005);
+  const events = shownEvents(), last = events.findLastIndex(([time]) => time <= scene.time + 0.005);
   if (last === following && !force) return;
   following = last;
   const from = Math.max(0, last - 40), part = events.slice(from, from + 90);

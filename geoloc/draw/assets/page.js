@@ -1,7 +1,9 @@
 // The page put together: one frame after the other.
 
-const FRAMES = 120;  // whose times are kept, for who wants to measure
+const FRAMES = 400;  // whose times are kept, for who wants to measure
+const TELL_MS = 200;
 const frames = [];
+let toldAt = 0;
 
 // Drawing happens once a frame at most, however much has changed.
 function change() {
@@ -20,14 +22,20 @@ function frame(now) {
   if (store.has(scene.time)) scene.present = store.at(scene.time);
   paint(context, view, scene);
   showTime();
+  if (!playing || now - toldAt > TELL_MS) tell(now);
+  frames.push(now);
+  if (frames.length > FRAMES) frames.shift();
+}
+
+// What is said in words, which nobody reads thirty times a second.
+function tell(now) {
+  toldAt = now;
   showDetails();
-  showTracks(now);
+  showTracks();
   showEvents();
   showCameras();
   showLegend();
   showLineage();
-  frames.push(now);
-  if (frames.length > FRAMES) frames.shift();
 }
 
 // Unpack what is needed now, and soon.

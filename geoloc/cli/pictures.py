@@ -1,0 +1,135 @@
+"""What `geoloc map` draws: plan views, films, the page, stills with tracks, the stills on the map."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from geoloc.errors import InputError
+from geoloc.io.marks import read_marks
+from geoloc.io.tracks import read_tracks
+from geoloc.scene.site import Site
+from geoloc.scene.tables import Tracks
+from geoloc.service.stills import find_stills
+
+PRINT_DPI = 300.0
+MARKS = "marks.csv"
+MOSAIC, STILLS = "mosaic.png", "stills"  # in a folder of results
+
+
+def add_pictures(parser: ArgumentParser) -> None:
+    """--from, --to, --speed, --dark, --dpi, --stills: what is drawn, and how."""
+    parser.add_argument(
+        "--from", dest="span_from", metavar="TIME", default="", help="pictures: from this time on: +40 (s after the "
+        "start), Unix seconds, or 2026-03-01T08:00 (UTC)",
+    )  # fmt: skip
+    parser.add_argument("--to", dest="span_to", metavar="TIME", default="", help="pictures: up to this time, as --from")
+    parser.add_argument("--speed", type=float, default=4.0, help="films: times as fast as it was (default: 4)")
+    parser.add_argument("--dark", action="store_true", help="plan views and films: dark")
+    parser.add_argument("--dpi", type=float, default=PRINT_DPI, help=f"plan views: dots an inch (default: {PRINT_DPI:g})")
+    parser.add_argument(
+        "--stills", type=Path, metavar="DIR", help="one picture a camera, named after it: in the page's cameras, below "
+        "plan views; a folder also gets each of them with map lines and tracks, and mosaic.png",
+    )  # fmt: skip
+
+
+class Pictures:
+    """Draws a site and its tracks as the command line wants it; what is read is read once."""
+
+    def __init__(self, args: Namespace, site: Site) -> None:
+        self.args, self.site = args, site
+
+    @cached_property
+    def tracks(self) -> Tracks:
+        """The tracks of the time that is asked for."""
+        tracks = read_tracks(self.args.tracks) if self.args.tracks else Tracks()
+        if not (self.args.span_from or self.args.span_to) or not len(tracks):
+            return tracks
+        first = float(np.nanmin(tracks.time))
+        start, end = moment(self.args.span_from, first, -np.inf), moment(self.args.span_to, first, np.inf)
+        cut = tracks.take((tracks.time >= start) & (tracks.time <= end))
+        if not len(cut):
+            raise InputError(f"{self.args.tracks}: nothing from {self.args.span_from or 'its start'} to {self.args.span_to}")
+        return cut
+
+    @cached_property
+    def stills(self) -> Mapping[str, np.ndarray]:
+        """The stills of the site's cameras, BGR; a camera that the site lacks is refused."""
+        if not self.args.stills:
+            return {}
+        import cv2
+
+        found = find_stills(self.args.stills)
+        for still in found:
+            self.site.camera(still.camera)
+        return {still.camera: cv2.imread(str(still.path)) for still in found}
+
+    @property
+    def n_tracks(self) -> int:
+        """How many tracks there are; the page alone is written without holding them."""
+        return len(np.unique(self.tracks.track))
+
+    def draw(self, path: Path) -> None:
+        """The picture, film or page that the path's ending asks for."""
+        drawn: dict[str, Callable[[Path], object]] = {".png": self._plan, ".svg": self._plan, ".html": self._page}
+        drawn.get(path.suffix.lower(), self._clip)(path)
+
+    def of_folder(self, folder: Path) -> list[Path]:
+        """What a folder gets of stills: each with map and tracks, and all on the map; the paths."""
+        if not self.stills:
+            return []
+        from geoloc.draw.still_tracks import draw_still_tracks
+
+        self._plan(folder / MOSAIC)
+        paths = [folder / MOSAIC]
+        for name, still in self.stills.items():
+            paths.append(draw_still_tracks(self.site, name, self.tracks, still, folder / STILLS / f"{name}.jpg"))
+        return paths
+
+    def _plan(self, path: Path) -> None:
+        from geoloc.draw.plan import PlanOptions, draw_plan
+
+        options = PlanOptions(dpi=self.args.dpi, dark=self.args.dark)
+        with_stills = path.name == MOSAIC or path in (self.args.out or ())
+        draw_plan(self.site, self.tracks, path, options=options, stills=self.stills if with_stills else None)
+
+    def _page(self, path: Path) -> None:
+        from geoloc.draw.page import PageExtras, write_map_page
+
+        marks = self.args.root / "calibration" / self.site.name / MARKS
+        extras = PageExtras(stills=self.stills, marks=read_marks(marks).marks if marks.is_file() else None)
+        whole = self.args.tracks and not (self.args.span_from or self.args.span_to)
+        write_map_page(self.site, self.args.tracks if whole else self.tracks, path, extras=extras)
+
+    def _clip(self, path: Path) -> None:
+        from tqdm import tqdm
+
+        from geoloc.draw.clip import ClipOptions, draw_clip
+
+        with tqdm(desc=f"drawing {path.name}", unit=" pictures", file=sys.stderr) as bar:
+
+            def progress(done: int, of: int) -> None:
+                bar.total = of
+                bar.update(done - bar.n)
+
+            options = ClipOptions(speed=self.args.speed, dark=self.args.dark)
+            draw_clip(self.site, self.tracks, path, options=options, progress=progress)
+
+
+def moment(text: str, first: float, missing: float) -> float:
+    """A time (Unix s) as people give it: +40 (s after the `first`), Unix seconds, or an ISO date and time in UTC."""
+    if not text:
+        return missing
+    try:
+        return first + float(text[1:]) if text.startswith("+") else float(text)
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"time {text!r}: give +40 (s after the start), Unix seconds, or 2026-03-01T08:00") from error
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
