@@ -41,7 +41,8 @@ def car_park() -> Site:
     for k, level in enumerate(names):
         for module in range(MODULES):
             y = module * (2 * DEEP + AISLE)
-            zones.append(Place(f"{level} aisle {module + 1}", level, box(2, y + DEEP, X1 + 6, y + DEEP + AISLE), "lane"))
+            aisle = box(2, y + DEEP, X1 + 6, y + DEEP + AISLE)
+            zones.append(Place(f"{level} aisle {module + 1}", level, aisle, "lane"))
             for side, y0 in enumerate((y, y + DEEP + AISLE)):
                 for i in range(ROW):
                     name = f"{'AB'[k]}{module * 2 * ROW + side * ROW + i + 1:03d}"
@@ -98,7 +99,8 @@ class Cars:
                 level.append(np.full(len(own), self._level(here)))
                 stands.append(np.zeros(len(own), bool))
                 now, here = float(own[-1]) + DRIVING_S, there
-        return _table(car + 1, *(np.concatenate(parts) for parts in (times, xy, level, stands)), rng)
+        time_s, place, on, still = (np.concatenate(parts) for parts in (times, xy, level, stands))
+        return _table(car + 1, time_s, place, on, still, rng)
 
     def _middle(self, stall: int) -> np.ndarray:
         return np.array(self.site.site_map.stalls[stall].polygon.centroid.coords[0])
@@ -145,7 +147,8 @@ def measure(page: Path, width: int = 1280, height: int = 800) -> dict[str, float
         window = browser.new_page(viewport={"width": width, "height": height})
         started = time.perf_counter()
         window.goto(page.as_uri(), wait_until="commit", timeout=120_000)
-        window.wait_for_function("() => { try { return scene.present.length > 0; } catch { return false; } }", timeout=120_000)
+        there = "() => { try { return scene.present.length > 0; } catch { return false; } }"
+        window.wait_for_function(there, timeout=120_000)
         found = {"open_s": time.perf_counter() - started, "objects": window.evaluate("scene.present.length")}
         for name, script in (("fps_1x", "setSpeed(1)"), ("fps_60x", "setSpeed(60)")):
             window.evaluate(f"() => {{ {script}; setPlaying(true); frames.length = 0; }}")
@@ -181,7 +184,8 @@ def main() -> None:
         began, cpu = time.perf_counter(), time.process_time()
         options = PageOptions(gap_s=1.5 * STANDING_S)
         write_map_page(cars.site, cars, args.out, title=f"{args.cars} cars, {args.hours:g} hours", options=options)
-        said["build_s"], said["build_cpu_s"] = round(time.perf_counter() - began, 1), round(time.process_time() - cpu, 1)
+        said["build_s"] = round(time.perf_counter() - began, 1)
+        said["build_cpu_s"] = round(time.process_time() - cpu, 1)
         said["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
     said["file_mb"] = round(args.out.stat().st_size / 1e6, 2)
     said |= measure(args.out)

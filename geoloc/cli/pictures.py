@@ -3,12 +3,12 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from geoloc.cli.ask import seconds
 from geoloc.errors import InputError
 from geoloc.io.marks import read_marks
 from geoloc.io.tracks import read_tracks
@@ -30,7 +30,7 @@ def add_pictures(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="span_to", metavar="TIME", default="", help="pictures: up to this time, as --from")
     parser.add_argument("--speed", type=float, default=4.0, help="films: times as fast as it was (default: 4)")
     parser.add_argument("--dark", action="store_true", help="plan views and films: dark")
-    parser.add_argument("--dpi", type=float, default=PRINT_DPI, help=f"plan views: dots an inch (default: {PRINT_DPI:g})")
+    parser.add_argument("--dpi", type=float, default=PRINT_DPI, help="plan views: dots an inch (default: 300)")
     parser.add_argument(
         "--stills", type=Path, metavar="DIR", help="one picture a camera, named after it: in the page's cameras, below "
         "plan views; a folder also gets each of them with map lines and tracks, and mosaic.png",
@@ -53,7 +53,8 @@ class Pictures:
         start, end = moment(self.args.span_from, first, -np.inf), moment(self.args.span_to, first, np.inf)
         cut = tracks.take((tracks.time >= start) & (tracks.time <= end))
         if not len(cut):
-            raise InputError(f"{self.args.tracks}: nothing from {self.args.span_from or 'its start'} to {self.args.span_to}")
+            span = f"from {self.args.span_from or 'its start'} to {self.args.span_to or 'its end'}"
+            raise InputError(f"{self.args.tracks}: it has no tracks {span}")
         return cut
 
     @cached_property
@@ -66,7 +67,7 @@ class Pictures:
         found = find_stills(self.args.stills)
         for still in found:
             self.site.camera(still.camera)
-        return {still.camera: cv2.imread(str(still.path)) for still in found}
+        return {still.camera: np.asarray(cv2.imread(str(still.path))) for still in found}
 
     @property
     def n_tracks(self) -> int:
@@ -121,15 +122,11 @@ class Pictures:
 
 
 def moment(text: str, first: float, missing: float) -> float:
-    """A time (Unix s) as people give it: +40 (s after the `first`), Unix seconds, or an ISO date and time in UTC."""
-    if not text:
-        return missing
-    try:
-        return first + float(text[1:]) if text.startswith("+") else float(text)
-    except ValueError:
-        pass
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"time {text!r}: give +40 (s after the start), Unix seconds, or 2026-03-01T08:00") from error
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    """A time (Unix s) as people give it: +40 (s after the `first`), or as `seconds` takes it."""
+    if text.startswith("+"):
+        try:
+            return first + float(text[1:])
+        except ValueError as error:
+            raise InputError(f"time {text!r}: write such as +40, seconds after the start") from error
+    found = seconds(text or None)
+    return missing if found is None else found

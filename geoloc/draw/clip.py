@@ -111,7 +111,7 @@ def _write_mp4(path: Path, frames: Iterator[np.ndarray], options: ClipOptions) -
     first = next(frames)
     height, width = (side // 2 * 2 for side in first.shape[:2])  # codecs want even sides
     part = path.with_suffix(".mp4")  # OpenCV goes by the ending
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*CODEC), options.fps, (width, height))
+    writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*CODEC), options.fps, (width, height))
     try:
         if not writer.isOpened():
             raise InputError(f"{path}: OpenCV was built without the codec {CODEC}; write a .gif instead")
@@ -135,8 +135,9 @@ def _write_gif(path: Path, frames: Iterator[np.ndarray], options: ClipOptions) -
     every = pictures()
     first = next(every)
     first.save(
-        path, format="GIF", save_all=True, append_images=every, duration=round(1000 / options.fps), loop=0, optimize=False
-    )
+        path, format="GIF", save_all=True, append_images=every, duration=round(1000 / options.fps), loop=0,
+        optimize=False,
+    )  # fmt: skip
 
 
 class _Film:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from geoloc.pipeline.queries import State
 
 SCRIPTS = (
-    "geometry.js", "store.js", "paint.js", "paint_moving.js", "scene.js", "paint_layers.js", "cards.js", "lists.js", "timeline.js",
-    "input.js", "lineage.js", "page.js", "charts.js",
+    "geometry.js", "store.js", "paint.js", "paint_moving.js", "scene.js", "paint_layers.js", "cards.js", "lists.js",
+    "timeline.js", "input.js", "lineage.js", "page.js", "charts.js",
 )  # fmt: skip
 STYLES = ("page.css", "page_parts.css")
 CHUNKS = "\0chunks\0"  # stands where the chunks go; no data can hold it
@@ -51,7 +51,7 @@ class PageOptions:
     probability: float = 0.95  # that the error ellipses hold
     range_m: float = 80.0  # footprints end here, m from the camera
     gap_s: float = 2.0  # a track is not shown in gaps that are longer, s
-    max_keys: int = 400_000  # positions kept of all tracks together, about 10 bytes each; more are thinned, and it is said
+    max_keys: int = 400_000  # positions of all tracks together, about 10 bytes each; more are thinned, and it is said
 
     def __post_init__(self) -> None:
         check_range(self, probability=(0.01, 0.9999), range_m=(1, 1e5), gap_s=(0, 1e6), max_keys=(100, 1e8))

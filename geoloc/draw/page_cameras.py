@@ -1,4 +1,4 @@
-"""What a map page tells of cameras: their still with the map's lines, residuals of their marks, what they see, alarms."""
+"""What a map page tells of cameras: still with the map's lines, residuals of marks, what they see, alarms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

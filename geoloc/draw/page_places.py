@@ -1,4 +1,4 @@
-"""What a map page says of places: who stood in which stall and when, and heat maps of where things were and what sees."""
+"""What a map page says of places: who stood in which stall and when, and heat maps of traffic and of sight."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ def _traffic_maps(tracks: Sequence[Keys], level: int, box: np.ndarray) -> list[J
 
 
 def _along(keys: Keys, level: int, cell: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (N, 2) m along a track on one level, at most half a cell apart, the time (N,) s and heading (N, 2) of each.
+    """Points (N, 2) m along a track on one level, half a cell apart at most, time (N,) s and heading (N, 2) of each.
 
     The heading is a unit vector; zero where it stands.
     """

@@ -121,7 +121,8 @@ class PlanPicture:
     def to_pixel(self, level: str, xy: np.ndarray) -> np.ndarray:
         """Pixels (N, 2) of points xy (N, 2) m of a level; far outside where the picture does not show it."""
         u, v = self.panels.get(level, (-1e5, -1e5))
-        return np.column_stack([u + (xy[:, 0] - self.corner[0]) * self.px_per_m, v + (self.corner[1] - xy[:, 1]) * self.px_per_m])
+        off = (xy - self.corner) * (self.px_per_m, -self.px_per_m)
+        return np.asarray(off + np.array([u, v]))
 
 
 def render_parts(site: Site, tracks: Tracks, levels: Sequence[str], title: str, options: PlanOptions) -> PlanPicture:
@@ -132,7 +133,7 @@ def render_parts(site: Site, tracks: Tracks, levels: Sequence[str], title: str, 
     box = _box(scene)
     figure, panels = _figure(replace(scene, tracks=Tracks(), paths=(), film=True), names, title or site.name, box)
     content = np.frombuffer(_saved(figure, "png", options.dpi), np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    image = np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR))
     height, width = image.shape[:2]
     places = {panel.level: panel.axes.get_position() for panel in panels}
     corners = {level: (place.x0 * width, (1 - place.y1) * height) for level, place in places.items()}

@@ -104,7 +104,7 @@ def pixels_seen(camera: Camera, site_map: SiteMap, level: str, xy: np.ndarray) -
         xyz = np.column_stack([xy, site_map.level(level).z_extended(xy) + 0.02])  # over its own floor
         pixels = camera.project(xyz)
         pixels[Occlusion(site_map)(camera.centre_world, xyz)] = np.nan
-    known = np.isfinite(pixels).all(axis=1)
+    known = np.asarray(np.isfinite(pixels).all(axis=1))
     known[known] = camera.inside(pixels[known])
     return np.where(known[:, None], pixels, np.nan)
 
