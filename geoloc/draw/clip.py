@@ -89,8 +89,10 @@ def _moments(tracks: Tracks, path: Path, options: ClipOptions) -> np.ndarray:
     start = options.start if np.isfinite(options.start) else finite.min(initial=np.inf)
     end = options.end if np.isfinite(options.end) else finite.max(initial=-np.inf)
     if not ((finite >= start) & (finite <= end)).any():
-        whole = f"; there are some from {time_text(finite.min(), True)} to {time_text(finite.max(), True)}"
-        raise InputError(f"{path}: no tracks from {start:g} to {end:g} s{whole if len(finite) else ''}")
+        if not len(finite):
+            raise InputError(f"{path}: no tracks, so nothing to film; a plan view (.png, .svg) shows the site alone")
+        whole = f"there are some from {time_text(finite.min(), True)} to {time_text(finite.max(), True)}"
+        raise InputError(f"{path}: no tracks from {start:g} to {end:g} s; {whole}")
     n = int((end - start) / options.speed * options.fps) + 1
     if n > MOST_FRAMES:
         raise InputError(f"{path}: {n:,} pictures; give a shorter span (--from, --to) or a higher --speed")

@@ -23,6 +23,7 @@ function showTab(name) {
     tab.tabIndex = tab.dataset.tab === name ? 0 : -1;
   }
   for (const key of Object.keys(TABS)) element(`tab-${key}`).hidden = key !== name;
+  if (name === "events") showEvents(true);  // a list that is not shown cannot be scrolled
 }
 
 function buildTabs() {
