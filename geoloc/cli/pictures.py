@@ -5,16 +5,21 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geoloc.cli.ask import seconds
 from geoloc.errors import InputError
+from geoloc.files import read_json
 from geoloc.io.marks import read_marks
 from geoloc.io.tracks import read_tracks
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 from geoloc.service.stills import find_stills
+
+if TYPE_CHECKING:
+    from geoloc.draw.page_cameras import CameraAlarm
 
 PRINT_DPI = 300.0
 MARKS = "marks.csv"
@@ -35,6 +40,10 @@ def add_pictures(parser: ArgumentParser) -> None:
         "--stills", type=Path, metavar="DIR", help="one picture a camera, named after it: in the page's cameras, below "
         "plan views; a folder also gets each of them with map lines and tracks, and mosaic.png",
     )  # fmt: skip
+    parser.add_argument(
+        "--alarms", type=Path, metavar="FILE", help="page: alarms of cameras, of geoloc check --images --json"
+    )
+    parser.add_argument("--gallery", type=Path, metavar="FOLDER", help="page: what objects look like, of a gallery")
 
 
 class Pictures:
@@ -102,7 +111,11 @@ class Pictures:
         from geoloc.draw.page import PageExtras, write_map_page
 
         marks = self.args.root / "calibration" / self.site.name / MARKS
-        extras = PageExtras(stills=self.stills, marks=read_marks(marks).marks if marks.is_file() else None)
+        extras = PageExtras(
+            stills=self.stills, marks=read_marks(marks).marks if marks.is_file() else None,
+            alarms=read_alarms(self.args.alarms) if self.args.alarms else (),
+            crops=best_crops(self.args.gallery) if self.args.gallery else {},
+        )  # fmt: skip
         whole = self.args.tracks and not (self.args.span_from or self.args.span_to)
         write_map_page(self.site, self.args.tracks if whole else self.tracks, path, extras=extras)
 
@@ -119,6 +132,36 @@ class Pictures:
 
             options = ClipOptions(speed=self.args.speed, dark=self.args.dark)
             draw_clip(self.site, self.tracks, path, options=options, progress=progress)
+
+
+def read_alarms(path: Path) -> "list[CameraAlarm]":
+    """The alarms in what `geoloc check --images --json` printed."""
+    from geoloc.draw.page_cameras import CameraAlarm
+
+    said = read_json(path)
+    try:
+        ends = [np.inf if row["ended"] is None else float(row["ended"]) for row in said["alarms"]]
+        rows = zip(said["alarms"], ends, strict=True)
+        return [CameraAlarm(row["camera"], float(row["since"]), end, row["state"]) for row, end in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        made = "geoloc check SITE --images FOLDER --json"
+        raise InputError(f"{path}: no alarms of cameras ({error!r}); it must hold what {made} prints") from error
+
+
+def best_crops(folder: Path) -> dict[int, np.ndarray]:
+    """Of each track in a gallery the picture that shows it best, BGR."""
+    from geoloc.retrieval.gallery import Gallery
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no gallery there; geoloc localize SITE BOXES --gallery --images FOLDER makes one")
+    with Gallery.open(folder) as gallery:
+        views = gallery.views()
+        best: dict[int, np.ndarray] = {}
+        for row in np.argsort(-views.quality, kind="stable").tolist():
+            number = int(views.track[row])
+            if number >= 0 and number not in best and (crop := gallery.crop(int(views.id[row]))) is not None:
+                best[number] = crop
+    return best
 
 
 def moment(text: str, first: float, missing: float) -> float:

@@ -3,9 +3,9 @@
 A chunk is what is known of all tracks in a stretch of time, and needs no other: of each track that was there it has
 the keys in that time, the one before and the one after. Its numbers, little endian: the count of tracks; of each its
 index and how many keys it has (u32 both); then the columns of all keys, one after the other: time (10 ms from the
-start), x, y (cm), i32 each; the logarithm of the covariance (1/50), three times i16, -32768 where it is not known; level, state,
-life and cut, u8 each. i32 and i16 are the difference to the key before, of a track's first key its value, and lie in
-planes: all lowest bytes first.
+start), x, y (cm), i32 each; the logarithm of the covariance (1/50), three times i16, -32768 where it is not known;
+level, state, life and cut, u8 each. i32 and i16 are the difference to the key before, of a track's first key its
+value, and lie in planes: all lowest bytes first.
 """
 
 import base64

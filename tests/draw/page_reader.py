@@ -42,7 +42,7 @@ def unpacked(content):
 
 
 def keys_of(text):
-    """All keys of each track by its number: t (s), x, y (m), the logarithm of the covariance, level, state, life, cut."""
+    """All keys of each track by number: t (s), x, y (m), logarithm of the covariance, level, state, life, cut."""
     data, found = data_of(text), {}
     for chunk in chunks_of(text):
         for index, keys in chunk.items():

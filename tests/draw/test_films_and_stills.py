@@ -63,7 +63,7 @@ def test_a_span_cuts_the_film_and_one_without_tracks_is_refused(tmp_path, one_wa
     assert len(frames_of(draw_clip(plaza(), one_walk, tmp_path / "a.gif", options=options))) == 11
     with pytest.raises(InputError, match="no tracks from 5 to 9 s; there are some from 2023-11-14"):
         draw_clip(plaza(), one_walk, tmp_path / "b.gif", options=ClipOptions(start=5.0, end=9.0))
-    with pytest.raises(InputError, match="use .mp4 or .gif"):
+    with pytest.raises(InputError, match=r"use \.mp4 or \.gif"):
         draw_clip(plaza(), one_walk, tmp_path / "b.avi")
     with pytest.raises(InputError, match="a shorter span"):
         draw_clip(plaza(), one_walk, tmp_path / "b.gif", options=ClipOptions(speed=0.001))

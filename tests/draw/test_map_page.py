@@ -126,7 +126,7 @@ def test_a_parked_car_is_a_run_however_long_it_stands(rng):
 def test_every_chunk_answers_for_its_own_time(tmp_path):
     times = np.arange(0, 200, 0.1)
     way = np.column_stack([times * 0.05, np.sin(times)])
-    tracks = Tracks.concat([walk(i, times, way + [0, i], "ground") for i in range(30)])
+    tracks = Tracks.concat([walk(i, times, way + np.array([0, i]), "ground") for i in range(30)])
     text = page(tmp_path, bare(), tracks)
     data, chunks = data_of(text), chunks_of(text)
     assert len(chunks) > 1
