@@ -12,14 +12,12 @@ import numpy as np
 from geoloc.draw.extent import choose_extent
 from geoloc.draw.layers import Markers, drawable_markers
 from geoloc.draw.lineage import lineage_section
-from geoloc.draw.mosaic import check_still
 from geoloc.draw.page_cameras import CameraAlarm, camera_cards, check_names
 from geoloc.draw.page_columns import chunks, stretch, whole_numbers
 from geoloc.draw.page_data import Json, map_data, marker_data, track_table
 from geoloc.draw.page_events import event_data, phase_data, sightings
 from geoloc.draw.page_keys import Keys, find_keys
 from geoloc.draw.page_places import Stay, heat_maps, stall_stays
-from geoloc.draw.still_svg import jpeg
 from geoloc.draw.template import asset, fill_page
 from geoloc.draw.words import is_unix, one_line
 from geoloc.files import whole_file
@@ -168,6 +166,9 @@ def _page_data(
 
 
 def _parts(packed: Iterator[str], extras: PageExtras) -> Iterator[tuple[str, str]]:
+    from geoloc.draw.mosaic import check_still  # these load OpenCV, which `import geoloc` does not
+    from geoloc.draw.still_svg import jpeg
+
     for k, text in enumerate(packed):
         yield f"chunk-{k}", text
     for k, name in enumerate(sorted(extras.stills)):

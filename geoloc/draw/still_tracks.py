@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from geoloc.draw.layers import TrackPath, as_far_as_seen, drawable, track_paths
-from geoloc.draw.mosaic import check_still
 from geoloc.draw.still_lines import still_lines
-from geoloc.draw.still_svg import PHOTO
 from geoloc.draw.style import DARK
 from geoloc.errors import InputError
 from geoloc.files import write_whole
@@ -25,7 +22,7 @@ APART = 0.1  # m between the points of a way that are drawn
 ROUND = 48  # points of an ellipse
 QUALITY = 92  # of JPEG
 KINDS = {"grid": "level"}  # whose colour a kind of line has, if not its own
-FORMS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, QUALITY], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, QUALITY], ".png": []}
+FORMS = (".jpg", ".jpeg", ".png")
 
 
 def draw_still_tracks(
@@ -36,10 +33,12 @@ def draw_still_tracks(
     Each track's way on the ground, paler where it is older, as far as nothing of the map hides it from the camera; at
     its end the ellipse that holds it with 95 % and its number. A still of another size than its camera is scaled.
     """
+    import cv2  # here and not above: `import geoloc` does not load OpenCV
+
     path = Path(path)
-    form = FORMS.get(path.suffix.lower())
-    if form is None:
+    if path.suffix.lower() not in FORMS:
         raise InputError(f"{path}: unknown ending {path.suffix!r} of a still; use {', '.join(FORMS)}")
+    form = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     _, content = cv2.imencode(path.suffix, still_with_tracks(site, camera, tracks, still, gap_s), form)
     write_whole(path, content.tobytes())
     return path
@@ -47,6 +46,11 @@ def draw_still_tracks(
 
 def still_with_tracks(site: Site, camera: str, tracks: Tracks, still: np.ndarray, gap_s: float = 2.0) -> np.ndarray:
     """As `draw_still_tracks`, but for the file: (H, W, 3) uint8 BGR, of the camera's size."""
+    import cv2
+
+    from geoloc.draw.mosaic import check_still
+    from geoloc.draw.still_svg import PHOTO
+
     seen_by = site.camera(camera)
     image = check_still(still, camera, seen_by.size).copy()
     if image.shape[1::-1] != tuple(seen_by.size):
@@ -65,6 +69,8 @@ def still_with_tracks(site: Site, camera: str, tracks: Tracks, still: np.ndarray
 def _draw_track(
     image: np.ndarray, camera: Camera, site_map: SiteMap, tracks: Tracks, path: TrackPath, width: int
 ) -> None:
+    import cv2
+
     colour = _bgr(DARK.track(path.track))
     start, end = float(tracks.time[path.rows.start]), float(tracks.time[path.rows.stop - 1])
     for piece in path.pieces:

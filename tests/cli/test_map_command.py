@@ -65,7 +65,7 @@ def test_landmarks_go_into_a_scene(call: Call, root: Path, monkeypatch: pytest.M
 def test_an_ending_that_is_none_is_refused(call: Call, root: Path) -> None:
     done = call("map", "yard", "--root", root, "-o", root / "tracks.shp")
     assert done.code == 2
-    assert "unknown ending '.shp'; use .png, .html" in done.err
+    assert "unknown ending '.shp'; use .png, .svg" in done.err
 
 
 def test_films_stills_and_alarms_of_a_run(call: Call, root: Path) -> None:

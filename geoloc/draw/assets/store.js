@@ -136,14 +136,14 @@ class Store {
     return way;
   }
 
-  // Since when a track has been what it is (its life, or its state) at a time, as far back as is unpacked; s.
+  // Since when a track has been what it is (its life, or where none is known its state) at a time, as far back as is unpacked; s.
   since(track, time) {
     let found = time, kind = null;
     for (let k = this.chunkAt(time); k >= this.chunkAt(track.first); k--) {
       const part = track.parts.get(k);
       if (!part) return [found, false];
       for (let i = lastAt(part.t, time); i >= 0; i--) {
-        const now = `${part.life[i]} ${part.state[i]}`;
+        const now = this.data.lives[part.life[i]] || this.data.states[part.state[i]];
         kind ??= now;
         if (now !== kind) return [found, true];
         found = part.t[i];
