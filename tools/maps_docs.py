@@ -16,6 +16,7 @@ import numpy as np
 
 from geoloc.cli.main import main as geoloc
 from geoloc.files import read_columns, write_whole
+from geoloc.scene.sitemap import SiteMap
 from geoloc.synthetic.garage import garage
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +50,7 @@ def draw_stills(demo: Path, seed: int = 1) -> None:
         write_whole(demo / "stills" / f"{view.camera.name}.jpg", packed.tobytes())
 
 
-def taken_stalls(truth: Path, site_map) -> np.ndarray:  # type: ignore[no-untyped-def]
+def taken_stalls(truth: Path, site_map: SiteMap) -> np.ndarray:
     """Which stalls (S,) bool had something in them in the middle of the recording."""
     import shapely
 
@@ -67,16 +68,15 @@ def take_pictures(page: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     shots = {
-        "map_page": (1280, 800, "light", "() => { setHeat('none'); select(38); showTab('events'); }"),
+        "map_page": (1280, 800, "light", "() => { select(38); showTab('events'); }"),
         "map_page_dark": (1280, 800, "dark", f"() => {{ setLevel(1); setHeat('sigma'); chooseCamera('{SHOWN}'); }}"),
         "map_page_phone": (390, 844, "light", "() => select(38)"),
     }
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, (width, height, scheme, script) in shots.items():
-            window = browser.new_page(
-                viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=width < 500
-            )
+            window = browser.new_page(viewport={"width": width, "height": height}, has_touch=width < 500)
+            window.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             window.goto(page.as_uri())
             window.wait_for_function("() => scene.present.length > 0")
             window.evaluate(script)
@@ -103,7 +103,7 @@ def main() -> None:
     run(*common, "-o", str(demo / "page.html"))
     sources = {"still_tracks.jpg": drawn / "stills" / f"{SHOWN}.jpg", "map_mosaic.jpg": drawn / "mosaic.png"}
     for name, source in sources.items():
-        picture = cv2.imread(str(source))
+        picture = np.asarray(cv2.imread(str(source)))
         height = round(picture.shape[0] * 1100 / picture.shape[1])
         small = cv2.resize(picture, (1100, height), interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(DOCS / name), small, [cv2.IMWRITE_JPEG_QUALITY, 84])

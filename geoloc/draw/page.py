@@ -17,7 +17,7 @@ from geoloc.draw.page_columns import chunks, stretch, whole_numbers
 from geoloc.draw.page_data import Json, map_data, marker_data, track_table
 from geoloc.draw.page_events import event_data, phase_data, sightings
 from geoloc.draw.page_keys import Keys, find_keys
-from geoloc.draw.page_places import Stay, heat_maps, stall_stays
+from geoloc.draw.page_places import Stay, heat_maps, stall_stays, taken_spans
 from geoloc.draw.template import asset, fill_page
 from geoloc.draw.words import is_unix, one_line
 from geoloc.files import whole_file
@@ -197,7 +197,7 @@ def _activity(keys: Sequence[Keys], stays: Sequence[Stay], start: float, end: fl
         return (np.searchsorted(np.sort(first), at, "right") - np.searchsorted(np.sort(last), at, "left")).tolist()
 
     objects = [(float(one.time[0]), float(one.time[-1])) for one in keys]
-    return {"objects": there(objects), "taken": there([(stay.start, stay.end) for stay in stays])}
+    return {"objects": there(objects), "taken": there(taken_spans(stays))}
 
 
 def _fill(data: Json, lineage: str) -> str:

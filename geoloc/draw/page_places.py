@@ -57,6 +57,20 @@ def _stays_of(keys: Keys, rows: np.ndarray, stall: int) -> list[Stay]:
     return found
 
 
+def taken_spans(stays: Sequence[Stay]) -> list[tuple[float, float]]:
+    """From when to when (s) a stall was taken, each stall for itself: of two in it at once it is taken once."""
+    spans: list[tuple[float, float]] = []
+    last: dict[int, int] = {}
+    for stay in sorted(stays, key=lambda stay: stay.start):
+        row = last.get(stay.stall)
+        if row is not None and stay.start <= spans[row][1]:
+            spans[row] = (spans[row][0], max(spans[row][1], stay.end))
+        else:
+            last[stay.stall] = len(spans)
+            spans.append((stay.start, stay.end))
+    return spans
+
+
 def heat_maps(site: Site, tracks: Sequence[Keys], box: np.ndarray) -> list[list[Json]]:
     """Of each level its heat maps: dwell, flow, ground sigma, coverage; those that there is something to tell of."""
     found = []

@@ -11,7 +11,7 @@ from geoloc.draw.layers import Markers
 from geoloc.draw.page import PageExtras, PageOptions, write_map_page
 from geoloc.draw.page_cameras import CameraAlarm
 from geoloc.draw.page_keys import find_keys, thinned
-from geoloc.draw.page_places import stall_stays
+from geoloc.draw.page_places import Stay, stall_stays, taken_spans
 from geoloc.errors import InputError, UnknownNameError
 from geoloc.io.tracks import write_tracks
 from geoloc.scene.marks import Marks
@@ -156,6 +156,11 @@ def test_who_passes_a_stall_did_not_stand_in_it():
     assert [garage().site_map.stalls[stay.stall].polygon.bounds[0] for stay in stays] == [51.0]
     assert stays[0].start == pytest.approx(21.5, abs=0.11)
     assert stays[0].end == pytest.approx(39.9, abs=0.11)
+
+
+def test_two_in_one_stall_take_it_once():
+    stays = [Stay(3, 1, 0.0, 10.0), Stay(3, 2, 8.0, 20.0), Stay(4, 5, 9.0, 12.0), Stay(3, 6, 30.0, 40.0)]
+    assert sorted(taken_spans(stays)) == [(0.0, 20.0), (9.0, 12.0), (30.0, 40.0)]
 
 
 def test_alarms_stills_and_marks_are_of_cameras_that_are_there(tmp_path):
