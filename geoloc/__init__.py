@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from geoloc.draw.clip import ClipOptions, draw_clip
+    from geoloc.draw.export import export
     from geoloc.draw.layers import Markers
-    from geoloc.draw.page import PageOptions, write_map_page
+    from geoloc.draw.page import PageExtras, PageOptions, write_map_page
+    from geoloc.draw.page_cameras import CameraAlarm
     from geoloc.draw.plan import PlanOptions, draw_plan
+    from geoloc.draw.still_tracks import draw_still_tracks
     from geoloc.errors import GeolocError, GeometryError, InputError, UnknownNameError
     from geoloc.estimators.triangulation import Triangulation, TriangulationOptions, triangulate
     from geoloc.features.extraction import extract
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from geoloc.io.calibrations import CameraOptions, CameraWriteOptions, read_cameras, write_cameras
     from geoloc.io.detection_writers import write_detections
     from geoloc.io.detections import ReadOptions, read_detections
-    from geoloc.io.tracks import Exported, WriteOptions, export, read_tracks, write_tracks
+    from geoloc.io.tracks import Exported, WriteOptions, read_tracks, write_tracks
     from geoloc.options import load_options, merge_options, options_to_dict
     from geoloc.pipeline.association import AssociationOptions, associate
     from geoloc.pipeline.existence import ExistenceOptions
@@ -62,9 +66,13 @@ if TYPE_CHECKING:
     from geoloc.scene.visibility import Visibility, compute_visibility
 
 _HOMES = {
+    "geoloc.draw.clip": ("ClipOptions", "draw_clip"),
+    "geoloc.draw.export": ("export",),
     "geoloc.draw.layers": ("Markers",),
-    "geoloc.draw.page": ("PageOptions", "write_map_page"),
+    "geoloc.draw.page": ("PageExtras", "PageOptions", "write_map_page"),
+    "geoloc.draw.page_cameras": ("CameraAlarm",),
     "geoloc.draw.plan": ("PlanOptions", "draw_plan"),
+    "geoloc.draw.still_tracks": ("draw_still_tracks",),
     "geoloc.errors": ("GeolocError", "GeometryError", "InputError", "UnknownNameError"),
     "geoloc.estimators.triangulation": ("Triangulation", "TriangulationOptions", "triangulate"),
     "geoloc.features.extraction": ("extract",),
@@ -72,7 +80,7 @@ _HOMES = {
     "geoloc.io.calibrations": ("CameraOptions", "CameraWriteOptions", "read_cameras", "write_cameras"),
     "geoloc.io.detection_writers": ("write_detections",),
     "geoloc.io.detections": ("ReadOptions", "read_detections"),
-    "geoloc.io.tracks": ("Exported", "WriteOptions", "export", "read_tracks", "write_tracks"),
+    "geoloc.io.tracks": ("Exported", "WriteOptions", "read_tracks", "write_tracks"),
     "geoloc.options": ("load_options", "merge_options", "options_to_dict"),
     "geoloc.pipeline.association": ("AssociationOptions", "associate"),
     "geoloc.pipeline.existence": ("ExistenceOptions",),

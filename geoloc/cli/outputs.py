@@ -24,6 +24,13 @@ def write_plan(path: Path, site: Site, tracks: Tracks) -> None:
     draw_plan(site, tracks, path)
 
 
+def write_clip(path: Path, site: Site, tracks: Tracks) -> None:
+    """All of it as a film."""
+    from geoloc.draw.clip import draw_clip
+
+    draw_clip(site, tracks, path)
+
+
 def write_page(path: Path, site: Site, tracks: Tracks) -> None:
     """The map as one HTML page."""
     from geoloc.draw.page import write_map_page
@@ -32,13 +39,19 @@ def write_page(path: Path, site: Site, tracks: Tracks) -> None:
 
 
 def write_page_of(path: Path, site: Site, tracks: Tracks, state: "State", title: str = "") -> None:
-    """The map as one HTML page, and the lineage below it."""
-    from geoloc.draw.page import write_map_page
+    """The map as one HTML page, with who was what, and the lineage below it."""
+    from geoloc.draw.page import PageExtras, write_map_page
 
-    write_map_page(site, tracks, path, phases=state.phases(), events=state.events(), title=title)
+    write_map_page(site, tracks, path, title=title, extras=PageExtras(state=state))
 
 
-PICTURES: dict[str, Callable[[Path, Site, Tracks], None]] = {".png": write_plan, ".html": write_page}
+PICTURES: dict[str, Callable[[Path, Site, Tracks], None]] = {
+    ".png": write_plan,
+    ".svg": write_plan,
+    ".mp4": write_clip,
+    ".gif": write_clip,
+    ".html": write_page,
+}
 ENDINGS = (*PICTURES, *(ending for form in WRITERS.values() for ending in form.endings))
 
 

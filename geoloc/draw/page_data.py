@@ -1,22 +1,20 @@
-"""What a map page carries: map, cameras, tracks and markers as plain lists, rounded to a centimetre."""
+"""What a map page carries of map, cameras and markers: plain lists, rounded to a centimetre."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import shapely
 from shapely import Geometry
 
-from geoloc.draw.layers import Markers, TrackPath, camera_levels, control_level
+from geoloc.draw.layers import Markers, camera_levels, control_level
+from geoloc.draw.page_keys import Keys
 from geoloc.draw.words import one_line
-from geoloc.geometry.gaussian import ellipse
 from geoloc.scene.camera import Camera
 from geoloc.scene.footprint import Footprint
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, SiteMap
-from geoloc.scene.tables import Tracks
 
-STEPS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # s between the rows of a track that are kept
 SIMPLIFY = 0.02  # m by which outlines of footprints may be off
 
 Json = dict[str, Any]
@@ -46,35 +44,11 @@ def camera_data(site: Site, seen: Sequence[Footprint]) -> list[Json]:
     return data
 
 
-def track_data(
-    tracks: Tracks,
-    paths: Iterable[TrackPath],
-    site_map: SiteMap,
-    start: float,
-    step: float,
-    probability: float,
-) -> list[Json]:
-    """Columns of each track: t (s after `start`), x, y, velocity, half axes and angle of the ellipse.
-
-    Level and state come as [first row, value] where they change. Missing numbers are null.
-    """
-    cov = tracks.position_cov
-    good = np.isfinite(cov).all(axis=(1, 2))
-    axes = np.column_stack(ellipse(np.where(good[:, None, None], cov, 0.0), probability))
-    axes[~good] = np.nan
-    levels = np.array([site_map.level_index[level] for level in tracks.level.tolist()], int)
-    data = []
-    for path in paths:
-        rows = kept_rows(tracks, path, step)
-        data.append({
-            "id": path.track, "label": one_line(path.label), "t": _numbers(tracks.time[rows] - start),
-            "x": _numbers(tracks.xy[rows, 0]), "y": _numbers(tracks.xy[rows, 1]),
-            "vx": _numbers(tracks.velocity[rows, 0]), "vy": _numbers(tracks.velocity[rows, 1]),
-            "a": _numbers(axes[rows, 0], 3), "b": _numbers(axes[rows, 1], 3),
-            "angle": _numbers(axes[rows, 2]),
-            "level": _changes(levels[rows]), "state": _changes(tracks.state[rows]), "life": _changes(tracks.life[rows]),
-        })  # fmt: skip
-    return data
+def track_table(tracks: Sequence[Keys], start: float) -> list[list[Any]]:
+    """Of each track its number, label, and first and last time (s after `start`)."""
+    return [
+        [keys.track, one_line(keys.label), *np.round(keys.time[[0, -1]] - start, 2).tolist()] for keys in tracks
+    ]
 
 
 def marker_data(markers: Markers, site_map: SiteMap, start: float) -> list[Json]:
@@ -88,27 +62,6 @@ def marker_data(markers: Markers, site_map: SiteMap, start: float) -> list[Json]
             "t": _numbers(markers.time[rows] - start), "level": levels,
         })  # fmt: skip
     return data
-
-
-def choose_step(tracks: Tracks, paths: Sequence[TrackPath], max_rows: int) -> float:
-    """The shortest of STEPS (s) that leaves at most `max_rows` rows; the longest if none does."""
-    for step in STEPS:
-        if sum(len(kept_rows(tracks, path, step)) for path in paths) <= max_rows:
-            return step
-    return STEPS[-1]
-
-
-def kept_rows(tracks: Tracks, path: TrackPath, step: float) -> np.ndarray:
-    """Rows of a track about `step` s apart, and those where a run starts or ends or the state changes."""
-    rows = np.arange(path.rows.start, path.rows.stop)
-    if step <= 0:
-        return rows
-    whole = np.floor((tracks.time[rows] - tracks.time[rows[0]]) / step)
-    state = tracks.state[rows]
-    keep = np.concatenate([[True], (np.diff(whole) > 0) | (state[1:] != state[:-1])])
-    for piece in path.pieces:
-        keep[[piece.start - rows[0], piece.stop - 1 - rows[0]]] = True
-    return rows[keep]
 
 
 def _level_data(site_map: SiteMap, level: Level) -> Json:
@@ -150,8 +103,3 @@ def _lines(thing: Geometry) -> list[list[float]]:
 def _numbers(values: np.ndarray, digits: int = 2) -> list[Any]:
     rounded = np.round(np.asarray(values, float), digits) + 0.0  # no -0.0
     return [value if np.isfinite(value) else None for value in rounded.tolist()]
-
-
-def _changes(values: np.ndarray) -> list[list[Any]]:
-    first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-    return [[int(i), value] for i, value in zip(first, values[first].tolist(), strict=True)]

@@ -1,7 +1,7 @@
 """The plan view: one picture of a site's map, what its cameras see, and where things went."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from geoloc.draw.panel import Panel
 
+STILLS_Z = 1.5  # of the stills: over the ground and its zones, below stalls and walls
+
 
 @dataclass(frozen=True)
 class PlanOptions:
@@ -60,6 +62,8 @@ class _Scene:
     markers: Markers
     seen: tuple[Footprint, ...]
     options: PlanOptions
+    stills: Mapping[str, np.ndarray] = field(default_factory=dict)
+    film: bool = False  # what moves is drawn later
 
     @property
     def palette(self) -> Palette:
@@ -75,36 +79,92 @@ def draw_plan(
     levels: Sequence[str] = (),
     title: str = "",
     options: PlanOptions | None = None,
+    stills: Mapping[str, np.ndarray] | None = None,
 ) -> Path:
-    """Write a PNG of the site's map with `tracks`, cameras and their footprints; returns its path.
+    """Write a picture of the site's map with `tracks`, cameras and their footprints; returns its path.
 
+    By the path's ending an SVG, for print and drawing programs, or else a PNG of `dpi` of the options.
     A panel a level, `levels` in their order or all; what part of the ground they show is chosen from tracks
-    and map. `markers` are points of another source such as GPS fixes. `title` defaults to the site's name.
+    and map. `markers` are points of another source such as GPS fixes. `title` defaults to the site's name. `stills`
+    (H, W, 3) uint8 BGR by camera, laid onto the ground, lie below it all.
     """
-    write_whole(path, render_plan(site, tracks, markers, levels, title, options or PlanOptions()))
+    kind = "svg" if Path(path).suffix.lower() == ".svg" else "png"
+    write_whole(path, render_plan(site, tracks, markers, levels, title, options or PlanOptions(), kind, stills))
     return Path(path)
 
 
 def render_plan(
-    site: Site, tracks: Tracks, markers: Markers | None, levels: Sequence[str], title: str, options: PlanOptions
+    site: Site,
+    tracks: Tracks,
+    markers: Markers | None,
+    levels: Sequence[str],
+    title: str,
+    options: PlanOptions,
+    kind: str = "png",
+    stills: Mapping[str, np.ndarray] | None = None,
 ) -> bytes:
-    """As `draw_plan`, but for the file."""
+    """As `draw_plan`, but for the file; `kind` is png or svg."""
+    scene, names = _scene(site, tracks, markers, levels, options)
+    figure, _ = _figure(replace(scene, stills=stills or {}), names, title or site.name)
+    return _saved(figure, kind, options.dpi)
+
+
+@dataclass(frozen=True, eq=False)
+class PlanPicture:
+    """A plan view without what moves: `image` (H, W, 3) uint8 BGR, and where on it the panels of the levels are."""
+
+    image: np.ndarray
+    panels: dict[str, tuple[float, float]]  # pixel of the box's upper left corner
+    corner: tuple[float, float]  # m, of the box's upper left
+    px_per_m: float
+
+    def to_pixel(self, level: str, xy: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) of points xy (N, 2) m of a level; far outside where the picture does not show it."""
+        u, v = self.panels.get(level, (-1e5, -1e5))
+        off = (xy - self.corner) * (self.px_per_m, -self.px_per_m)
+        return np.asarray(off + np.array([u, v]))
+
+
+def render_parts(site: Site, tracks: Tracks, levels: Sequence[str], title: str, options: PlanOptions) -> PlanPicture:
+    """The plan view for a film of `tracks`: they choose what part of the ground it shows, and are not drawn."""
+    import cv2
+
+    scene, names = _scene(site, tracks, None, levels, options)
+    box = _box(scene)
+    figure, panels = _figure(replace(scene, tracks=Tracks(), paths=(), film=True), names, title or site.name, box)
+    content = np.frombuffer(_saved(figure, "png", options.dpi), np.uint8)
+    image = np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR))
+    height, width = image.shape[:2]
+    places = {panel.level: panel.axes.get_position() for panel in panels}
+    corners = {level: (place.x0 * width, (1 - place.y1) * height) for level, place in places.items()}
+    px_per_m = panels[0].axes.get_position().width * width / (box[2] - box[0])
+    return PlanPicture(image, corners, (float(box[0]), float(box[3])), float(px_per_m))
+
+
+def _scene(
+    site: Site, tracks: Tracks, markers: Markers | None, levels: Sequence[str], options: PlanOptions
+) -> tuple[_Scene, tuple[str, ...]]:
     names = tuple(site.site_map.level(name).name for name in levels) or tuple(site.site_map.level_index)
     tracks = as_far_as_seen(drawable(tracks, site.site_map))
     seen = footprints(site, options.range_m)
     markers = drawable_markers(markers if markers is not None else Markers(), site.site_map)
-    scene = _Scene(site, tracks, track_paths(tracks, options.gap_s), markers, seen, options)
-    return _render(scene, names, title or site.name)
+    return _Scene(site, tracks, track_paths(tracks, options.gap_s), markers, seen, options), names
 
 
-def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
+def _box(scene: _Scene) -> Box:
+    return choose_extent(scene.site, scene.seen, scene.tracks.xy if len(scene.tracks) else scene.markers.xy)
+
+
+def _figure(
+    scene: _Scene, levels: tuple[str, ...], title: str, box: Box | None = None
+) -> tuple["Figure", list["Panel"]]:
     # here and not above: `import geoloc` does not load matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from geoloc.draw.furniture import header, legend, note, scale_and_north
 
-    box = choose_extent(scene.site, scene.seen, scene.tracks.xy if len(scene.tracks) else scene.markers.xy)
+    box = _box(scene) if box is None else box
     sheet, scale = divide(len(levels), box, (scene.options.width_in, scene.options.height_in))
     figure = Figure(facecolor=scene.palette.paper)
     FigureCanvasAgg(figure)
@@ -120,8 +180,16 @@ def _render(scene: _Scene, levels: tuple[str, ...], title: str) -> bytes:
     scale_and_north(figure, scene.palette, scale, letter, sheet.right)
     legend(figure, scene.palette, entries, sheet)
     note(figure, scene.palette, _origin_text(scene.site))
+    return figure, panels
+
+
+def _saved(figure: "Figure", kind: str, dpi: float) -> bytes:
+    from matplotlib import rc_context
+
     stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=scene.options.dpi, metadata={"Software": "geoloc"})
+    about = {"Software": "geoloc"} if kind == "png" else {"Creator": "geoloc", "Date": None}
+    with rc_context({"svg.hashsalt": "geoloc"}):  # the same input gives the same file
+        figure.savefig(stream, format=kind, dpi=dpi, metadata=about)
     return stream.getvalue()
 
 
@@ -143,7 +211,9 @@ def _paint(panels: Sequence["Panel"], scene: _Scene) -> None:
     shown_on = camera_levels(scene.site, scene.seen)
     for panel in panels:
         paint_map(panel, scene.site.site_map)
-        paint_footprints(panel, scene.seen if scene.options.footprints else ())
+        if scene.stills:
+            _paint_stills(panel, scene)
+        paint_footprints(panel, scene.seen if scene.options.footprints and not scene.stills else ())
         cameras = paint_cameras(panel, [c for c in scene.site.cameras if panel.level in shown_on[c.name]])
         paint_markers(panel, scene.markers)
         paint_paths(panel, tracks, scene.paths)
@@ -152,7 +222,20 @@ def _paint(panels: Sequence["Panel"], scene: _Scene) -> None:
         paint_names(panel, tracks, scene.paths, cameras)
         n = len(np.unique(tracks.track[tracks.level == panel.level]))
         several = len(panels) > 1
-        dress(panel, panel.level if several else "", counted(n, "track") if several else "")
+        dress(panel, panel.level if several else "", counted(n, "track") if several and not scene.film else "")
+
+
+def _paint_stills(panel: "Panel", scene: _Scene) -> None:
+    """The stills over the ground of a level, below everything that is drawn."""
+    from geoloc.calibrate.ground_cells import level_ground
+    from geoloc.draw.mosaic import mosaic
+
+    laid = mosaic(scene.site, level_ground(scene.site, scene.site.site_map.level_index[panel.level]), scene.stills)
+    x0, y0, x1, y1 = laid.extent
+    picture = laid.image[..., [2, 1, 0, 3]]
+    panel.axes.imshow(picture, extent=(x0, x1, y0, y1), zorder=STILLS_Z, interpolation="antialiased", aspect="auto")
+    panel.axes.set_xlim(panel.box[0], panel.box[2])
+    panel.axes.set_ylim(panel.box[1], panel.box[3])
 
 
 def _legend_entries(panels: Sequence["Panel"]) -> dict[str, "Artist"]:
@@ -163,7 +246,8 @@ def _legend_entries(panels: Sequence["Panel"]) -> dict[str, "Artist"]:
 
 
 def _summary(scene: _Scene) -> str:
-    parts = [counted(len(scene.paths), "track"), counted(len(scene.site.cameras), "camera")]
+    parts = [counted(len(scene.paths), "track")] if scene.paths or not scene.film else []
+    parts += [counted(len(scene.site.cameras), "camera")]
     if len(scene.tracks):
         first, last = float(scene.tracks.time.min()), float(scene.tracks.time.max())
         parts += [duration_text(last - first)] if last > first else []

@@ -22,6 +22,9 @@ class Palette:
     footprint: str
     control: str
     accent: str
+    alarm: str  # something is wrong
+    free: str  # a stall
+    taken: str
     zones: tuple[str, ...]
     markers: tuple[str, ...]
     tracks: tuple[str, ...]
@@ -48,6 +51,9 @@ LIGHT = Palette(
     footprint="#5f83ba",
     control="#9a5b24",
     accent="#2f62a8",
+    alarm="#c8322b",
+    free="#2c8a63",
+    taken="#d4572f",
     zones=("#e3e9f1", "#dcefe2", "#f8edd6", "#efe2f2", "#d9eef1"),
     markers=("#36404d", "#d61f8c", "#0b7a75", "#8a6d00"),
     tracks=(
@@ -73,6 +79,9 @@ DARK = Palette(
     footprint="#6f97d6",
     control="#dd9f63",
     accent="#7fb0f5",
+    alarm="#ff6b5e",
+    free="#5cc79a",
+    taken="#f2875f",
     zones=("#28354a", "#263d36", "#3d3729", "#382d42", "#243c43"),
     markers=("#d5dbe3", "#ff7ac3", "#3fd0c4", "#d9bb3f"),
     tracks=(

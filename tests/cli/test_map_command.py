@@ -1,12 +1,16 @@
 """`geoloc map`: a site and a run's tracks as picture and page."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from cli_samples import Done
+
+from geoloc.scene.storage import load_site
 
 Call = Callable[..., Done]
 
@@ -61,4 +65,42 @@ def test_landmarks_go_into_a_scene(call: Call, root: Path, monkeypatch: pytest.M
 def test_an_ending_that_is_none_is_refused(call: Call, root: Path) -> None:
     done = call("map", "yard", "--root", root, "-o", root / "tracks.shp")
     assert done.code == 2
-    assert "unknown ending '.shp'; use .png, .html" in done.err
+    assert "unknown ending '.shp'; use .png, .svg" in done.err
+
+
+def test_films_stills_and_alarms_of_a_run(call: Call, root: Path) -> None:
+    """A film of a span; a folder with each still drawn over; a page that knows of a camera's alarm."""
+    call("localize", "yard", root / "boxes.csv", "--root", root, "-o", root / "tracks.csv")
+    site = load_site("yard", root)
+    for camera in site.cameras:
+        (root / "stills").mkdir(exist_ok=True)
+        cv2.imwrite(str(root / "stills" / f"{camera.name}.png"), np.full((*camera.size[::-1], 3), 120, np.uint8))
+    alarm = {"camera": site.cameras[0].name, "state": "moved", "since": 0.0, "raised": 1.0, "ended": None}
+    (root / "alarms.json").write_text(json.dumps({"alarms": [alarm]}))
+    words = ("map", "yard", root / "tracks.csv", "--root", root, "--stills", root / "stills", "--dpi", 40)
+    done = call(*words, "-o", root / "out", "--alarms", root / "alarms.json", "--to", "+2")
+    assert done.code == 0, done.err
+    drawn = sorted(path.name for path in (root / "out").rglob("*") if path.is_file())
+    assert drawn == sorted(["map.html", "mosaic.png", "plan.png", *(f"{camera.name}.jpg" for camera in site.cameras)])
+    assert '"moved"' in (root / "out" / "map.html").read_text()
+    done = call(*words, "-o", root / "a.gif", "--from", "+0.5", "--to", "+1", "--speed", 1)
+    assert done.code == 0, done.err
+    assert (root / "a.gif").read_bytes().startswith(b"GIF89a")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--from", "noon"), "time 'noon'"),
+        (("--from", "+900000"), "it has no tracks from"),
+        (("--alarms", "boxes.csv"), "JSON breaks"),
+        (("--gallery", "nowhere"), "no gallery there"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_one_line(call: Call, root: Path, words: tuple[str, str], says: str) -> None:
+    call("localize", "yard", root / "boxes.csv", "--root", root, "-o", root / "tracks.csv")
+    given = (words[0], root / words[1] if words[0] != "--from" else words[1])
+    done = call("map", "yard", root / "tracks.csv", "--root", root, "-o", root / "a.html", *given)
+    assert done.code == 2
+    assert says in done.err
+    assert not (root / "a.html").exists()

@@ -8,7 +8,6 @@ from shapely import box
 from geoloc.draw.extent import choose_extent, nice_step
 from geoloc.draw.labels import place_labels
 from geoloc.draw.layers import Markers, camera_levels, control_level, drawable, drawable_markers, track_paths
-from geoloc.draw.page_data import choose_step, kept_rows
 from geoloc.draw.words import duration_text, one_line, time_text
 from geoloc.errors import UnknownNameError
 from geoloc.scene.site import Site
@@ -121,20 +120,6 @@ def test_control_points_lie_on_the_level_nearest_in_height():
     assert control_level(site_map, ControlPoint("a", (10, 9, 0.1))) == "level 1"
     assert control_level(site_map, ControlPoint("b", (10, 9, 2.8))) == "level 2"
     assert control_level(site_map, ControlPoint("c", (-50, 9, 2.8))) == "level 1"
-
-
-def test_thinned_tracks_keep_their_ends_and_every_change_of_state():
-    table = line(3, np.arange(0, 60, 0.1))
-    state = np.where((table.time > 30) & (table.time < 30.35), "coasting", "confirmed")
-    table = drawable(table.replace(state=state), bare().site_map)
-    (path,) = track_paths(table, 2.0)
-    rows = kept_rows(table, path, 5.0)
-    assert len(rows) < 20
-    assert {0, len(table) - 1} <= set(rows.tolist())
-    assert (np.diff(np.flatnonzero(state[rows] == "coasting")) >= 0).all()
-    assert (state[rows] == "coasting").any()
-    assert choose_step(table, (path,), 100) == 1.0
-    assert choose_step(table, (path,), 1000) == 0.0
 
 
 def test_times_read_as_dates_only_where_they_can_be_meant_as_such():

@@ -29,27 +29,6 @@ function lastAt(numbers, value) {
   return low - 1;
 }
 
-// Value of a column that is given as [first row, value] where it changes.
-function valueAt(changes, row) {
-  return changes[lastAt(changes.map(change => change[0]), row)][1];
-}
-
-// Where a track is at a time, between its rows; null where it is not seen.
-function trackAt(track, time, gap) {
-  const i = lastAt(track.t, time);
-  if (i < 0) return null;
-  const last = i === track.t.length - 1, level = valueAt(track.level, i);
-  const span = last ? 0 : track.t[i + 1] - track.t[i];
-  // rows carry rounded times: the end of a track is still its end
-  if (last ? time - track.t[i] > 0.02 : span > gap && time - track.t[i] > 0.02) return null;
-  const part = last || span > gap || span === 0 || valueAt(track.level, i + 1) !== level ? 0 : (time - track.t[i]) / span;
-  const between = column => part ? column[i] + part * (column[i + 1] - column[i]) : column[i];
-  return {
-    track, row: i, level, state: valueAt(track.state, i), life: valueAt(track.life, i), x: between(track.x), y: between(track.y),
-    vx: track.vx[i], vy: track.vy[i], a: track.a[i], b: track.b[i], angle: track.angle[i],
-  };
-}
-
 // Largest of 1, 2, 5 times a power of ten that is at most `length`.
 function niceStep(length) {
   const power = 10 ** Math.floor(Math.log10(length));

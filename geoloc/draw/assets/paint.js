@@ -2,7 +2,6 @@
 
 const RINGS = "evenodd";
 const MARKER_SECONDS = 10;  // a point of another source fades within so long
-const CROWDED = 0.3;  // a name that covers others by more than this share of itself is left out
 
 function readPalette() {
   const style = getComputedStyle(document.documentElement);
@@ -13,29 +12,47 @@ function readPalette() {
     return found;
   };
   const names = ["ground", "outside", "ink", "muted", "grid", "edge", "stall", "wall", "pillar", "camera", "footprint",
-    "control", "accent", "panel"];
+    "control", "accent", "panel", "alarm", "free", "taken"];
   const palette = Object.fromEntries(names.map(name => [name, colour(name)]));
-  for (const name of ["zones", "markers", "tracks"]) palette[name] = cycle(name);
+  for (const name of ["zones", "markers", "tracks", "heat"]) palette[name] = cycle(name);
   palette.track = id => palette.tracks[((id % palette.tracks.length) + palette.tracks.length) % palette.tracks.length];
   return palette;
 }
 
+const GROUND = { canvas: null, key: "" };  // what does not change from frame to frame, drawn once
+
 function paint(context, view, scene) {
-  const level = DATA.levels[scene.level], palette = scene.palette;
-  context.fillStyle = level.everywhere ? palette.ground : palette.outside;
+  const ratio = devicePixelRatio || 1, palette = scene.palette;
+  const key = [scene.level, view.x, view.y, view.scale, view.width, view.height, ratio, palette.ground, scene.hoverCamera,
+    scene.show.footprints, [...scene.cameras], scene.stillKey, DATA.name].join();
+  if (GROUND.key !== key) paintStill(ratio, view, scene);
+  GROUND.key = key;
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(GROUND.canvas, 0, 0);
+  context.restore();
+  context.lineJoin = context.lineCap = "round";
+  scene.under?.(context, view);
+  paintMarkers(context, view, scene);
+  const here = paintMoving(context, view, scene);
+  paintCameras(context, view, scene);
+  paintNames(context, view, scene, here);
+  paintScale(context, view, palette);
+}
+
+function paintStill(ratio, view, scene) {
+  GROUND.canvas ??= document.createElement("canvas");
+  GROUND.canvas.width = Math.max(1, Math.round(view.width * ratio));
+  GROUND.canvas.height = Math.max(1, Math.round(view.height * ratio));
+  const context = GROUND.canvas.getContext("2d", { alpha: false }), level = DATA.levels[scene.level];
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.fillStyle = level.everywhere ? scene.palette.ground : scene.palette.outside;
   context.fillRect(0, 0, view.width, view.height);
   context.lineJoin = context.lineCap = "round";
   paintGround(context, view, scene, level);
+  scene.heat?.(context, view);
   if (scene.show.footprints) paintFootprints(context, view, scene);
   paintStanding(context, view, scene, level);
-  paintMarkers(context, view, scene);
-  const here = scene.present.filter(spot => spot.level === scene.level);
-  for (const spot of scene.present) paintTail(context, view, scene, spot.track);
-  if (scene.show.ellipses) for (const spot of here) paintEllipse(context, view, scene, spot);
-  paintCameras(context, view, scene);
-  for (const spot of here) paintSpot(context, view, scene, spot);
-  paintNames(context, view, scene, here);
-  paintScale(context, view, palette);
 }
 
 function paintGround(context, view, { palette }, level) {
@@ -116,96 +133,11 @@ function paintMarkers(context, view, scene) {
   });
 }
 
-// The way that a track has come, paler with age; in slices, as a canvas has no gradient along a path.
-function paintTail(context, view, scene, track) {
-  const now = trackAt(track, scene.time, DATA.gap), begin = scene.time - scene.tail;
-  const first = Math.max(0, lastAt(track.t, begin)), last = now.row;
-  const slices = 12, age = Math.min(scene.tail, scene.time - track.t[0]) || 1;
-  const levels = track.level, chosen = scene.selected === track.id;
-  context.lineWidth = chosen ? 3.6 : 2.3;
-  context.lineCap = "butt";  // round ends would show as dots where slices meet
-  context.strokeStyle = scene.palette.track(track.id);
-  let change = 0, slice = -1;
-  const finish = () => { if (slice >= 0) context.stroke(); };
-  for (let i = first; i <= last; i++) {
-    while (change + 1 < levels.length && levels[change + 1][0] <= i) change++;
-    const end = i < last ? [track.t[i + 1], track.x[i + 1], track.y[i + 1]] : [scene.time, now.x, now.y];
-    const broken = i < last && (end[0] - track.t[i] > DATA.gap || levels[change + 1]?.[0] === i + 1);
-    if (levels[change][1] !== scene.level || broken) { finish(); slice = -1; continue; }
-    let [t, x, y] = [track.t[i], track.x[i], track.y[i]];
-    if (t < begin) {
-      const part = (begin - t) / (end[0] - t || 1);
-      [t, x, y] = [begin, x + part * (end[1] - x), y + part * (end[2] - y)];
-    }
-    const next = Math.min(slices - 1, Math.floor(slices * (1 - (scene.time - t) / age)));
-    if (next !== slice) {
-      finish();
-      slice = next;
-      context.globalAlpha = 0.12 + 0.88 * Math.max(0, slice + 1) / slices;
-      context.beginPath();
-      context.moveTo(...view.toScreen(x, y));
-    }
-    context.lineTo(...view.toScreen(end[1], end[2]));
-  }
-  finish();
-  context.globalAlpha = 1;
-  context.lineCap = "round";
-}
-
-function paintEllipse(context, view, scene, spot) {
-  if (spot.a === null) return;
-  const [u, v] = view.toScreen(spot.x, spot.y), outline = new Path2D();
-  outline.ellipse(u, v, spot.a * view.scale, spot.b * view.scale, -spot.angle, 0, 2 * Math.PI);
-  const colour = scene.palette.track(spot.track.id);
-  fill(context, outline, colour, 0.16);
-  context.setLineDash(spot.state === "coasting" ? [4, 3] : []);
-  stroke(context, colour, 1.2, outline, 0.9);
-  context.setLineDash([]);
-}
-
-function paintSpot(context, view, { palette, selected, hover }, spot) {
-  const [u, v] = view.toScreen(spot.x, spot.y), strong = [selected, hover].includes(spot.track.id);
-  const dot = new Path2D(), colour = palette.track(spot.track.id), seen = spot.state !== "coasting";
-  dot.arc(u, v, strong ? 6.5 : 4.5, 0, 2 * Math.PI);
-  fill(context, dot, seen ? colour : palette.ground);
-  stroke(context, seen ? palette.ground : colour, 1.5, dot);
-  if (selected !== spot.track.id) return;
-  const ring = new Path2D();
-  ring.arc(u, v, 11, 0, 2 * Math.PI);
-  stroke(context, colour, 2, ring);
-}
-
-// Names go where they cover least of what stands there already; the first that come choose first.
-function paintNames(context, view, { palette, show, selected, hover, level, hoverCamera }, here) {
-  const names = [];
-  for (const { track, x, y } of show.ids ? here : []) {
-    const first = track.id === selected || track.id === hover;
-    names.push({ text: String(track.id), at: view.toScreen(x, y), size: 12, bold: true, colour: palette.track(track.id), first });
-  }
-  for (const camera of DATA.cameras) {
-    if (!camera.levels.includes(level) || camera.xy[0] === null || !(show.names || camera.name === hoverCamera)) continue;
-    const at = view.toScreen(...camera.xy);
-    names.push({ text: camera.name, at, size: 11, bold: false, colour: palette.camera, first: camera.name === hoverCamera });
-  }
-  const taken = names.map(({ at }) => boxAt(...at, 10, 10));
-  for (const name of names.sort((a, b) => b.first - a.first)) {
-    context.font = fontOf(name.size, name.bold);
-    const half = context.measureText(name.text).width / 2, [u, v] = name.at, area = (2 * half + 2) * 13;
-    const places = [[half + 9, -8], [-half - 9, -8], [half + 9, 8], [-half - 9, 8], [0, -15], [0, 15], [half + 17, -17], [-half - 17, 17]];
-    const boxes = places.map(([du, dv]) => boxAt(u + du, v + dv, 2 * half + 2, 13));
-    const outside = box => area - overlap(box, [0, 0, view.width, view.height]);
-    const costs = boxes.map(box => taken.reduce((sum, other) => sum + overlap(box, other), outside(box)));
-    const best = costs.indexOf(Math.min(...costs));
-    if (costs[best] > CROWDED * area && !name.first) continue;
-    taken.push(boxes[best]);
-    words(context, [u + places[best][0], v + places[best][1]], name.text, name.size, name.colour, name.bold, palette.ground);
-  }
-}
-
 function paintCameras(context, view, scene) {
   for (const camera of DATA.cameras) {
     if (!camera.levels.includes(scene.level) || camera.xy[0] === null) continue;
-    const [u, v] = view.toScreen(...camera.xy), square = new Path2D(), colour = scene.palette.camera;
+    const [u, v] = view.toScreen(...camera.xy), square = new Path2D(), alarm = scene.alarmOf?.(camera);
+    const colour = alarm ? scene.palette.alarm : scene.palette.camera;
     if (camera.ahead !== null) {
       const wedge = new Path2D();
       wedge.moveTo(u, v);
@@ -215,7 +147,22 @@ function paintCameras(context, view, scene) {
     square.rect(u - 3.5, v - 3.5, 7, 7);
     fill(context, square, camera.known ? colour : scene.palette.ground);
     stroke(context, camera.known ? scene.palette.ground : colour, 1.2, square);
+    if (alarm) paintAlarm(context, [u, v], colour);
+    if (scene.camera === camera.name) {
+      const ring = new Path2D();
+      ring.arc(u, v, 12, 0, 2 * Math.PI);
+      stroke(context, colour, 2.2, ring);
+    }
   }
+}
+
+function paintAlarm(context, [u, v], colour) {
+  const ring = new Path2D(), badge = new Path2D();
+  ring.arc(u, v, 9, 0, 2 * Math.PI);
+  stroke(context, colour, 2, ring);
+  badge.arc(u - 9, v - 9, 6.5, 0, 2 * Math.PI);
+  fill(context, badge, colour);
+  words(context, [u - 9, v - 8.5], "!", 10, "#ffffff", true);
 }
 
 function paintScale(context, view, palette) {
@@ -246,10 +193,10 @@ function line(target, view, flat) {
   for (let i = 2; i < flat.length; i += 2) target.lineTo(...view.toScreen(flat[i], flat[i + 1]));
 }
 
-function fill(context, outline, colour, alpha = 1) {
+function fill(context, outline, colour, alpha = 1, rule = RINGS) {
   context.globalAlpha = alpha;
   context.fillStyle = colour;
-  context.fill(outline, RINGS);
+  context.fill(outline, rule);
   context.globalAlpha = 1;
 }
 

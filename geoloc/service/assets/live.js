@@ -11,6 +11,7 @@ const events = new Map();  // by their ids: told again, an event is another
 const scene = {
   level: 0, palette: readPalette(), show: { ellipses: true, ids: true, footprints: false, names: false }, present: [],
   time: 0, tail: TAIL_S, cameras: new Set(), series: new Set(), hoverCamera: null, hover: null, selected: null,
+  wayOf: (track, begin) => wayOf(track, begin), under: () => paintTaken(),
 };
 const known = new Map();  // tracks by id, with the rows of the last few seconds
 
@@ -84,7 +85,7 @@ function hear(said) {
 
 function begin(said) {
   const same = DATA?.name === said.name;
-  DATA = { ...said, markers: [], gap: 1e9, start: 0, utc: true };
+  DATA = { ...said, markers: [], start: 0, utc: true };
   if (!same) { known.clear(); events.clear(); taken.clear(); scene.level = 0; scene.selected = null; view = new View(DATA.box); }
   tried = 0;
   scene.cameras = new Set(DATA.cameras.map(camera => camera.name));
@@ -101,12 +102,11 @@ function place(said) {
   if (said.time !== null) scene.time = said.time;
   const levels = DATA.levels.map(level => level.name);
   scene.present = said.objects.map(one => {
-    const track = known.get(one.id) ?? { id: one.id, label: one.label, t: [], x: [], y: [], vx: [], vy: [], a: [], b: [],
-      angle: [], level: [], state: [[0, ""]], life: [[0, ""]] };
+    const track = known.get(one.id) ?? { id: one.id, label: one.label, t: [], x: [], y: [], level: [] };
     known.set(one.id, track);
     const level = levels.indexOf(one.level), ellipse = halfAxes(one.cov);
     remember(track, said.time, one, level);
-    return { track, row: track.t.length - 1, level, x: one.x, y: one.y, vx: one.vx, vy: one.vy, state: one.state,
+    return { track, level, x: one.x, y: one.y, vx: one.vx, vy: one.vy, state: one.state,
       life: one.life, ...ellipse, said: one };
   });
   const there = new Set(said.objects.map(one => one.id));
@@ -116,17 +116,20 @@ function place(said) {
 }
 
 // A row more of a track, and those before the tail forgotten.
-function remember(track, time, { x, y, vx, vy, label }, level) {
+function remember(track, time, { x, y, label }, level) {
   if (track.t.length && track.t.at(-1) >= time) return;
   track.label = label;
-  const row = { t: time, x, y, vx, vy, a: 0, b: 0, angle: 0 };
+  const row = { t: time, x, y, level };
   for (const [name, value] of Object.entries(row)) track[name].push(value);
-  if (track.level.at(-1)?.[1] !== level) track.level.push([track.t.length - 1, level]);
   const old = track.t.findIndex(t => t >= time - 1.5 * TAIL_S);
   if (old < 20) return;
   for (const name of Object.keys(row)) track[name].splice(0, old);
-  const moved = track.level.map(([first, value]) => [Math.max(0, first - old), value]);
-  track.level = moved.filter((one, k) => k === moved.length - 1 || moved[k + 1][0] > 0);
+}
+
+// The way of a track from `begin` on: [t, x, y, level, cut] of each row.
+function wayOf({ t, x, y, level }, begin) {
+  const first = Math.max(0, lastAt(t, begin));
+  return t.slice(first).map((time, i) => [time, x[first + i], y[first + i], level[first + i], 0]);
 }
 
 // Half axes (m) and angle (rad) of the ellipse that holds DATA.probability: of the covariance xx, xy, yy.
@@ -164,7 +167,6 @@ function draw() {
   const ratio = devicePixelRatio || 1;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   paint(context, view, scene);
-  paintTaken();
 }
 
 function change() {

@@ -25,6 +25,7 @@ ASSETS = {
     "/page.css": ("geoloc.draw", "page.css", "text/css"),
     "/geometry.js": ("geoloc.draw", "geometry.js", "text/javascript"),
     "/paint.js": ("geoloc.draw", "paint.js", "text/javascript"),
+    "/paint_moving.js": ("geoloc.draw", "paint_moving.js", "text/javascript"),
     "/openapi.json": ("geoloc.service", "openapi.json", "application/json"),
 }
 GET: dict[str, Handler] = {
