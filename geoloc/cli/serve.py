@@ -11,6 +11,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from geoloc.options import load_options
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site
+from geoloc.service.serve.bridges.options import BridgeOptions, read_bridges
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.tokens import Tokens, one_for_all, read_tokens
 
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
     from geoloc.service.serve.service import LiveService
 
 DESCRIPTION = """\
-Run the engine live: detections come in over HTTP or WebSocket and are acknowledged when they are in the log for good;
-positions, events and answers go out over HTTP and WebSocket, and a map page shows the site now. Killed at any moment
-it goes on where it was. Needs the extra 'serve'. docs/serve.md and /openapi.json say what is sent and answered."""
+Run the engine live: detections come in over HTTP, WebSocket, MQTT or NATS and are acknowledged when they are in the log
+for good; positions, events and answers go out the same ways, events to webhooks, too, and a map page shows the site
+now. Killed at any moment it goes on where it was. Needs the extra 'serve'. docs/serve.md, /openapi.json and
+/asyncapi.json say what is sent and answered."""
 EXAMPLES = """\
 examples:
   geoloc serve --demo
@@ -41,6 +44,8 @@ examples:
       for this machine alone, with a token of its own that is printed with the page's address
   geoloc serve garage harbour --state state --host 0.0.0.0 --token-file tokens.json --tls-cert c.pem --tls-key k.pem
       for others: whoever has a token of the file, with its scopes, at its sites
+  geoloc serve garage --state state --mqtt mqtt://localhost --nats nats://localhost
+      with two brokers; --bridges FILE.toml for logins, TLS and webhooks
   geoloc replay boxes.csv http://localhost:8000 --site garage --token-file my.token --speed 4
       and a recording sent to it, four times as fast as it was"""
 LOCAL = "localhost"
@@ -59,6 +64,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, metavar="FILE.json", help="who may do what; see docs/serve.md")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE.pem", help="certificate chain: serve over TLS")
     parser.add_argument("--tls-key", type=Path, metavar="FILE.pem", help="its key")
+    parser.add_argument("--mqtt", metavar="URL", help="MQTT broker, such as mqtt://localhost; needs the extra 'mqtt'")
+    parser.add_argument("--nats", metavar="URL", help="NATS server, such as nats://localhost; needs the extra 'nats'")
+    parser.add_argument(
+        "--bridges", type=Path, metavar="FILE.toml", help="brokers and webhooks, with their logins; see docs/serve.md"
+    )
     parser.add_argument(
         "--limit", action="append", default=[], metavar="KEY=VALUE", help="of sizes and rates; may be repeated"
     )
@@ -83,6 +93,7 @@ def run(args: Namespace) -> None:
 
 def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     """The service that the arguments ask for, and its token where it made one."""
+    from geoloc.service.serve.bridges.build import build_bridges
     from geoloc.service.serve.service import LiveService, ServedSite
 
     if not args.demo and not args.sites:
@@ -98,7 +109,14 @@ def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     limits = load_options(ServeOptions(), None, args.limit)
     given = load_options(LocalizerOptions(), args.options, args.set) if args.options or args.set else None
     served = {site.name: ServedSite(site, folder / site.name, given, limits, args.changed) for site in sites}
-    return LiveService(served, tokens, limits), secret
+    return LiveService(served, tokens, limits, build_bridges(_bridges(args), served, limits)), secret
+
+
+def _bridges(args: Namespace) -> BridgeOptions:
+    """Brokers and webhooks of the file; addresses that are given take the place of its own."""
+    found = read_bridges(args.bridges) if args.bridges is not None else BridgeOptions()
+    mqtt = replace(found.mqtt, url=args.mqtt) if args.mqtt else found.mqtt
+    return replace(found, mqtt=mqtt, nats=replace(found.nats, url=args.nats) if args.nats else found.nats)
 
 
 async def serve(args: Namespace, service: "LiveService", secret: str) -> None:

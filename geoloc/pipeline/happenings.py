@@ -87,9 +87,10 @@ class Happenings:
         objects = dict(zip(sure.track.tolist(), sure.object.tolist(), strict=True)) if told else {}
         for number in sorted(self._known.keys() - set(sure.track.tolist())):
             told += self._end(time, number)
+        names, camera = points.coded("camera")
         for event in told:
-            seen = np.unique(points.camera[points.object == objects.get(event.number, -1)]) if len(points) else ()
-            lineage.add(replace(event, cameras=tuple(str(name) for name in seen)))
+            seen = np.unique(camera[points.object == objects.get(event.number, -1)]).tolist()
+            lineage.add(replace(event, cameras=tuple(sorted(names[k] for k in seen))))
         self._n_events = lineage.n_events
 
     def _rename(self, events: list[Event]) -> None:

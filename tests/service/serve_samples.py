@@ -100,8 +100,10 @@ async def serve_until(service: LiveService, port: int, started, ended: asyncio.E
 
 
 @contextmanager
-def running(folder: Path, options: ServeOptions | None = None) -> Iterator[Running]:
-    service, told, ports = make_service(folder, options), threading.Event(), []
+def running(
+    folder: Path, options: ServeOptions | None = None, service: LiveService | None = None
+) -> Iterator[Running]:
+    service, told, ports = service or make_service(folder, options), threading.Event(), []
     loop, ended = asyncio.new_event_loop(), asyncio.Event()
     started = lambda port: (ports.append(port), told.set())  # noqa: E731
     thread = threading.Thread(target=loop.run_until_complete, args=(serve_until(service, 0, started, ended),))

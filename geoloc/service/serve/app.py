@@ -25,12 +25,14 @@ ASSETS = {
     "/geometry.js": ("geoloc.draw", "geometry.js", "text/javascript"),
     "/paint.js": ("geoloc.draw", "paint.js", "text/javascript"),
     "/openapi.json": ("geoloc.service", "openapi.json", "application/json"),
+    "/asyncapi.json": ("geoloc.service", "asyncapi.json", "application/json"),
 }
 GET: dict[str, Handler] = {
     "/v1/sites": requests.sites,
     f"{SITE}/map": requests.site_map,
     f"{SITE}/positions": requests.positions,
     f"{SITE}/events": requests.events,
+    f"{SITE}/cameras": requests.cameras,
     f"{SITE}/where/{{object}}": requests.where,
     f"{SITE}/state": requests.state,
     f"{SITE}/occupancy": requests.occupancy,
