@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoloc.cli.arguments import add_options
+from geoloc.cli.landmarks import landmarks_path
 from geoloc.errors import InputError
 from geoloc.options import load_options
 from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
-from geoloc.scene.storage import load_site
+from geoloc.scene.storage import load_site, site_root
 from geoloc.service.serve.bridges.options import BridgeOptions, read_bridges
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.tokens import Tokens, one_for_all, read_tokens
@@ -109,6 +110,11 @@ def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     limits = load_options(ServeOptions(), None, args.limit)
     given = load_options(LocalizerOptions(), args.options, args.set) if args.options or args.set else None
     served = {site.name: ServedSite(site, folder / site.name, given, limits, args.changed) for site in sites}
+    for name, one in zip(args.sites, served.values(), strict=False):  # a demo has none
+        root = site_root(name, args.root)
+        landmarks, gallery = landmarks_path(one.site.name, root), root / "gallery" / one.site.name
+        one.landmarks = landmarks if landmarks.exists() else None
+        one.gallery = gallery if gallery.is_dir() else None
     return LiveService(served, tokens, limits, build_bridges(_bridges(args), served, limits)), secret
 
 

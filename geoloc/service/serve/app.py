@@ -8,7 +8,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from geoloc.draw.style import DARK, LIGHT, css_variables
-from geoloc.service.serve import requests, sockets
+from geoloc.service.serve import picture_requests, requests, sockets
 from geoloc.service.serve.admission import SERVICE, add_headers, admitted, guard
 from geoloc.service.serve.figures import ServiceFigures
 from geoloc.service.serve.requests import answer
@@ -43,8 +43,9 @@ GET: dict[str, Handler] = {
 POST: dict[str, Handler] = {
     f"{SITE}/detections": requests.take_detections,
     f"{SITE}/finish": requests.finish,
+    f"{SITE}/relocalize": picture_requests.place,
+    f"{SITE}/search": picture_requests.search,
 }
-
 
 
 def make_app(service: LiveService) -> web.Application:

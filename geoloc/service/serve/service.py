@@ -26,6 +26,7 @@ from geoloc.service.serve.heard import Frames
 from geoloc.service.serve.hub import NEWEST, Hub
 from geoloc.service.serve.limits import Pace
 from geoloc.service.serve.options import ServeOptions
+from geoloc.service.serve.pictures import PictureDesk
 from geoloc.service.serve.said import Json
 from geoloc.service.serve.tokens import Token, Tokens
 
@@ -43,6 +44,8 @@ class ServedSite:
     ) -> None:  # fmt: skip
         self.site = site
         self.folder = folder
+        self.landmarks: Path | None = None  # what pictures are placed by
+        self.gallery: Path | None = None  # what objects are searched in
         self.hub = Hub(serve)
         self.engine = LiveEngine(site, folder, options, changed, serve.max_waiting, self._tell)
         self.cameras = CameraWatch([camera.name for camera in site.cameras], serve.silent_s)
@@ -112,6 +115,7 @@ class LiveService:
         self.bridges = tuple(bridges)
         self.tokens = tokens
         self.options = options
+        self.pictures = PictureDesk(options)
         self.readers = 0  # bodies that are being read
         self.sockets = 0
         self.requests: Counter[tuple[str, int]] = Counter()  # by route and status
@@ -146,6 +150,7 @@ class LiveService:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.pictures.close()
         for site in self.sites.values():
             await asyncio.to_thread(site.engine.stop)
 
