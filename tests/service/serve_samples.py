@@ -46,7 +46,7 @@ def tokens() -> Tokens:
     def one(secret: str, scopes: tuple[str, ...], site: str = "plaza") -> Token:
         return Token(secret[:9], digest_of(secret), frozenset(scopes), frozenset({site}))
 
-    every = ("write", "read", "metrics")
+    every = ("write", "read", "metrics", "relocalize", "search")
     some = [one(WRITER, ("write",)), one(READER, ("read",)), one(ELSEWHERE, every, "garage")]
     return Tokens([one(ALL, every, "*"), *some])
 

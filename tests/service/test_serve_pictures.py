@@ -68,8 +68,9 @@ def asked(tmp_path_factory):
     for camera in cameras[:5]:
         cv2.imwrite(str(root / "stills" / f"{camera.name}.png"), picture(camera, texture))
     assert main(["landmarks", "floor", str(root / "stills"), "--root", str(root), "-o", str(root / "map.npz")]) == 0
-    with Gallery.open(root / "gallery", embedder="colours") as gallery:
-        crops = [np.full((90, 36, 3), colour, np.uint8) + rng.integers(0, 9, (90, 36, 3), np.uint8) for colour in COLOURS]
+    with Gallery.open(root / "gallery", embedder="plain") as gallery:
+        noise = rng.integers(0, 9, (3, 90, 36, 3), np.uint8)
+        crops = list(np.array(COLOURS, np.uint8)[:, None, None] + noise)
         known = {"site": ["plaza"] * 3, "camera": ["c7"] * 3, "object": [1, 2, 3], "track": [1, 2, 3]}
         place = {"time": [1.0, 2.0, 3.0], "level": ["ground"] * 3, "label": ["person"] * 3, "quality": np.ones(3)}
         gallery.add(Looks(id=[-1] * 3, vector=np.zeros((3, 0), np.float32), **known, **place), crops)

@@ -135,7 +135,7 @@ def _numbers(rows: _Rows, name: str, shape: tuple[int, ...]) -> np.ndarray:
         for k in has:  # which one it was
             jsonfile.numbers(f"line {rows.where[k]}: a {name}", rows.boxes[k][name], shape)
         raise
-    beyond = (np.abs(values) > MAX_PIXEL).reshape(len(has), -1).any(axis=1)
+    beyond = (np.abs(values) > MAX_PIXEL).any(axis=tuple(range(1, values.ndim)))
     if beyond.any():
         raise InputError(f"line {rows.where[has[int(np.argmax(beyond))]]}: a {name} lies beyond {MAX_PIXEL:g} px")
     found[has] = values

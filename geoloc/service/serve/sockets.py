@@ -47,6 +47,7 @@ async def _listen(socket: web.WebSocketResponse, site: ServedSite, wants: str, f
         if wants == NEWEST:
             if site.hub.stalls:
                 listener.put(as_text(site.hub.stalls))
+            listener.put(as_text(site.cameras.health()))
             listener.show(as_text(site.hub.positions))
         await _deliver(socket, listener)
     except SlowError as error:

@@ -19,7 +19,7 @@ from geoloc.pipeline.lineage import Event
 from geoloc.service.serve.bridges.bridge import topic_part
 from geoloc.service.serve.bridges.intake import Intake, Message, own_form
 from geoloc.service.serve.bridges.mqtt_line import tls_context
-from geoloc.service.serve.bridges.options import NatsOptions, address_of, login
+from geoloc.service.serve.bridges.options import NATS, NatsOptions, address_of, login
 from geoloc.service.serve.bridges.outbox import Outbox, message_id, outbox_path
 from geoloc.service.serve.engine import Receipt
 from geoloc.service.serve.options import ServeOptions
@@ -47,7 +47,7 @@ async def connect(options: NatsOptions, name: str) -> "Client":
         import nats
     except ImportError as error:
         raise InputError(f"NATS needs the extra 'nats' ({error}): pip install 'geoloc[nats]'") from error
-    parts = address_of(options.url, ("nats", "tls"))
+    parts = address_of(options.url, NATS)
     user, password = login(options.login_file, "GEOLOC_NATS")
     given = {"user": user, "password": password} if user else {}
     if parts.scheme == "tls":
@@ -132,7 +132,7 @@ class NatsBridge:
     name = "nats"
 
     def __init__(self, options: NatsOptions, sites: Mapping[str, ServedSite], serve: ServeOptions) -> None:
-        address_of(options.url, ("nats", "tls"))
+        address_of(options.url, NATS)
         self.counts: Counter[str] = Counter()
         self._options, self._sites, self._serve = options, dict(sites), serve
         self._client: Client | None = None

@@ -13,6 +13,7 @@ from geoloc.options import check_range, merge_options
 from geoloc.pipeline.lineage import SAID, TOLD
 from geoloc.scene import jsonfile
 
+MQTT, NATS = ("mqtt", "mqtts"), ("nats", "tls")  # schemes of addresses
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -88,7 +89,11 @@ def read_bridges(path: Path) -> BridgeOptions:
         for name, hook in webhooks.items():
             _check_webhook(name, hook)
         mqtt = merge_options(MqttOptions(), found.get("mqtt", {}), "mqtt.")
-        return BridgeOptions(mqtt, merge_options(NatsOptions(), found.get("nats", {}), "nats."), webhooks)
+        nats = merge_options(NatsOptions(), found.get("nats", {}), "nats.")
+        for url, schemes in ((mqtt.url, MQTT), (nats.url, NATS)):
+            if url:
+                address_of(url, schemes)
+        return BridgeOptions(mqtt, nats, webhooks)
 
 
 def _check_webhook(name: str, hook: WebhookOptions) -> None:
