@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -136,10 +137,16 @@ class Live:
         return Tracks.concat([step for number in sorted(self.windows) for step in self.windows[number]])
 
 
+@lru_cache(maxsize=1)
+def batch_run(name: str, folder: Path) -> tuple[Site, Detections, Tracks]:
+    """A recording, and its tracks as they should be."""
+    site, boxes = RECORDINGS[name](folder)
+    return site, boxes, Tracks.concat(list(replay(Localizer(site), boxes)))
+
+
 def run(name: str, folder: Path, program: str, kill: bool) -> dict[str, object]:
     """One recording through one broker."""
-    site, boxes = RECORDINGS[name](folder)
-    expected = Tracks.concat(list(replay(Localizer(site), boxes)))
+    site, boxes, expected = batch_run(name, folder)
     batches = [batch for _, batch in batches_of(boxes, BATCH_S)]
     with tempfile.TemporaryDirectory(prefix="geoloc-brokers-") as place, ExitStack() as stack:
         (Path(place) / "broker").mkdir()
