@@ -102,7 +102,7 @@ class Live:
         to = {"mqtt": MqttOptions(url=broker.url)} if broker.is_mqtt else {"nats": NatsOptions(url=broker.url)}
         self.site = ServedSite(site, folder, None, options)
         sites = {site.name: self.site}
-        bridges = build_bridges(BridgeOptions(**to), sites, options)  # type: ignore[arg-type]
+        bridges = build_bridges(BridgeOptions(**to), sites, options)
         self.service = LiveService(sites, one_for_all()[0], options, bridges)
         self.windows: dict[int, list[Tracks]] = {}
         self.heard = time.monotonic()

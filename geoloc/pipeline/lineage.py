@@ -27,11 +27,11 @@ TOLD = {
     "parked": "{number} parked{inside}",
     "unparked": "{number} stands{inside} no more",
     "changed_level": "{number} is on level {place}",
-    "camera_moved": "a camera has moved",
-    "clock_off": "a clock is off",
-    "clock_right": "a clock is right again",
-    "camera_silent": "a camera is silent",
-    "camera_back": "a camera is back",
+    "camera_moved": "camera {camera} has moved",
+    "clock_off": "the clock of camera {camera} is off",
+    "clock_right": "the clock of camera {camera} is right again",
+    "camera_silent": "camera {camera} is silent",
+    "camera_back": "camera {camera} is back",
     "withdrawn": "what was told under this id did not happen",
 }  # what else happened, see `happenings`
 
@@ -72,9 +72,11 @@ class Event:
         """In words, such as "5 is 3, which was lost from sight: cameras a and b at 10:02:11, 0.4 sigma (p 0.98)"."""
         inside = f" in {self.place}" if self.place else ""
         words = {"number": self.number, "others": _listed(self.others), "place": self.place, "inside": inside}
+        words["camera"] = _listed(self.cameras)
         what = (SAID | TOLD)[self.kind].format(**words)
         at = datetime.fromtimestamp(self.time, UTC).strftime("%H:%M:%S")
-        where = f"camera{'s' * (len(self.cameras) > 1)} {_listed(self.cameras)} at {at}" if self.cameras else f"at {at}"
+        seen = f"camera{'s' * (len(self.cameras) > 1)} {words['camera']} " if self.cameras and self.number else ""
+        where = f"{seen}at {at}"
         sure = f" (p {self.probability:.2f})" if self.probability < 1.0 else ""
         return f"{what}: {where}{', ' * bool(self.why)}{self.why}{sure}"
 

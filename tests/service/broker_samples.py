@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,8 +35,10 @@ def require(program: str) -> str:
 class Broker:
     """A server process on a port of its own that keeps its files in a folder."""
 
-    def __init__(self, program: str, folder: Path, port: int = 0) -> None:
-        self.program, self.folder, self.port = program, folder, port or free_port()
+    def __init__(self, program: str, folder: Path, words: Sequence[str] = (), lines: Sequence[str] = ()) -> None:
+        """`words` are more of nats-server's command line, `lines` of mosquitto's settings."""
+        self.program, self.folder, self.port = program, folder, free_port()
+        self._words, self._lines = tuple(words), tuple(lines) or ("allow_anonymous true",)
         self._path = require(program)
         folder.mkdir(parents=True, exist_ok=True)
         self.start()
@@ -62,11 +64,13 @@ class Broker:
 
     def _command(self) -> list[str]:
         if self.program == "nats-server":
-            return [self._path, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder / "store")]
+            store = str(self.folder / "store")
+            return [self._path, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", store, *self._words]
         settings = self.folder / "mosquitto.conf"
         settings.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\nmax_queued_messages 0\n"
+            f"listener {self.port} 127.0.0.1\npersistence true\nmax_queued_messages 0\n"
             f"persistence_location {self.folder}/\nautosave_on_changes true\nautosave_interval 1\n"
+            + "".join(f"{line}\n" for line in self._lines)
             + (f"user {os.environ.get('USER', 'root')}\n" if os.getuid() == 0 else "")
         )
         return [self._path, "-c", str(settings)]
@@ -105,14 +109,3 @@ class Child:
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-
-
-def until(what, seconds: float = 60.0):
-    """What it gives, once that is true."""
-    found = []
-    wait_for(lambda: bool(found.append(what()) or found[-1]), seconds)
-    return found[-1]
-
-
-def now() -> float:
-    return time.monotonic()

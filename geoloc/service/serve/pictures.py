@@ -122,14 +122,14 @@ def _place(site: Site, path: Path, data: bytes, asked: PlaceAsked, most: int) ->
     grey, landmarks = decoded(data, most, colours=False), _landmarks(path, path.stat().st_mtime_ns)
     fault, size = picture_fault(grey), (int(grey.shape[1]), int(grey.shape[0]))
     if fault:
-        return plain(plain_estimate(PoseEstimate((), fault), len(landmarks.cameras)))  # type: ignore[no-any-return]
+        return plain(plain_estimate(PoseEstimate((), fault), len(landmarks.cameras)))
     known = Knowledge()
     if asked.height is not None:
         known = Knowledge(plane=(0.0, 0.0, asked.height), plane_sigma=asked.height_sigma)
     lens = site.camera(asked.camera) if asked.camera else None
     query = Query(extract(grey), size, lens, known)
     found = relocalize(query, landmarks, np.random.default_rng(SEED), site_map=site.site_map)
-    return plain(plain_estimate(found, len(landmarks.cameras)))  # type: ignore[no-any-return]
+    return plain(plain_estimate(found, len(landmarks.cameras)))
 
 
 @lru_cache(maxsize=4)
