@@ -138,15 +138,16 @@ class Live:
 
 
 @lru_cache(maxsize=1)
-def batch_run(name: str, folder: Path) -> tuple[Site, Detections, Tracks]:
+def batch_run(name: str, folder: Path, seconds: float) -> tuple[Site, Detections, Tracks]:
     """A recording, and its tracks as they should be."""
     site, boxes = RECORDINGS[name](folder)
+    boxes = boxes.take(boxes.time < np.nanmin(boxes.time) + seconds)
     return site, boxes, Tracks.concat(list(replay(Localizer(site), boxes)))
 
 
-def run(name: str, folder: Path, program: str, kill: bool) -> dict[str, object]:
+def run(name: str, folder: Path, program: str, kill: bool, seconds: float = np.inf) -> dict[str, object]:
     """One recording through one broker."""
-    site, boxes, expected = batch_run(name, folder)
+    site, boxes, expected = batch_run(name, folder, seconds)
     batches = [batch for _, batch in batches_of(boxes, BATCH_S)]
     with tempfile.TemporaryDirectory(prefix="geoloc-brokers-") as place, ExitStack() as stack:
         (Path(place) / "broker").mkdir()
@@ -194,12 +195,13 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=data, metavar="DIR", help="folder of the recordings")
     parser.add_argument("--broker", choices=BROKERS, action="append", help="default: both")
     parser.add_argument("--kill", action="store_true", help="kill the broker in the middle, and start it again")
+    parser.add_argument("--seconds", type=float, default=np.inf, metavar="S", help="of each recording (default: all)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     good = True
     for name in args.names:
         for program in args.broker or BROKERS:
-            found = run(name, args.data / name, program, args.kill)
+            found = run(name, args.data / name, program, args.kill, args.seconds)
             print(json.dumps(found), flush=True)
             good &= bool(found["same_bits"])
     return 0 if good else 1

@@ -5,6 +5,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 from broker_samples import service_with
 from serve_samples import plaza_boxes, running, wait_for
@@ -67,8 +68,11 @@ def hooked(tmp_path):
     return make
 
 
-def send(live, start: int, stop: int) -> None:
-    live.send(lines_of(plaza_boxes(3.0).take(slice(start, stop))))
+def send(live, start: float, stop: float) -> None:
+    """Whole windows from `start` to `stop` s."""
+    boxes = plaza_boxes(3.0)
+    since = boxes.time - np.floor(10 * boxes.time.min()) / 10
+    live.send(lines_of(boxes.take((since >= start) & (since < stop))))
     live.ask("/v1/sites/plaza/finish", method="POST")
 
 
@@ -79,7 +83,7 @@ def told(live) -> dict[int, dict]:
 def test_events_are_signed_tried_again_and_not_lost_while_nobody_is_there(hooked):
     receiver = Receiver((500, 302, 429))
     with hooked(receiver) as live:
-        send(live, 0, 1000)
+        send(live, 0.0, 1.5)
         wait_for(lambda: told(live).items() <= receiver.events.items())
         assert receiver.tries > 3, "a redirect is not followed, it is a failure"
         body, given = receiver.posts[0]
@@ -89,7 +93,7 @@ def test_events_are_signed_tried_again_and_not_lost_while_nobody_is_there(hooked
     first, before = set(receiver.events), len(receiver.posts)
     receiver.close()
     with hooked(receiver) as live:  # nobody listens there any more
-        send(live, 1000, 2000)
+        send(live, 1.5, 3.0)
         waiting = set(told(live)) - first
         assert waiting
     late = Receiver()
@@ -103,7 +107,7 @@ def test_events_are_signed_tried_again_and_not_lost_while_nobody_is_there(hooked
 def test_only_the_kinds_that_are_asked_for_are_told(hooked):
     receiver = Receiver()
     with hooked(receiver, kinds=("entered",)) as live:
-        send(live, 0, 1000)
+        send(live, 0.0, 1.5)
         wait_for(lambda: receiver.events)
         assert {one["kind"] for one in receiver.events.values()} <= {"entered", "withdrawn"}
     receiver.close()

@@ -98,7 +98,9 @@ def decoded(data: bytes, most: int, colours: bool) -> np.ndarray:
     try:
         with Image.open(BytesIO(data), formats=tuple(KINDS.values())) as head:
             width, height = head.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise InputError(f"the picture has far too many pixels; at most {most} px are taken") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError("the body is no JPEG or PNG picture") from error
     if width * height > most:
         raise InputError(f"the picture has {width} x {height} px; at most {most} px are taken")

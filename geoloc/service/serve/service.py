@@ -19,7 +19,7 @@ from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.pipeline.queries import State
 from geoloc.scene.footprint import footprints
 from geoloc.scene.site import Site
-from geoloc.service.serve.bridges.bridge import Bridge
+from geoloc.service.serve.bridges.bridge import Bridge, keep_running
 from geoloc.service.serve.cameras import CameraWatch
 from geoloc.service.serve.engine import LiveEngine, Receipt, Told
 from geoloc.service.serve.heard import Frames
@@ -143,7 +143,7 @@ class LiveService:
             self._tasks.append(loop.create_task(site.look_at_stalls(self.options.stalls_s)))
             self._tasks.append(loop.create_task(site.watch_cameras()))
         for bridge in self.bridges:
-            self._tasks.append(loop.create_task(bridge.run()))
+            self._tasks.append(loop.create_task(keep_running(bridge)))
 
     async def stop(self) -> None:
         """Take in what waits, write snapshots, and end."""

@@ -1,8 +1,14 @@
 """What a bridge is, and how names of sites and cameras are written in topics and subjects."""
 
+import asyncio
+import logging
 from collections import Counter
 from typing import Protocol
 from urllib.parse import quote
+
+AGAIN_S = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 class Bridge(Protocol):
@@ -17,6 +23,16 @@ class Bridge(Protocol):
 
     async def run(self) -> None:
         """Work until cancelled; what the other end does is logged, and tried again."""
+
+
+async def keep_running(bridge: Bridge) -> None:
+    """Run a bridge until cancelled; what ends it otherwise is logged, and it begins anew."""
+    while True:
+        try:
+            await bridge.run()
+        except Exception:
+            logger.exception("%s: it has stopped, and begins anew", bridge.name)
+        await asyncio.sleep(AGAIN_S)
 
 
 def topic_part(name: str) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
     from nats.js.api import StreamConfig
 
+LOGIN = "GEOLOC_NATS"  # how names of the environment begin
 WAIT_S = 1.0  # for messages, and between tries
 LONGEST_WAIT_S = 30.0  # between tries to connect
 TIMEOUT_S = 5.0  # of the server's answers
@@ -43,12 +44,10 @@ logger = logging.getLogger(__name__)
 
 async def connect(options: NatsOptions, name: str) -> "Client":
     """A connection that is made again whenever it is lost; it waits until the server is there once."""
-    try:
-        import nats
-    except ImportError as error:
-        raise InputError(f"NATS needs the extra 'nats' ({error}): pip install 'geoloc[nats]'") from error
+    import nats
+
     parts = address_of(options.url, NATS)
-    user, password = login(options.login_file, "GEOLOC_NATS")
+    user, password = login(options.login_file, LOGIN)
     given = {"user": user, "password": password} if user else {}
     if parts.scheme == "tls":
         given["tls"] = tls_context(options.ca_file)  # type: ignore[assignment]
@@ -67,6 +66,14 @@ async def connect(options: NatsOptions, name: str) -> "Client":
             logger.warning("NATS server %s: %s; it is tried again", parts.hostname, type(error).__name__)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def require_nats() -> None:
+    """InputError where the library is not installed."""
+    try:
+        import nats  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"NATS needs the extra 'nats' ({error}): pip install 'geoloc[nats]'") from error
 
 
 class SiteStreams:
@@ -132,7 +139,9 @@ class NatsBridge:
     name = "nats"
 
     def __init__(self, options: NatsOptions, sites: Mapping[str, ServedSite], serve: ServeOptions) -> None:
+        require_nats()
         address_of(options.url, NATS)
+        login(options.login_file, LOGIN)  # what is wrong with it is said at the start
         self.counts: Counter[str] = Counter()
         self._options, self._sites, self._serve = options, dict(sites), serve
         self._client: Client | None = None

@@ -18,8 +18,8 @@ from geoloc.pipeline.lineage import Event
 from geoloc.scene.site import Site
 from geoloc.service.serve.bridges.bridge import topic_part
 from geoloc.service.serve.bridges.intake import Form, Intake, Message, own_form
-from geoloc.service.serve.bridges.mqtt_line import MqttLine
-from geoloc.service.serve.bridges.options import MqttOptions
+from geoloc.service.serve.bridges.mqtt_line import LOGIN, MqttLine, require_paho
+from geoloc.service.serve.bridges.options import MqttOptions, login
 from geoloc.service.serve.bridges.outbox import Outbox, outbox_path
 from geoloc.service.serve.bridges.scenescape import TOPIC, scenescape_frames
 from geoloc.service.serve.engine import Receipt
@@ -44,6 +44,8 @@ class MqttBridge:
     name = "mqtt"
 
     def __init__(self, options: MqttOptions, sites: Mapping[str, ServedSite], serve: ServeOptions) -> None:
+        require_paho()
+        login(options.login_file, LOGIN)  # what is wrong with it is said at the start
         self.counts: Counter[str] = Counter()
         self._options, self._sites, self._serve = options, dict(sites), serve
         self._client_id = options.client_id or "-".join(["geoloc", *map(topic_part, self._sites)])

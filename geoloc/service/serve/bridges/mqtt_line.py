@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import paho.mqtt.client as paho
     from paho.mqtt.properties import Properties
 
+LOGIN = "GEOLOC_MQTT"  # how names of the environment begin
 KEEPALIVE_S = 20
 FIRST_WAIT_S, LONGEST_WAIT_S = 1, 30  # between tries to connect
 QOS = 1
@@ -116,15 +117,21 @@ class MqttLine:
             taken.set_result(None)
 
 
-def _client(options: MqttOptions, client_id: str) -> "paho.Client":
+def require_paho() -> None:
+    """InputError where the library is not installed."""
     try:
-        import paho.mqtt.client as paho
-        from paho.mqtt.enums import CallbackAPIVersion
+        import paho.mqtt.client  # noqa: F401
     except ImportError as error:
         raise InputError(f"MQTT needs the extra 'mqtt' ({error}): pip install 'geoloc[mqtt]'") from error
+
+
+def _client(options: MqttOptions, client_id: str) -> "paho.Client":
+    import paho.mqtt.client as paho
+    from paho.mqtt.enums import CallbackAPIVersion
+
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True)
     client.reconnect_delay_set(FIRST_WAIT_S, LONGEST_WAIT_S)
-    user, password = login(options.login_file, "GEOLOC_MQTT")
+    user, password = login(options.login_file, LOGIN)
     if user:
         client.username_pw_set(user, password)
     if address_of(options.url, tuple(PORTS)).scheme == "mqtts":

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from geoloc.errors import InputError
 from geoloc.scene.tables import Detections
 from geoloc.service.serve.bridges.bridge import topic_part
+from geoloc.service.serve.bridges.jetstream import SiteStreams, connect, insist, require_nats
+from geoloc.service.serve.bridges.mqtt_line import MqttLine, require_paho
 from geoloc.service.serve.bridges.options import MqttOptions, NatsOptions
 from geoloc.service.serve.heard import lines_of
 from geoloc.service.serve.sender import Sent
 
 if TYPE_CHECKING:
     import paho.mqtt.client as paho
-
-    from geoloc.service.serve.bridges.mqtt_line import MqttLine
 
 ANSWER_S = 2.0  # after which a batch is sent again
 WAIT_S = 0.2  # between tries
@@ -103,6 +103,7 @@ class MqttSender(BrokerSender):
     """Over MQTT: a batch is taken when the engine, not the broker alone, says that it is on disk."""
 
     def __init__(self, options: MqttOptions, site: str, patience_s: float = 60.0) -> None:
+        require_paho()
         super().__init__(options.url, site, patience_s)
         own = secrets.token_hex(6)
         self._top, self._replies = f"{options.prefix}/{topic_part(site)}", f"{options.prefix}/replies/{own}"
@@ -110,8 +111,6 @@ class MqttSender(BrokerSender):
         self._line: MqttLine = self._loop.do(self._open(options, f"geoloc-sender-{own}"))
 
     async def _open(self, options: MqttOptions, client_id: str) -> "MqttLine":
-        from geoloc.service.serve.bridges.mqtt_line import MqttLine
-
         line = MqttLine(replace(options, session_s=0), client_id, [self._replies], self._hear)
         line.start()
         return line
@@ -150,12 +149,15 @@ class NatsSender(BrokerSender):
     """Over JetStream: a batch is taken when the stream has it; one that is sent again is known by its message id."""
 
     def __init__(self, options: NatsOptions, site: str, patience_s: float = 60.0) -> None:
+        require_nats()
         super().__init__(options.url, site, patience_s)
-        self._loop.do(asyncio.wait_for(self._open(options), patience_s))
+        try:
+            self._loop.do(asyncio.wait_for(self._open(options), patience_s))
+        except TimeoutError as error:
+            self._loop.close()
+            raise InputError(f"{options.url}: no answer in {patience_s:g} s; does a server run there?") from error
 
     async def _open(self, options: NatsOptions) -> None:
-        from geoloc.service.serve.bridges.jetstream import SiteStreams, connect, insist
-
         self._client = await connect(options, "geoloc replay")
         self._js = self._client.jetstream(timeout=ANSWER_S)
         self._streams = SiteStreams(self._js, options, self._site)
