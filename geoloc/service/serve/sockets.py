@@ -170,5 +170,6 @@ def _closed(request: web.Request, socket: web.WebSocketResponse) -> None:
 
 async def close_all(app: web.Application) -> None:
     """Say goodbye to every socket."""
-    for socket in tuple(app[SOCKETS]):
+    open_ones = app[SOCKETS].copy()
+    for socket in open_ones:
         await socket.close(code=1001, message=b"the service ends")
