@@ -132,6 +132,11 @@ class Live:
         self._thread.join()
 
     @property
+    def taken(self) -> int:
+        """Messages that are on the engine's disk."""
+        return self.service.bridges[0].counts["taken"]
+
+    @property
     def tracks(self) -> Tracks:
         """All that was said last."""
         return Tracks.concat([step for number in sorted(self.windows) for step in self.windows[number]])
@@ -164,7 +169,7 @@ def run(name: str, folder: Path, program: str, kill: bool, seconds: float = np.i
                 sender.send(batch)
             sender.finish()
             sent_s, sent = time.monotonic() - start, sender.sent
-        while time.monotonic() - live.heard < QUIET_S:
+        while live.taken <= len(batches) or time.monotonic() - live.heard < QUIET_S:
             time.sleep(0.1)
         told_s, found = live.heard - start, live.tracks
     middle, late = (1000 * np.quantile(sent.took_s, [0.5, 0.99])).round(1).tolist()
