@@ -82,7 +82,8 @@ class SiteStreams:
     def __init__(self, jetstream: "JetStreamContext", options: NatsOptions, site: str) -> None:
         self._js, self._options = jetstream, options
         self.top = f"{options.prefix}.{topic_part(site)}"
-        self._stem = f"{options.prefix}-{topic_part(site)}".upper()
+        # a server of version 2.9 delivers nothing from a stream with a percent sign in its name
+        self._stem = f"{options.prefix}-{topic_part(site)}".upper().replace("%", "_")
 
     @property
     def detections(self) -> str:
