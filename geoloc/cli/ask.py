@@ -121,8 +121,8 @@ def _lineage(state: State, args: Namespace) -> tuple[Any, list[str]]:
 
 def plain_event(event: Event) -> dict[str, Any]:
     """An event for machines: as JSON, with `told` the same in words."""
-    wrong = {name: time if isfinite(time) else None for name, time in (("since", event.since), ("until", event.until))}
-    return asdict(event) | wrong | {"told": str(event)}
+    known = {"since": event.since, "until": event.until, "sigma": event.sigma}
+    return asdict(event) | {n: v if isfinite(v) else None for n, v in known.items()} | {"told": str(event)}
 
 
 QUESTIONS: dict[str, Callable[[State, Namespace], tuple[Any, list[str]]]] = {

@@ -8,19 +8,20 @@ import numpy as np
 
 from geoloc.cli.arguments import add_json, add_options, add_site
 from geoloc.cli.landmarks import add_extractor, chosen_extractor, landmarks_path
-from geoloc.cli.poses import plain_pose, where
+from geoloc.cli.poses import where
 from geoloc.cli.relocalize_named import add_named, run_named, tell_names
 from geoloc.cli.relocalize_together import add_together, run_together
 from geoloc.errors import GeometryError, InputError
 from geoloc.features.extraction import extract
 from geoloc.io.pictures import FILMS, find_pictures, read_pictures
 from geoloc.options import load_options
-from geoloc.relocalize.estimate import Hypothesis, PoseEstimate
+from geoloc.relocalize.estimate import PoseEstimate
 from geoloc.relocalize.landmark_storage import load_landmarks
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.picture_check import picture_fault
 from geoloc.relocalize.pose_knowledge import Knowledge
 from geoloc.relocalize.relocalization import Query, RelocalizationOptions, relocalize
+from geoloc.relocalize.told import plain_estimate
 from geoloc.scene.camera import Camera
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
@@ -78,7 +79,7 @@ def run(args: Namespace) -> None:
         found = place(grey, site, landmarks, args, options)
     except InputError as error:
         raise InputError(f"{files[0]}: {error}") from error
-    report = describe(found, landmarks)
+    report = plain_estimate(found, len(landmarks.cameras))
     if args.json:
         print(json.dumps(report))
     if not found.answered:
@@ -104,24 +105,6 @@ def known_of(args: Namespace) -> Knowledge:
     if args.height is None:
         return Knowledge()
     return Knowledge(plane=(0.0, 0.0, args.height), plane_sigma=args.height_sigma)
-
-
-def describe(found: PoseEstimate, landmarks: LandmarkMap) -> dict[str, object]:
-    """The report: the best hypothesis's fields if it is an answer, why not otherwise, and all hypotheses."""
-    report: dict[str, object] = {"answered": found.answered, "refusal": found.refusal, "images": len(landmarks.cameras)}
-    if found.answered:
-        report |= _plain(found.best)
-    report["hypotheses"] = [_plain(each) for each in found.hypotheses]
-    return report
-
-
-def _plain(one: Hypothesis) -> dict[str, object]:
-    return plain_pose(one) | {
-        "inliers": len(one.points),
-        "looked_for": one.evidence.n,
-        "found": one.evidence.wins,
-        "log_odds": round(one.evidence.log_odds, 2),
-    }
 
 
 def _text(found: PoseEstimate) -> str:

@@ -4,6 +4,8 @@ import json
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -14,15 +16,22 @@ from geoloc.io.detections import ReadOptions, read_detections
 from geoloc.scene.tables import Detections
 from geoloc.service.serve.sender import Sender, batches_of
 
+if TYPE_CHECKING:
+    from geoloc.service.serve.bridges.senders import BrokerSender
+
 DESCRIPTION = """\
-Send a recording's boxes to `geoloc serve`, in order of time, as fast as they came or faster. What was not acknowledged
-is sent again, over restarts of the service too. Prints how long batches took to be acknowledged."""
+Send a recording's boxes to `geoloc serve`, itself or over a broker, in order of time, as fast as they came or faster.
+What was not acknowledged is sent again, over restarts of the service too. Prints how long batches took to be
+acknowledged: by the engine over HTTP and MQTT, by the stream over NATS."""
 EXAMPLES = """\
 examples:
   geoloc replay boxes.csv http://localhost:8000 --site garage --token-file my.token
       at the speed at which it was recorded
   geoloc replay boxes.csv http://localhost:8000 --site garage --token-file my.token --speed 0 --finish
       as fast as the service takes it; then the windows that wait for more are closed
+  geoloc replay boxes.csv mqtt://localhost --site garage --login-file mqtt.login
+  geoloc replay boxes.csv nats://localhost --site garage
+      over a broker that the service hears
   geoloc replay boxes.csv https://cameras.example --site garage --token-file my.token --now
       as if it happened now"""
 
@@ -30,11 +39,13 @@ examples:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("recording", metavar="RECORDING", help="file of boxes")
-    parser.add_argument("url", metavar="URL", help="of the service, such as http://localhost:8000")
+    parser.add_argument("url", metavar="URL", help="of the service, such as http://localhost:8000, or of a broker")
     parser.add_argument("--site", required=True, metavar="NAME", help="the site that it is of")
     parser.add_argument(
-        "--token-file", type=Path, required=True, metavar="FILE", help="file that holds the token, and nothing else"
+        "--token-file", type=Path, metavar="FILE", help="file that holds the service's token, and nothing else"
     )
+    parser.add_argument("--login-file", default="", metavar="FILE", help="a broker's user and password, two lines")
+    parser.add_argument("--ca-file", default="", metavar="FILE.pem", help="authorities that a broker is trusted by")
     parser.add_argument("--speed", type=float, default=1.0, help="times as fast; 0: as fast as can be (default: 1)")
     parser.add_argument("--batch-s", type=float, default=0.1, metavar="S", help="of a batch (default: 0.1)")
     parser.add_argument("--now", action="store_true", help="stamp it as if it happened now")
@@ -55,11 +66,8 @@ def run(args: Namespace) -> None:
     detections = read_detections(Path(args.recording), args.kind, options).detections
     if not len(detections):
         raise InputError(f"{args.recording}: holds no box that can be sent")
-    token = read_text(args.token_file).strip()
-    if not token.isascii() or not token.isprintable() or not token:
-        raise InputError(f"{args.token_file}: holds no token")
     start = time.monotonic()
-    with Sender(args.url, args.site, token, args.patience) as sender:
+    with _sender(args) as sender:
         send_all(sender, detections, args)
     seconds, sent = time.monotonic() - start, sender.sent
     middle, late = (1000 * np.quantile(sent.took_s, [0.5, 0.99])).round(1).tolist()
@@ -72,7 +80,27 @@ def run(args: Namespace) -> None:
     print(f"acknowledged after {middle:.1f} ms (median), {late:.1f} ms (99 %)")
 
 
-def send_all(sender: Sender, detections: Detections, args: Namespace) -> None:
+def _sender(args: Namespace) -> "Sender | BrokerSender":
+    """The one for the address."""
+    scheme = urlsplit(args.url).scheme
+    if scheme in ("mqtt", "mqtts", "nats", "tls"):
+        from geoloc.service.serve.bridges.options import MqttOptions, NatsOptions, address_of
+        from geoloc.service.serve.bridges.senders import MqttSender, NatsSender
+
+        address_of(args.url, (scheme,))
+        given = {"url": args.url, "login_file": args.login_file, "ca_file": args.ca_file}
+        if scheme in ("mqtt", "mqtts"):
+            return MqttSender(MqttOptions(**given), args.site, args.patience)
+        return NatsSender(NatsOptions(**given), args.site, args.patience)
+    if args.token_file is None:
+        raise InputError("give --token-file FILE, which holds the service's token")
+    token = read_text(args.token_file).strip()
+    if not token.isascii() or not token.isprintable() or not token:
+        raise InputError(f"{args.token_file}: holds no token")
+    return Sender(args.url, args.site, token, args.patience)
+
+
+def send_all(sender: "Sender | BrokerSender", detections: Detections, args: Namespace) -> None:
     """Send it at its pace; behind it, as fast as it is taken."""
     first = float(np.nanmin(detections.time[np.isfinite(detections.time)]))
     shift = time.time() - first if args.now else 0.0

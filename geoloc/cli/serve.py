@@ -11,11 +11,13 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoloc.cli.arguments import add_options
+from geoloc.cli.landmarks import landmarks_path
 from geoloc.cli.serve_store import add_store, make_store
 from geoloc.errors import InputError
 from geoloc.options import load_options
@@ -23,6 +25,7 @@ from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.scene.storage import load_site, site_root
 from geoloc.service.serve import edge
+from geoloc.service.serve.bridges.options import BridgeOptions, read_bridges
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.tokens import Tokens, one_for_all, read_tokens
 from geoloc.service.store.options import StoreOptions
@@ -33,10 +36,11 @@ if TYPE_CHECKING:
     from geoloc.service.serve.service import LiveService
 
 DESCRIPTION = """\
-Run the engine live: detections come in over HTTP or WebSocket and are acknowledged when they are in the log for good;
-positions, events and answers go out over HTTP and WebSocket, and a map page shows the site now. Killed at any moment
-it goes on where it was. What it tells is kept in a store, a GeoPackage file unless told otherwise. docs/serve.md,
-docs/store.md, docs/edge.md and /openapi.json say what is sent, answered and kept."""
+Run the engine live: detections come in over HTTP, WebSocket, MQTT or NATS and are acknowledged when they are in the log
+for good; positions, events and answers go out the same ways, events to webhooks, too, and a map page shows the site
+now. Killed at any moment it goes on where it was. What it tells is kept in a store, a GeoPackage file unless told
+otherwise. docs/serve.md, docs/store.md, docs/edge.md, /openapi.json and /asyncapi.json say what is sent, answered and
+kept."""
 EXAMPLES = """\
 examples:
   geoloc serve --demo
@@ -49,6 +53,8 @@ examples:
       what is told is kept in PostgreSQL with PostGIS, old ways as keys
   geoloc serve garage --state state --edge
       on a small machine: one core, less memory and disk
+  geoloc serve garage --state state --mqtt mqtt://localhost --nats nats://localhost
+      with two brokers; --bridges FILE.toml for logins, TLS and webhooks
   geoloc replay boxes.csv http://localhost:8000 --site garage --token-file my.token --speed 4
       and a recording sent to it, four times as fast as it was"""
 LOCAL = "localhost"
@@ -68,6 +74,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, metavar="FILE.json", help="who may do what; see docs/serve.md")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE.pem", help="certificate chain: serve over TLS")
     parser.add_argument("--tls-key", type=Path, metavar="FILE.pem", help="its key")
+    parser.add_argument("--mqtt", metavar="URL", help="MQTT broker, such as mqtt://localhost; needs the extra 'mqtt'")
+    parser.add_argument("--nats", metavar="URL", help="NATS server, such as nats://localhost; needs the extra 'nats'")
+    parser.add_argument(
+        "--bridges", type=Path, metavar="FILE.toml", help="brokers and webhooks, with their logins; see docs/serve.md"
+    )
     parser.add_argument(
         "--limit", action="append", default=[], metavar="KEY=VALUE", help="of sizes and rates; may be repeated"
     )
@@ -95,6 +106,7 @@ def run(args: Namespace) -> None:
 
 def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     """The service that the arguments ask for, and its token where it made one."""
+    from geoloc.service.serve.bridges.build import build_bridges
     from geoloc.service.serve.engine import JOURNAL
     from geoloc.service.serve.service import LiveService, ServedSite
 
@@ -116,9 +128,17 @@ def make_service(args: Namespace, folder: Path) -> "tuple[LiveService, str]":
     for site, root in zip(sites, roots, strict=True):
         path = folder / site.name
         store = make_store(args, site, path, keep)
-        served[site.name] = ServedSite(site, path, given, limits, args.changed, store, journal)
-        served[site.name].gallery = root / "gallery" / site.name
-    return LiveService(served, tokens, limits), secret
+        one = ServedSite(site, path, given, limits, args.changed, store, journal)
+        one.landmarks, one.gallery = landmarks_path(site.name, root), root / "gallery" / site.name
+        served[site.name] = one
+    return LiveService(served, tokens, limits, build_bridges(_bridges(args), served, limits)), secret
+
+
+def _bridges(args: Namespace) -> BridgeOptions:
+    """Brokers and webhooks of the file; addresses that are given take the place of its own."""
+    found = read_bridges(args.bridges) if args.bridges is not None else BridgeOptions()
+    mqtt = replace(found.mqtt, url=args.mqtt) if args.mqtt else found.mqtt
+    return replace(found, mqtt=mqtt, nats=replace(found.nats, url=args.nats) if args.nats else found.nats)
 
 
 async def serve(args: Namespace, service: "LiveService", secret: str) -> None:

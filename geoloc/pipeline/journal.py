@@ -131,6 +131,10 @@ class JournaledLocalizer:
         entry = {"call": "undo", "object": int(object), "other": int(other), "why": str(why)}
         return self._logged(entry, lambda: self.packets.undo(int(object), int(other), str(why)))
 
+    def tell(self, event: Event) -> Event:
+        """As `Localizer.tell`; the event, with its id, is in the log before it is returned."""
+        return self._logged({"call": "tell", "event": event}, lambda: self.packets.tell(event))
+
     def link(self, tracks: Tracks, points: GroundPoints) -> Linked:
         """As `geoloc.link`: numbers that it gives are in the log before they are returned, and never given again."""
         first = self.localizer.identities.book.first_free
@@ -296,6 +300,7 @@ class JournaledLocalizer:
             "finish": self.packets.finish,
             "reserve": lambda: self.packets.reserve(entry["stop"]),
             "undo": lambda: self.packets.undo(entry["object"], entry["other"], entry["why"]),
+            "tell": lambda: self.packets.tell(entry["event"]),
         }
         if entry["call"] not in calls:
             raise InputError(f"{self.folder.path}: record {self.number + 1} is a {entry['call']!r}, unknown here")

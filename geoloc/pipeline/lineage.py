@@ -1,4 +1,4 @@
-"""Where identities come from and what became of them: events in a graph that can be asked and explained."""
+"""What happened on a site, and where identities come from: events, some of them in a graph that can be explained."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -20,17 +20,33 @@ SAID = {
     "exchanged": "{others} and {number} were taken for each other",
     "gone": "{number} left through an exit",
     "forgotten": "what stood here was of an object that was forgotten",
-}
+}  # what became of identities
+TOLD = {
+    "arrived": "{number} came through an entrance",
+    "entered": "{number} entered {place}",
+    "left": "{number} left {place}",
+    "parked": "{number} parked{inside}",
+    "unparked": "{number} stands{inside} no more",
+    "changed_level": "{number} is on level {place}",
+    "camera_moved": "camera {camera} has moved",
+    "clock_off": "the clock of camera {camera} is off",
+    "clock_right": "the clock of camera {camera} is right again",
+    "camera_silent": "camera {camera} is silent",
+    "camera_back": "camera {camera} is back",
+    "withdrawn": "what was told under this id did not happen",
+}  # what else happened, see `happenings`
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to the object `number` at `time` (UTC Unix s).
+    """What happened to the object `number` (0: to a camera) at `time` (UTC Unix s).
 
-    `kind` is of SAID; `others` are the numbers that became part of it or left it; `probability` that it is so, `why`
-    in words, and `cameras` that saw it then. What was said from `since` on and before `until` (s; inf: up to this
-    event) was wrong: they were taken for each other, or, where the operator took it back, it was the other object that
-    went by this number. `id` counts a site's events from 1 on; 0: it is in no lineage yet.
+    `kind` is of SAID or TOLD; `others` are the numbers that became part of it or left it; `probability` that it is so,
+    `why` in words, and `cameras` that saw it then, or whom it befell. Where it has one, `place` is the zone, stall or
+    level, and `level`, `xy` (m) and `sigma` (m; of a clock s; inf: not known) say where the object was. What was said
+    from `since` on and before `until` (s; inf: up to this event) was wrong: they were taken for each other, or, where
+    the operator took it back, it was the other object that went by this number. `id` counts a site's events from 1 on;
+    0: it is in no lineage yet.
     """
 
     time: float
@@ -43,6 +59,10 @@ class Event:
     since: float = np.inf
     until: float = np.inf
     id: int = 0
+    place: str = ""
+    level: str = ""
+    xy: tuple[float, ...] = ()
+    sigma: float = np.inf
 
     def was_wrong(self, time: np.ndarray) -> np.ndarray:
         """Whether what was said at times (N,) s was wrong."""
@@ -51,9 +71,13 @@ class Event:
 
     def __str__(self) -> str:
         """In words, such as "5 is 3, which was lost from sight: cameras a and b at 10:02:11, 0.4 sigma (p 0.98)"."""
-        what = SAID[self.kind].format(number=self.number, others=_listed(self.others))
+        inside = f" in {self.place}" if self.place else ""
+        words = {"number": self.number, "others": _listed(self.others), "place": self.place, "inside": inside}
+        words["camera"] = _listed(self.cameras)
+        what = (SAID | TOLD)[self.kind].format(**words)
         at = datetime.fromtimestamp(self.time, UTC).strftime("%H:%M:%S")
-        where = f"camera{'s' * (len(self.cameras) > 1)} {_listed(self.cameras)} at {at}" if self.cameras else f"at {at}"
+        seen = f"camera{'s' * (len(self.cameras) > 1)} {words['camera']} " if self.cameras and self.number else ""
+        where = f"{seen}at {at}"
         sure = f" (p {self.probability:.2f})" if self.probability < 1.0 else ""
         return f"{what}: {where}{', ' * bool(self.why)}{self.why}{sure}"
 

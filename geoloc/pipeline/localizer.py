@@ -27,6 +27,7 @@ from geoloc.pipeline.existence import ExistenceOptions, weigh_existence
 from geoloc.pipeline.explanations import one_explanation
 from geoloc.pipeline.footprint import Footprint, FootprintOptions
 from geoloc.pipeline.fusion import FusionOptions, fuse
+from geoloc.pipeline.happenings import HappeningOptions, Happenings
 from geoloc.pipeline.hindsight import with_hindsight
 from geoloc.pipeline.history import History, HistoryOptions
 from geoloc.pipeline.identity import Identities, IdentityOptions
@@ -69,6 +70,7 @@ class LocalizerOptions:
     decisions: DecisionOptions = field(default_factory=DecisionOptions)
     identity: IdentityOptions = field(default_factory=IdentityOptions)
     history: HistoryOptions = field(default_factory=HistoryOptions)
+    happenings: HappeningOptions = field(default_factory=HappeningOptions)
     linking: LinkingOptions = field(default_factory=LinkingOptions)  # of recordings, see `link`
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class Localizer:
         self.identities = Identities(site, self.options.identity, self.options.existence)
         self.footprint = Footprint(site, self.options.footprint)
         self.history = History(site, self.options.history)
+        self.happenings = Happenings(site, self.options.happenings)
         self.points = GroundPoints()  # of the last window, with the object that each went into
         self.objects = Objects()  # of the last window
         self.dropped: Counter[str] = Counter()  # rows that could not be used, by reason, since the start
@@ -128,6 +131,8 @@ class Localizer:
         tracks = self.tracker.update(objects, heard)
         tracks = self.identities.update(tracks, self.points, objects, heard, self.tracker.exchanges)
         self.points = with_echoes(self.points, self.identities.echoed)
+        self.happenings.note(time, tracks, self.points, self.identities)
+        self.happenings.look_at_cameras(time, self.clocks, self.footprint, self.identities.lineage)
         self.history.note(time, tracks, self.points, self.identities.lineage)
         return tracks
 
@@ -149,6 +154,12 @@ class Localizer:
     def undo(self, object: int, other: int, why: str = "") -> Event:
         """The operator says that `other` is not `object`, as was thought; see `Identities.undo`."""
         event = self.identities.undo(object, other, why)
+        self.history.learn_of(self.identities.lineage)
+        return event
+
+    def tell(self, event: Event) -> Event:
+        """Take note of what others know, say that a camera is silent; the event with its id."""
+        event = self.identities.lineage.add(event)
         self.history.learn_of(self.identities.lineage)
         return event
 

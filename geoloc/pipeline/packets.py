@@ -52,6 +52,7 @@ class _Order:
     object: int
     other: int
     why: str
+    event: Event | None = None  # told instead: nothing is undone
 
 
 class PacketLocalizer:
@@ -107,6 +108,11 @@ class PacketLocalizer:
         event = self.localizer.undo(object, other, why)
         self._orders.append(_Order(self._closed, object, other, why))
         return event
+
+    def tell(self, event: Event) -> Event:
+        """As `Localizer.tell`; windows that are replayed keep to it."""
+        self._orders.append(_Order(self._closed, 0, 0, "", event))
+        return self.localizer.tell(event)
 
     def reserve(self, stop: int) -> None:
         """As `Book.reserve`; windows that are replayed keep to it."""
@@ -223,7 +229,9 @@ class PacketLocalizer:
     def _obey(self, orders: list[_Order], until: float) -> list[_Order]:
         """Do again what was said before window `until`; the orders that are left."""
         for order in orders:
-            if order.number < until:
+            if order.number < until and order.event is not None:
+                self.localizer.tell(order.event)
+            elif order.number < until:
                 try:
                     self.localizer.undo(order.object, order.other, order.why)
                 except InputError:  # late packets have shown that it never happened

@@ -17,7 +17,7 @@ from geoloc.errors import InputError, unknown_name
 from geoloc.geometry.gaussian import worst_sigma
 from geoloc.pipeline.answers import Occupancy, Phase, Place, PlaceCount, Provenance, StallState, Stay
 from geoloc.pipeline.history import OVER, Chunk, History
-from geoloc.pipeline.lineage import Event, lineage_graph
+from geoloc.pipeline.lineage import SAID, Event, lineage_graph
 from geoloc.pipeline.stays import Keys, phases, stays_inside
 from geoloc.scene.fingerprint import calibration_fingerprint
 from geoloc.scene.sitemap import Place as MapPlace
@@ -134,6 +134,10 @@ class State:
         mine = set(self._family(self._became(object)[0])) | {object}
         return tuple(event for event in self._events if event.number in mine or mine & set(event.others))
 
+    def happenings(self) -> tuple[Event, ...]:
+        """All events by their ids: what became of objects, who entered, left and parked, what befell the cameras."""
+        return tuple(sorted(self._told, key=lambda event: event.id))
+
     def lineage(self, object: int) -> "nx.MultiDiGraph":
         """An object's numbers as nodes, and an edge with its `event` from each to the one that it became or left.
 
@@ -172,9 +176,12 @@ class State:
     # ---- numbers
 
     @cached_property
+    def _told(self) -> list[Event]:
+        return [event for chunk in (*self._history.chunks, self._open) for event in chunk.events]
+
+    @cached_property
     def _events(self) -> list[Event]:
-        found = [event for chunk in (*self._history.chunks, self._open) for event in chunk.events]
-        return sorted(found, key=lambda event: event.time)
+        return sorted((event for event in self._told if event.kind in SAID), key=lambda event: event.time)
 
     @cached_property
     def _taken_back(self) -> list[Event]:

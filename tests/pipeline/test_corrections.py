@@ -9,7 +9,7 @@ from geoloc.errors import InputError
 from geoloc.options import merge_options
 from geoloc.pipeline.corrections import can_be_undone, to_undo
 from geoloc.pipeline.identity_book import Book, Joined
-from geoloc.pipeline.lineage import Event, Lineage
+from geoloc.pipeline.lineage import SAID, Event, Lineage
 from geoloc.pipeline.localizer import Localizer
 from geoloc.pipeline.packets import PacketLocalizer, packets_of
 from geoloc.scene.site import Site
@@ -72,7 +72,7 @@ def test_what_was_recognised_wrongly_is_two_objects_again(site: Site) -> None:
     assert state.where(second).life == "parked"
     assert [place.object for place in state.at() if place.xy[0] < 20 and place.life != "hidden"] == [second]
     told = [one.kind for one in localizer.identities.lineage.events if first in (one.number, *one.others)]
-    assert told[-1] == "undone"
+    assert [kind for kind in told if kind in SAID][-1] == "undone"
 
 
 def test_answers_about_before_know_which_was_which(site: Site) -> None:

@@ -47,7 +47,7 @@ def tokens() -> Tokens:
     def one(secret: str, scopes: tuple[str, ...], site: str = "plaza") -> Token:
         return Token(secret[:9], digest_of(secret), frozenset(scopes), frozenset({site}))
 
-    every = ("write", "read", "metrics", "erase")
+    every = ("write", "read", "metrics", "erase", "relocalize", "search")
     some = [one(WRITER, ("write",)), one(READER, ("read",)), one(ELSEWHERE, every, "garage")]
     return Tokens([one(ALL, every, "*"), *some])
 
@@ -104,9 +104,10 @@ async def serve_until(service: LiveService, port: int, started, ended: asyncio.E
 
 @contextmanager
 def running(
-    folder: Path, options: ServeOptions | None = None, store: StoreWriter | None = None
-) -> Iterator[Running]:
-    service, told, ports = make_service(folder, options, store), threading.Event(), []
+    folder: Path, options: ServeOptions | None = None, store: StoreWriter | None = None,
+    service: LiveService | None = None,
+) -> Iterator[Running]:  # fmt: skip
+    service, told, ports = service or make_service(folder, options, store), threading.Event(), []
     loop, ended = asyncio.new_event_loop(), asyncio.Event()
     started = lambda port: (ports.append(port), told.set())  # noqa: E731
     thread = threading.Thread(target=loop.run_until_complete, args=(serve_until(service, 0, started, ended),))

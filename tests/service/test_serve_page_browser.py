@@ -7,7 +7,15 @@ import time
 import pytest
 from serve_samples import ALL, plaza_boxes, running
 
+from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.sender import Sender, batches_of
+
+SILENT = "() => element('alarms').innerText.includes('c7 is silent: no frame for')"
+CLEARED = """() => {
+  window.cleared = false;
+  const look = () => { window.cleared ||= !element("alarms").innerText.includes("c7"); };
+  new MutationObserver(look).observe(element("alarms"), { childList: true });
+}"""
 
 
 @pytest.fixture
@@ -58,6 +66,29 @@ def test_objects_move_on_the_live_page(live):
     assert live.locator("#objects button").count() > 2
     live.locator("#objects button").first.click()
     assert "Sigma" in live.inner_text("#details")
+
+
+def test_the_alarm_of_a_camera_appears_and_goes_with_it(browser, tmp_path):
+    boxes = plaza_boxes(4.0)
+    options = ServeOptions(silent_s=2.0)
+    with running(tmp_path / "state", options) as service, Sender(service.url, "plaza", ALL) as sender:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"{service.url}/#token={ALL}")
+        page.wait_for_function("() => DATA && DATA.name === 'plaza'")
+        assert not page.is_visible("#alarm")
+        sender.send(boxes)
+        page.wait_for_function(SILENT, timeout=60_000)
+        assert page.is_visible("#alarm")
+        assert page.locator("#events .warns").count() >= 1
+        page.reload()
+        page.wait_for_function("() => element('alarms').innerText.includes('c7 is silent')", timeout=60_000)
+        later = boxes.take(boxes.camera == "c7")
+        page.evaluate(CLEARED)
+        sender.send(later.replace(time=later.time + 100.0))
+        page.wait_for_function("() => window.cleared", timeout=60_000)
+        told = [one["kind"] for one in service.data("/v1/sites/plaza/events")["events"] if one["cameras"] == ["c7"]]
+        assert [kind for kind in told if kind.startswith("camera")][:2] == ["camera_silent", "camera_back"]
+        page.close()
 
 
 def test_without_a_token_the_page_asks_for_one(browser, tmp_path):

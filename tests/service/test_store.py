@@ -10,7 +10,7 @@ from store_samples import answer, batch, open_file, open_postgres, postgres_serv
 from geoloc.errors import InputError
 from geoloc.io.store_rows import COLUMNS, tracks_of_rows
 from geoloc.pipeline.lineage import Event
-from geoloc.service.serve.cameras import CameraNow
+from geoloc.service.serve.camera_clocks import CameraNow
 from geoloc.service.store.forgetting import _erase
 from geoloc.service.store.queries import Wanted, family, find, find_ways, heat, question
 from geoloc.service.store.schema import HEAD, VERSION

@@ -6,6 +6,7 @@ Times are of the process (CPU), so that they hold on a machine that others use; 
 """
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
@@ -90,8 +91,7 @@ def start_rows(place: Path, queries: np.ndarray, n: int) -> list[Row]:
 
 def plain(place: Path, seen: Seen, index: Index) -> Peer:
     """FAISS's own refinement over a copy of the vectors, with the lists and the effort of the index."""
-    import faiss
-
+    faiss: Any = importlib.import_module("faiss")  # its types know less than it takes
     graph = next(place.glob("graph-*"))
     ivf = faiss.read_index(str(graph))
     half = faiss.IndexScalarQuantizer(DIM, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)

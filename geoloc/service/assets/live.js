@@ -8,6 +8,7 @@ const canvas = element("canvas"), context = canvas.getContext("2d");
 let DATA = null, view = null, socket = null, tried = 0, drawn = false, heardAt = 0;
 const taken = new Map();  // stalls of each level that somebody is in
 const events = new Map();  // by their ids: told again, an event is another
+const alarms = new Map();  // of cameras by their names: what is wrong, and what was said of it
 const scene = {
   level: 0, palette: readPalette(), show: { ellipses: true, ids: true, footprints: false, names: false }, present: [],
   time: 0, tail: TAIL_S, cameras: new Set(), series: new Set(), hoverCamera: null, hover: null, selected: null,
@@ -78,15 +79,23 @@ function hear(said) {
   if (said.type === "site") begin(said);
   if (said.type === "positions") place(said);
   if (said.type === "stalls") fillStalls(said);
-  if (said.type === "events") said.events.forEach(note);
-  if (said.type === "events") showEvents();
+  if (said.type === "events") {
+    said.events.forEach(note);
+    showEvents();
+    showAlarms();
+  }
+  if (said.type === "cameras") {
+    alarms.clear();
+    said.cameras.forEach(recall);
+    showAlarms();
+  }
   change();
 }
 
 function begin(said) {
   const same = DATA?.name === said.name;
   DATA = { ...said, markers: [], start: 0, utc: true };
-  if (!same) { known.clear(); events.clear(); taken.clear(); scene.level = 0; scene.selected = null; view = new View(DATA.box); }
+  if (!same) { known.clear(); events.clear(); taken.clear(); alarms.clear(); scene.level = 0; scene.selected = null; view = new View(DATA.box); }
   tried = 0;
   scene.cameras = new Set(DATA.cameras.map(camera => camera.name));
   element("title").textContent = DATA.name;
@@ -147,7 +156,29 @@ function fillStalls(said) {
   element("stalls").textContent = said.stalls ? `${said.taken.length} of ${counted(said.stalls, "stall")} taken${unsure}` : "";
 }
 
+const RAISES = { camera_silent: "silent", clock_off: "clock", camera_moved: "moved" };
+const CLEARS = { camera_back: "silent", clock_right: "clock" };
+const ALARM_TEXT = { silent: "is silent", clock: "its clock is off", moved: "has moved" };
+
+function alarm(camera, what, text) {
+  const mine = alarms.get(camera) ?? new Map();
+  if (text) mine.set(what, text);
+  else mine.delete(what);
+  if (mine.size) alarms.set(camera, mine);
+  else alarms.delete(camera);
+}
+
+function recall({ camera, state, clock_off: clock, moved }) {
+  const wrong = { silent: state === "silent", clock, moved };
+  for (const [what, is] of Object.entries(wrong)) alarm(camera, what, is ? ALARM_TEXT[what] : "");
+}
+
 function note(event) {
+  const camera = event.number === 0 ? event.cameras[0] : undefined;
+  const why = event.why ? `: ${event.why}` : "";
+  if (camera && RAISES[event.kind]) alarm(camera, RAISES[event.kind], ALARM_TEXT[RAISES[event.kind]] + why);
+  if (camera && CLEARS[event.kind]) alarm(camera, CLEARS[event.kind], "");
+  if (event.kind === "withdrawn") { events.delete(event.id); return; }
   events.set(event.id, event);
   while (events.size > KEEP_EVENTS) events.delete(events.keys().next().value);
 }
@@ -267,10 +298,22 @@ function showDetails() {
   details.replaceChildren(list);
 }
 
+function showAlarms() {
+  const items = [...alarms].sort().map(([camera, mine]) => {
+    const item = document.createElement("li"), name = document.createElement("strong");
+    name.textContent = camera;
+    item.append(name, ` ${[...mine.values()].join("; ")}`);
+    return item;
+  });
+  element("alarms").replaceChildren(...items);
+  element("alarm").hidden = !items.length;
+}
+
 function showEvents() {
   const items = [...events.values()].reverse().map(event => {
     const item = document.createElement("li"), time = document.createElement("time");
     time.textContent = clockText(event.time).slice(0, 8);
+    item.classList.toggle("warns", event.kind in RAISES);
     item.append(time, event.told);
     return item;
   });

@@ -8,7 +8,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from geoloc.draw.style import DARK, LIGHT, css_variables
-from geoloc.service.serve import requests, sockets
+from geoloc.service.serve import picture_requests, requests, sockets
 from geoloc.service.serve.admission import SERVICE, add_headers, admitted, guard
 from geoloc.service.serve.figures import ServiceFigures
 from geoloc.service.serve.requests import answer
@@ -27,12 +27,14 @@ ASSETS = {
     "/paint.js": ("geoloc.draw", "paint.js", "text/javascript"),
     "/paint_moving.js": ("geoloc.draw", "paint_moving.js", "text/javascript"),
     "/openapi.json": ("geoloc.service", "openapi.json", "application/json"),
+    "/asyncapi.json": ("geoloc.service", "asyncapi.json", "application/json"),
 }
 GET: dict[str, Handler] = {
     "/v1/sites": requests.sites,
     f"{SITE}/map": requests.site_map,
     f"{SITE}/positions": requests.positions,
     f"{SITE}/events": requests.events,
+    f"{SITE}/cameras": requests.cameras,
     f"{SITE}/where/{{object}}": requests.where,
     f"{SITE}/state": requests.state,
     f"{SITE}/occupancy": requests.occupancy,
@@ -45,11 +47,12 @@ GET: dict[str, Handler] = {
 POST: dict[str, Handler] = {
     f"{SITE}/detections": requests.take_detections,
     f"{SITE}/finish": requests.finish,
+    f"{SITE}/relocalize": picture_requests.place,
+    f"{SITE}/search": picture_requests.search,
 }
 DELETE: dict[str, Handler] = {
     f"{SITE}/objects/{{object}}": stored.erase,
 }
-
 
 
 def make_app(service: LiveService) -> web.Application:

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from geoloc.pipeline.packets import Answer
 from geoloc.pipeline.queries import State
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections
-from geoloc.service.serve.cameras import CameraNow, cameras_now
+from geoloc.service.serve.camera_clocks import CameraNow, cameras_now
 from geoloc.service.serve.heard import NO_ID
 
 WARM_UP = 5  # windows
@@ -81,7 +81,7 @@ class Figures:
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    packet: Detections | None  # None: no more comes, close all windows
+    packet: Detections | Event | None  # an event: take note of it; None: no more comes, close all windows
     receipt: "Future[Receipt]"
 
 
@@ -145,6 +145,10 @@ class LiveEngine:
     def finish(self) -> "Future[Receipt]":
         """No more comes of what is being sent: close the windows that wait for more."""
         return self._hand_in(_Batch(None, Future()), 0)
+
+    def tell_of(self, event: Event) -> "Future[Receipt]":
+        """Take note of what others know, as that a camera is silent: it gets an id, and is told as all events are."""
+        return self._hand_in(_Batch(event, Future()), 0)
 
     def ask(self, question: Callable[[JournaledLocalizer], Any]) -> "Future[Any]":
         """Have a question answered in the engine's thread, between two batches, before all that wait."""
@@ -238,7 +242,7 @@ class LiveEngine:
                 self._waiting.extendleft(reversed(batches))
             raise
         with self._change:
-            self._rows -= sum(len(batch.packet) for batch in batches if batch.packet is not None)
+            self._rows -= sum(len(batch.packet) for batch in batches if isinstance(batch.packet, Detections))
         self._count(journaled, receipts, answers, start)
         for batch, receipt in receipts:
             if batch.receipt.set_running_or_notify_cancel():
@@ -279,10 +283,12 @@ class LiveEngine:
         lineage = journaled.localizer.identities.lineage
         last = max(self._told, default=0)
         events = lineage.events[-TOLD:] if revised else lineage.since(last)
-        new = tuple(event for event in events if self._told.get(event.id) != event)
+        new = [event for event in events if self._told.get(event.id) != event]
+        # a replay may leave fewer of them; those that come next get the ids of those that never were
+        new += [replace(one, kind="withdrawn") for id, one in self._told.items() if id > lineage.n_events]
         if new or revised:
             self._told = {event.id: event for event in lineage.events[-TOLD:]}
-        return new
+        return tuple(new)
 
 
 def _warm_up(localizer: Localizer) -> None:
@@ -302,12 +308,17 @@ def _warm_up(localizer: Localizer) -> None:
     _ = trial.state.at()
 
 
-def _push(journaled: JournaledLocalizer, packet: Detections | None) -> tuple[list[Answer], Receipt | GeolocError]:
+def _push(
+    journaled: JournaledLocalizer, packet: Detections | Event | None
+) -> tuple[list[Answer], Receipt | GeolocError]:
     """A batch into the log and the engine: what it answers, and the receipt, or why there is none."""
     before = journaled.number
     try:
         if packet is None:
             return journaled.finish(), Receipt(0, journaled.number)
+        if isinstance(packet, Event):
+            journaled.tell(packet)
+            return [], Receipt(0, journaled.number)
         return journaled.push(_numbered(packet, before + 1)), Receipt(len(packet), journaled.number)
     except GeolocError as error:
         written = journaled.number > before

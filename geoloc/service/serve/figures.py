@@ -46,6 +46,7 @@ class ServiceFigures:
         yield from self._refused()
         yield from self._gauges()
         yield from store_metrics({name: served.store for name, served in self._service.sites.items()})
+        yield from self._bridges()
 
     def _refused(self) -> Iterator[Metric]:
         refused = CounterMetricFamily("geoloc_rows_unused", "Boxes that could not be used", labels=("site", "reason"))
@@ -53,6 +54,15 @@ class ServiceFigures:
             for reason, count in served.engine.figures.refused.items():
                 refused.add_metric((site, reason), count)
         yield refused
+
+    def _bridges(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("geoloc_bridge_up", "Whether a bridge has its other end", labels=("bridge",))
+        said = CounterMetricFamily("geoloc_bridge_messages", "Messages over a bridge", labels=("bridge", "what"))
+        for bridge in self._service.bridges:
+            up.add_metric((bridge.name,), float(bridge.connected))
+            for what, count in sorted(bridge.counts.items()):
+                said.add_metric((bridge.name, what), count)
+        yield from (up, said)
 
     def _gauges(self) -> Iterator[Metric]:
         sites = self._service.sites.items()

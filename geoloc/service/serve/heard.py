@@ -35,7 +35,20 @@ class _Rows:
     where: list[int] = field(default_factory=list)  # line of each
 
 
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """What came at a time: boxes, and the latest frame (s) of each camera, empty ones too."""
+
+    boxes: Detections
+    latest: Mapping[str, float]
+
+
 def detections_of(text: bytes, site: Site) -> Detections:
+    """As `frames_of`, the boxes alone."""
+    return frames_of(text, site).boxes
+
+
+def frames_of(text: bytes, site: Site) -> Frames:
     """The frames of some lines as one packet; boxes without an id have NO_ID.
 
     InputError names the first line that is wrong; nothing of the text is taken then.
@@ -51,7 +64,10 @@ def detections_of(text: bytes, site: Site) -> Detections:
                 _add_frame(rows, _parsed(line), number, site, seen)
     if not seen:
         raise InputError("holds no frame; send one JSON object a line")
-    return _table(rows)
+    latest: dict[str, float] = {}
+    for camera, time in seen:
+        latest[camera] = max(time, latest.get(camera, time))
+    return Frames(_table(rows), latest)
 
 
 def _parsed(line: str) -> dict[str, Any]:
@@ -119,7 +135,7 @@ def _numbers(rows: _Rows, name: str, shape: tuple[int, ...]) -> np.ndarray:
         for k in has:  # which one it was
             jsonfile.numbers(f"line {rows.where[k]}: a {name}", rows.boxes[k][name], shape)
         raise
-    beyond = (np.abs(values) > MAX_PIXEL).reshape(len(has), -1).any(axis=1)
+    beyond = (np.abs(values) > MAX_PIXEL).any(axis=tuple(range(1, values.ndim)))
     if beyond.any():
         raise InputError(f"line {rows.where[has[int(np.argmax(beyond))]]}: a {name} lies beyond {MAX_PIXEL:g} px")
     found[has] = values

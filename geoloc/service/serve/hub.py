@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from geoloc.pipeline.lineage import Event
 from geoloc.service.serve.engine import Told
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.said import Json, as_text, event_data, positions_data, tracks_data
@@ -82,6 +83,7 @@ class Hub:
         self.skipped = 0  # of clients that have gone
         self.positions: Json = {"type": "positions", "window": 0, "time": None, "objects": []}
         self.stalls: Json = {}
+        self.watchers: list[Callable[[tuple[Event, ...]], None]] = []  # called with events that are new or other
         self._options = options
 
     def join(self, wants: str) -> Listener:
@@ -101,6 +103,8 @@ class Hub:
         if told.answers and any(one.wants == ALL for one in self.listeners):
             for answer in told.answers:
                 self._put(as_text(tracks_data(answer.tracks, answer.window, answer.revised)), ALL)
+        for watcher in self.watchers if told.events else ():
+            watcher(told.events)
         if told.events and self.listeners:
             self._put(as_text({"type": "events", "events": [event_data(event) for event in told.events]}))
 

@@ -18,8 +18,12 @@ class ServeOptions:
     requests_per_s: float = 500.0  # of one token
     max_sockets: int = 200  # WebSockets open at a time
     positions_hz: float = 10.0  # positions that a client gets a second at most
+    max_pixels: int = 40_000_000  # of a picture that is asked about; its bytes are within max_body
+    max_questions: int = 4  # with pictures, that are answered or wait for it
+    question_s: float = 60.0  # in which one has to be answered
     behind: int = 1000  # messages that a client may be behind before it is cut off
     send_s: float = 10.0  # in which a client has to take a message
+    silent_s: float = 30.0  # after which a camera of which no frame came is told to be silent; frames may be empty
     stalls_s: float = 1.0  # between two looks at the stalls, while somebody watches
 
     def __post_init__(self) -> None:
@@ -27,3 +31,5 @@ class ServeOptions:
         check_range(self, body_s=(0.1, 3600), max_waiting=(1, 10_000_000), rows_per_s=(1, 1e9))
         check_range(self, requests_per_s=(1, 1e6), max_sockets=(1, 100_000), positions_hz=(0.01, 1000))
         check_range(self, behind=(1, 1_000_000), send_s=(0.1, 3600), stalls_s=(0.1, 3600))
+        check_range(self, max_pixels=(1000, 1 << 30), max_questions=(1, 1000), question_s=(0.1, 3600))
+        check_range(self, silent_s=(0.1, 1e9))

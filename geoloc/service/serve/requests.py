@@ -11,7 +11,7 @@ from geoloc.errors import InputError, UnknownNameError
 from geoloc.pipeline.queries import State
 from geoloc.service.serve.admission import SERVICE, TooFastError, admitted, site_of
 from geoloc.service.serve.engine import BusyError
-from geoloc.service.serve.heard import detections_of
+from geoloc.service.serve.heard import frames_of
 from geoloc.service.serve.limits import BadBodyError, read_body
 from geoloc.service.serve.said import Json, as_text, event_data, plain
 from geoloc.service.serve.service import ask
@@ -40,15 +40,15 @@ async def take_detections(request: web.Request) -> web.Response:
     service.readers += 1
     try:
         body = await read_body(request.content.iter_any(), encoding, service.options)
-        packet = await asyncio.to_thread(detections_of, body, site.site)
+        frames = await asyncio.to_thread(frames_of, body, site.site)
     except UnknownNameError as error:
         raise InputError(str(error)) from error  # the address is right, the batch is not
     finally:
         service.readers -= 1
-    wait_s = service.pace(token)[1].wait_s(len(packet))
+    wait_s = service.pace(token)[1].wait_s(len(frames.boxes))
     if wait_s:
         raise TooFastError(wait_s)
-    receipt = await asyncio.wrap_future(site.engine.submit(packet))
+    receipt = await asyncio.wrap_future(site.take(frames))
     return answer({"accepted": receipt.rows, "record": receipt.number})
 
 
@@ -84,6 +84,14 @@ async def site_map(request: web.Request) -> web.Response:
     return answer(await asyncio.to_thread(lambda: site.map))
 
 
+async def cameras(request: web.Request) -> web.Response:
+    """What is known of each camera: whether it is heard, and what was said of it last."""
+    site = site_of(request)
+    admitted(request, "read", site.site.name)
+    query(request, ())
+    return answer(site.cameras.health())
+
+
 async def where(request: web.Request) -> web.Response:
     """Where an object is, or was at a time."""
     given = query(request, ("time",))
@@ -115,7 +123,7 @@ async def events(request: web.Request) -> web.Response:
     limit = min(whole(given.get("limit", str(MOST_EVENTS)), "limit"), MOST_EVENTS)
 
     def those(state: State) -> Json:
-        found = sorted((event for event in state.events() if event.id > after), key=lambda event: event.id)
+        found = [event for event in state.happenings() if event.id > after]
         return {"events": [event_data(event) for event in found[:limit]], "more": len(found) > limit}
 
     return await _asked(request, those)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,15 +20,20 @@ from geoloc.pipeline.localizer import LocalizerOptions
 from geoloc.pipeline.queries import State
 from geoloc.scene.footprint import footprints
 from geoloc.scene.site import Site
-from geoloc.service.serve.engine import JOURNAL, LiveEngine, Told
+from geoloc.service.serve.bridges.bridge import Bridge, keep_running
+from geoloc.service.serve.cameras import CameraWatch
+from geoloc.service.serve.engine import JOURNAL, LiveEngine, Receipt, Told
+from geoloc.service.serve.heard import Frames
 from geoloc.service.serve.hub import NEWEST, Hub
 from geoloc.service.serve.limits import Pace
 from geoloc.service.serve.options import ServeOptions
+from geoloc.service.serve.pictures import PictureDesk
 from geoloc.service.serve.said import Json
 from geoloc.service.serve.tokens import Token, Tokens
 from geoloc.service.store.writer import StoreWriter
 
 PROBABILITY = 0.95  # that the error ellipses of the page hold
+WATCH_S = 0.5  # between two looks at which cameras are heard
 RANGE_M = 80.0  # footprints on the page end here
 
 
@@ -40,13 +46,22 @@ class ServedSite:
     ) -> None:  # fmt: skip
         self.site = site
         self.folder = folder
+        self.landmarks: Path | None = None  # what pictures are placed by, where it is there
+        self.gallery: Path | None = None  # what objects are searched in, where it is there
         self.hub = Hub(serve)
         self.store = store
-        self.gallery: Path | None = None  # of the site's objects, where there may be one
         self.engine = LiveEngine(site, folder, options, changed, serve.max_waiting, self._tell, journal)
         if store is not None:
             self.engine.begun, self.engine.needed = store.start, store.needed
+        self.cameras = CameraWatch([camera.name for camera in site.cameras], serve.silent_s)
+        self.hub.watchers.append(self.cameras.note)
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def take(self, frames: Frames) -> "Future[Receipt]":
+        """Hand in frames, as `LiveEngine.submit`; their cameras are heard."""
+        receipt = self.engine.submit(frames.boxes)
+        self.cameras.hear(frames.latest)
+        return receipt
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin; what is new is told in the `loop`."""
@@ -84,13 +99,30 @@ class ServedSite:
                 self.hub.tell_stalls(await asyncio.to_thread(_stalls, state))
 
 
+    async def watch_cameras(self) -> None:
+        """Tell which cameras fall silent, and which are back."""
+        while not self.engine.working:
+            await asyncio.sleep(WATCH_S)
+        with suppress(GeolocError):
+            self.cameras.note((await asyncio.wrap_future(self.engine.state())).happenings())
+        while True:
+            await asyncio.sleep(WATCH_S)
+            for event in self.cameras.look():
+                with suppress(GeolocError):  # it stops: the next start looks anew
+                    await asyncio.wrap_future(self.engine.tell_of(event))
+
+
 class LiveService:
     """The sites by name, who may come in, and how much is taken of whom."""
 
-    def __init__(self, sites: Mapping[str, ServedSite], tokens: Tokens, options: ServeOptions) -> None:
+    def __init__(
+        self, sites: Mapping[str, ServedSite], tokens: Tokens, options: ServeOptions, bridges: Collection[Bridge] = ()
+    ) -> None:
         self.sites = dict(sites)
+        self.bridges = tuple(bridges)
         self.tokens = tokens
         self.options = options
+        self.pictures = PictureDesk(options)
         self.readers = 0  # bodies that are being read
         self.sockets = 0
         self.requests: Counter[tuple[str, int]] = Counter()  # by route and status
@@ -116,12 +148,16 @@ class LiveService:
         for site in self.sites.values():
             site.start(loop)
             self._tasks.append(loop.create_task(site.look_at_stalls(self.options.stalls_s)))
+            self._tasks.append(loop.create_task(site.watch_cameras()))
+        for bridge in self.bridges:
+            self._tasks.append(loop.create_task(keep_running(bridge)))
 
     async def stop(self) -> None:
         """Take in what waits, write snapshots, and end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.pictures.close()
         for site in self.sites.values():
             await asyncio.to_thread(site.engine.stop)
             if site.store is not None:

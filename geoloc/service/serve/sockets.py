@@ -9,7 +9,7 @@ from geoloc.errors import GeolocError, InputError
 from geoloc.scene import jsonfile
 from geoloc.service.serve.admission import SERVICE, admitted, admitted_by, site_of
 from geoloc.service.serve.engine import BusyError, Receipt, UnavailableError
-from geoloc.service.serve.heard import detections_of
+from geoloc.service.serve.heard import frames_of
 from geoloc.service.serve.hub import NEWEST, WANTS, Listener, SlowError
 from geoloc.service.serve.requests import query
 from geoloc.service.serve.said import as_text
@@ -47,6 +47,7 @@ async def _listen(socket: web.WebSocketResponse, site: ServedSite, wants: str, f
         if wants == NEWEST:
             if site.hub.stalls:
                 listener.put(as_text(site.hub.stalls))
+            listener.put(as_text(site.cameras.health()))
             listener.show(as_text(site.hub.positions))
         await _deliver(socket, listener)
     except SlowError as error:
@@ -112,12 +113,12 @@ async def _taken(service: LiveService, site: ServedSite, token: Token, data: byt
     requests, rows = service.pace(token)
     while wait_s := requests.wait_s(1):
         await asyncio.sleep(wait_s)
-    packet = await asyncio.to_thread(detections_of, data, site.site)
-    while wait_s := rows.wait_s(len(packet)):
+    frames = await asyncio.to_thread(frames_of, data, site.site)
+    while wait_s := rows.wait_s(len(frames.boxes)):
         await asyncio.sleep(wait_s)
     while True:
         try:
-            return await asyncio.wrap_future(site.engine.submit(packet))
+            return await asyncio.wrap_future(site.take(frames))
         except BusyError:
             await asyncio.sleep(RETRY_S)
 
@@ -169,5 +170,6 @@ def _closed(request: web.Request, socket: web.WebSocketResponse) -> None:
 
 async def close_all(app: web.Application) -> None:
     """Say goodbye to every socket."""
-    for socket in tuple(app[SOCKETS]):
+    open_ones = app[SOCKETS].copy()
+    for socket in open_ones:
         await socket.close(code=1001, message=b"the service ends")

@@ -12,7 +12,7 @@ from typing import Any
 from geoloc.errors import InputError, unknown_name
 from geoloc.scene import jsonfile
 
-SCOPES = ("write", "read", "metrics", "erase")
+SCOPES = ("write", "read", "metrics", "erase", "relocalize", "search")
 ALL_SITES = "*"
 KEYS = ("name", "sha256", "scopes", "sites")
 

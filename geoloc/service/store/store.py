@@ -15,7 +15,7 @@ from geoloc.io.store_rows import COLUMNS, rows_of
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.packets import Answer
 from geoloc.scene.site import Site
-from geoloc.service.serve.cameras import CameraNow
+from geoloc.service.serve.camera_clocks import CameraNow
 from geoloc.service.store.database import Database, Row
 from geoloc.service.store.schema import HEAD, TABLES, VERSION, statements
 from geoloc.service.store.stalls import Stalls
