@@ -26,10 +26,10 @@ def test_every_python_block_runs(
     monkeypatch.setattr("geoloc.io.detections.READERS", READERS.copy())
     names: dict[str, object] = {}
     found = blocks("python")
-    assert len(found) == 3
+    assert len(found) == 4
     for code in found:
         exec(compile(code, "README.md", "exec"), names)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tracks.geojson", "plan.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tracks.geojson", "plan.png", "gallery"}
     said = capsys.readouterr().out
     assert "tracks at the end" in said
     assert "gate.txt (semicolons): 1 detections, 1 rows skipped" in said

@@ -166,7 +166,7 @@ def _page_data(
 
 
 def _parts(packed: Iterator[str], extras: PageExtras) -> Iterator[tuple[str, str]]:
-    from geoloc.draw.mosaic import check_still  # these load OpenCV, which `import geoloc` does not
+    from geoloc.perception.rectify import check_still  # these load OpenCV, which `import geoloc` does not
     from geoloc.draw.still_svg import jpeg
 
     for k, text in enumerate(packed):

@@ -227,10 +227,10 @@ def _paint(panels: Sequence["Panel"], scene: _Scene) -> None:
 
 def _paint_stills(panel: "Panel", scene: _Scene) -> None:
     """The stills over the ground of a level, below everything that is drawn."""
-    from geoloc.calibrate.ground_cells import level_ground
-    from geoloc.draw.mosaic import mosaic
+    from geoloc.draw.ground_svg import LAID
+    from geoloc.perception.ground_mosaic import mosaic
 
-    laid = mosaic(scene.site, level_ground(scene.site, scene.site.site_map.level_index[panel.level]), scene.stills)
+    laid = mosaic(scene.site, panel.level, scene.stills, LAID)
     x0, y0, x1, y1 = laid.extent
     picture = laid.image[..., [2, 1, 0, 3]]
     panel.axes.imshow(picture, extent=(x0, x1, y0, y1), zorder=STILLS_Z, interpolation="antialiased", aspect="auto")

@@ -48,7 +48,7 @@ def still_with_tracks(site: Site, camera: str, tracks: Tracks, still: np.ndarray
     """As `draw_still_tracks`, but for the file: (H, W, 3) uint8 BGR, of the camera's size."""
     import cv2
 
-    from geoloc.draw.mosaic import check_still
+    from geoloc.perception.rectify import check_still
     from geoloc.draw.still_svg import PHOTO
 
     seen_by = site.camera(camera)

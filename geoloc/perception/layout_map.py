@@ -15,7 +15,7 @@ from geoloc.scene.learned import LaneLine, TransitTime
 from geoloc.scene.sitemap import Place, SiteMap
 
 LEARNED = "learned"
-STRAIGHT = np.radians(15.0)  # a piece of lane turns no more than this either way and has one direction
+STRAIGHT = 0.2618  # a piece of lane turns no more than this either way and has one direction
 SHORTEST_PIECE = 3.0  # m
 OVERLAP = 0.3  # share of a learned stall on a drawn one, from which on it is that one
 LANE_OVERLAP = 0.5

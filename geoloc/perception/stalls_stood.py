@@ -17,7 +17,7 @@ HEADING = 0.5  # what the way in of one vehicle says of the axis, to what a neig
 ALIKE_WITHIN = 15.0  # m, over which stalls mostly lie the same way
 AGREEMENTS = 10
 SQUARE_ROWS = 3  # spots that say how a row lies
-SQUARE = np.radians(20.0)  # stalls that are so near to square to their row are square
+SQUARE = 0.349  # stalls that are so near to square to their row are square
 FILLED_ROWS = 4  # spots of a row whose empty places are taken for stalls
 COLUMNS = 10  # of a spot: level, weight, x, y, x² + y², cos 2a, sin 2a, axis weight, bias variance, time
 
@@ -186,7 +186,7 @@ def _rows(spots: np.ndarray, axis: np.ndarray, options: StallOptions) -> np.ndar
     middle = 0.5 * np.angle(np.exp(2j * axis[a]) + np.exp(2j * axis[b]))
     apart = spots[b, 2:4] - spots[a, 2:4]
     depth = np.abs(apart[:, 0] * np.cos(middle) + apart[:, 1] * np.sin(middle))
-    alike = np.abs(np.cos(axis[a] - axis[b])) > np.cos(np.radians(25))
+    alike = np.abs(np.cos(axis[a] - axis[b])) > 0.906
     joined = (depth < options.across) & alike
     graph = coo_array((np.ones(joined.sum()), (a[joined], b[joined])), shape=(len(spots), len(spots)))
     return np.asarray(connected_components(graph, directed=False)[1])
