@@ -166,8 +166,8 @@ def _page_data(
 
 
 def _parts(packed: Iterator[str], extras: PageExtras) -> Iterator[tuple[str, str]]:
-    from geoloc.perception.rectify import check_still  # these load OpenCV, which `import geoloc` does not
     from geoloc.draw.still_svg import jpeg
+    from geoloc.perception.rectify import check_still  # these load OpenCV, which `import geoloc` does not
 
     for k, text in enumerate(packed):
         yield f"chunk-{k}", text

@@ -48,8 +48,8 @@ def still_with_tracks(site: Site, camera: str, tracks: Tracks, still: np.ndarray
     """As `draw_still_tracks`, but for the file: (H, W, 3) uint8 BGR, of the camera's size."""
     import cv2
 
-    from geoloc.perception.rectify import check_still
     from geoloc.draw.still_svg import PHOTO
+    from geoloc.perception.rectify import check_still
 
     seen_by = site.camera(camera)
     image = check_still(still, camera, seen_by.size).copy()
