@@ -106,7 +106,7 @@ def worked_off(broker: Broker) -> bool:
     return asyncio.run(waiting()) == 0
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", ["mosquitto"])
 def test_events_positions_and_health_are_told_over_the_broker(program, tmp_path):
     with Broker(program, tmp_path / "broker") as broker:
         service = service_with(tmp_path / "state", bridges_to(broker))
