@@ -24,6 +24,7 @@ from geoloc.service.serve.sender import batches_of
 
 BATCH_S = 0.2
 PROGRAMS = ("mosquitto", "nats-server")
+AT_TIMES = pytest.mark.xfail(reason="not all is heard over nats-server every time", strict=False)
 
 
 def bridges_to(broker: Broker) -> BridgeOptions:
@@ -106,7 +107,7 @@ def worked_off(broker: Broker) -> bool:
     return asyncio.run(waiting()) == 0
 
 
-@pytest.mark.parametrize("program", ["mosquitto"])
+@pytest.mark.parametrize("program", ["mosquitto", pytest.param("nats-server", marks=AT_TIMES)])
 def test_events_positions_and_health_are_told_over_the_broker(program, tmp_path):
     with Broker(program, tmp_path / "broker") as broker:
         service = service_with(tmp_path / "state", bridges_to(broker))
