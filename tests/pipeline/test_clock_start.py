@@ -129,7 +129,6 @@ def test_cameras_that_see_nothing_move_are_refused(rng):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_clocks_of_a_real_junction_are_found_within_the_stamps(recording):
     site, detections = read_cityflow(recording("cityflow"))
     shift = {"c002": -41.0, "c003": 0.0, "c004": 77.7}
