@@ -137,7 +137,8 @@ def linearise_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> Line
     residual = np.where(seen[..., None], residual, np.nan)
     distance2 = np.where(seen, _mahalanobis2(residual, cov), OUT_OF_VIEW)
     seen = _seen_lines(fits, marked.lines)
-    return Linear(residual, jacobian, cov, distance2, *seen, *_prior(fits, prior))
+    known = prior_residuals(prior, fits.params, fits.free, fits.rotation, fits.centres)
+    return Linear(residual, jacobian, cov, distance2, *seen, *known)
 
 
 def refine_fits(
@@ -302,10 +303,6 @@ def _seen_lines(fits: Fits, lines: SeenLines) -> tuple[LineRows, np.ndarray, np.
     rows = line_rows(lines, rotation, ends_through(fits.kind, fits.params, lines, by_unknowns), weigh)
     jacobian = np.concatenate([rows.by_rotation, np.zeros_like(rows.by_rotation), rows.by_lens], axis=2)
     return rows, jacobian, weigh(rows.residual)
-
-
-def _prior(fits: Fits, prior: CameraPrior) -> tuple[np.ndarray, np.ndarray]:
-    return prior_residuals(prior, fits.params, fits.free, fits.rotation, fits.centres)
 
 
 def _loss(distance2: np.ndarray, fits: Fits, n_axes: int = 2) -> np.ndarray:
