@@ -33,6 +33,8 @@ from geoloc.scene.camera import Camera
 
 TAILS = 4.0  # degrees of freedom of the errors of matched features: some match their neighbour
 ROUNDS = 4  # the scale of errors is told by residuals, which are least for a scale
+SETTLED = 1e-3  # relative change of that scale, squared, below which it stays
+NEAR = 1e-7  # damping of steps from where a search put the pose: nearly where it will stand
 FEW_KNOW = 9.0  # spread of a pose that too few points tell to know how well
 LENS_LEFT = 1e-5  # of the longer side; shared besides where the lens is found too, told by a dozen drawn floors
 NO_PRIOR = CameraPrior(1.0, 1.0, (0.0, 0.0), 1.0)  # of a lens that is not freed, anywhere
@@ -143,13 +145,15 @@ def refine_pose(
         fits_of(start.lens, [start.cam_from_world], marked), free=np.isin(UNKNOWNS, free)[None],
         tails=np.array([TAILS]), weight=share[None],
     )  # fmt: skip
-    n_unknowns = 6 + len(free)
+    n_unknowns, scale2 = 6 + len(free), 1.0
     for _ in range(ROUNDS):
-        fits = refine_fits(fits, marked, prior)
+        fits = refine_fits(fits, marked, prior, first_damping=NEAR)
         linear = linearise_fits(fits, marked, prior)
         seen = linear.distance2[0] < OUT_OF_VIEW
-        scale2 = student_scale2(linear.distance2[0][seen], share[seen], n_unknowns)
+        before, scale2 = scale2, student_scale2(linear.distance2[0][seen], share[seen], n_unknowns)
         fits = replace(fits, scale=np.sqrt([scale2]))
+        if abs(scale2 - before) < SETTLED * before:
+            break
     return _with_common(start, marked, prior, fits, linear, scale2)
 
 
