@@ -357,11 +357,11 @@ def _bend(
 def curvature_along(
     step: np.ndarray, fits: Fits, linear: Linear, marked: MarkedPoints, prior: CameraPrior
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a `step` (B, 11) leaves of marks (B, N, 2) px and prior (B, 6) besides what their derivatives say."""
+    """What a `step` (B, 11) leaves of marks (B, N, 2) px, 0 behind the camera, and prior (B, 6) past first order."""
     ahead = linearise_fits(moved_fits(fits, AHEAD * step), marked, prior)
     marks = (ahead.residual - linear.residual) / AHEAD - np.einsum("bnij,bj->bni", linear.jacobian, step)
     known = (ahead.prior - linear.prior) / AHEAD - np.einsum("bij,bj->bi", linear.prior_jacobian, step)
-    return marks / AHEAD, known / AHEAD
+    return np.nan_to_num(marks / AHEAD, posinf=0.0, neginf=0.0), known / AHEAD
 
 
 def moved_fits(fits: Fits, step: np.ndarray) -> Fits:

@@ -168,7 +168,10 @@ def _with_common(
     cov[np.ix_(columns, columns)], step[columns] = found.cov, found.step
     # where pixels alone hardly tell a lens from a distance, the likely poses lie along a valley that bends
     bent, _ = curvature_along(step[None], fits, linear, marked, prior)
-    step[columns] -= np.einsum("npi,ni->p", found.gain, bent[0][seen])
+    bend = -np.einsum("npi,ni->p", found.gain, bent[0][seen])
+    sizes = [np.linalg.norm(part / np.sqrt(np.diag(found.cov))) for part in (bend, found.step)]
+    if sizes[0] < sizes[1]:  # else the step is past what a second order describes
+        step[columns] += bend
     moved = moved_fits(fits, step[None])
     to_pose, _ = to_calib(moved)
     gain = np.zeros((len(seen), len(to_pose), 2))

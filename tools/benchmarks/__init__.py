@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.bundle import bench_bundle
+from benchmarks.drift_checks import bench_drift_checks
 from benchmarks.edge import bench_edge
 from benchmarks.engine import bench_engine
 from benchmarks.gospa import bench_gospa
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "gospa": bench_gospa,
     "metrics": bench_metrics,
     "relocalization": bench_relocalization,
+    "drift_checks": bench_drift_checks,
     "k_reciprocal": bench_k_reciprocal,
     "search_index": bench_search_index,
     "onnx_detect": bench_onnx_detect,
