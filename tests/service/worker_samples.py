@@ -1,6 +1,7 @@
 """Workers in processes of their own over a real server, and what they told."""
 
 import asyncio
+import gzip
 import os
 import signal
 from collections.abc import Callable
@@ -141,7 +142,7 @@ def told(broker: Broker, site: str) -> list[tuple[dict[str, str], bytes]]:
         with suppress(NotFoundError):
             last = (await js.stream_info(f"GEOLOC-{site.upper()}-TRACKS")).state.last_seq
             read = [await js.get_msg(f"GEOLOC-{site.upper()}-TRACKS", seq) for seq in range(1, last + 1)]
-            return [(one.headers, one.data) for one in read]
+            return [(one.headers, gzip.decompress(one.data)) for one in read]
         return []
 
     return ask(broker, found)

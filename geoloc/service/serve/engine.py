@@ -196,7 +196,7 @@ class LiveEngine:
         try:
             given = self.site, self._folder, self._options, self._journal, self._changed
             with JournaledLocalizer.open(*given) as journaled:
-                _warm_up(journaled.localizer)
+                warm_up(journaled.localizer)
                 self._told_number, journaled.needed = journaled.number, self.needed()
                 self.begun(journaled.number)
                 self._told = {event.id: event for event in journaled.localizer.identities.lineage.events}
@@ -309,7 +309,7 @@ class LiveEngine:
         return tuple(new)
 
 
-def _warm_up(localizer: Localizer) -> None:
+def warm_up(localizer: Localizer) -> None:
     """What is computed or compiled once, before the first frame would have to wait for it: in an engine of its own."""
     site = localizer.site
     _ = site.visibility

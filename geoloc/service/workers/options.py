@@ -14,7 +14,7 @@ class WorkerOptions:
     snapshot_messages: int = 20_000  # and after so many messages at the latest: they wait in the stream until then
     ahead: int = 64  # messages that a site's engine has and whose outcome is not told yet
     again_s: float = 10.0  # before a site that failed here is tried here again
-    keep_tracks_s: float = 86_400.0  # whole tracks stay in their stream
+    keep_tracks_s: float = 3600.0  # whole tracks stay in their stream, for stores to take them
     keep_history_s: float = 86_400.0  # and objects' ways in the snapshots
 
     def __post_init__(self) -> None:

@@ -13,19 +13,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geoloc.errors import GeolocError
-from geoloc.pipeline.localizer import LocalizerOptions
+from geoloc.pipeline.localizer import Localizer, LocalizerOptions
 from geoloc.scene.site import Site
 from geoloc.service.serve.bridges.jetstream import connect, insist, require_nats
 from geoloc.service.serve.bridges.options import NATS, NatsOptions, address_of
+from geoloc.service.serve.engine import warm_up
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.workers.held import HeldSite, Means
 from geoloc.service.workers.options import WorkerOptions
 from geoloc.service.workers.register import Claim, LostError, Register
 from geoloc.service.workers.shares import share_out, to_give
 
-RENEWALS = 4  # in the time of a lease
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+RENEWALS, LOOKS = 4, 8  # in the time of a lease
 HOLD_S = 0.02
 
 logger = logging.getLogger(__name__)
@@ -58,6 +63,7 @@ class Worker:
         self._failed: dict[str, float] = {}  # when a site failed here last
         self._free_since: dict[str, float] = {}
         self._stopping = False
+        self._wake = asyncio.Event()
 
     @property
     def sites(self) -> list[str]:
@@ -77,6 +83,9 @@ class Worker:
                 client, self._register, self._nats, self._serve, self._options, self._engine, self._changed,
                 self._scratch, self._hold,
             )  # fmt: skip
+            for site in list(self._sites.values())[:1]:  # the first one would wait for the kernels
+                await asyncio.to_thread(warm_up, Localizer(site, self._engine))
+            await client.subscribe(self._call, cb=self._called)
             logger.info("worker %s: begins, for %d sites", self.name, len(self._sites))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._renew_often())
@@ -134,7 +143,18 @@ class Worker:
                 logger.warning("worker %s: %s %s; it looks again", self.name, type(error).__name__, error)
             except Exception:
                 logger.exception("worker %s: it looks again", self.name)
-            await asyncio.sleep(self._register.lease_s / RENEWALS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._register.lease_s / LOOKS):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    @property
+    def _call(self) -> str:
+        """The subject on which workers wake each other when a site is free."""
+        return f"{self._nats.prefix}.workers.look"
+
+    async def _called(self, message: "Msg") -> None:
+        self._wake.set()
 
     async def _look(self) -> None:
         """Take what is free and ours to take; give away what others should have."""
@@ -178,6 +198,7 @@ class Worker:
         await asyncio.wait((release, work.task), return_when=asyncio.FIRST_COMPLETED)
         if release.done() and release.exception() is None:
             logger.info("site %s: epoch %d is handed over", name, work.held.claim.epoch)
+            await self._means.client.publish(self._call)
         release.cancel()
         work.task.cancel()
         await asyncio.gather(release, work.task, return_exceptions=True)
