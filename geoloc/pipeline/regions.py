@@ -31,9 +31,9 @@ Key = tuple[str, int]  # a region and the number of a track there
 class RegionOptions:
     """How a site is cut, and when two tracks are one object."""
 
-    overlap_m: float = 8.0  # a region's cameras see this far beyond its border
-    camera_share: float = 0.1  # of what a camera sees that must lie in a region for it to be one of its cameras
-    range_m: float = 40.0  # what cameras see farther off does not count for that
+    overlap_m: float = 5.0  # a region's cameras see this far beyond its border
+    camera_share: float = 0.3  # of what a camera sees that must lie in a region for it to be one of its cameras
+    range_m: float = 25.0  # what cameras see farther off does not count for that
     gate_probability: float = 0.99  # that two tracks of one object are taken for one
     settle_s: float = 1.0  # two numbers that agree for so long become one
     border_m: float = 1.0  # an object is told by its region until it is this far beyond the border
@@ -96,6 +96,7 @@ class Seam:
         self._agree: dict[tuple[Key, Key], float] = {}  # s, since when two tracks with two numbers are at one place
         self._teller: dict[int, str] = {}  # region that told of a number last
         self._next = 1
+        self.crossed = 0  # times that another region began to tell of an object
 
     def step(self, tables: Mapping[str, Tracks]) -> Tracks:
         """One window's tracks of every region, as one table in which each object stands once."""
@@ -177,6 +178,7 @@ class Seam:
         parts = []
         for number in sorted(rows):
             _, name, row = max(rows[number])
+            self.crossed += self._teller.get(number, name) != name
             self._teller[number] = name
             parts.append(own[name].take(np.array([row])).revised(track=np.array([number])))
         return Tracks.concat(parts) if parts else Tracks()

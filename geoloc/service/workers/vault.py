@@ -6,6 +6,7 @@ A file's object is named after its content, so that what did not change since th
 import asyncio
 import base64
 import hashlib
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -53,9 +54,9 @@ class Vault:
                 raise InputError(f"snapshot of {self._top}: {name!r} is no file's name")
             try:
                 async with asyncio.timeout(FETCH_S):
-                    with (folder / name).open("wb") as file:
-                        await self._store.get(held, writeinto=file)
-            except (JetStreamError, TimeoutError) as error:
+                    found = (await self._store.get(held)).data or b""
+                await asyncio.to_thread(lambda path, data: path.write_bytes(zlib.decompress(data)), folder / name, found)
+            except (JetStreamError, TimeoutError, zlib.error) as error:
                 raise InputError(f"snapshot of {self._top}: {name} cannot be read ({type(error).__name__})") from error
 
     async def store(self, folder: Path, number: int, before: Mapping[str, str]) -> dict[str, str]:
@@ -66,7 +67,7 @@ class Vault:
             data = await asyncio.to_thread((folder / name).read_bytes)
             found[name] = held = f"{self._top}/{name}-{hashlib.sha256(data).hexdigest()[:16]}"
             if before.get(name) != held:
-                await self._store.put(held, data)
+                await self._store.put(held, await asyncio.to_thread(zlib.compress, data, 1))
         return found
 
     async def remove(self, held: Iterable[str]) -> None:
