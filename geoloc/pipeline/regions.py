@@ -100,7 +100,8 @@ class Seam:
 
     def step(self, tables: Mapping[str, Tracks]) -> Tracks:
         """One window's tracks of every region, as one table in which each object stands once."""
-        own = {name: table.take(table.state != "tentative") for name, table in tables.items()}
+        time = max((float(table.time[0]) for table in tables.values() if len(table)), default=np.nan)
+        own = {name: _moved(table.take(table.state != "tentative"), time) for name, table in tables.items()}
         names, agreed = sorted(own), set[tuple[Key, Key]]()
         for k, first in enumerate(names):
             for second in names[k + 1 :]:
@@ -126,9 +127,7 @@ class Seam:
         b = b.take(self._inside(first, b, reach) & self._inside(second, b, reach))
         if not len(a) or not len(b):
             return []
-        # windows of two regions lie some hundredths of a second apart
-        moved = b.xy + b.velocity * (a.time[0] - b.time[0])
-        off = a.xy[:, None] - moved[None]
+        off = a.xy[:, None] - b.xy[None]
         cov = a.position_cov[:, None] + b.position_cov[None]
         squared = np.einsum("ijk,ijk->ij", off, np.linalg.solve(cov, off[..., None])[..., 0])
         gate = float(chi2.ppf(self.options.gate_probability, 2))
@@ -186,3 +185,14 @@ class Seam:
     def _new(self) -> int:
         self._next += 1
         return self._next - 1
+
+
+def _moved(table: Tracks, time: float) -> Tracks:
+    """Tracks moved on to a time (s): a window of one region lies some hundredths of a second beside another's."""
+    if not len(table) or table.time[0] == time:
+        return table
+    passed = time - float(table.time[0])
+    on = np.eye(4)
+    on[:2, 2:] = passed * np.eye(2)
+    xy, cov = table.xy + passed * table.velocity, on @ table.cov @ on.T
+    return table.revised(time=np.full(len(table), time), xy=xy, cov=cov)

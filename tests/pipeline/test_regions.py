@@ -75,6 +75,16 @@ def test_numbers_that_agree_only_later_become_the_older_one():
     assert numbers == {1}
 
 
+def test_one_window_has_one_time_whatever_the_regions_clocks_say():
+    rng, seam = np.random.default_rng(5), Seam([WEST, EAST])
+    west, east = table(10.0, {1: (-20.0, 0.0)}, rng), table(10.04, {1: (20.0, 0.0)}, rng)
+    told = seam.step({"west": west, "east": east})
+    assert set(told.time.tolist()) == {10.04}
+    moved = told.xy[told.xy[:, 0] < 0][0] - west.xy[0]
+    assert moved == pytest.approx([0.2, 0.0])
+    assert np.trace(told.position_cov[told.xy[:, 0] < 0][0]) > np.trace(west.position_cov[0])
+
+
 def test_a_seam_goes_on_from_its_bytes():
     runs = []
     for stops in (False, True):

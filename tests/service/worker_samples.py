@@ -32,7 +32,7 @@ SITES = ("east", "north", "west")
 @cache
 def batches() -> list[Detections]:
     """A few seconds of the plaza."""
-    return [batch for _, batch in batches_of(plaza_boxes(5.0), 0.2)]
+    return [batch for _, batch in batches_of(plaza_boxes(4.0), 0.2)]
 
 
 @cache

@@ -54,8 +54,8 @@ class Vault:
                 raise InputError(f"snapshot of {self._top}: {name!r} is no file's name")
             try:
                 async with asyncio.timeout(FETCH_S):
-                    found = (await self._store.get(held)).data or b""
-                await asyncio.to_thread(lambda path, data: path.write_bytes(zlib.decompress(data)), folder / name, found)
+                    packed = (await self._store.get(held)).data or b""
+                (folder / name).write_bytes(await asyncio.to_thread(zlib.decompress, packed))
             except (JetStreamError, TimeoutError, zlib.error) as error:
                 raise InputError(f"snapshot of {self._top}: {name} cannot be read ({type(error).__name__})") from error
 
