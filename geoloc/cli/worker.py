@@ -70,11 +70,14 @@ def run(args: Namespace) -> None:
 
 
 async def _work(args: Namespace, sites: dict[str, Site], nats: NatsOptions, scratch: Path) -> None:
+    from geoloc.service.workers.region_file import read_regions, region_path
     from geoloc.service.workers.worker import Worker
 
     engine = load_options(LocalizerOptions(), args.options, args.set) if args.options or args.set else None
     options, limits = load_options(WorkerOptions(), None, args.work), load_options(ServeOptions(), None, args.limit)
-    worker = Worker(sites, nats, scratch, options, limits, engine, tuple(args.changed), args.name)
+    paths = {name: region_path(args.root, name) for name in sites}
+    regions = {name: read_regions(path, sites[name]) for name, path in paths.items() if path.exists()}
+    worker = Worker(sites, nats, scratch, options, limits, engine, tuple(args.changed), args.name, regions)
     ending = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)

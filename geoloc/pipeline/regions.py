@@ -8,6 +8,7 @@ function of them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import shapely
@@ -97,6 +98,14 @@ class Seam:
         self._teller: dict[int, str] = {}  # region that told of a number last
         self._next = 1
         self.crossed = 0  # times that another region began to tell of an object
+
+    def state(self) -> dict[str, Any]:
+        """What `resume` takes: numbers, names and events, as `codec` stores them."""
+        return {name: value for name, value in vars(self).items() if name not in ("options", "_regions")}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Become as a seam of the same regions was."""
+        vars(self).update(state)
 
     def step(self, tables: Mapping[str, Tracks]) -> Tracks:
         """One window's tracks of every region, as one table in which each object stands once."""

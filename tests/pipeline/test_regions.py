@@ -98,10 +98,9 @@ def test_a_seam_goes_on_from_its_bytes():
 
 
 def restored(seam: Seam) -> Seam:
-    """A seam out of what can be stored of it: its numbers are plain."""
+    """A seam out of what can be stored of it."""
     fresh = Seam([WEST, EAST])
-    plain = {name: value for name, value in vars(seam).items() if name not in ("options", "_regions")}
-    vars(fresh).update(decode(encode(plain, {}), {}))
+    fresh.resume(decode(encode(seam.state(), {}), {}))
     return fresh
 
 

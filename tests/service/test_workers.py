@@ -1,5 +1,6 @@
 """Workers over a real NATS server that are killed, paused and joined: every site's tracks are those of one engine."""
 
+import json
 import os
 import signal
 
@@ -103,6 +104,34 @@ def test_a_worker_that_was_paused_beyond_its_lease_writes_nothing_any_more(broke
     epochs = [int(headers["Geoloc-Epoch"]) for headers, _ in told(broker, "east")]
     assert epochs == sorted(epochs)
     assert epochs[-1] == claims(broker)["east"].epoch == 2
+
+
+@forks
+def test_a_site_in_regions_goes_on_when_the_worker_of_all_of_them_is_killed(broker, tmp_path, capsys):
+    from geoloc.cli.main import main
+
+    root, some, sites = make_root(tmp_path / "root", ("east",)), batches(), ("east",)
+    assert main(["regions", "east", "--root", str(root)]) == 0
+    assert "r2" in capsys.readouterr().out
+    with WorkerProcess(root, broker, "first") as first:
+        wait_for(lambda: owners(broker).get("east") == "first", PATIENCE_S)
+        send(broker, some[:10], sites)
+        wait_for(lambda: len(told(broker, "east")) > 3, PATIENCE_S)
+        first.kill()
+        with WorkerProcess(root, broker, "second"):
+            send(broker, some[10:], sites, end=True)
+            last = window_of(expected()[-1])
+            wait_for(lambda: last in {window_of(data) for _, data in told(broker, "east")}, PATIENCE_S)
+    windows = [window_of(data) for _, data in told(broker, "east")]
+    assert windows == sorted(set(windows))
+    assert set(windows) == {window_of(data) for data in expected()}
+    for _, data in told(broker, "east"):
+        for step in json.loads(data)["steps"]:
+            assert len(set(step["track"])) == len(step["track"])
+
+
+def window_of(data: bytes) -> int:
+    return json.loads(data)["window"]
 
 
 def test_whoever_is_of_an_older_epoch_is_refused_by_the_server_itself(broker):

@@ -36,13 +36,16 @@ logger = logging.getLogger(__name__)
 
 
 class SiteLog:
-    """The messages of one site, for the worker of one epoch; `hold` waits until the site is surely its own."""
+    """The messages of one site, for the worker of one epoch; `hold` waits until the site is surely its own.
+
+    `stream` is another one that is read in the same way.
+    """
 
     def __init__(
         self, client: "Client", js: "JetStreamContext", streams: SiteStreams, epoch: int,
-        hold: Callable[[], Awaitable[None]],
+        hold: Callable[[], Awaitable[None]], stream: str = "",
     ) -> None:  # fmt: skip
-        self.streams = streams
+        self.stream = stream or streams.detections
         self.finish, self.notes = f"{streams.top}.finish", f"{streams.top}.notes"
         self._client, self._js, self._epoch, self._hold = client, js, epoch, hold
 
@@ -59,7 +62,7 @@ class SiteLog:
                 except (TimeoutError, nats.errors.TimeoutError):
                     continue
                 except (nats.errors.Error, OSError) as error:
-                    logger.warning("NATS %s: %s; it is read anew", self.streams.detections, type(error).__name__)
+                    logger.warning("NATS %s: %s; it is read anew", self.stream, type(error).__name__)
                     await asyncio.sleep(WAIT_S)
                     break
                 steps = [one.metadata.sequence.consumer for one in some]
@@ -75,11 +78,11 @@ class SiteLog:
 
     async def cut(self, place: int) -> None:
         """Let go of what a snapshot holds: everything up to a place."""
-        await insist(lambda: self._js.purge_stream(self.streams.detections, seq=place + 1), "stream")
+        await insist(lambda: self._js.purge_stream(self.stream, seq=place + 1), "stream")
 
     async def behind(self, place: int) -> int:
         """Messages that lie behind a place."""
-        info = await self._js.stream_info(self.streams.detections)
+        info = await self._js.stream_info(self.stream)
         return max(info.state.last_seq - max(place, info.state.first_seq - 1), 0)
 
     async def _consumer(self) -> "JetStreamContext.PullSubscription":
@@ -89,24 +92,24 @@ class SiteLog:
 
         await self._hold()
         own = f"worker-{self._epoch}"
-        for one in await self._js.consumers_info(self.streams.detections):
+        for one in await self._js.consumers_info(self.stream):
             self._require_over(one)
             with suppress(NotFoundError):
-                await self._js.delete_consumer(self.streams.detections, one.name)
+                await self._js.delete_consumer(self.stream, one.name)
         config = ConsumerConfig(
             durable_name=own, ack_policy=AckPolicy.EXPLICIT, deliver_policy=DeliverPolicy.ALL,
             ack_wait=NEVER_AGAIN_S, max_ack_pending=-1, inactive_threshold=IDLE_S,
         )  # fmt: skip
-        await self._js.add_consumer(self.streams.detections, config)
-        return await self._js.pull_subscribe_bind(own, self.streams.detections)
+        await self._js.add_consumer(self.stream, config)
+        return await self._js.pull_subscribe_bind(own, self.stream)
 
     def _require_over(self, consumer: "ConsumerInfo") -> None:
         """Raise where the reader is none that this one replaces."""
         word, _, epoch = consumer.name.partition("-")
         if word == "worker" and epoch.isdigit() and int(epoch) > self._epoch:
-            raise LostError(f"{self.streams.detections}: epoch {epoch} reads, {self._epoch} is over")
+            raise LostError(f"{self.stream}: epoch {epoch} reads, {self._epoch} is over")
         if consumer.name == OTHERS and consumer.num_waiting:
-            raise InputError(f"{self.streams.detections}: geoloc serve works on it; end that, then workers go on")
+            raise InputError(f"{self.stream}: geoloc serve works on it; end that, then workers go on")
 
 
 def read_message(message: "Msg", log: SiteLog, site: Site, options: ServeOptions) -> Frames | Event | None:

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING
 
 from geoloc.errors import GeolocError
 from geoloc.pipeline.localizer import Localizer, LocalizerOptions
+from geoloc.pipeline.regions import Region
 from geoloc.scene.site import Site
 from geoloc.service.serve.bridges.jetstream import connect, insist, require_nats
 from geoloc.service.serve.bridges.options import NATS, NatsOptions, address_of
 from geoloc.service.serve.engine import warm_up
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.workers.held import HeldSite, Means
+from geoloc.service.workers.junction import Junction
 from geoloc.service.workers.options import WorkerOptions
+from geoloc.service.workers.region_file import region_name, region_site
 from geoloc.service.workers.register import Claim, LostError, Register
 from geoloc.service.workers.shares import share_out, to_give
 
@@ -38,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Work:
-    held: HeldSite
+    held: HeldSite | Junction
     task: "asyncio.Task[None]"
     giving: "asyncio.Task[None] | None" = None
 
@@ -49,13 +52,18 @@ class Worker:
     def __init__(
         self, sites: Mapping[str, Site], nats: NatsOptions, scratch: Path, options: WorkerOptions | None = None,
         serve: ServeOptions | None = None, engine: LocalizerOptions | None = None, changed: tuple[str, ...] = (),
-        name: str = "",
+        name: str = "", regions: Mapping[str, tuple[Region, ...]] | None = None,
     ) -> None:  # fmt: skip
+        """`regions` are those of the sites that have some."""
         require_nats()
         address_of(nats.url, NATS)
         self.name = f"{name or socket.gethostname()}-{secrets.token_hex(3)}".replace(".", "-")
         self.work: dict[str, _Work] = {}  # by site
-        self._sites, self._weights = dict(sites), {site.name: len(site.cameras) for site in sites.values()}
+        self._sites, self._regions = dict(sites), dict(regions or {})
+        for whole, parts in self._regions.items():
+            self._sites |= {region_name(whole, one): region_site(self._sites[whole], one) for one in parts}
+        # a site in regions has no engine of its own
+        self._weights = {name: 1 if name in self._regions else len(one.cameras) for name, one in self._sites.items()}
         self._nats, self._scratch = nats, scratch
         self._options, self._serve, self._engine = options or WorkerOptions(), serve or ServeOptions(), engine
         self._changed = changed
@@ -185,7 +193,8 @@ class Worker:
             mine = await self._register.write(name, replace(claim, worker=self.name, epoch=claim.epoch + 1))
         except LostError:  # another one was faster
             return
-        held = HeldSite(self._means, self._sites[name], mine)
+        site, parts = self._sites[name], self._regions.get(name, ())
+        held = Junction(self._means, site, parts, mine) if parts else HeldSite(self._means, site, mine)
         self.work[name] = _Work(held, asyncio.create_task(held.run(), name=f"site {name}"))
 
     def _give(self, name: str) -> None:
