@@ -10,8 +10,8 @@ from geoloc.service.workers.region_file import region_path, write_regions
 
 DESCRIPTION = """\
 Cut a large site into regions, strips with about as many cameras each; cameras that see a border are in both. `geoloc
-worker` finds them in regions/SITE.json, has an engine for each, and joins their tracks: an object that crosses keeps its
-number. The file may be edited: names, areas (corners in m), cameras. Take it away, and the site is one again."""
+worker` finds them in regions/SITE.json, has an engine for each, and joins their tracks: an object that crosses keeps
+its number. The file may be edited: names, areas (corners in m), cameras."""
 EXAMPLES = """\
 examples:
   geoloc regions garage --count 2

@@ -1,7 +1,7 @@
 """A site in regions: its boxes are shared out to the regions' streams, and their tracks are joined to the site's own.
 
-Regions are sites of their own, which any workers have. A junction is held by one worker, as a site is: it has no engine,
-but the seam. What the regions tell is brought by the server into one stream, whose order is what the seam goes by: so
+Regions are sites of their own, which any workers have. A junction is held by one worker, as a site is: it has the seam,
+and no engine. What the regions tell is brought by the server into one stream, whose order is what the seam goes by: so
 its state is a function of the place in that stream, and whoever takes over comes to the same numbers.
 """
 
@@ -16,8 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from geoloc.errors import GeolocError
 from geoloc.pipeline.codec import decode, encode
+from geoloc.pipeline.localizer import LocalizerOptions, window_numbers
 from geoloc.pipeline.regions import Region, Seam
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
@@ -36,8 +39,8 @@ from geoloc.service.workers.vault import Vault
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
-BEHIND = 20  # windows that the seam waits for a region that tells nothing
-QUIET_S = 2.0  # without a word from any region, after which it waits no more
+QUIET_S = 1.0  # a region that gets no boxes for so long is told to close its windows
+OWED_S = 120.0  # a region that got boxes and tells nothing for so long is waited for no more
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +73,11 @@ class Junction:
         self._seam, self._seam_place, self._done = Seam(regions), 0, -1
         self._latest: dict[str, int] = {}
         self._waiting: dict[int, dict[str, list[Tracks]]] = {}
-        self._heard, self._saving = time.monotonic(), asyncio.Lock()
+        self._sent: dict[str, int] = {}  # the last window of which each region got boxes
+        self._given: dict[str, float] = {}  # when (s of a steady clock) it got some, until its windows are closed
+        self._heard = {name: time.monotonic() for name in self._parts}
+        self._window_s = (means.engine or LocalizerOptions()).window_s
+        self._saving = asyncio.Lock()
         self._joining = asyncio.Lock()  # while a message is worked on, the seam is of no place
 
     async def run(self) -> None:
@@ -103,7 +110,7 @@ class Junction:
             state: dict[str, Any] = decode(self._snapshot(self.claim.number).read_bytes(), {})
             self._seam.resume(state["seam"])
             self._seam_place, self._done = state["place"], state["done"]
-            self._latest, self._waiting = state["latest"], state["waiting"]
+            self._latest, self._waiting, self._sent = state["latest"], state["waiting"], state["sent"]
         self._folder.mkdir(parents=True, exist_ok=True)
         both = [outlet for pair in self._split.values() for outlet in pair]
         for outlet in (*both, self._tracks, self._events, self._now, self._note):
@@ -140,14 +147,19 @@ class Junction:
                     for _, end in self._split.values():
                         await end.put((place, 0), b"")
                 elif isinstance(found, Frames):
-                    await self._share(message, place)
+                    await self._share(message, place, found)
             self._place = place
 
-    async def _share(self, message: "Msg", place: int) -> None:
+    async def _share(self, message: "Msg", place: int, found: Frames) -> None:
         lines = unpacked(message.data, self._means.serve).splitlines()
         cameras = [json.loads(line)["camera"] if line.strip() else "" for line in lines]
         for region in self._regions:
             mine = [line for line, camera in zip(lines, cameras, strict=True) if camera in region.cameras]
+            times = found.boxes.time[np.isin(found.boxes.camera, region.cameras)]
+            if len(times):
+                last = int(window_numbers(times, self._window_s).max())
+                self._sent[region.name] = max(last, self._sent.get(region.name, last))
+                self._given[region.name] = time.monotonic()
             if mine:
                 await self._split[region.name][0].put((place, 0), gzip.compress(b"\n".join(mine), 1))
 
@@ -156,7 +168,6 @@ class Junction:
     async def _join(self) -> None:
         async for message in self._came.messages(self._seam_place):
             place, n_events = message.metadata.sequence.stream, len(self._seam.events)
-            self._heard = time.monotonic()
             async with self._joining:
                 for number, (window, steps) in enumerate(self._ready(message)):
                     told = [self._seam.step(tables) for tables in steps]
@@ -182,9 +193,8 @@ class Junction:
                 return []
             self._waiting.setdefault(window, {})[region] = [tracks_of(step) for step in said["steps"]]
             self._latest[region] = max(window, self._latest.get(region, window))
-            furthest = max(self._latest.values())
-            everyone = min(self._latest.get(name, -1) for name in self._parts)
-            until = max(everyone, furthest - BEHIND)
+            self._heard[region] = time.monotonic()
+            until = min(self._latest.get(name, -1) for name in self._parts)
         else:
             until = int(json.loads(message.data)["until"])
         windows = sorted(window for window in self._waiting if window <= until)
@@ -198,12 +208,29 @@ class Junction:
         return found
 
     async def _wait_no_more(self) -> None:
-        """At the end of a recording nobody comes whom the last windows wait for."""
+        """Regions in which nothing happens hold nobody up. What the clock on the wall decides goes through the log."""
+        noted = -1
         while True:
             await asyncio.sleep(WATCH_S)
-            if self._waiting and time.monotonic() - self._heard > QUIET_S:
-                await self._note.say(json.dumps({"until": max(self._waiting)}).encode())
-                self._heard = time.monotonic()
+            now = time.monotonic()
+            for name in [name for name, when in self._given.items() if now - when > QUIET_S]:
+                del self._given[name]
+                end = self._split[name][1]
+                await end.put((max(self._place, end.last[0]), end.last[1] + 1), b"")
+            owing = [self._latest.get(name, -1) for name in self._parts if self._owes(name, now)]
+            until = min(owing, default=max(self._waiting, default=-1))
+            if until > noted and any(window <= until for window in self._waiting):
+                noted = until
+                await self._note.say(json.dumps({"until": until}).encode())
+
+    def _owes(self, name: str, now: float) -> bool:
+        """Whether a region got boxes of windows that it has not told."""
+        if self._sent.get(name, -1) <= self._latest.get(name, -1):
+            return False
+        if now - self._heard[name] < OWED_S or name in self._given:
+            return True
+        logger.warning("site %s: region %s tells nothing; it is not waited for", self._site.name, name)
+        return False
 
     # ---- snapshots
 
@@ -216,10 +243,10 @@ class Junction:
 
     async def _save(self) -> None:
         async with self._saving:
-            before, number, place = self.claim.files, self.claim.number + 1, self._place
+            before, number, place, sent = self.claim.files, self.claim.number + 1, self._place, dict(self._sent)
             async with self._joining:
                 came = self._seam_place
-                state = {"seam": self._seam.state(), "place": came, "done": self._done, "latest": self._latest}
+                state = {"seam": self._seam.state(), "place": came, "done": self._done, "latest": self._latest, "sent": sent}
                 data = encode({**state, "waiting": self._waiting}, {})
             self._snapshot(number).write_bytes(data)
             files = await self._vault.store(self._folder, number, {})
