@@ -246,8 +246,8 @@ class Junction:
             before, number, place, sent = self.claim.files, self.claim.number + 1, self._place, dict(self._sent)
             async with self._joining:
                 came = self._seam_place
-                state = {"seam": self._seam.state(), "place": came, "done": self._done, "latest": self._latest, "sent": sent}
-                data = encode({**state, "waiting": self._waiting}, {})
+                state = {"seam": self._seam.state(), "place": came, "done": self._done, "latest": self._latest}
+                data = encode({**state, "sent": sent, "waiting": self._waiting}, {})
             self._snapshot(number).write_bytes(data)
             files = await self._vault.store(self._folder, number, {})
             await self._means.hold()
