@@ -135,7 +135,7 @@ class Worker:
         """What the register says; sites that are others' by now are let go."""
         claims = await self._register.claims(self._sites)
         for name, work in list(self.work.items()):
-            if claims[name].epoch != work.held.claim.epoch and not work.task.done():
+            if claims[name].epoch != work.held.claim.epoch and not work.task.done() and work.giving is None:
                 logger.warning("site %s: epoch %d has begun elsewhere", name, claims[name].epoch)
                 work.task.cancel()
         return claims
