@@ -68,17 +68,18 @@ def test_a_killed_workers_sites_go_on_elsewhere_to_the_same_bits(broker, tmp_pat
 
 @forks
 def test_a_new_worker_gets_its_share_and_what_one_leaves_is_taken_at_once(broker, tmp_path):
-    root, some = make_root(tmp_path / "root"), batches()
+    sites, some = SITES[:2], batches()
+    root = make_root(tmp_path / "root", sites)
     with WorkerProcess(root, broker, "first") as first:
-        wait_for(lambda: set(owners(broker).values()) == {"first"}, PATIENCE_S)
-        send(broker, some[:8])
+        wait_for(lambda: owners(broker) == dict.fromkeys(sites, "first"), PATIENCE_S)
+        send(broker, some[:8], sites)
         with WorkerProcess(root, broker, "second") as second:
-            wait_for(lambda: sorted(owners(broker).values()) == ["first", "first", "second"], PATIENCE_S)
-            send(broker, some[8:16])
+            wait_for(lambda: sorted(owners(broker).values()) == ["first", "second"], PATIENCE_S)
+            send(broker, some[8:16], sites)
             assert first.end() == 0
-            send(broker, some[16:], end=True)
-            wait_for(lambda: all_told(broker), PATIENCE_S)
-            require_same_bits(broker)
+            send(broker, some[16:], sites, end=True)
+            wait_for(lambda: all_told(broker, sites), PATIENCE_S)
+            require_same_bits(broker, sites)
             assert second.end() == 0
     assert {one.worker for one in claims(broker).values()} == {""}
 
