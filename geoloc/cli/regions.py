@@ -15,7 +15,11 @@ its number. The file may be edited: names, areas (corners in m), cameras."""
 EXAMPLES = """\
 examples:
   geoloc regions garage --count 2
-  geoloc regions airport --count 6 --set overlap_m=12"""
+      two, in regions/garage.json
+  geoloc regions airport --count 6 --set overlap_m=12
+      cameras that see 12 m beyond a border are in both
+  geoloc regions airport --root sites --count 6 --set camera_share=0.2
+      more cameras in several regions: fewer identities are lost at borders, at the price of work done twice"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -28,7 +28,9 @@ examples:
   geoloc worker --nats nats://localhost
       every site below ./sitemaps; start it again in another terminal: the sites are shared
   geoloc worker garage harbour --root sites --bridges nats.toml --work lease_s=5 --work snapshot_s=60
-      two sites, a server with a login, a quicker take-over and fewer snapshots"""
+      two sites, a server with a login, a quicker take-over and fewer snapshots
+  geoloc worker --nats nats://localhost --limit max_waiting=200000 --scratch /var/tmp
+      more boxes may wait for an engine; what it needs on disk while it runs goes elsewhere"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -219,7 +219,7 @@ class HeldSite:
         while True:
             await asyncio.sleep(1.0 / self._means.serve.positions_hz)
             for what, said in (("positions", self.served.hub.positions), ("cameras", self.served.cameras.health())):
-                if self._means.client.is_connected and said != told.get(what) and self.told >= self.claim.place:
+                if self._means.client.is_connected and said != told.get(what):
                     told[what] = said
                     await self._now[what].say(as_text(said).encode())
 
