@@ -60,7 +60,7 @@ def main() -> int:
     many, seam = joined(seen.site, seen.detections, regions, options)
     shared = [name for name in seen.site.camera_index if sum(name in region.cameras for region in regions) > 1]
     said: dict[str, Any] = {"cameras": {region.name: len(region.cameras) for region in regions}}
-    said |= {"cameras_of_several": len(shared), "merged": len(seam.events), "crossed": seam.crossed}
+    said |= {"cameras_of_several": len(shared), "merged": seam.lineage.n_events, "crossed": seam.crossed}
     for name, tracks in (("one_engine", one), ("regions", many)):
         figures = {figure.figure: figure.value for report in evaluate(tracks, seen) for figure in report.figures}
         said[name] = {key: round(figures[key], 4) for key in FIGURES}

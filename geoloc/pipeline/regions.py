@@ -18,12 +18,13 @@ from shapely import Polygon
 
 from geoloc.errors import InputError
 from geoloc.options import check_range
-from geoloc.pipeline.lineage import Event
+from geoloc.pipeline.lineage import Event, Lineage
 from geoloc.scene.footprint import footprints
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Tracks
 
 FAR = 1e6  # m; the outermost regions end there
+TIDY_S = 600.0
 
 Key = tuple[str, int]  # a region and the number of a track there
 
@@ -37,11 +38,12 @@ class RegionOptions:
     range_m: float = 25.0  # what cameras see farther off does not count for that
     gate_probability: float = 0.99  # that two tracks of one object are taken for one
     settle_s: float = 1.0  # two numbers that agree for so long become one
+    forget_s: float = 14400.0  # tracks that were not there for longer have no number any more
     border_m: float = 1.0  # an object is told by its region until it is this far beyond the border
 
     def __post_init__(self) -> None:
         check_range(self, overlap_m=(0, 1e4), camera_share=(0, 1), range_m=(1, 1e4), gate_probability=(0.5, 1 - 1e-9))
-        check_range(self, settle_s=(0, 1e3), border_m=(0, 1e3))
+        check_range(self, settle_s=(0, 1e3), border_m=(0, 1e3), forget_s=(1, 1e12))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +93,14 @@ class Seam:
 
     def __init__(self, regions: Sequence[Region], options: RegionOptions | None = None) -> None:
         self.options = options or RegionOptions()
-        self.events: list[Event] = []  # numbers that became one, see `Lineage`
+        self.lineage = Lineage()  # numbers that became one
         self._regions = {region.name: region for region in regions}
         self._number: dict[Key, int] = {}
         self._agree: dict[tuple[Key, Key], float] = {}  # s, since when two tracks with two numbers are at one place
         self._teller: dict[int, str] = {}  # region that told of a number last
         self._next = 1
+        self._seen: dict[Key, float] = {}  # s, when each numbered track was there last
+        self._tidied = -np.inf  # s
         self.crossed = 0  # times that another region began to tell of an object
 
     def state(self) -> dict[str, Any]:
@@ -122,7 +126,18 @@ class Seam:
             for number in table.track[self._inside(name, table, 0.0)].tolist():
                 if (name, number) not in self._number:
                     self._number[name, number] = self._new()
+        self._seen |= {(name, track): time for name, table in own.items() for track in table.track.tolist()}
+        if time > self._tidied + TIDY_S:
+            self._tidy(time)
         return self._told(own)
+
+    def _tidy(self, time: float) -> None:
+        """Let go of tracks that were not there for long: their regions give these numbers to nothing else."""
+        self._tidied = time
+        self._seen = {key: seen for key, seen in self._seen.items() if seen > time - self.options.forget_s}
+        self._number = {key: number for key, number in self._number.items() if key in self._seen}
+        left = set(self._number.values())
+        self._teller = {number: name for number, name in self._teller.items() if number in left}
 
     def _inside(self, name: str, table: Tracks, beyond: float) -> np.ndarray:
         """Which rows (N,) lie in a region's area, or at most so far (m) beyond it."""
@@ -164,8 +179,7 @@ class Seam:
         regions = {key[0] for key, number in self._number.items() if number == given_up}
         if time - since >= self.options.settle_s and not any(self._used(kept, one, own, given_up) for one in regions):
             self._number = {k: kept if number == given_up else number for k, number in self._number.items()}
-            id = len(self.events) + 1
-            self.events.append(Event(time, "merged", kept, (given_up,), why="seen by two regions at one place", id=id))
+            self.lineage.add(Event(time, "merged", kept, (given_up,), why="seen by two regions at one place"))
 
     def _used(self, number: int, region: str, own: Mapping[str, Tracks], beside: int = 0) -> bool:
         """Whether a track that is there in a region has a number already, and another one there has `beside`."""

@@ -111,6 +111,8 @@ class Junction:
             self._seam.resume(state["seam"])
             self._seam_place, self._done = state["place"], state["done"]
             self._latest, self._waiting, self._sent = state["latest"], state["waiting"], state["sent"]
+            behind = [name for name, last in self._sent.items() if last > self._latest.get(name, -1)]
+            self._given = dict.fromkeys(behind, time.monotonic())
         self._folder.mkdir(parents=True, exist_ok=True)
         both = [outlet for pair in self._split.values() for outlet in pair]
         for outlet in (*both, self._tracks, self._events, self._now, self._note):
@@ -167,12 +169,12 @@ class Junction:
 
     async def _join(self) -> None:
         async for message in self._came.messages(self._seam_place):
-            place, n_events = message.metadata.sequence.stream, len(self._seam.events)
+            place, n_events = message.metadata.sequence.stream, self._seam.lineage.n_events
             async with self._joining:
                 for number, (window, steps) in enumerate(self._ready(message)):
                     told = [self._seam.step(tables) for tables in steps]
                     await self._tell((place, number), window, tuple(told))
-                for number, event in enumerate(self._seam.events[n_events:]):
+                for number, event in enumerate(self._seam.lineage.since(n_events)):
                     await self._events.put((place, number), as_text(event_data(event)).encode())
                 self._seam_place = place
 
