@@ -48,6 +48,24 @@ READY_S, WAIT_S = 0.02, 0.02
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class TracksStream:
+    """A stream of whole tracks: of a site, or of all regions of one."""
+
+    name: str
+    subjects: tuple[str, ...]
+
+    async def make(self, streams: SiteStreams, keep_s: float) -> None:
+        """See that it is there."""
+        from nats.js.api import StorageType, StreamConfig
+
+        config = StreamConfig(
+            name=self.name, subjects=list(self.subjects), storage=StorageType.FILE, max_age=keep_s,
+            duplicate_window=min(120.0, keep_s),
+        )  # fmt: skip
+        await streams.make_one(config)
+
+
 @dataclass(frozen=True, eq=False)
 class Means:
     """What all sites of a worker share."""
@@ -66,7 +84,7 @@ class Means:
 class HeldSite:
     """One claimed site. `run` until cancelled or LostError; `release` hands it over without loss of time."""
 
-    def __init__(self, means: Means, site: Site, claim: Claim) -> None:
+    def __init__(self, means: Means, site: Site, claim: Claim, tracks: TracksStream | None = None) -> None:
         self.claim, self.counts = claim, Counter[str]()
         self.place = self.told = claim.place  # up to which messages were handed in, and told
         self._means, self._site = means, site
@@ -74,8 +92,8 @@ class HeldSite:
         self._streams = SiteStreams(self._js, means.nats, site.name)
         hold, epoch, top = means.hold, claim.epoch, self._streams.top
         self._log = SiteLog(means.client, self._js, self._streams, epoch, hold)
-        tracks = f"{self._streams.stem}-TRACKS"
-        self.tracks = Outlet(self._js, tracks, f"{top}.tracks", epoch, hold)
+        self._whole = tracks or TracksStream(f"{self._streams.stem}-TRACKS", (f"{top}.tracks",))
+        self.tracks = Outlet(self._js, self._whole.name, f"{top}.tracks", epoch, hold)
         self._events = Outlet(self._js, self._streams.events, f"{top}.events", epoch, hold)
         now = self._streams.now
         self._now = {what: Outlet(self._js, now, f"{top}.{what}", epoch, hold) for what in ("positions", "cameras")}
@@ -138,15 +156,8 @@ class HeldSite:
         return self._vault
 
     async def _make_streams(self) -> None:
-        from nats.js.api import StorageType, StreamConfig
-
         await self._streams.make()
-        top, keep_s = self._streams.top, self._means.worker.keep_tracks_s
-        whole = StreamConfig(
-            name=f"{self._streams.stem}-TRACKS", subjects=[f"{top}.tracks"], storage=StorageType.FILE, max_age=keep_s,
-            duplicate_window=min(120.0, keep_s),
-        )  # fmt: skip
-        await self._streams.make_one(whole)
+        await self._whole.make(self._streams, self._means.worker.keep_tracks_s)
         config = (await self._js.stream_info(self._streams.detections)).config
         if self._log.notes not in (config.subjects or []):
             await self._js.update_stream(config.evolve(subjects=[*(config.subjects or []), self._log.notes]))

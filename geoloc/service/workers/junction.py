@@ -1,8 +1,7 @@
 """A site in regions: its boxes are shared out to the regions' streams, and their tracks are joined to the site's own.
 
 Regions are sites of their own, which any workers have. A junction is held by one worker, as a site is: it has the seam,
-and no engine. What the regions tell is brought by the server into one stream, whose order is what the seam goes by: so
-its state is a function of the place in that stream, and whoever takes over comes to the same numbers.
+and no engine. What the regions tell goes into one stream, whose order is what the seam goes by: so its state is a function of the place in that stream, and whoever takes over comes to the same numbers.
 """
 
 import asyncio
@@ -29,9 +28,9 @@ from geoloc.service.serve.bridges.jetstream import SiteStreams, insist
 from geoloc.service.serve.heard import Frames
 from geoloc.service.serve.said import as_text, event_data, positions_data, tracks_data, tracks_of
 from geoloc.service.serve.service import WATCH_S
-from geoloc.service.workers.held import Means
+from geoloc.service.workers.held import Means, TracksStream
 from geoloc.service.workers.outlet import Outlet
-from geoloc.service.workers.region_file import region_name
+from geoloc.service.workers.region_file import region_name, seam_stream
 from geoloc.service.workers.register import Claim
 from geoloc.service.workers.site_log import SiteLog, read_message
 from geoloc.service.workers.vault import Vault
@@ -56,18 +55,19 @@ class Junction:
         self._own = own
         self._parts = {one.name: SiteStreams(self._js, means.nats, region_name(site.name, one)) for one in regions}
         self._region_of = {f"{part.top}.tracks": name for name, part in self._parts.items()}
-        self._stream, self._flush = f"{own.stem}-SEAM", f"{own.top}.seam"
+        self._whole = TracksStream(f"{own.stem}-TRACKS", (f"{own.top}.tracks",))
+        self._came_in = seam_stream(self._js, means.nats, site.name, regions)
         self._log = SiteLog(means.client, self._js, own, epoch, hold)
-        self._came = SiteLog(means.client, self._js, own, epoch, hold, self._stream)
+        self._came = SiteLog(means.client, self._js, own, epoch, hold, self._came_in.name)
         self._split = {
             name: (Outlet(self._js, part.detections, f"{part.top}.detections.split", epoch, hold),
                    Outlet(self._js, part.detections, f"{part.top}.finish", epoch, hold))
             for name, part in self._parts.items()
         }  # fmt: skip
-        self._tracks = Outlet(self._js, f"{own.stem}-TRACKS", f"{own.top}.tracks", epoch, hold)
+        self._tracks = Outlet(self._js, self._whole.name, f"{own.top}.tracks", epoch, hold)
         self._events = Outlet(self._js, own.events, f"{own.top}.events", epoch, hold)
         self._now = Outlet(self._js, own.now, f"{own.top}.positions", epoch, hold)
-        self._note = Outlet(self._js, self._stream, self._flush, epoch, hold)
+        self._note = Outlet(self._js, self._came_in.name, f"{own.top}.seam", epoch, hold)
         self._folder = means.scratch / f"{site.name}-{epoch}"
         self._place = claim.place
         self._seam, self._seam_place, self._done = Seam(regions), 0, -1
@@ -119,20 +119,11 @@ class Junction:
             await outlet.find()
 
     async def _make_streams(self) -> None:
-        from nats.js.api import StorageType, StreamConfig, StreamSource
-
         keep_s = self._means.worker.keep_tracks_s
         for streams in (self._own, *self._parts.values()):
             await streams.make()
-            await streams.make_one(StreamConfig(
-                name=f"{streams.stem}-TRACKS", subjects=[f"{streams.top}.tracks"], storage=StorageType.FILE,
-                max_age=keep_s, duplicate_window=min(120.0, keep_s),
-            ))  # fmt: skip
-        sources = [StreamSource(name=f"{part.stem}-TRACKS") for part in self._parts.values()]
-        await self._own.make_one(StreamConfig(
-            name=self._stream, subjects=[self._flush], sources=sources, storage=StorageType.FILE, max_age=keep_s,
-            duplicate_window=min(120.0, keep_s),
-        ))  # fmt: skip
+        await self._whole.make(self._own, keep_s)
+        await self._came_in.make(self._own, keep_s)
 
     # ---- boxes to the regions
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import shapely
 
@@ -11,6 +12,12 @@ from geoloc.files import write_whole
 from geoloc.pipeline.regions import Region
 from geoloc.scene import jsonfile
 from geoloc.scene.site import Site
+from geoloc.service.serve.bridges.jetstream import SiteStreams
+from geoloc.service.serve.bridges.options import NatsOptions
+from geoloc.service.workers.held import TracksStream
+
+if TYPE_CHECKING:
+    from nats.js import JetStreamContext
 
 SCHEMA = 1
 BETWEEN = "--"  # a site's name and a region's: the name of the region's own streams
@@ -29,6 +36,13 @@ def region_name(site: str, region: Region) -> str:
 def region_site(site: Site, region: Region) -> Site:
     """A region as a site of its own."""
     return replace(region.site(site), name=region_name(site.name, region))
+
+
+def seam_stream(js: "JetStreamContext", options: NatsOptions, site: str, regions: tuple[Region, ...]) -> TracksStream:
+    """The one stream of all regions' tracks, in whose order the seam reads them, and of its own notes."""
+    whole = SiteStreams(js, options, site)
+    parts = [SiteStreams(js, options, region_name(site, one)) for one in regions]
+    return TracksStream(f"{whole.stem}-SEAM", (f"{whole.top}.seam", *(f"{part.top}.tracks" for part in parts)))
 
 
 def write_regions(regions: tuple[Region, ...], path: Path) -> None:

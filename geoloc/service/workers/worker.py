@@ -23,10 +23,10 @@ from geoloc.service.serve.bridges.jetstream import connect, insist, require_nats
 from geoloc.service.serve.bridges.options import NATS, NatsOptions, address_of
 from geoloc.service.serve.engine import warm_up
 from geoloc.service.serve.options import ServeOptions
-from geoloc.service.workers.held import HeldSite, Means
+from geoloc.service.workers.held import HeldSite, Means, TracksStream
 from geoloc.service.workers.junction import Junction
 from geoloc.service.workers.options import WorkerOptions
-from geoloc.service.workers.region_file import region_name, region_site
+from geoloc.service.workers.region_file import region_name, region_site, seam_stream
 from geoloc.service.workers.register import Claim, LostError, Register
 from geoloc.service.workers.shares import share_out, to_give
 
@@ -194,8 +194,18 @@ class Worker:
         except LostError:  # another one was faster
             return
         site, parts = self._sites[name], self._regions.get(name, ())
-        held = Junction(self._means, site, parts, mine) if parts else HeldSite(self._means, site, mine)
+        if parts:
+            held: HeldSite | Junction = Junction(self._means, site, parts, mine)
+        else:
+            held = HeldSite(self._means, site, mine, self._joint(name))
         self.work[name] = _Work(held, asyncio.create_task(held.run(), name=f"site {name}"))
+
+    def _joint(self, name: str) -> TracksStream | None:
+        """The stream into which a region tells its tracks; None: the site is none."""
+        for whole, parts in self._regions.items():
+            if name in [region_name(whole, one) for one in parts]:
+                return seam_stream(self._means.client.jetstream(), self._nats, whole, parts)
+        return None
 
     def _give(self, name: str) -> None:
         work = self.work[name]
