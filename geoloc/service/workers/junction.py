@@ -1,7 +1,8 @@
 """A site in regions: its boxes are shared out to the regions' streams, and their tracks are joined to the site's own.
 
 Regions are sites of their own, which any workers have. A junction is held by one worker, as a site is: it has the seam,
-and no engine. What the regions tell goes into one stream, whose order is what the seam goes by: so its state is a function of the place in that stream, and whoever takes over comes to the same numbers.
+and no engine. What the regions tell goes into one stream, whose order is what the seam goes by: so its state is a
+function of the place in that stream, and whoever takes over comes to the same numbers.
 """
 
 import asyncio
