@@ -36,6 +36,8 @@ COMMANDS = {
     "survey": "the layout of a site from stills: mosaic, lines, stalls to accept, landmarks",
     "mark": "a page on which stills and map are marked, for calibration",
     "serve": "the engine live: detections in, positions, events and a map page out, over HTTP and WebSocket",
+    "worker": "one of several processes that share many sites, over NATS JetStream",
+    "regions": "a large site cut into regions, for several workers",
     "replay": "a recording sent to a live service, at any speed",
     "convert": "cameras, marks, points, detections and tracks from one form to another",
 }

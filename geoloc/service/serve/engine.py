@@ -63,6 +63,7 @@ class Told:
     first: int = 0  # record of the log, and the last one, that they came of
     last: int = -1
     n_events: int = 0  # of the site so far; a replay with late frames may have made them fewer
+    place: int = 0  # of the last batch that they came of, where its sender has a log of its own
     cameras: tuple[CameraNow, ...] = ()  # now and then
 
 
@@ -83,16 +84,23 @@ class Figures:
 class _Batch:
     packet: Detections | Event | None  # an event: take note of it; None: no more comes, close all windows
     receipt: "Future[Receipt]"
+    place: int = 0
 
 
 class LiveEngine:
-    """A site's engine in its thread: `submit` batches, `ask` questions; `tell` is called there with what is new."""
+    """A site's engine in its thread: `submit` batches, `ask` questions; `tell` is called there with what is new.
+
+    With `kept_elsewhere` the batches are in a log of the sender's, who names their place in it (`take_kept`): the disk
+    is not waited for, what each changed is told by itself, and one that the disk does not take ends the engine.
+    """
 
     def __init__(
         self, site: Site, folder: Path, options: LocalizerOptions | None, changed: Collection[str], max_waiting: int,
-        tell: Callable[[Told], None], journal: JournalOptions = JOURNAL,
+        tell: Callable[[Told], None], journal: JournalOptions = JOURNAL, kept_elsewhere: bool = False,
     ) -> None:  # fmt: skip
         self.site = site
+        self.place = 0  # of the last batch that was worked off
+        self._kept_elsewhere = kept_elsewhere
         self.needed: Callable[[], float] = lambda: np.inf  # record behind which the log is to be kept for others
         self.begun: Callable[[int], None] = lambda number: None  # called with its number once the state is restored
         self._journal = journal
@@ -146,6 +154,11 @@ class LiveEngine:
         """No more comes of what is being sent: close the windows that wait for more."""
         return self._hand_in(_Batch(None, Future()), 0)
 
+    def take_kept(self, packet: Detections | Event | None, place: int) -> "Future[Receipt]":
+        """What lies at a `place` of the sender's log, if only no boxes: as `submit`, `tell_of`, or `finish` (None)."""
+        rows = len(packet) if isinstance(packet, Detections) else 0
+        return self._hand_in(_Batch(packet, Future(), place), rows)
+
     def tell_of(self, event: Event) -> "Future[Receipt]":
         """Take note of what others know, as that a camera is silent: it gets an id, and is told as all events are."""
         return self._hand_in(_Batch(event, Future()), 0)
@@ -183,7 +196,7 @@ class LiveEngine:
         try:
             given = self.site, self._folder, self._options, self._journal, self._changed
             with JournaledLocalizer.open(*given) as journaled:
-                _warm_up(journaled.localizer)
+                warm_up(journaled.localizer)
                 self._told_number, journaled.needed = journaled.number, self.needed()
                 self.begun(journaled.number)
                 self._told = {event.id: event for event in journaled.localizer.identities.lineage.events}
@@ -215,7 +228,8 @@ class LiveEngine:
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._asked or self._stopping)
             asked = list(self._asked)
-            batches = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            most = 1 if self._kept_elsewhere else AT_ONCE
+            batches = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
             self._asked.clear()
             if not asked and not batches:
                 return False
@@ -235,7 +249,10 @@ class LiveEngine:
                 said, receipt = _push(journaled, batch.packet)
                 answers += said
                 receipts.append((batch, receipt))
-            journaled.sync()
+                if self._kept_elsewhere and isinstance(receipt, UnavailableError):
+                    raise receipt  # what comes next must not be worked on without it
+            if not self._kept_elsewhere:
+                journaled.sync()
         except BaseException:
             # these are not in the queue any more: put back, they are told with all others that nothing will come
             with self._change:
@@ -252,8 +269,9 @@ class LiveEngine:
                     batch.receipt.set_exception(receipt)
         events = self._new_events(journaled, any(answer.revised for answer in answers))
         first, self._told_number = self._told_number + 1, journaled.number
-        n_events = journaled.localizer.identities.lineage.n_events
-        self._tell(Told(tuple(answers), events, first, journaled.number, n_events, self._look(journaled.localizer)))
+        n_events, self.place = journaled.localizer.identities.lineage.n_events, batches[-1].place
+        cameras = self._look(journaled.localizer)
+        self._tell(Told(tuple(answers), events, first, journaled.number, n_events, self.place, cameras))
 
     def _look(self, localizer: Localizer) -> tuple[CameraNow, ...]:
         """How the cameras are, every `LOOK_S` seconds of the windows' time."""
@@ -291,7 +309,7 @@ class LiveEngine:
         return tuple(new)
 
 
-def _warm_up(localizer: Localizer) -> None:
+def warm_up(localizer: Localizer) -> None:
     """What is computed or compiled once, before the first frame would have to wait for it: in an engine of its own."""
     site = localizer.site
     _ = site.visibility
@@ -318,6 +336,8 @@ def _push(
             return journaled.finish(), Receipt(0, journaled.number)
         if isinstance(packet, Event):
             journaled.tell(packet)
+            return [], Receipt(0, journaled.number)
+        if not len(packet):
             return [], Receipt(0, journaled.number)
         return journaled.push(_numbered(packet, before + 1)), Receipt(len(packet), journaled.number)
     except GeolocError as error:

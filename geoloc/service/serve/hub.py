@@ -84,6 +84,7 @@ class Hub:
         self.positions: Json = {"type": "positions", "window": 0, "time": None, "objects": []}
         self.stalls: Json = {}
         self.watchers: list[Callable[[tuple[Event, ...]], None]] = []  # called with events that are new or other
+        self.followers: list[Callable[[Told], None]] = []  # called with all that is new
         self._options = options
 
     def join(self, wants: str) -> Listener:
@@ -100,6 +101,8 @@ class Hub:
     def tell(self, told: Told) -> None:
         """Pass on what is new."""
         self._show_newest(told)
+        for follower in self.followers:
+            follower(told)
         if told.answers and any(one.wants == ALL for one in self.listeners):
             for answer in told.answers:
                 self._put(as_text(tracks_data(answer.tracks, answer.window, answer.revised)), ALL)

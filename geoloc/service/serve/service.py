@@ -43,6 +43,7 @@ class ServedSite:
     def __init__(
         self, site: Site, folder: Path, options: LocalizerOptions | None, serve: ServeOptions,
         changed: Collection[str] = (), store: StoreWriter | None = None, journal: JournalOptions = JOURNAL,
+        kept_elsewhere: bool = False,
     ) -> None:  # fmt: skip
         self.site = site
         self.folder = folder
@@ -50,7 +51,8 @@ class ServedSite:
         self.gallery: Path | None = None  # what objects are searched in, where it is there
         self.hub = Hub(serve)
         self.store = store
-        self.engine = LiveEngine(site, folder, options, changed, serve.max_waiting, self._tell, journal)
+        given = site, folder, options, changed, serve.max_waiting, self._tell, journal
+        self.engine = LiveEngine(*given, kept_elsewhere)
         if store is not None:
             self.engine.begun, self.engine.needed = store.start, store.needed
         self.cameras = CameraWatch([camera.name for camera in site.cameras], serve.silent_s)

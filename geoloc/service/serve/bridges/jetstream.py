@@ -83,12 +83,22 @@ class SiteStreams:
         self._js, self._options = jetstream, options
         self.top = f"{options.prefix}.{topic_part(site)}"
         # a server of version 2.9 delivers nothing from a stream with a percent sign in its name
-        self._stem = f"{options.prefix}-{topic_part(site)}".upper().replace("%", "_")
+        self.stem = f"{options.prefix}-{topic_part(site)}".upper().replace("%", "_")
 
     @property
     def detections(self) -> str:
         """Name of the stream that detections wait in."""
-        return f"{self._stem}-DETECTIONS"
+        return f"{self.stem}-DETECTIONS"
+
+    @property
+    def events(self) -> str:
+        """Name of the stream of events."""
+        return f"{self.stem}-EVENTS"
+
+    @property
+    def now(self) -> str:
+        """Name of the stream of what is newest."""
+        return f"{self.stem}-NOW"
 
     async def make(self) -> None:
         """See that the streams are there; what an operator set otherwise stays so."""
@@ -100,17 +110,18 @@ class SiteStreams:
             max_bytes=self._options.max_bytes, duplicate_window=120.0,
         )  # fmt: skip
         tells = StreamConfig(
-            name=f"{self._stem}-EVENTS", subjects=[f"{self.top}.events"], storage=StorageType.FILE,
+            name=self.events, subjects=[f"{self.top}.events"], storage=StorageType.FILE,
             max_age=self._options.keep_s, duplicate_window=120.0,
         )  # fmt: skip
         shows = StreamConfig(
-            name=f"{self._stem}-NOW", subjects=[f"{self.top}.positions", f"{self.top}.cameras"],
+            name=self.now, subjects=[f"{self.top}.positions", f"{self.top}.cameras"],
             storage=StorageType.MEMORY, max_msgs_per_subject=1,
         )  # fmt: skip
         for config in (waits, tells, shows):
-            await self._make(config)
+            await self.make_one(config)
 
-    async def _make(self, config: "StreamConfig") -> None:
+    async def make_one(self, config: "StreamConfig") -> None:
+        """See that a stream is there, whatever its settings."""
         from nats.js.errors import BadRequestError
 
         try:
