@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from geoloc.pipeline.footprint import Footprint, FootprintOptions
     from geoloc.pipeline.fusion import FusionOptions, covariance_intersection, fuse
     from geoloc.pipeline.history import HistoryOptions
-    from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
+    from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions
     from geoloc.pipeline.linking import Linked, LinkingOptions, link
     from geoloc.pipeline.localizer import Localizer, LocalizerOptions, localize, replay, windows
     from geoloc.pipeline.projection import ProjectionOptions, project_to_ground
     from geoloc.pipeline.queries import State
     from geoloc.pipeline.smoothing import smooth
+    from geoloc.pipeline.stored_state import load_state
     from geoloc.pipeline.tracking import Tracker, TrackingOptions
     from geoloc.relocalize.drift import DriftOptions, check_drift
     from geoloc.relocalize.estimate import PoseEstimate
@@ -87,7 +88,8 @@ _HOMES = {
     "geoloc.pipeline.footprint": ("Footprint", "FootprintOptions"),
     "geoloc.pipeline.fusion": ("FusionOptions", "covariance_intersection", "fuse"),
     "geoloc.pipeline.history": ("HistoryOptions",),
-    "geoloc.pipeline.journal": ("JournaledLocalizer", "JournalOptions", "load_state"),
+    "geoloc.pipeline.journal": ("JournaledLocalizer", "JournalOptions"),
+    "geoloc.pipeline.stored_state": ("load_state",),
     "geoloc.pipeline.linking": ("Linked", "LinkingOptions", "link"),
     "geoloc.pipeline.localizer": ("Localizer", "LocalizerOptions", "localize", "replay", "windows"),
     "geoloc.pipeline.projection": ("ProjectionOptions", "project_to_ground"),

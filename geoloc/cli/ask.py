@@ -12,9 +12,9 @@ from typing import Any
 from geoloc.cli.arguments import add_json, add_mesh, add_site, seen_through_mesh
 from geoloc.errors import InputError
 from geoloc.pipeline.answers import Place, Provenance, Stay
-from geoloc.pipeline.journal import load_state
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.queries import State, clock
+from geoloc.pipeline.stored_state import load_state
 from geoloc.scene.storage import load_site
 from geoloc.scene.versions import calibration_name
 

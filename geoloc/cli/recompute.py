@@ -15,10 +15,10 @@ from geoloc.errors import InputError
 from geoloc.files import write_whole
 from geoloc.io.track_csv import read_tracks
 from geoloc.pipeline.doubts import Doubt, Touched, find_doubts, flag_rows, touched_by
-from geoloc.pipeline.journal import load_state
 from geoloc.pipeline.queries import State, clock
 from geoloc.pipeline.recompute import Recomputed, recompute
 from geoloc.pipeline.state_folder import StateFolder
+from geoloc.pipeline.stored_state import load_state
 from geoloc.scene.storage import load_site, site_root
 from geoloc.scene.versions import list_versions
 

@@ -136,7 +136,7 @@ def _forget(args: Namespace, gallery: "Gallery", site: Site) -> None:
     """Forget an object; with a state under all the numbers that it had."""
     numbers: tuple[int, ...] = (args.forget,)
     if args.state is not None:
-        from geoloc.pipeline.journal import load_state
+        from geoloc.pipeline.stored_state import load_state
         from geoloc.pipeline.whereabouts import numbers_of
 
         every = numbers_of(args.forget, load_state(seen_through_mesh(site, args.mesh), args.state))
@@ -254,7 +254,7 @@ def _when(text: str | None) -> tuple[float, float]:
 def _whereabouts(args: Namespace, site: Site, matches: "Matches") -> "tuple[Whereabouts, ...]":
     if args.state is None:
         return ()
-    from geoloc.pipeline.journal import load_state
+    from geoloc.pipeline.stored_state import load_state
     from geoloc.pipeline.whereabouts import whereabouts
 
     return whereabouts(matches, load_state(seen_through_mesh(site, args.mesh), args.state), site.name)

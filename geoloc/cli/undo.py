@@ -9,11 +9,12 @@ from geoloc.cli.arguments import add_json, add_mesh, add_site, seen_through_mesh
 from geoloc.cli.ask import place_in_words, plain_event
 from geoloc.errors import InputError
 from geoloc.pipeline.answers import Place
-from geoloc.pipeline.journal import JournaledLocalizer, load_engine
+from geoloc.pipeline.journal import JournaledLocalizer
 from geoloc.pipeline.lineage import Event
 from geoloc.pipeline.localizer import Localizer
 from geoloc.pipeline.queries import clock
 from geoloc.pipeline.state_folder import StateFolder
+from geoloc.pipeline.stored_state import load_engine
 from geoloc.scene.storage import load_site
 
 DESCRIPTION = """\

@@ -112,7 +112,7 @@ class _Writer:
         columns: dict[str, Any] = {}
         for name, column in table.columns.items():
             if column.dtype is str:
-                names, code = table.coded(name)
+                names, code = _in_order(table.coded(name))
                 small = np.uint8 if len(names) < 256 else np.uint32
                 columns[name] = [list(names), self._array(code.astype(small), name)]
             elif not _is_missing(getattr(table, name), column.missing):
@@ -127,6 +127,17 @@ class _Writer:
         left_out = _worked_out(kind)
         items = {k: v for k, v in vars(value).items() if k not in left_out}
         return [letter, name, {k: self.form(v, f"{where}.{k}") for k, v in items.items()}]
+
+
+def _in_order(coded: Coded) -> Coded:
+    """The names that are there, in order: the same table gives the same bytes, whatever it was taken from."""
+    used = np.flatnonzero(np.bincount(coded.code, minlength=len(coded.names))).tolist()
+    used.sort(key=coded.names.__getitem__)
+    if used == list(range(len(coded.names))):
+        return coded
+    place = np.zeros(len(coded.names), int)
+    place[used] = np.arange(len(used))
+    return Coded(tuple(coded.names[k] for k in used), place[coded.code])
 
 
 class _Reader:

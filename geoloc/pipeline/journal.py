@@ -34,7 +34,6 @@ from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, GroundPoints, Tracks
 
 Said = TypeVar("Said")
-TRIES = 5  # of reading a folder in which another process is at work
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +79,7 @@ class JournaledLocalizer:
             if change not in CHANGES:
                 raise unknown_name("change", change, CHANGES)
         if not (path / HEAD).exists():
-            if path.is_dir() and any(path.iterdir()):
-                raise InputError(f"{path}: is not empty, and holds no state; give a new folder")
+            StateFolder.require_free(path)
             found = StateFolder.create(path, site, options or LocalizerOptions())
         else:
             found = StateFolder.find(path, site)
@@ -93,7 +91,7 @@ class JournaledLocalizer:
         found.lock()
         try:
             journaled = cls(found, journal or JournalOptions())
-            journaled._restore(write=True)
+            journaled.restore(write=True)
             if differences:
                 journaled._go_on_with(now, site)
         except BaseException:
@@ -246,11 +244,11 @@ class JournaledLocalizer:
 
     # ---- restart
 
-    def _restore(self, write: bool) -> None:
+    def restore(self, write: bool) -> None:
         """Become what the folder holds; `write`: and go on there."""
-        deque(self._restored(write), maxlen=0)
+        deque(self.restored(write), maxlen=0)
 
-    def _restored(self, write: bool, after: float = np.inf) -> Iterator[list[Answer]]:
+    def restored(self, write: bool, after: float = np.inf) -> Iterator[list[Answer]]:
         """The same record by record, with the answers of each, from a snapshot that is not behind record `after`."""
         self._load_newest(after)
         self._enter(self.folder.epoch_of(self.number + 1))
@@ -361,46 +359,3 @@ class JournaledLocalizer:
             if name in held or folder.load_chunk(name).end > now - options.keep_history_s:
                 break
             folder.remove(name)
-
-
-def answers_behind(site: Site, folder: str | Path, record: int) -> Iterator[tuple[int, list[Answer], Localizer]]:
-    """What was said behind a `record` of a state's folder, in which another process may be at work, by its log.
-
-    Each record's number, answers, and the engine then. InputError where the log does not reach back so far.
-    """
-    journaled = JournaledLocalizer(StateFolder.find(Path(folder), site), JournalOptions())
-    for answers in journaled._restored(write=False, after=record):
-        if journaled.number > record:
-            yield journaled.number, answers, journaled.localizer
-
-
-def load_state(site: Site, folder: str | Path) -> State:
-    """Answers from a state's folder, as far back as it reaches; nothing in it is changed, and it may be at work.
-
-    It answers by the calibration and map that it was made with. InputError where it is of another site, or damaged.
-    """
-    return load_engine(site, folder).state
-
-
-def load_engine(site: Site, folder: str | Path) -> Localizer:
-    """A copy of the engine whose state is in a folder; see `load_state`."""
-    path = Path(folder)
-    for left in reversed(range(TRIES)):
-        found = StateFolder.find(path, site)
-        before = found.snapshots()
-        try:
-            return _read(found)
-        except (InputError, OSError):
-            # a process that is at work here may have removed what was about to be read
-            if not left or found.snapshots() == before:
-                raise
-    raise InputError(f"{path}: is changing too fast to be read; ask again")
-
-
-def _read(folder: StateFolder) -> Localizer:
-    journaled = JournaledLocalizer(folder, JournalOptions())
-    journaled._restore(write=False)
-    history = journaled.localizer.history
-    number = history.chunks[0].number if history.chunks else history.n_chunks
-    history.chunks.extendleft(folder.chunks_before(number, history.start))
-    return journaled.localizer

@@ -60,7 +60,7 @@ def recompute(
     fork.lock()
     journaled = JournaledLocalizer(fork, journal or JournalOptions())
     try:
-        journaled._restore(write=True)
+        journaled.restore(write=True)
         replayed = _Replay(old, journaled, doubts, versions)
         for record, entry in _records(old, number):
             replayed.feed(record, entry)

@@ -14,6 +14,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from geoloc.scene.storage import load_cameras, save_cameras
 SCHEMA = 3
 HEAD = "state.json"
 KEYS = ("schema", "site", "epochs")
+BEGUN = ("cameras-*.json", "map-*.geojson", ".*.part", "lock")  # what is there before the head, or left of it
 CHUNK = re.compile(r"history-\d{12}-[0-9a-f]{8}")  # file of a chunk: its number and checksum
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,13 @@ class StateFolder:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path / HEAD}: does not hold what geoloc writes ({error}); restore a copy") from error
         return cls(path, site.name, epochs, site)
+
+    @staticmethod
+    def require_free(path: Path) -> None:
+        """InputError where a folder holds anything but what a process left that was killed as it began one there."""
+        left = [one.name for one in path.iterdir()] if path.is_dir() else []
+        if not all(any(fnmatch(name, kind) for kind in BEGUN) for name in left):
+            raise InputError(f"{path}: is not empty, and holds no state; give a new folder")
 
     # ---- what it is made with
 

@@ -8,7 +8,7 @@ from cli_samples import START, walkers, yard
 from geoloc.cli.main import main
 from geoloc.geometry.se3 import perturb
 from geoloc.io.detection_writers import write_detections
-from geoloc.pipeline.journal import load_state
+from geoloc.pipeline.stored_state import load_state
 from geoloc.scene.storage import load_site, save_site
 from geoloc.scene.versions import list_versions, save_version
 

@@ -17,10 +17,11 @@ from geoloc.geometry.se3 import perturb
 from geoloc.options import merge_options
 from geoloc.pipeline.codec import encode
 from geoloc.pipeline.epochs import given_of
-from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
+from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions
 from geoloc.pipeline.localizer import Localizer
 from geoloc.pipeline.packets import Answer, PacketLocalizer, packets_of
 from geoloc.pipeline.record_log import part_paths, read_part
+from geoloc.pipeline.stored_state import load_state
 from geoloc.scene.fingerprint import calibration_fingerprint
 from geoloc.scene.site import Site
 from geoloc.scene.tables import Detections, Tracks
@@ -224,6 +225,23 @@ def moved(site: Site) -> Site:
     one = site.cameras[0]
     pose = perturb(one.cam_from_world, np.full(6, 1e-3))
     return site.with_cameras([type(one)(one.name, one.lens, one.size, pose, one.calib_cov)])
+
+
+def test_a_state_whose_first_moment_was_cut_short_is_begun_again(
+    site: Site, windows: list[Detections], tmp_path: Path
+) -> None:
+    with JournaledLocalizer.open(site, tmp_path / "whole", OPTIONS) as journaled:
+        journaled.step(windows[0])
+    killed = tmp_path / "killed"  # before its head was there
+    killed.mkdir()
+    for one in (tmp_path / "whole").iterdir():
+        if one.name.startswith(("cameras-", "map-")):
+            (killed / one.name).write_bytes(one.read_bytes())
+    (killed / ".state.json.17.4.part").write_text("{")
+    with JournaledLocalizer.open(site, killed, OPTIONS) as journaled:
+        journaled.step(windows[0])
+    assert journaled.number == 1
+    assert not list(killed.glob(".*.part"))
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -10,9 +10,10 @@ from sites import feet_seen
 from geoloc.errors import InputError
 from geoloc.geometry.se3 import perturb
 from geoloc.pipeline.doubts import find_doubts, flag_rows, touched_by
-from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions, load_state
+from geoloc.pipeline.journal import JournaledLocalizer, JournalOptions
 from geoloc.pipeline.recompute import recompute
 from geoloc.pipeline.state_folder import StateFolder
+from geoloc.pipeline.stored_state import load_state
 from geoloc.scene.storage import save_site
 from geoloc.scene.tables import Tracks
 from geoloc.scene.versions import list_versions, save_version

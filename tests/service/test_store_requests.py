@@ -14,7 +14,7 @@ from geoloc.cli.main import main
 from geoloc.errors import InputError
 from geoloc.io.track_store import read_store
 from geoloc.io.tracks import export, read_tracks
-from geoloc.pipeline.journal import load_state
+from geoloc.pipeline.stored_state import load_state
 from geoloc.retrieval.gallery import Gallery
 from geoloc.retrieval.looks import Looks
 from geoloc.retrieval.where import Where

@@ -142,7 +142,7 @@ def _landmarks(path: Path, changed: int) -> Any:
 
 
 def _search(site: Site, folder: Path, state: Path, data: bytes, k: int, most: int) -> Json:
-    from geoloc.pipeline.journal import load_state
+    from geoloc.pipeline.stored_state import load_state
     from geoloc.pipeline.whereabouts import whereabouts
     from geoloc.retrieval.gallery import Gallery
 

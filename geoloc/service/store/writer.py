@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from geoloc.errors import GeolocError, InputError
-from geoloc.pipeline.journal import answers_behind
+from geoloc.pipeline.stored_state import answers_behind
 from geoloc.scene.site import Site
 from geoloc.service.serve.engine import Told
 from geoloc.service.store.database import FullError, StoreError
