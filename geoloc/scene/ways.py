@@ -23,7 +23,6 @@ MARGIN = 10.0  # m around what is seen of a level without outlines
 JOINT = 1.0  # m; levels are joined where they are no farther apart in height
 AGAINST = 10.0  # times its length: a step against a one-way lane, where a car that turns or parks moves back a little
 ACROSS = 10.0  # the same of one from stall to stall, which may be empty
-BATCH = 64  # fields of way lengths that are held at once
 STEPS = ((1, 0), (0, 1), (1, 1), (1, -1))
 
 
@@ -116,21 +115,15 @@ def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarra
 
 def _search(graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
     """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most about so long."""
-    out = np.full(len(start), np.inf)
-    # the longest first, so that each batch's search goes no farther than its own pairs need
-    sources, source = np.unique(start, return_inverse=True)
-    limit = np.zeros(len(sources))
-    np.maximum.at(limit, source, most)
-    rank = np.empty(len(sources), dtype=int)
-    rank[np.argsort(limit, kind="stable")] = np.arange(len(sources))
-    order = np.argsort(rank[source], kind="stable")
-    place = rank[source][order]
-    by_rank = sources[np.argsort(rank)]
-    for first in range(0, len(sources), BATCH):
-        mine = slice(*np.searchsorted(place, [first, first + BATCH]))
-        rows, batch = order[mine], by_rank[first : first + BATCH]
-        field = dijkstra(graph, indices=batch, limit=float(most[rows].max()))
-        out[rows] = field[place[mine] - first, goal[rows]]
+    from geoloc.scene.kernels.searching import way_lengths as lengths
+
+    order = np.argsort(start, kind="stable")
+    sources, first = np.unique(start[order], return_index=True)
+    out, found = np.full(len(start), np.inf), np.full(len(start), np.inf)
+    if len(start):
+        limit, first = np.maximum.reduceat(most[order], first), np.append(first, len(start))
+        lengths(graph.indptr, graph.indices, graph.data, sources, limit, first, goal[order], found)
+    out[order] = found
     return out
 
 

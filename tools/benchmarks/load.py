@@ -26,7 +26,7 @@ from geoloc.synthetic import grid_site, observe, simulate
 CAMERAS, RATE, BOXES = 100, 10.0, 20
 GATEWAY = 10  # cameras that one sender sends for
 OBJECTS = 6.7  # a camera: they make the boxes
-DRAWN_S = 15.0  # of a drive, which is played to and fro
+DRAWN_S = 6.0  # of a drive, which is played to and fro
 NORMAL_S, TWICE_S, AFTER_S = 600.0, 60.0, 120.0
 CALM_S = 5.0  # whose 99 % are back under what is asked: recovered
 P50_MS, P99_MS = 50.0, 150.0
@@ -111,7 +111,7 @@ class Drive:
 def drawn() -> tuple[Site, Drive]:
     """The site, and what its cameras see of a drive at twice the rate."""
     world, rng = grid_site(CAMERAS, OBJECTS), np.random.default_rng(7)
-    traffic = replace(world.traffic, duration=DRAWN_S, rate=2 * RATE)
+    traffic = replace(world.traffic, duration=DRAWN_S, rate=2 * RATE, warmup=5.0)
     seen = observe(world, simulate(world, rng, traffic), rng)
     return seen.site, _written(seen.site, seen.detections)
 
