@@ -17,11 +17,16 @@ def test_a_search_that_stops_at_its_goals_finds_the_same_lengths_bit_for_bit(rng
     found = way_lengths(ways, start, goal, most, drives)
     whole = np.full(300, np.inf)
     for k in np.flatnonzero((start >= 0) & (goal >= 0)).tolist():
-        whole[k] = dijkstra(ways.driven if drives[k] else ways.graph, indices=start[k])[goal[k]]
+        whole[k] = dijkstra(ways.driven if drives[k] else ways.graph, indices=start[k])[goal[k]]  # SciPy's
     near = whole <= most
     assert np.array_equal(found[near], whole[near])
     assert near.sum() > 60
-    assert ((found == whole) | np.isinf(found)).all(), "one that is too long is told as it is, or as none"
+    assert np.isinf(found[~near]).all()
+    again = rng.permutation(300)
+    later = way_lengths(ways, start[again], goal[again], most[again], drives[again])
+    assert np.array_equal(later, found[again]), "what was searched before is no other"
+    farther = way_lengths(ways, start, goal, np.full(300, 1e9), drives)
+    assert np.array_equal(farther, whole), "and what was too long is searched on"
 
 
 def test_no_pairs_have_no_ways():

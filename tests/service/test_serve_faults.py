@@ -26,6 +26,7 @@ from fault_samples import (
     restored,
     some_parts,
     straight,
+    told,
 )
 from serve_samples import ROOT, plaza, plaza_boxes, running, wait_for
 from store_samples import open_postgres
@@ -43,13 +44,6 @@ KILLS = int(os.environ.get("GEOLOC_KILLS", "5"))
 PATIENCE_S = 300.0
 MORE_MB = 250.0  # that a service may hold over what it held when it began
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
-
-
-def told(**figures: object) -> None:
-    """A line for whoever runs this as a measurement."""
-    if "GEOLOC_FAULTS_LOG" in os.environ:
-        with open(os.environ["GEOLOC_FAULTS_LOG"], "a") as file:
-            file.write(json.dumps(figures) + "\n")
 
 
 def some_batches(seconds: float = 6.0) -> list[Detections]:
