@@ -209,11 +209,11 @@ def mounted(folder: Path, size: str) -> bool:
     return False
 
 
-def told(**figures: object) -> None:
-    """A line for whoever runs this as a measurement."""
+def told(hazard: str, n: int, seconds: float, more_mb: float) -> None:
+    """A line for whoever runs this as a measurement: how often, and how much memory it took at most."""
     if "GEOLOC_FAULTS_LOG" in os.environ:
         with open(os.environ["GEOLOC_FAULTS_LOG"], "a") as file:
-            file.write(json.dumps(figures) + "\n")
+            file.write(json.dumps({"hazard": hazard, "n": n, "s": seconds, "more_mb": more_mb}) + "\n")
 
 
 def pause(seconds: float) -> None:

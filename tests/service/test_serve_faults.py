@@ -88,7 +88,7 @@ def one_round(live: Chain, rng: np.random.Generator, first: int, most: int) -> i
     wait_for(lambda: store_record(live) >= max(records.values()), PATIENCE_S)
     live.child.kill()
     require_undisturbed(live, batches, records)
-    told(hazard="kill -9", kills=kills, s=time.monotonic() - start, mb=live.peak, before=before)
+    told("kill -9 of engine, brokers and database", kills, time.monotonic() - start, live.peak - before)
     assert live.peak < before + MORE_MB
     return kills
 

@@ -65,7 +65,7 @@ def require_works(live, before: float, bodies: list[bytes], way: str, start: flo
     assert live.ask("/healthz", "")[0] == 200
     assert live.service.readers == 0
     grown = held_mb(os.getpid()) - before
-    told(hazard=f"fuzzed over {way}", packets=len(bodies), s=time.monotonic() - start, mb=grown)
+    told(f"fuzzed packets over {way}", len(bodies), time.monotonic() - start, grown)
     assert grown < MORE_MB
 
 
