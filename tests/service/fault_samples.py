@@ -87,8 +87,9 @@ def chain(folder: Path) -> Iterator[Chain]:
 
 def kill_postgres(server: Postgres) -> None:
     """The server and all its processes, which would hold its memory and its port."""
-    pid = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
-    children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    pid, children = int((server.folder / "data" / "postmaster.pid").read_text().split()[0]), list[int]()
+    with suppress(OSError):
+        children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     for one in (pid, *children):
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
