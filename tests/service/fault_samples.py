@@ -15,6 +15,7 @@ import numpy as np
 from broker_samples import Broker, Child
 from serve_samples import plaza, tokens, wait_for
 from store_samples import Postgres, open_postgres, postgres_server
+from test_serve_brokers import engine_bytes
 
 from geoloc.pipeline.journal import JournaledLocalizer
 from geoloc.pipeline.journal_options import JournalOptions
@@ -94,6 +95,9 @@ def kill_postgres(server: Postgres) -> None:
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
     wait_for(lambda: not any(is_alive(one) for one in (pid, *children)))
+    # where nobody buries the dead, their numbers are taken for a server that runs
+    for left in (server.folder / "data" / "postmaster.pid", server.folder / f".s.PGSQL.{server.port}.lock"):
+        left.unlink(missing_ok=True)
 
 
 def is_alive(pid: int) -> bool:
@@ -127,11 +131,11 @@ def straight(batches: list[Detections]) -> PacketLocalizer:
     return live
 
 
-def restored(folder: Path) -> JournaledLocalizer:
-    """The engine of a folder, as a restart would have it."""
+def restored(folder: Path) -> tuple[int, bytes]:
+    """The engine of a folder, as a restart would have it: the number of its last record, and all that it knows."""
     with JournaledLocalizer.open(plaza(), folder) as journaled:
         journaled.finish()
-        return journaled
+        return journaled.number, engine_bytes(journaled.localizer)
 
 
 class Line:
