@@ -24,6 +24,7 @@ from geoloc.pipeline.packets import PacketLocalizer
 from geoloc.scene.tables import Detections
 from geoloc.service.serve.bridges.build import build_bridges
 from geoloc.service.serve.bridges.options import BridgeOptions, MqttOptions, NatsOptions
+from geoloc.service.serve.heard import detections_of, lines_of
 from geoloc.service.serve.options import ServeOptions
 from geoloc.service.serve.service import LiveService, ServedSite
 from geoloc.service.store.options import StoreOptions
@@ -123,10 +124,10 @@ def some_parts(rng: np.random.Generator, k: int) -> list[str]:
 
 
 def straight(batches: list[Detections]) -> PacketLocalizer:
-    """An engine that nobody disturbed."""
+    """An engine that nobody disturbed, given the batches as they come over the wire."""
     live = PacketLocalizer(Localizer(plaza()))
     for batch in batches:
-        live.push(batch)
+        live.push(detections_of(lines_of(batch), plaza()))
     live.finish()
     return live
 
