@@ -142,6 +142,7 @@ async def _play(url: str, token: str, site: Site, drive: Drive, plan: Plan) -> P
         await _until_ready(session, url)
         address = f"{url.replace('http', 'ws', 1)}/v1/sites/{site.name}/live"
         async with session.ws_connect(address, max_msg_size=0) as socket:
+            await socket.receive()  # the map, which is drawn when the first page is opened
             hearing = asyncio.create_task(_hear(socket, played))
             played.start = time.time() + 1.0
             slices = [slice(k, k + GATEWAY) for k in range(0, CAMERAS, GATEWAY)]
