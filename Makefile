@@ -10,14 +10,17 @@ HAVE = $(VENV)/have-$(subst $(COMMA),-,$(1))
 # BLAS starts a thread for each core in every process; the arrays here are too small to gain from it
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint bench accuracy clean
+.PHONY: demo test slow lint bench accuracy clean
 .DELETE_ON_ERROR:
 
 demo: $(call HAVE,core)
 	@$(BIN)/geoloc demo
 
 test: $(call HAVE,$(EXTRAS))
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+slow: $(call HAVE,$(EXTRAS))
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 lint: $(call HAVE,lint)
 	@$(BIN)/ruff check .

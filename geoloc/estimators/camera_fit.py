@@ -28,6 +28,7 @@ from geoloc.scene.lenses import Fisheye, Lens, fisheye_jacobians
 
 MAX_STEPS = 60
 STOPPED = 1e-7  # relative change of the cost
+AHEAD = 0.1  # of a step, where it is looked at how residuals bend along it
 MAX_VARIANCE = 1e10  # px²
 OUT_OF_VIEW = 1e6  # squared distance that a mark counts as whose point lies behind the camera
 
@@ -136,7 +137,8 @@ def linearise_fits(fits: Fits, marked: MarkedPoints, prior: CameraPrior) -> Line
     residual = np.where(seen[..., None], residual, np.nan)
     distance2 = np.where(seen, _mahalanobis2(residual, cov), OUT_OF_VIEW)
     seen = _seen_lines(fits, marked.lines)
-    return Linear(residual, jacobian, cov, distance2, *seen, *_prior(fits, prior))
+    known = prior_residuals(prior, fits.params, fits.free, fits.rotation, fits.centres)
+    return Linear(residual, jacobian, cov, distance2, *seen, *known)
 
 
 def refine_fits(
@@ -144,7 +146,7 @@ def refine_fits(
 ) -> Fits:
     """Each fit at the lowest cost that it reaches from its start (Levenberg-Marquardt, analytic derivatives)."""
     damping = np.full(len(fits), first_damping)
-    going = np.ones(len(fits), bool)
+    going, overshot = np.ones(len(fits), bool), np.zeros(len(fits), bool)
     linear: Linear | None = None
     for _ in range(max_steps):
         rows = np.flatnonzero(going)
@@ -153,12 +155,16 @@ def refine_fits(
         now = fits.take(rows)
         linear = linear or linearise_fits(now, marked, prior)
         before = costs(now, linear)
-        trial = _stepped(now, linear, damping[rows])
+        step = _step(now, linear, damping[rows])
+        if overshot[rows].any():
+            step = step + np.where(overshot[rows, None], _bend(now, linear, damping[rows], step, marked, prior), 0.0)
+        trial = moved_fits(now, step)
         tried = linearise_fits(trial, marked, prior)
         after = costs(trial, tried)
         better = after <= before
         fits = _put(fits, rows[better], trial.take(better))
         damping[rows] = np.where(better, np.maximum(damping[rows] / 10, 1e-12), damping[rows] * 6)
+        overshot[rows] |= ~better
         going[rows[better & (before - after <= STOPPED * (1 + before))]] = False
         going[rows[damping[rows] > 1e12]] = False
         # all moved, or none: what was computed there is where they stand
@@ -299,10 +305,6 @@ def _seen_lines(fits: Fits, lines: SeenLines) -> tuple[LineRows, np.ndarray, np.
     return rows, jacobian, weigh(rows.residual)
 
 
-def _prior(fits: Fits, prior: CameraPrior) -> tuple[np.ndarray, np.ndarray]:
-    return prior_residuals(prior, fits.params, fits.free, fits.rotation, fits.centres)
-
-
 def _loss(distance2: np.ndarray, fits: Fits, n_axes: int = 2) -> np.ndarray:
     tails, scaled = fits.tails[:, None], distance2 / fits.scale[:, None] ** 2
     finite = np.where(np.isinf(tails), 1.0, tails)
@@ -328,7 +330,7 @@ def _normal(linear: Linear, weight: np.ndarray, line_weight: np.ndarray) -> tupl
     return weighed @ rows + across @ lines, (weighed @ residual)[..., 0] + (across @ off[..., None])[..., 0]
 
 
-def _stepped(fits: Fits, linear: Linear, damping: np.ndarray) -> Fits:
+def _step(fits: Fits, linear: Linear, damping: np.ndarray) -> np.ndarray:
     weight = fits.weight * error_weights(linear.distance2, fits) / fits.scale[:, None] ** 2
     normal, gradient = _normal(linear, weight, linear.line_weight)
     normal = normal + linear.prior_jacobian.swapaxes(1, 2) @ linear.prior_jacobian
@@ -337,8 +339,29 @@ def _stepped(fits: Fits, linear: Linear, damping: np.ndarray) -> Fits:
     fixed = diagonal <= 0
     scale = np.sqrt(np.where(fixed, 1.0, diagonal))
     matrix = normal / (scale[:, :, None] * scale[:, None]) + np.eye(11) * (damping[:, None] + fixed)[:, None]
-    step = -np.linalg.solve(matrix, (gradient / scale)[..., None])[..., 0] / scale
-    return moved_fits(fits, step)
+    return -np.linalg.solve(matrix, (gradient / scale)[..., None])[..., 0] / scale
+
+
+def _bend(
+    fits: Fits, linear: Linear, damping: np.ndarray, step: np.ndarray, marked: MarkedPoints, prior: CameraPrior
+) -> np.ndarray:
+    """What a `step` (B, 11) lacks, to second order, to follow a valley that bends: geodesic acceleration.
+
+    Transtrum and Sethna (2012), "Improvements to the Levenberg-Marquardt algorithm", along marks and prior.
+    """
+    marks, known = curvature_along(step, fits, linear, marked, prior)
+    lines = replace(linear.lines, residual=np.zeros_like(linear.lines.residual))
+    return _step(fits, replace(linear, residual=marks, prior=known, lines=lines), damping)
+
+
+def curvature_along(
+    step: np.ndarray, fits: Fits, linear: Linear, marked: MarkedPoints, prior: CameraPrior
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a `step` (B, 11) leaves of marks (B, N, 2) px and prior (B, 6) besides what their derivatives say."""
+    ahead = linearise_fits(moved_fits(fits, AHEAD * step), marked, prior)
+    marks = (ahead.residual - linear.residual) / AHEAD - np.einsum("bnij,bj->bni", linear.jacobian, step)
+    known = (ahead.prior - linear.prior) / AHEAD - np.einsum("bij,bj->bi", linear.prior_jacobian, step)
+    return marks / AHEAD, known / AHEAD
 
 
 def moved_fits(fits: Fits, step: np.ndarray) -> Fits:

@@ -2,8 +2,9 @@
 
 Four parts: the noise of its features and of the landmarks' own observations, as large, as far out and as common to a
 piece of the image as the residuals have it or leave open (`common_errors`); what the errors of the whole image have in
-common (`FeatureNoise.shared`); what those of each of the map's images have in common, carried through the landmarks
-that they placed; and the stated `calib_cov` of the map's cameras, carried likewise.
+common (`FeatureNoise.shared`, more where the lens is found too); what those of each of the map's images have in
+common, carried through the landmarks that they placed; and the stated `calib_cov` of the map's cameras, carried
+likewise.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from geoloc.estimators.camera_fit import (
     Linear,
     MarkedPoints,
     camera_of,
+    curvature_along,
     fits_of,
     linearise_fits,
     moved_fits,
@@ -31,7 +33,10 @@ from geoloc.scene.camera import Camera
 
 TAILS = 4.0  # degrees of freedom of the errors of matched features: some match their neighbour
 ROUNDS = 4  # the scale of errors is told by residuals, which are least for a scale
+SETTLED = 1e-3  # relative change of that scale, squared, below which it stays
+NEAR = 1e-7  # damping of steps from where a search put the pose: nearly where it will stand
 FEW_KNOW = 9.0  # spread of a pose that too few points tell to know how well
+LENS_LEFT = 1e-5  # of the longer side; shared besides where the lens is found too, told by a dozen drawn floors
 NO_PRIOR = CameraPrior(1.0, 1.0, (0.0, 0.0), 1.0)  # of a lens that is not freed, anywhere
 
 
@@ -110,7 +115,8 @@ def fit_pose(
     fitted = refined.camera
     found = leaning(landmarks, points, fitted.jacobians(marked.points)[1], refined.gain)
     shared2 = refined.scale2 * landmarks.noise.shared**2
-    shared = shared2 * unit_cov(fitted, marked.points)
+    left2 = (LENS_LEFT * max(start.size)) ** 2 if free else 0.0
+    shared = (shared2 + left2) * unit_cov(fitted, marked.points)
     shared = shared + shared2 * carried_cov(found, [landmarks.unit_cov(i) for i in found.images])
     survey = carried_cov(found, [landmarks.cameras[i].calib_cov for i in found.images])
     whole = replace(fitted, calib_cov=symmetric(fitted.calib_cov + shared + survey))
@@ -139,23 +145,30 @@ def refine_pose(
         fits_of(start.lens, [start.cam_from_world], marked), free=np.isin(UNKNOWNS, free)[None],
         tails=np.array([TAILS]), weight=share[None],
     )  # fmt: skip
-    n_unknowns = 6 + len(free)
+    n_unknowns, scale2 = 6 + len(free), 1.0
     for _ in range(ROUNDS):
-        fits = refine_fits(fits, marked, prior)
+        fits = refine_fits(fits, marked, prior, first_damping=NEAR)
         linear = linearise_fits(fits, marked, prior)
         seen = linear.distance2[0] < OUT_OF_VIEW
-        scale2 = student_scale2(linear.distance2[0][seen], share[seen], n_unknowns)
+        before, scale2 = scale2, student_scale2(linear.distance2[0][seen], share[seen], n_unknowns)
         fits = replace(fits, scale=np.sqrt([scale2]))
-    return _with_common(start, marked, fits, linear, scale2)
+        if abs(scale2 - before) < SETTLED * before:
+            break
+    return _with_common(start, marked, prior, fits, linear, scale2)
 
 
-def _with_common(start: Camera, marked: MarkedPoints, fits: Fits, linear: Linear, scale2: float) -> Refined:
+def _with_common(
+    start: Camera, marked: MarkedPoints, prior: CameraPrior, fits: Fits, linear: Linear, scale2: float
+) -> Refined:
     """The last step, with the covariance: of errors that are as they are, and partly common to what lies together."""
     rows, seen, columns = common_rows(marked, fits, linear, scale2)
-    prior = linear.prior_jacobian[0][:, columns]
-    found = solve_common(rows, max(start.size), prior.T @ prior, prior.T @ linear.prior[0])
+    known = linear.prior_jacobian[0][:, columns]
+    found = solve_common(rows, max(start.size), known.T @ known, known.T @ linear.prior[0])
     cov, step = np.zeros((11, 11)), np.zeros(11)
     cov[np.ix_(columns, columns)], step[columns] = found.cov, found.step
+    # where pixels alone hardly tell a lens from a distance, the likely poses lie along a valley that bends
+    bent, _ = curvature_along(step[None], fits, linear, marked, prior)
+    step[columns] -= np.einsum("npi,ni->p", found.gain, bent[0][seen])
     moved = moved_fits(fits, step[None])
     to_pose, _ = to_calib(moved)
     gain = np.zeros((len(seen), len(to_pose), 2))

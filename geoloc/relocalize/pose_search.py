@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from geoloc.estimators.camera_fit import MarkedPoints, refine_camera
+from geoloc.estimators.camera_prior import CameraPrior
 from geoloc.geometry.se3 import from_rt
 from geoloc.options import check_range
 from geoloc.relocalize.colmap import load_pycolmap
@@ -16,6 +18,11 @@ FEWEST_INLIERS = 6  # inliers of a pose that can matter; with fewer, what is lef
 LEAST_RATIO = 0.02  # of inliers among matches that is reckoned with
 MOST = 600  # matches that poses are looked for by; all of them then tell which agree
 FULL_WIDTH = 1600.0  # px
+UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
+FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
+CENTRE_SPREAD = 0.01  # sigma of an unknown principal point about the image's middle, of its longer side
+ROUNDS = 5  # of matches gathered anew once a lens with distortion is fitted to those before
+TAILS = 4.0  # degrees of freedom of the errors of those matches
 FACING = 0.05  # cosine to the optical axis of rays that the search can use
 
 
@@ -54,15 +61,47 @@ def search_poses(
 ) -> Iterator[RoughPose]:
     """Poses of `camera`, the most supported first, from landmarks `points` (M,) int at `pixels` (M, 2).
 
-    With `free_focal` the focal length is found too, and the lens has room for distortion from there on.
+    With `free_focal` the focal length is found too, and the distortion that more matches agree on.
     """
     left = np.arange(len(points))
     for _ in range(options.n_poses):
         found = _search(landmarks, camera, points[left], pixels[left], options, rng, free_focal)
         if found is None:
             return
+        if free_focal:
+            found = _grown(found, landmarks, points[left], pixels[left], options.error_px(camera.size))
         yield RoughPose(found.camera, left[found.inliers])
         left = np.delete(left, found.inliers)
+
+
+def unknown_lens(start: Camera) -> CameraPrior:
+    """What is known of a lens of which nothing was stated, once a search found `start`."""
+    width, height = start.size
+    middle = ((width - 1) / 2, (height - 1) / 2)
+    return CameraPrior(float(start.lens.params[0]), FOCAL_SPREAD, middle, CENTRE_SPREAD * max(start.size))
+
+
+def _grown(
+    rough: RoughPose, landmarks: LandmarkMap, points: np.ndarray, pixels: np.ndarray, error: float
+) -> RoughPose:
+    """The pose with a lens that bends, and all matches within `error` px of it, as long as they become more.
+
+    A pinhole explains the middle of a picture whose lens bends, or one side; what it leaves would pass for another
+    place.
+    """
+    prior = unknown_lens(rough.camera)
+    for _ in range(ROUNDS):
+        own = points[rough.inliers]
+        sigma = np.full(len(own), error / 2)
+        marked = MarkedPoints(landmarks.points[own], pixels[rough.inliers], sigma, landmarks.point_cov[own])
+        camera, _ = refine_camera(rough.camera, marked, prior, UNKNOWN, TAILS)
+        camera = replace(camera, calib_cov=np.zeros((6, 6)), freed=())
+        off = np.linalg.norm(camera.project(landmarks.points[points]) - pixels, axis=1)
+        inliers = np.flatnonzero(off < error)  # none of NaN, behind the camera
+        if len(inliers) <= len(rough.inliers):
+            break
+        rough = RoughPose(camera, inliers)
+    return rough
 
 
 def _search(

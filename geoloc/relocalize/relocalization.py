@@ -30,7 +30,15 @@ from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.place_odds import gathered_of, place_probabilities
 from geoloc.relocalize.pose_fit import NO_PRIOR, TAILS, FittedPose, fit_pose
 from geoloc.relocalize.pose_knowledge import Knowledge, known_pose
-from geoloc.relocalize.pose_search import FEWEST_INLIERS, RoughPose, SearchOptions, search_poses
+from geoloc.relocalize.pose_search import (
+    FEWEST_INLIERS,
+    FOCAL_SPREAD,
+    UNKNOWN,
+    RoughPose,
+    SearchOptions,
+    search_poses,
+    unknown_lens,
+)
 from geoloc.scene.camera import Camera
 from geoloc.scene.lenses import Fisheye, Pinhole
 from geoloc.scene.sitemap import SiteMap
@@ -38,9 +46,6 @@ from geoloc.scene.sitemap import SiteMap
 FEWEST_FEATURES = 20
 HELD_OUT = 40  # most inliers that a pose is fitted to when it is tested
 LENS_GATE = 5.0  # sigmas that a stated focal length may be off by
-FOCAL_SPREAD = 0.5  # sigma of the logarithm of an unknown focal length about the found one
-CENTRE_SPREAD = 0.01  # sigma of an unknown principal point about the image's middle, of its longer side
-UNKNOWN = ("f", "cx", "cy", "k1")  # of a lens that is not known
 SAME_PLACE = 5.0  # times an inlier's farthest error; what two poses that are one may differ by
 SETTLED = 0.1  # of the doubt that is allowed: less, and no further place is looked at
 FEWEST_POINTS = 4  # that a pose is fitted to
@@ -282,9 +287,7 @@ def _fitted(
     free: tuple[str, ...] = ()
     prior = query.known.prior(NO_PRIOR)
     if query.lens is None:
-        f, _, u, v = start.lens.params[:4].tolist()
-        prior = query.known.prior(CameraPrior(f, FOCAL_SPREAD, (u, v), CENTRE_SPREAD * max(query.size)))
-        free = UNKNOWN
+        prior, free = query.known.prior(unknown_lens(start)), UNKNOWN
     return known_pose(fit_pose(landmarks, start, points, pixels, sigma, prior, free), query.known)
 
 

@@ -25,6 +25,8 @@ from geoloc.scene.lenses import RadialTangential
 
 FEWEST_MATCHES = 15
 FEWEST_IMAGES = 2
+TRIES = 4  # of building a model, with other random draws, while pictures that hang together are left out
+MOST_LEFT = 0.1  # of them, with which one try is enough
 USUAL_FOCAL = 1.2  # of the longer side
 HALF_PIXEL = 0.5  # COLMAP counts from the image's corner
 
@@ -58,7 +60,8 @@ def reconstruct(
 ) -> tuple[Camera, ...]:
     """Cameras of the pictures that one model holds, in its own frame and unit; GeometryError where there is none.
 
-    Both of pycolmap's mappers run; the model with more images is taken, of two equally large the one with more points.
+    Both of pycolmap's mappers run, again with other draws where pictures that match are left out; the model with more
+    images is taken, of two equally large the one with more points.
     """
     options = options or StructureOptions()
     pairs = _match_pictures(pictures, options, tell)
@@ -84,9 +87,15 @@ def reconstruct_halves(
 
 
 def _reconstructed(pictures: Sequence[Picture], pairs: Pairs, seed: int) -> tuple[Camera, ...]:
+    linked = _most_linked(len(pictures), pairs)
+    models: list = []
     with tempfile.TemporaryDirectory(prefix="geoloc-") as folder:
         numbers = _fill_database(Path(folder) / "database.db", pictures, pairs)
-        models = _models(Path(folder), seed, {numbers[each.name] for each in pictures if each.lens is not None})
+        fixed = {numbers[each.name] for each in pictures if each.lens is not None}
+        for again in range(TRIES):
+            models += _models(Path(folder), seed + again, fixed)
+            if max((model.num_reg_images() for model in models), default=0) >= (1 - MOST_LEFT) * linked:
+                break
     if not models:
         raise GeometryError(
             f"structure: no model holds even {FEWEST_IMAGES} of the {len(pictures)} pictures; "
@@ -96,6 +105,13 @@ def _reconstructed(pictures: Sequence[Picture], pairs: Pairs, seed: int) -> tupl
     by_name = {each.name: each for each in pictures}
     placed = {image.name: image for image in best.images.values() if image.has_pose}
     return tuple(_camera(by_name[name], placed[name], best) for name in by_name if name in placed)
+
+
+def _most_linked(n: int, pairs: Pairs) -> int:
+    """How many of n pictures hang together by matches, at most."""
+    ends = np.array([pair for pair, rows in pairs.items() if len(rows) >= FEWEST_MATCHES], int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    return int(np.bincount(connected_components(graph, directed=False)[1]).max())
 
 
 def _match_pictures(pictures: Sequence[Picture], options: StructureOptions, tell: Tell) -> Pairs:
@@ -173,7 +189,7 @@ def _models(folder: Path, seed: int, fixed: set[int]) -> list:
     """Models of both mappers; a mapper that fails has none."""
     pycolmap = load_pycolmap()
 
-    threads = 2
+    threads = 1  # with more, the same pictures give another model each time
     step = pycolmap.IncrementalPipelineOptions()
     step.num_threads, step.random_seed, step.min_model_size, step.extract_colors = threads, seed, FEWEST_IMAGES, False
     step.ba_global_function_tolerance = step.ba_local_function_tolerance = 1e-6
@@ -196,8 +212,10 @@ def _lens(picture: Picture):  # type: ignore[no-untyped-def]
 
     width, height = picture.size
     if picture.lens is None:
-        usual = [USUAL_FOCAL * max(width, height), width / 2, height / 2, 0, 0]
-        return pycolmap.Camera(model="RADIAL", width=width, height=height, params=usual)
+        usual = [USUAL_FOCAL * max(width, height), width / 2, height / 2, 0]
+        if picture.device:
+            return pycolmap.Camera(model="RADIAL", width=width, height=height, params=[*usual, 0])
+        return pycolmap.Camera(model="SIMPLE_RADIAL", width=width, height=height, params=usual)
     params = np.zeros(8)
     given = picture.lens.lens.params
     if len(given) > 8 or picture.lens.lens.model == "fisheye":
@@ -214,7 +232,8 @@ def _camera(picture: Picture, image, model) -> Camera:  # type: ignore[no-untype
     pose = from_rt(found.rotation.matrix(), found.translation)
     if picture.lens is not None:
         return replace(picture.lens, name=picture.name, cam_from_world=pose, calib_cov=np.zeros((6, 6)), freed=())
-    f, u, v, k1, k2 = model.cameras[image.camera_id].params.tolist()
+    f, u, v, *bends = model.cameras[image.camera_id].params.tolist()
+    k1, k2 = (*bends, 0.0)[:2]
     lens = RadialTangential(np.array([f, f, u - HALF_PIXEL, v - HALF_PIXEL, k1, k2, 0.0, 0.0]))
     return Camera(picture.name, lens, picture.size, pose)
 

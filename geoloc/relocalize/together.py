@@ -25,12 +25,9 @@ from geoloc.relocalize.evidence import NOTHING, Evidence, weigh_carried
 from geoloc.relocalize.joint_fit import JointPoses, Sighting, fit_jointly
 from geoloc.relocalize.landmarks import LandmarkMap
 from geoloc.relocalize.pose_fit import NO_PRIOR
-from geoloc.relocalize.pose_search import search_poses
+from geoloc.relocalize.pose_search import UNKNOWN, search_poses, unknown_lens
 from geoloc.relocalize.relocalization import (
-    CENTRE_SPREAD,
-    FOCAL_SPREAD,
     NOWHERE,
-    UNKNOWN,
     Query,
     RelocalizationOptions,
     find_hypotheses,
@@ -270,11 +267,7 @@ def _joint(case: _Case, seen: dict[int, _Seen]) -> JointPoses:
 
 
 def _lens_of(case: _Case, i: int, camera: Camera) -> tuple[tuple[str, ...], CameraPrior]:
-    query = case.shots[i].query
-    if query.lens is not None:
-        return (), NO_PRIOR
-    f, _, u, v = camera.lens.params[:4].tolist()
-    return UNKNOWN, CameraPrior(f, FOCAL_SPREAD, (u, v), CENTRE_SPREAD * max(query.size))
+    return ((), NO_PRIOR) if case.shots[i].query.lens is not None else (UNKNOWN, unknown_lens(camera))
 
 
 def _start(case: _Case, seen: dict[int, _Seen]) -> list[RigidTransform]:

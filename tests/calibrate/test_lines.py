@@ -43,6 +43,7 @@ def up_sigma(camera: Camera) -> float:
     return float(np.sqrt(np.linalg.eigvalsh(across @ camera.calib_cov[:3, :3] @ across.T)[-1]))
 
 
+@pytest.mark.slow
 def test_a_camera_of_few_marks_and_lines_is_honest_and_surer() -> None:
     errors, covs, turned, sigmas = [], [], [], []
     for seed in range(6):

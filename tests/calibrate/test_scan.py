@@ -39,6 +39,7 @@ def known(sample) -> ScanRegistration:
     return ScanRegistration(sample.world_from_scan, 1.0, cov, 0.02, 0.02, 0.7, 0.0)
 
 
+@pytest.mark.slow
 def test_a_scan_of_any_pose_with_cars_and_a_quarter_missing_is_found(garage_map, sample):
     pytest.importorskip("open3d", exc_type=ImportError, reason="no open3d; pip install 'geoloc[mesh]'")
     found = register_scan(sample.points, garage_map)

@@ -51,6 +51,7 @@ def test_too_short_a_recording_is_refused(call: Callable[..., Done], tmp_path: P
     assert "duration" in done.err
 
 
+@pytest.mark.slow
 def test_the_trial_site_is_calibrated_and_held_against_its_truth(
     call: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -243,6 +243,7 @@ def parts(degrees):
     return (float(int(degrees)), float(int(minutes)), minutes % 1 * 60)
 
 
+@pytest.mark.slow
 def test_a_walk_is_brought_to_the_site_by_gps_and_marked_points(walked, capsys):
     pytest.importorskip("pycolmap")
     root, cameras = walked

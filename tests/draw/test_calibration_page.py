@@ -161,6 +161,7 @@ def test_stills_of_the_wrong_camera_or_shape_are_refused(report, tmp_path) -> No
     assert not (tmp_path / "a.html").exists()
 
 
+@pytest.mark.slow
 def test_fourteen_cameras_with_stills_take_seconds(report, tmp_path) -> None:
     still = np.full((1080, 1920, 3), 128, np.uint8)
     start = time.process_time()

@@ -102,7 +102,7 @@ def run_until_killed(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
-@pytest.mark.parametrize("call", ["step", "push"])
+@pytest.mark.parametrize("call", ["step", pytest.param("push", marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     site: Site, windows: list[Detections], packets: list[Detections], call: str, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def test_crossing_walkers_keep_their_ids_at_any_frame_rate(fps, rng):
         assert np.linalg.norm(heading) == pytest.approx(1.4, abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("motion", ["constant_velocity", "coordinated_turn"])
 def test_reported_covariances_are_honest(motion, rng):
     """Calibration and noise drawn anew for 200 walks; the last position's NEES must be 2 with the bias in it."""
@@ -146,6 +147,7 @@ def test_no_objects_no_tracks():
     assert len(tracker.update(Objects(), np.ones(4, dtype=bool))) == 0
 
 
+@pytest.mark.slow
 def test_filtered_positions_are_honest_about_noise_alone(rng):
     """No bias, no bodies: with what is drawn equal to what is stated the filter's NEES is 2."""
     site = square(calib_cov=np.zeros((6, 6)))

@@ -46,6 +46,7 @@ def test_poses_are_where_their_covariances_say(drawn, rng):
     assert 2.0 < consistency(np.array(values), 6).mean < 9.0
 
 
+@pytest.mark.slow
 def test_what_the_maps_cameras_do_not_know_is_in_the_pose(rng):
     court, cov, values, known = draw_court(rng, 300), pose_cov(0.002, 0.03), [], []
     for _ in range(8):

@@ -1,10 +1,6 @@
 """Stores to test with: files, and a real PostgreSQL with PostGIS in a folder of its own."""
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,55 +15,20 @@ from geoloc.service.store.postgres import PostgresDatabase
 from geoloc.service.store.sqlite import SqliteDatabase
 from geoloc.service.store.store import Batch, Store
 
-UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-
-class Postgres:
-    """A server that runs from `start` to `stop`, in a temporary folder."""
-
-    def __init__(self, programs: Path, folder: Path) -> None:
-        self.programs, self.folder = programs, folder
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = int(one.getsockname()[1])
-        self.url = f"postgresql://geoloc@127.0.0.1:{self.port}/postgres"
-        self.call("initdb", "-D", str(folder / "data"), "-U", "geoloc", "-A", "trust", "-N", "--locale=C", "-E", "UTF8")
-
-    def call(self, program: str, *words: str) -> None:
-        who = {"user": UNPRIVILEGED, "group": None} if os.geteuid() == 0 else {}
-        with (self.folder / "said").open("ab") as said:
-            done = subprocess.run([self.programs / program, *words], stdout=said, stderr=said, cwd=self.folder, **who)
-        assert done.returncode == 0, (self.folder / "said").read_text()
-
-    def start(self) -> None:
-        settings = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c shared_buffers=16MB"
-        words = ["-D", str(self.folder / "data"), "-o", settings, "-l", str(self.folder / "log"), "-w", "start"]
-        self.call("pg_ctl", *words)
-
-    def stop(self, how: str = "fast") -> None:
-        self.call("pg_ctl", "-D", str(self.folder / "data"), "-m", how, "-w", "stop")
+from servers import Postgres, postgres_programs, running_postgres
 
 
 @contextmanager
 def postgres_server() -> Iterator[Postgres]:
     """A server with PostGIS; skips where there is none, and says what to install."""
     pytest.importorskip("psycopg", reason="no psycopg; pip install 'geoloc[postgres]'")
-    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    found = [h for h in homes if Path(f"/usr/share/postgresql/{h.parts[-3]}/extension/postgis.control").exists()]
-    if not found:
+    programs = postgres_programs()
+    if programs is None:
         pytest.skip("no PostgreSQL with PostGIS; on Debian: apt-get install postgresql-15 postgresql-15-postgis-3")
-    folder = Path(tempfile.mkdtemp(prefix="geoloc-postgres-"))
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, UNPRIVILEGED)
-        server = Postgres(found[-1].parent, folder)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop("immediate")
-    finally:
-        shutil.rmtree(folder)
+    with running_postgres(programs) as server:
+        yield server
 
 
 def open_file(folder: Path, site: Site, write: bool = True) -> Store:

@@ -95,7 +95,6 @@ def test_a_picture_is_placed_and_one_of_elsewhere_is_refused_with_the_reason(ask
     assert said["refusal"]
 
 
-@pytest.mark.xfail(reason="with an unknown lens the stated sigma is too small: 0.68 m at 0.11 m", strict=False)
 def test_a_picture_of_an_unknown_lens_is_placed_with_an_honest_sigma(asked):
     live, camera, image, _ = asked
     _, said = post(live, "relocalize", png(image))

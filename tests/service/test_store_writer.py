@@ -161,6 +161,7 @@ def test_killed_at_any_moment_the_store_goes_on_without_gap_or_repetition(batche
     require_whole(open_file(folder, False), expected)
 
 
+@pytest.mark.slow
 def test_a_database_that_is_killed_is_said_and_misses_nothing(batches, expected, tmp_path):
     with postgres_server() as server:
         folder = tmp_path / "state"

@@ -13,6 +13,7 @@ from recordings import caliscope, pose2sim
 from geoloc.errors import InputError
 
 
+@pytest.mark.slow
 def test_pose2sim_lenses_are_as_sharp_as_asked(recording) -> None:
     figures = {(f.part, f.figure): f for f in pose2sim.run(recording("pose2sim_calib"))}
     value = {name: figure.value for (_, name), figure in figures.items() if name != "focal_error"}
@@ -25,6 +26,7 @@ def test_pose2sim_lenses_are_as_sharp_as_asked(recording) -> None:
     assert all(figure.low < figure.value < figure.high for figure in one_make)
 
 
+@pytest.mark.slow
 def test_caliscope_squares_are_54_mm_by_cameras_that_did_not_see_them(recording) -> None:
     value = {figure.figure: figure.value for figure in caliscope.run(recording("caliscope"))}
     assert value["adjacent_mean"] == pytest.approx(54, abs=0.05)  # 53.97

@@ -15,6 +15,7 @@ from geoloc.evaluation.retrieval import RetrievalOptions, evaluate_retrieval
 from geoloc.evaluation.robustness.images import place_run
 
 
+@pytest.mark.slow
 def test_hog_and_cohog_score_as_known(recording) -> None:
     figures = {figure.figure: figure for figure in peers(recording("sped"))}
     value = {name: figure.value for name, figure in figures.items()}
