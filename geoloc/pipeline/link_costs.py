@@ -89,8 +89,9 @@ class LinkCosts:
 
     def prepare(self) -> None:
         """Work out the ways of the site, if it has walls, now rather than when an object is first looked for."""
-        if not self._is_open:
-            ways_of(self.site)
+        if not self._is_open and self._ways.graph.shape[0]:
+            here = np.zeros(1, dtype=int)
+            way_lengths(self._ways, here, here, np.ones(1), here > 0)  # the search is compiled once
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Nothing of it changes: copies of an engine share it."""

@@ -241,6 +241,9 @@ class PacketLocalizer:
     def _go_back(self) -> int:
         """Put the engine back before the first window that is stale, and say which window is next."""
         copies = {n: window.before for n, window in self._windows.items() if window.before is not None}
+        if not copies:  # the windows that were passed over had no frame: there is nothing to go back from
+            first, self._stale = int(self._stale), np.inf
+            return first
         # before the first copy there was nothing
         saved = max((n for n in copies if n <= self._stale), default=min(copies))
         reserved = self.localizer.identities.book.reserved

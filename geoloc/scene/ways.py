@@ -6,7 +6,7 @@ are joined where they meet, as at the foot of a ramp, and by stairs and lifts. D
 and from stall to stall.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
@@ -23,7 +23,8 @@ MARGIN = 10.0  # m around what is seen of a level without outlines
 JOINT = 1.0  # m; levels are joined where they are no farther apart in height
 AGAINST = 10.0  # times its length: a step against a one-way lane, where a car that turns or parks moves back a little
 ACROSS = 10.0  # the same of one from stall to stall, which may be empty
-BATCH = 64  # fields of way lengths that are held at once
+MOST_KNOWN = 100_000  # lengths of ways that are kept
+NOT_SEARCHED = (np.inf, -np.inf)  # length (m), and up to which one was searched
 STEPS = ((1, 0), (0, 1), (1, 1), (1, -1))
 
 
@@ -36,6 +37,8 @@ class Ways:
     number: tuple[np.ndarray, ...]  # of each level (ny, nx): row of each cell, -1 where nothing can stand
     graph: csr_array  # (R, R) m, each step both ways
     driven: csr_array  # (R, R) m, the same as they are for vehicles
+    # by graph and pair of rows: length (m), and up to which one was searched
+    searched: dict[int, dict[tuple[int, int], tuple[float, float]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def driven_back(self) -> csr_array:
@@ -110,27 +113,39 @@ def way_lengths(ways: Ways, start: np.ndarray, goal: np.ndarray, most: np.ndarra
         a, b, graph = start[rows], goal[rows], there
         if len(np.unique(b)) < len(np.unique(a)):  # from the side that has fewer cells
             a, b, graph = b, a, back
-        out[rows] = _search(graph, a, b, most[rows])
+        out[rows] = _search(ways, graph, a, b, most[rows])
+    return np.where(out <= most, out, np.inf)
+
+
+def _search(ways: Ways, graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most `most` (K,) m.
+
+    Those of the last searches are known still: the same is asked for in every window, until somebody is recognised.
+    """
+    known = ways.searched.setdefault(id(graph), {})
+    pairs = list(zip(start.tolist(), goal.tolist(), strict=True))
+    found = [known.get(pair, NOT_SEARCHED) for pair in pairs]
+    out, limit = np.array(found, float).reshape(-1, 2).T.copy()
+    rows = np.flatnonzero(np.isinf(out) & (limit < most))
+    if len(rows):
+        out[rows] = _searched(graph, start[rows], goal[rows], most[rows], ways.cell)
+        if len(known) > MOST_KNOWN:
+            known.clear()
+        for k in rows.tolist():
+            known[pairs[k]] = out[k].item(), most[k].item()
     return out
 
 
-def _search(graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Length (K,) m of the way from `start` to `goal` (K,), rows of a graph, where it is at most about so long."""
-    out = np.full(len(start), np.inf)
-    # the longest first, so that each batch's search goes no farther than its own pairs need
-    sources, source = np.unique(start, return_inverse=True)
-    limit = np.zeros(len(sources))
-    np.maximum.at(limit, source, most)
-    rank = np.empty(len(sources), dtype=int)
-    rank[np.argsort(limit, kind="stable")] = np.arange(len(sources))
-    order = np.argsort(rank[source], kind="stable")
-    place = rank[source][order]
-    by_rank = sources[np.argsort(rank)]
-    for first in range(0, len(sources), BATCH):
-        mine = slice(*np.searchsorted(place, [first, first + BATCH]))
-        rows, batch = order[mine], by_rank[first : first + BATCH]
-        field = dijkstra(graph, indices=batch, limit=float(most[rows].max()))
-        out[rows] = field[place[mine] - first, goal[rows]]
+def _searched(graph: csr_array, start: np.ndarray, goal: np.ndarray, most: np.ndarray, cell: float) -> np.ndarray:
+    """As `_search`, each anew."""
+    from geoloc.scene.kernels.searching import way_lengths as lengths
+
+    order = np.argsort(start, kind="stable")
+    sources, first = np.unique(start[order], return_index=True)
+    limit, first = np.maximum.reduceat(most[order], first), np.append(first, len(start))
+    out, found = np.empty(len(start)), np.empty(len(start))
+    lengths(graph.indptr, graph.indices, graph.data, sources, limit, first, goal[order], cell, found)
+    out[order] = found
     return out
 
 

@@ -74,6 +74,13 @@ def test_the_first_packet_may_come_last(crowd):
     assert same_bytes(run(live, packets[1:] + packets[:1]), sorted_run(crowd)[1])
 
 
+def test_a_later_packet_may_come_first_before_any_window_was_closed(crowd):
+    packets = frames_of(crowd)
+    k = next(k for k, packet in enumerate(packets) if packet.time[0] > START + 1.0)
+    arrival = [packets[k], *packets[:k], *packets[k + 1 :]]
+    assert same_bytes(run(PacketLocalizer(Localizer(square())), arrival), sorted_run(crowd)[1])
+
+
 def test_a_camera_that_is_always_late_is_put_in_its_place(crowd):
     packets = frames_of(crowd)
     arrival = [packet.time[0] + 2.0 * (packet.camera[0] == "C") for packet in packets]

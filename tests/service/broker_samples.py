@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,18 +90,17 @@ def service_with(folder: Path, bridges: BridgeOptions, options: ServeOptions | N
 
 
 class Child:
-    """A service in a forked process, to be killed."""
+    """A service in a forked process, to be killed; `made` there."""
 
-    def __init__(self, folder: Path, bridges: BridgeOptions) -> None:
-        self.folder, self.bridges, self.port = folder, bridges, free_port()
+    def __init__(self, made: Callable[[], LiveService]) -> None:
+        self.made, self.port = made, free_port()
         self.start()
 
     def start(self) -> None:
         self.pid = os.fork()
         if not self.pid:
             try:
-                service = service_with(self.folder, self.bridges)
-                asyncio.run(serve_until(service, self.port, lambda _: None, asyncio.Event()))
+                asyncio.run(serve_until(self.made(), self.port, lambda _: None, asyncio.Event()))
             finally:
                 os._exit(1)
 

@@ -56,7 +56,7 @@ def test_broker_and_engine_killed_in_turn_lose_nothing_and_the_tracks_are_the_ba
     list(replay(Localizer(plaza()), batches[0]))  # kernels are loaded before the fork
     done, sent = threading.Event(), []
     with Broker(program, tmp_path / "broker") as broker:
-        child = Child(tmp_path / "state", bridges_to(broker))
+        child = Child(lambda: service_with(tmp_path / "state", bridges_to(broker)))
 
         def send() -> None:
             with sender_to(broker) as sender:

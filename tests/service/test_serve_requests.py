@@ -14,7 +14,7 @@ from geoloc.service.serve.options import ServeOptions
 
 CAMERA = "c7"
 FRAME = {"time": 1700000000.0, "camera": CAMERA, "boxes": [{"box": [10, 10, 50, 90]}]}
-SMALL = ServeOptions(max_body=20_000, max_unpacked=100_000, max_waiting=2000, max_sockets=3)
+SMALL = ServeOptions(max_body=20_000, max_unpacked=100_000, max_waiting=2000, max_sockets=3, turn_s=0.3)
 
 
 @pytest.fixture(scope="module")

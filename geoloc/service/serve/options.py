@@ -14,6 +14,7 @@ class ServeOptions:
     max_readers: int = 8  # requests whose bodies are read or parsed at a time, which bounds memory
     body_s: float = 30.0  # in which a body has to come
     max_waiting: int = 50_000  # boxes that wait for a site's engine; beyond them it is refused, to be sent again
+    turn_s: float = 5.0  # that a batch waits for room, in the order in which they came, before it is refused
     rows_per_s: float = 50_000.0  # boxes of one token, over a few seconds
     requests_per_s: float = 500.0  # of one token
     max_sockets: int = 200  # WebSockets open at a time
@@ -32,4 +33,4 @@ class ServeOptions:
         check_range(self, requests_per_s=(1, 1e6), max_sockets=(1, 100_000), positions_hz=(0.01, 1000))
         check_range(self, behind=(1, 1_000_000), send_s=(0.1, 3600), stalls_s=(0.1, 3600))
         check_range(self, max_pixels=(1000, 1 << 30), max_questions=(1, 1000), question_s=(0.1, 3600))
-        check_range(self, silent_s=(0.1, 1e9))
+        check_range(self, silent_s=(0.1, 1e9), turn_s=(0.001, 3600))

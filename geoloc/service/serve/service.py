@@ -22,7 +22,7 @@ from geoloc.scene.footprint import footprints
 from geoloc.scene.site import Site
 from geoloc.service.serve.bridges.bridge import Bridge, keep_running
 from geoloc.service.serve.cameras import CameraWatch
-from geoloc.service.serve.engine import JOURNAL, LiveEngine, Receipt, Told
+from geoloc.service.serve.engine import JOURNAL, BusyError, LiveEngine, Receipt, Told
 from geoloc.service.serve.heard import Frames
 from geoloc.service.serve.hub import NEWEST, Hub
 from geoloc.service.serve.limits import Pace
@@ -33,6 +33,7 @@ from geoloc.service.serve.tokens import Token, Tokens
 from geoloc.service.store.writer import StoreWriter
 
 PROBABILITY = 0.95  # that the error ellipses of the page hold
+TURN_S = 0.02  # between two looks whether there is room
 WATCH_S = 0.5  # between two looks at which cameras are heard
 RANGE_M = 80.0  # footprints on the page end here
 
@@ -58,12 +59,34 @@ class ServedSite:
         self.cameras = CameraWatch([camera.name for camera in site.cameras], serve.silent_s)
         self.hub.watchers.append(self.cameras.note)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn, self._in_turn, self._most = asyncio.Lock(), 0, serve.max_waiting
 
     def take(self, frames: Frames) -> "Future[Receipt]":
         """Hand in frames, as `LiveEngine.submit`; their cameras are heard."""
         receipt = self.engine.submit(frames.boxes)
         self.cameras.hear(frames.latest)
         return receipt
+
+    async def take_in_turn(self, frames: Frames, within_s: float | None = None) -> "Future[Receipt]":
+        """As `take`, in the order in which they came; BusyError where it is not its turn `within_s` (None: waits).
+
+        Who came first goes in first: senders that wait fall behind alike, so no frame comes late for the others.
+        """
+        n = len(frames.boxes)
+        if within_s is not None and self._in_turn and self._in_turn + n > self._most:
+            raise BusyError(f"{self._in_turn} boxes wait for their turn; send the same again in a moment")
+        self._in_turn += n
+        try:
+            async with asyncio.timeout(within_s), self._turn:
+                while True:
+                    try:
+                        return self.take(frames)
+                    except BusyError:
+                        await asyncio.sleep(TURN_S)
+        except TimeoutError as error:
+            raise BusyError(f"{self.engine.waiting} boxes wait already; send the same again in a moment") from error
+        finally:
+            self._in_turn -= n
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin; what is new is told in the `loop`."""
@@ -125,7 +148,7 @@ class LiveService:
         self.tokens = tokens
         self.options = options
         self.pictures = PictureDesk(options)
-        self.readers = 0  # bodies that are being read
+        self.reading = asyncio.Semaphore(options.max_readers)  # bodies that are being read
         self.sockets = 0
         self.requests: Counter[tuple[str, int]] = Counter()  # by route and status
         self.started = time.time()

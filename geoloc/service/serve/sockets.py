@@ -19,7 +19,6 @@ from geoloc.service.serve.tokens import Token
 SOCKETS = web.AppKey("sockets", set[web.WebSocketResponse])
 TOKEN_S = 5.0  # in which a socket's first message, its token, has to come
 HEARTBEAT_S = 20.0
-RETRY_S = 0.05  # between tries to hand in a message while too many boxes wait
 LATER, BAD_TOKEN, MAY_NOT = 1013, 4401, 4403  # why a socket is closed
 
 
@@ -116,11 +115,7 @@ async def _taken(service: LiveService, site: ServedSite, token: Token, data: byt
     frames = await asyncio.to_thread(frames_of, data, site.site)
     while wait_s := rows.wait_s(len(frames.boxes)):
         await asyncio.sleep(wait_s)
-    while True:
-        try:
-            return await asyncio.wrap_future(site.take(frames))
-        except BusyError:
-            await asyncio.sleep(RETRY_S)
+    return await asyncio.wrap_future(await site.take_in_turn(frames))
 
 
 async def _open(

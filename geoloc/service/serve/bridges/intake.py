@@ -76,7 +76,7 @@ class Intake:
         """The receipt to come; waits while too many boxes wait, and for ever once the engine has stopped."""
         while True:
             try:
-                return self._site.take(frames) if frames is not None else self._site.engine.finish()
+                return await self._site.take_in_turn(frames) if frames is not None else self._site.engine.finish()
             except (BusyError, UnavailableError):
                 await asyncio.sleep(RETRY_S)
 
