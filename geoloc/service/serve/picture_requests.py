@@ -8,7 +8,6 @@ from aiohttp import web
 
 from geoloc.errors import InputError, UnknownNameError
 from geoloc.service.serve.admission import SERVICE, admitted, site_of
-from geoloc.service.serve.engine import BusyError
 from geoloc.service.serve.limits import read_body
 from geoloc.service.serve.pictures import KINDS, PlaceAsked, place_question, search_question
 from geoloc.service.serve.requests import answer, query, whole
@@ -49,13 +48,8 @@ async def _asked(request: web.Request, question: Callable[[bytes], Callable[[], 
     service = request.app[SERVICE]
     if request.content_type not in KINDS:
         raise web.HTTPUnsupportedMediaType(text=f"send a picture as {' or '.join(KINDS)}")
-    if service.readers >= service.options.max_readers:
-        raise BusyError(f"{service.readers} bodies are being read; send the same again in a moment")
-    service.readers += 1
-    try:
+    async with service.reader():
         data = await read_body(request.content.iter_any(), "identity", service.options)
-    finally:
-        service.readers -= 1
     return answer(await asyncio.shield(service.pictures.ask(question(data))))
 
 

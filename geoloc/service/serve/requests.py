@@ -2,8 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import web
@@ -11,11 +10,10 @@ from aiohttp import web
 from geoloc.errors import InputError, UnknownNameError
 from geoloc.pipeline.queries import State
 from geoloc.service.serve.admission import SERVICE, TooFastError, admitted, site_of
-from geoloc.service.serve.engine import BusyError
 from geoloc.service.serve.heard import frames_of
 from geoloc.service.serve.limits import BadBodyError, read_body
 from geoloc.service.serve.said import Json, as_text, event_data, plain
-from geoloc.service.serve.service import LiveService, ask
+from geoloc.service.serve.service import ask
 
 LINES = "application/x-ndjson"
 MOST_EVENTS = 1000  # of one answer
@@ -36,7 +34,7 @@ async def take_detections(request: web.Request) -> web.Response:
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise web.HTTPUnsupportedMediaType(text="send it plain or as gzip")
-    async with _a_reader(service):
+    async with service.reader():
         try:
             body = await read_body(request.content.iter_any(), encoding, service.options)
             frames = await asyncio.to_thread(frames_of, body, site.site)
@@ -47,21 +45,6 @@ async def take_detections(request: web.Request) -> web.Response:
         raise TooFastError(wait_s)
     receipt = await asyncio.wrap_future(await site.take_in_turn(frames, service.options.turn_s))
     return answer({"accepted": receipt.rows, "record": receipt.number})
-
-
-@asynccontextmanager
-async def _a_reader(service: LiveService) -> AsyncIterator[None]:
-    """One of those who may read a body, in the order in which they came; BusyError where it takes too long."""
-    try:
-        async with asyncio.timeout(service.options.turn_s):
-            await service.reading.acquire()
-    except TimeoutError as error:
-        most = service.options.max_readers
-        raise BusyError(f"{most} batches are being read; send the same again in a moment") from error
-    try:
-        yield
-    finally:
-        service.reading.release()
 
 
 async def finish(request: web.Request) -> web.Response:

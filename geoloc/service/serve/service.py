@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,20 @@ class LiveService:
         self.started = time.time()
         self._paces: dict[str, tuple[Pace, Pace]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[None]:
+        """One of those who may read a body, in the order in which they came; BusyError where it takes too long."""
+        try:
+            async with asyncio.timeout(self.options.turn_s):
+                await self.reading.acquire()
+        except TimeoutError as error:
+            most = self.options.max_readers
+            raise BusyError(f"{most} bodies are being read; send the same again in a moment") from error
+        try:
+            yield
+        finally:
+            self.reading.release()
 
     def site(self, name: str) -> ServedSite:
         """A site; UnknownNameError where it is not served."""
