@@ -29,8 +29,8 @@ NONE_M = 10.0  # what a drawn line counts where no edge was found
 OPTIONS = LayoutOptions(trails=TrailOptions(vague=10.0))
 PROTOCOL = (
     "the plane from measured distances alone, without lane lines; lanes from vehicle tracks; edges of lanes on the "
-    "road against the drawn lines, each line with the nearest edge, every metre of the stretch that the distances span; "
-    "sigmas without the plane's own, which lanes and drawn lines share"
+    "road against the drawn lines, each line with the nearest edge, every metre of the stretch that the distances span"
+    "; sigmas without the plane's own, which lanes and drawn lines share"
 )
 
 
