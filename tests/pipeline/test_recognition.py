@@ -70,7 +70,8 @@ def test_the_map_tells_the_way_that_others_went_before_any_is_seen() -> None:
     walkers = sure(Recognition(known), book_of(known, places, 2, "person"), 2)[0]
     assert walkers[0] == pytest.approx(walkers[1], rel=0.05)  # what drives told it
     late = [*places[:2], (20.0, (25.0, 0.0))]
-    odds = [Recognition(each).odds(book_of(each, late, 2), np.array([2]), np.array([0]))[0, 0] for each in (site, known)]
+    rows = np.array([2]), np.array([0])
+    odds = [Recognition(each).odds(book_of(each, late, 2), *rows)[0, 0] for each in (site, known)]
     assert odds[1] < odds[0]  # who comes much later than others took is the less likely one of them
 
 
