@@ -64,7 +64,7 @@ def test_the_lot_is_in_metres_with_its_ways_and_survives_saving(lot, tmp_path) -
 def test_what_is_no_stall_map_is_refused_by_name(lot, before, after) -> None:
     assert before in LOT
     lot.write_text(LOT.replace(before, after))
-    with pytest.raises(InputError, match="parking_map.yml"):
+    with pytest.raises(InputError, match=r"parking_map\.yml"):
         read_parking_lot(lot)
 
 
