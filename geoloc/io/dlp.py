@@ -17,6 +17,7 @@ from geoloc.io.yaml_text import read_yaml
 from geoloc.scene.sitemap import Level, Place, SiteMap, Surface
 
 LEVEL = "lot"
+NARROWEST = 0.5  # m; a stall that is narrower is a wrong number
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,8 @@ def _stalls(name: str, block: dict[str, Any]) -> list[Place]:
     corners = _points(block["bounds"])
     (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
     rows, columns = (int(n) for n in block["areas"][0]["shape"])
+    if min(rows, columns) < 1 or min((x1 - x0) / columns, (y1 - y0) / rows) < NARROWEST:
+        raise ValueError(f"block {name!r}: {rows} x {columns} stalls on {x1 - x0:g} x {y1 - y0:g} m")
     x, y = np.linspace(x0, x1, columns + 1), np.linspace(y1, y0, rows + 1)
     return [
         Place(f"{name}-{i + 1}-{k + 1:02d}", LEVEL, shapely.box(x[k], y[i + 1], x[k + 1], y[i]), "stall")

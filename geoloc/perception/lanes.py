@@ -36,8 +36,8 @@ class LaneOptions:
     widest: float = 6.0  # m between two lanes that touch
     vehicle: float = 1.8  # m, width
     clearance: float = 0.7  # m that a lane is wider than its vehicles on each side, where nothing lies beside it
-    clearance_sigma: float = 0.3  # m, of that
-    off_middle: float = 0.1  # m, how far vehicles keep from a lane's middle on the mean
+    clearance_sigma: float = 0.3  # m, of an edge beside which nothing is driven
+    off_middle: float = 0.2  # m, how far vehicles keep from a lane's middle on the mean; 0.20 on two measured roads
     two_way_share: float = 0.05  # of passages the other way, from which on a lane is no one-way lane
 
     def __post_init__(self) -> None:
@@ -50,8 +50,9 @@ class LaneOptions:
 class LearnedLane:
     """P points of a lane's middle, a metre apart, as it is driven; what was learned at each, and its edges.
 
-    `heading` (P,) rad; `passages` (P,); `spread` (P,) m, of vehicles across; `sigma` (P,) m, of the middle across;
-    `speed`, `speed_sigma` (P,) m/s; `left`, `right` m from the middle to its edges, with `edge_sigma` m.
+    `heading` (P,) rad; `passages` (P,); `spread` (P,) m, of vehicles across; `sigma` (P,) m, of the middle across, of
+    which `bias_sigma` is common to the lanes around; `speed`, `speed_sigma` (P,) m/s; `left`, `right` m from the middle
+    to its edges, and how well those are known across, `left_sigma`, `right_sigma` m.
     """
 
     level: int
@@ -60,11 +61,13 @@ class LearnedLane:
     passages: np.ndarray
     spread: np.ndarray
     sigma: np.ndarray
+    bias_sigma: np.ndarray
     speed: np.ndarray
     speed_sigma: np.ndarray
     left: float = np.nan
     right: float = np.nan
-    edge_sigma: float = np.nan
+    left_sigma: float = np.nan
+    right_sigma: float = np.nan
     one_way: bool = True
     confidence: float = np.nan
 
@@ -72,6 +75,21 @@ class LearnedLane:
     def n(self) -> float:
         """Passages, in the middle of those at all points."""
         return float(np.median(self.passages))
+
+    @property
+    def width_sigma(self) -> float:
+        """m; what is common to both edges is no error of the width."""
+        return float(np.sqrt(max(self.left_sigma**2 + self.right_sigma**2 - 2.0 * self.bias_var, 0.0)))
+
+    @property
+    def own_var(self) -> float:
+        """m², of the middle across, without what is common to the lanes around; in the middle of all points."""
+        return float(np.median(self.sigma**2 - self.bias_sigma**2))
+
+    @property
+    def bias_var(self) -> float:
+        """m², of the middle across, that is common to the lanes around."""
+        return float(np.median(self.bias_sigma**2))
 
     @property
     def length(self) -> float:
@@ -166,15 +184,14 @@ class _Ridges:
     def _lane(self, points: list[tuple[np.ndarray, np.ndarray]]) -> LearnedLane:
         xy, axis = (np.array(part) for part in zip(*points, strict=True))
         table = np.array([self._figures(*point) for point in points])
-        passages, spread, sigma, speed, speed_sigma = table.T
         heading = np.unwrap(np.arctan2(axis[:, 1], axis[:, 0]))
-        return LearnedLane(self.level, xy, heading, passages, spread, sigma, speed, speed_sigma)
+        return LearnedLane(self.level, xy, heading, *table.T)
 
     def _figures(self, xy: np.ndarray, axis: np.ndarray) -> tuple[float, ...]:
-        """Passages, spread and sigma across (m), speed and its spread (m/s) at one point of a ridge."""
+        """Passages, spread, sigma and its common part across (m), speed and its spread (m/s) at a ridge's point."""
         near = self._near(xy, axis)
         if near is None:
-            return 0.0, 0.0, np.inf, np.nan, np.nan
+            return 0.0, 0.0, np.inf, 0.0, np.nan, np.nan
         rows, across = near
         inside = np.abs(across) < 0.5 * self.options.narrowest + 0.2
         rows, across = rows[inside], across[inside]
@@ -187,7 +204,7 @@ class _Ridges:
         sigma = np.sqrt(spread**2 / max(n, 1.0) + bias + self.options.off_middle**2)
         speed = (weight @ self.nodes.speed[rows]) / total
         square = (weight @ (self.nodes.speed_var[rows] + self.nodes.speed[rows] ** 2)) / total
-        return n, spread, sigma, speed, np.sqrt(max(square - speed**2, 0.0))
+        return n, spread, sigma, np.sqrt(bias), speed, np.sqrt(max(square - speed**2, 0.0))
 
     def _claim(self, lane: LearnedLane) -> None:
         """What a lane explains is no other's."""
@@ -246,20 +263,35 @@ def _kept_apart(lanes: list[LearnedLane], options: LaneOptions) -> list[LearnedL
 
 def _with_edges(lane: LearnedLane, lanes: list[LearnedLane], options: LaneOptions) -> LearnedLane:
     """With its edges: half way to the lanes beside it; on a side without, as far as on the other."""
-    sides: dict[bool, tuple[float, float]] = {}
+    beside: dict[bool, tuple[float, LearnedLane]] = {}  # by whether it lies to the left: half way there
     for other in lanes:
         left, cosine, share = _beside(lane, other, options.widest)
         if other is lane or share < 0.5 or abs(cosine) < ALIKE or not options.narrowest <= abs(left) <= options.widest:
             continue
-        on_left = left > 0
-        sigma = 0.5 * float(np.hypot(np.median(lane.sigma), np.median(other.sigma)))
-        if on_left not in sides or abs(left) / 2 < sides[on_left][0]:
-            sides[on_left] = (abs(left) / 2, sigma)
-    own = 0.5 * options.vehicle + options.clearance, options.clearance_sigma
-    left_edge, right_edge = sides.get(True, sides.get(False, own)), sides.get(False, sides.get(True, own))
+        on_left, half = left > 0, abs(left) / 2
+        if on_left not in beside or half < beside[on_left][0]:
+            beside[on_left] = half, other
+    (left, left_var), (right, right_var) = (_edge(lane, beside, on_left, options) for on_left in (True, False))
     confidence = float(1.0 - 0.5 ** (lane.n / max(options.least_passages, 1e-9)))
-    sigma = float(np.hypot(max(left_edge[1], right_edge[1]), np.median(lane.sigma)))
-    return replace(lane, left=left_edge[0], right=right_edge[0], edge_sigma=sigma, confidence=confidence)
+    left_sigma, right_sigma = (float(np.sqrt(var + lane.bias_var)) for var in (left_var, right_var))
+    return replace(
+        lane, left=left, right=right, left_sigma=left_sigma, right_sigma=right_sigma, confidence=confidence
+    )
+
+
+def _edge(
+    lane: LearnedLane, beside: dict[bool, tuple[float, LearnedLane]], on_left: bool, options: LaneOptions
+) -> tuple[float, float]:
+    """How far an edge lies from a lane's middle (m), and the variance (m²) of its place but for the common error."""
+    own = lane.own_var
+    if on_left in beside:
+        half, other = beside[on_left]
+        return half, 0.25 * (own + other.own_var)
+    free = options.clearance_sigma**2
+    if (not on_left) in beside:  # mirrored: what the middle is off, half of it, and what that says of the width
+        half, other = beside[not on_left]
+        return half, 2.25 * own + 0.25 * other.own_var + free
+    return 0.5 * options.vehicle + options.clearance, own + free
 
 
 def lane_polygon(xy: np.ndarray, left: float, right: float) -> shapely.Polygon:

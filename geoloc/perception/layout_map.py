@@ -118,7 +118,7 @@ class Layout:
             line = LineString(middle).simplify(0.05)
             yield LaneLine(
                 f"learned lane {i + 1}", self.levels[lane.level], line, lane.left + lane.right,
-                2.0 * lane.edge_sigma, float(np.median(lane.sigma)), float(np.median(lane.speed)),
+                lane.width_sigma, float(np.median(lane.sigma)), float(np.median(lane.speed)),
                 float(np.median(lane.speed_sigma)), lane.one_way, lane.confidence, LEARNED,
             )  # fmt: skip
 

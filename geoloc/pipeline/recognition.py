@@ -47,14 +47,14 @@ class RecognitionOptions:
 class Recognition:
     """What is expected at one site: where objects come, where they leave, and whether, where and when they come back.
 
-    How many come, and the ways that they go out of sight, is learned from what was decided before.
+    How many come, and the ways that they go out of sight, is learned from what was decided before, and from the map.
     """
 
     def __init__(self, site: Site, options: RecognitionOptions | None = None) -> None:
         self.site = site
         self.options = options or RecognitionOptions()
         self.costs = LinkCosts(site, self.options.costs)
-        self.transits = Transits(self.options.transits)
+        self.transits = Transits(self.options.transits, site.site_map)
         self.paces = Paces(self.options.costs.pace, self.options.costs.pace_spread)
         self._came = 0  # objects, near entrances
         self._watched_s = 0.0

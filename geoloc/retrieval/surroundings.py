@@ -16,6 +16,7 @@ from geoloc.retrieval.rerank.context import (
     lane_lengths,
     learn_transits,
     place_odds,
+    told_transits,
     transit_odds,
 )
 from geoloc.retrieval.rerank.cues import CueOptions, length_odds, name_odds, shares_of
@@ -34,8 +35,9 @@ class Surroundings:
 
     @classmethod
     def of(cls, views: Looks, site: Site) -> "Surroundings":
-        """A site's ways, and the times that views of a gallery's objects teach."""
-        return cls(learn_transits(views), site.name, site.site_map.level_index, Ways.of(site))
+        """A site's ways, and the times between its cameras: as its map tells them, or as views of objects teach."""
+        told = told_transits(views, site.name, site.site_map.transits)
+        return cls({**told, **learn_transits(views)}, site.name, site.site_map.level_index, Ways.of(site))
 
 
 NOWHERE = Surroundings()

@@ -41,6 +41,21 @@ def test_people_in_a_group_are_counted(explainer) -> None:
     assert [one.body.label for one in found] == ["person", "person"]
 
 
+@pytest.mark.xfail(reason="three or four in one blob without gaps are taken for a bicycle", strict=True)
+@pytest.mark.parametrize("n", [3, 4])
+def test_a_group_is_counted_and_is_no_vehicle(explainer, n) -> None:
+    """Shoulder to shoulder, one blob as wide as a car is: as many people, within one, where they stand."""
+    xy = [(0.7 * k - 0.35 * (n - 1), 0.15 * (k % 2)) for k in range(n)]
+    mask = mask_of(CAMERA, *(("person", x, y, 0.0) for x, y in xy))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
+    assert cv2.connectedComponents(mask)[0] == 2
+    found = explainer.explain(mask)
+    assert {one.body.label for one in found} == {"person"}
+    assert abs(len(found) - n) <= 1
+    apart = np.linalg.norm(np.array([one.xyz[:2] for one in found])[:, None] - np.array(xy), axis=2)
+    assert apart.min(axis=1).max() < 0.6
+
+
 def test_what_has_an_impossible_size_is_no_object(explainer) -> None:
     mask = np.zeros(CAMERA.size[::-1], np.uint8)
     cv2.circle(mask, (240, 220), 6, 255, -1)  # a bird, or a cat, right before the camera

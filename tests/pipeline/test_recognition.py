@@ -1,5 +1,7 @@
 """Who is it that begins here: by the ways that others went, how many come, and what is in sight."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -8,6 +10,7 @@ from parking import lot
 from geoloc.pipeline.identity_book import OUT_OF_SIGHT, Book
 from geoloc.pipeline.paces import Paces
 from geoloc.pipeline.recognition import Recognition
+from geoloc.scene.learned import TransitTime
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Place, SiteMap, Surface
 from geoloc.scene.tables import Tracks
@@ -54,6 +57,22 @@ def test_of_two_lost_cars_it_is_the_one_that_went_the_way_that_others_went() -> 
         recognition.learn(one, np.array([1]), np.array([0]), np.ones((1, 1)))
     after = sure(recognition, book_of(site, places, 2), 2)[0]
     assert after[0] > 0.7  # 0.75
+
+
+def test_the_map_tells_the_way_that_others_went_before_any_is_seen() -> None:
+    """As above, but on the first day: the times from camera to camera were learned before, and accepted."""
+    site = yard()
+    line = shapely.LineString([(0.0, 20.0), (25.0, 0.0)])
+    told = TransitTime("north to middle", "ground", line, "north", "middle", 8.0, 0.5, 30.0, "learned")
+    known = replace(site, site_map=replace(site.site_map, transits=(told,)))
+    places = [(0.0, (0.0, 20.0)), (0.0, (0.0, -20.0)), (8.0, (25.0, 0.0))]
+    assert sure(Recognition(known), book_of(known, places, 2), 2)[0][0] > 0.65
+    walkers = sure(Recognition(known), book_of(known, places, 2, "person"), 2)[0]
+    assert walkers[0] == pytest.approx(walkers[1], rel=0.05)  # what drives told it
+    late = [*places[:2], (20.0, (25.0, 0.0))]
+    rows = np.array([2]), np.array([0])
+    odds = [Recognition(each).odds(book_of(each, late, 2), *rows)[0, 0] for each in (site, known)]
+    assert odds[1] < odds[0]  # who comes much later than others took is the less likely one of them
 
 
 def test_ways_that_others_went_do_not_count_after_another_time() -> None:

@@ -1,5 +1,6 @@
 """A gallery: bounded and diverse, honest about what is not there, forgetful when asked, unmoved by bad input."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from geoloc.retrieval.rerank.context import learn_transits
 from geoloc.retrieval.surroundings import Surroundings
 from geoloc.retrieval.views import choose_views, kept_rows
 from geoloc.retrieval.where import Where
+from geoloc.scene.learned import TransitTime
 from geoloc.scene.site import Site
 from geoloc.scene.sitemap import Level, Occluder, SiteMap, Surface
 
@@ -259,6 +261,25 @@ def test_times_from_camera_to_camera_tell_lookalikes_apart(gallery, rng) -> None
         assert gallery.search(asked, around=around)[0].object == n + who
     assert "came from gate in the usual time" in str(gallery.search(asked, around=around))
     assert "usual time" not in str(gallery.search(asked))
+
+
+def test_times_that_the_map_tells_tell_lookalikes_apart_where_nobody_was_known_again(gallery, rng) -> None:
+    """Both stood in the gate's sight for 4 s or so, 50 s apart; the map says that it is 56 s to the hall."""
+    line = shapely.LineString([(0.0, 0.0), (50.0, 0.0)])
+    told = TransitTime("gate to hall", "ground", line, "gate", "hall", 56.0, 3.0, 12.0, "learned")
+    site = Site("yard", (), SiteMap((Level("ground", (Surface(),)),), transits=(told,)))
+    vector = np.tile(np.eye(1, DIM), (4, 1)) + 0.1 * rng.normal(size=(4, DIM))
+    time = START + np.array([0.0, 2.0, 50.0, 52.0])
+    gallery.add(Looks(id=np.arange(4), site=["yard"] * 4, object=[0, 0, 1, 1], camera=["gate"] * 4, time=time,
+                      vector=vector))  # fmt: skip
+    around = Surroundings.of(gallery.views(), site)
+    unknown = Surroundings.of(gallery.views(), replace(site, site_map=replace(site.site_map, transits=())))
+    for who, left in enumerate(time[[1, 3]]):
+        asked = look(np.eye(1, DIM)[0], site="yard", camera="hall", time=left + 60.0)
+        matches = gallery.search(asked, around=around)
+        assert matches[0].object == who
+        assert "came from gate in the usual time" in str(matches)
+        assert "usual time" not in str(gallery.search(asked, around=unknown))
 
 
 def test_walls_are_gone_round(gallery) -> None:

@@ -10,6 +10,7 @@ from benchmarks.gospa import bench_gospa
 from benchmarks.hours import bench_hours
 from benchmarks.journal import bench_journal
 from benchmarks.k_reciprocal import bench_k_reciprocal
+from benchmarks.layout import bench_layout
 from benchmarks.linking import bench_linking
 from benchmarks.metrics import bench_metrics
 from benchmarks.onnx_detect import bench_onnx_detect
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "journal": bench_journal,
     "hours": bench_hours,
     "edge": bench_edge,
+    "layout": bench_layout,
     "trackers": bench_trackers,
     "triangulation": bench_triangulation,
     "bundle": bench_bundle,

@@ -21,6 +21,7 @@ from recordings.figures import Part
 
 CHOSEN_ON = ("session0", "session1")  # settings were looked at on these only
 PIXEL_SIGMA = 2.0  # px, of a tracked point
+POINT_SIGMA = 0.65  # m along the line of sight, of a tracked point from its vehicle's middle: as on sessions 0, 1
 SMOOTHED = 5  # frames before and after, that a velocity is of
 INSIDE = 1.96
 NONE_M = 10.0  # what a drawn line counts where no edge was found
@@ -29,6 +30,7 @@ OPTIONS = LayoutOptions(trails=TrailOptions(vague=10.0))
 PROTOCOL = (
     "the plane from measured distances alone, without lane lines; lanes from vehicle tracks; edges of lanes on the "
     "road against the drawn lines, each line with the nearest edge, every metre of the stretch that the distances span"
+    "; sigmas without the plane's own, which lanes and drawn lines share"
 )
 
 
@@ -125,17 +127,22 @@ def road_tracks(view: RoadView, camera: Camera, stretch: tuple[float, float]) ->
 
 
 def on_plane(camera: Camera, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (N, 2) m of z = 0 under pixels (N, 2), with noise and bias (N, 2, 2) m²; NaN above the horizon."""
+    """Points (N, 2) m of z = 0 under pixels (N, 2), with noise and bias (N, 2, 2) m²; NaN above the horizon.
+
+    The bias is that of the tracked point: where on its vehicle it lies is not known. What the calibration is off moves
+    lanes and drawn lines alike, and is no part of it.
+    """
     rays, centre = camera.unproject(pixels), camera.centre_world
     fall = np.where(rays[:, 2] < -1e-3, -rays[:, 2], np.nan)
     points = centre + rays * (centre[2] / fall)[:, None]
     cov, bias = np.full((2, len(pixels), 2, 2), np.nan)
     seen = np.isfinite(points[:, 0])
-    _, by_world, by_calib = camera.jacobians(points[seen])
+    _, by_world, _ = camera.jacobians(points[seen])
     by_pixel = np.linalg.inv(by_world[:, :, :2])
     cov[seen] = PIXEL_SIGMA**2 * by_pixel @ np.swapaxes(by_pixel, 1, 2)
-    by_calib = by_pixel @ by_calib
-    bias[seen] = by_calib @ camera.calib_cov @ np.swapaxes(by_calib, 1, 2)
+    sight = points[seen, :2] - centre[:2]
+    sight *= POINT_SIGMA / np.linalg.norm(sight, axis=1, keepdims=True)
+    bias[seen] = sight[:, :, None] * sight[:, None]
     return points[:, :2], cov, bias
 
 
@@ -149,7 +156,7 @@ def lane_edges(lanes: list[LearnedLane], x: np.ndarray) -> tuple[np.ndarray, np.
         middle[(x < along[0] - 2) | (x > along[-1] + 2)] = np.nan
         to_left = np.sign(np.cos(np.median(lane.heading)))  # of the road, for what comes towards the camera
         edges += [middle + to_left * lane.left, middle - to_left * lane.right]
-        sigmas += [lane.edge_sigma] * 2
+        sigmas += [lane.left_sigma, lane.right_sigma]
     return np.array(edges).reshape(-1, len(x)), np.array(sigmas)
 
 

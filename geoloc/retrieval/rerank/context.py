@@ -7,7 +7,7 @@ object's best views, of which the last need not be the one by which it left.)
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ from geoloc.geometry.gaussian import require_covariances
 from geoloc.options import check_range
 from geoloc.retrieval.looks import Looks
 from geoloc.retrieval.rerank.transits import Transit, transit_of_pairs
+from geoloc.scene.learned import TransitTime
 from geoloc.scene.ways import Ways, way_lengths
 
 Transits = Mapping[tuple[str, str, str], Transit]  # of a site, from a camera to another
@@ -131,3 +132,49 @@ def learn_transits(views: Looks) -> Transits:
         for (site, a, b), took in gaps.items()
         if len(took) >= FEWEST
     }
+
+
+def told_transits(views: Looks, site: str, told: Sequence[TransitTime]) -> Transits:
+    """Times from camera to camera as a site's map tells them, for queries among views of a gallery.
+
+    The map's times are out of sight. A view is taken in the midst of a stay in sight, so half a stay in either camera
+    comes on top, as long as the views of known objects show stays to be; without any that do nothing is told.
+    """
+    known = views.take((views.site == site) & (views.object >= 0) & (views.camera != "") & np.isfinite(views.time))
+    stays = _stays(known)
+    if not stays:
+        return {}
+    usual, lasted = float(np.median(list(stays.values()))), float(np.ptp(known.time))
+    by_pair: dict[tuple[str, str], list[TransitTime]] = {}
+    for transit in told:
+        if transit.n > 0:
+            by_pair.setdefault((transit.start, transit.end), []).append(transit)
+    seen = {name: len(np.unique(known.object[known.camera == name])) for name in np.unique(known.camera).tolist()}
+    found: dict[tuple[str, str, str], Transit] = {}
+    for (a, b), ways in by_pair.items():
+        half = np.array([stays.get(name, usual) for name in (a, b)]) / 2.0
+        mean, sigma, n = np.array([(way.seconds, way.seconds_sigma, way.n) for way in ways]).T
+        sigma = np.sqrt(sigma**2 + (half**2).sum() / 3.0)  # a moment of a stay is anywhere in it
+        left, came = seen.get(a, 0), seen.get(b, 0)
+        both = len(np.intersect1d(known.object[known.camera == a], known.object[known.camera == b]))
+        share = (both + 1.0) / (left + 2.0)  # rule of succession (Laplace)
+        rate = max(came, 0.5) / max(lasted, 1.0)
+        part = n / n.sum()
+        found[site, a, b] = Transit(mean + half.sum(), sigma, part, share, rate, rate, max(lasted, 1.0), float(n.sum()))
+    return found
+
+
+def _stays(known: Looks) -> dict[str, float]:
+    """How long (s) objects stay in the sight of each camera, median, of those with two views and more by it."""
+    out: dict[str, float] = {}
+    for camera in np.unique(known.camera).tolist():
+        mine = known.take(known.camera == camera)
+        number, which, count = np.unique(mine.object, return_inverse=True, return_counts=True)
+        first, last = np.full(len(number), np.inf), np.full(len(number), -np.inf)
+        np.minimum.at(first, which, mine.time)
+        np.maximum.at(last, which, mine.time)
+        several = count > 1
+        if several.any():  # of moments drawn evenly from a stay the outermost span (k - 1) / (k + 1) of it
+            stay = (last - first)[several] * (count[several] + 1) / (count[several] - 1)
+            out[camera] = float(np.median(stay))
+    return out

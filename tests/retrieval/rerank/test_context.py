@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shapely import LineString
 
 from geoloc.errors import InputError
 from geoloc.retrieval.looks import Looks
@@ -13,11 +14,13 @@ from geoloc.retrieval.rerank.context import (
     lane_lengths,
     learn_transits,
     place_odds,
+    told_transits,
     transit_odds,
 )
 from geoloc.retrieval.rerank.cues import CueOptions, length_odds, name_odds, shares_of
 from geoloc.retrieval.rerank.passages import lookalikes, match_passages
 from geoloc.retrieval.rerank.transits import LearnOptions, learn_transit, pairs_within
+from geoloc.scene.learned import TransitTime
 from geoloc.scene.storage import load_site
 from geoloc.scene.ways import Ways
 from geoloc.synthetic.fleet import FleetOptions, draw_fleet
@@ -164,6 +167,25 @@ def test_transit_times_are_learned_of_those_who_were_known_again(rng) -> None:
     assert transit.n == n
     assert ("yard", "a", "b") not in learn_transits(views)  # another camera saw them on the way
     assert learn_transits(views.take(views.object < 7)) == {}
+
+
+def test_times_that_a_map_tells_hold_for_views_taken_anywhere_in_a_stay(rng) -> None:
+    """In sight for 12 s and 6 s, out of it for 40 s: what lies between two views is longer, and less sure."""
+    n, told = 300, [TransitTime("t", "ground", LineString([(0, 0), (1, 0)]), "a", "b", 40.0, 3.0, 30.0)]
+    leaves = 1000.0 * np.arange(n)
+    in_a = leaves[:, None] - rng.uniform(0.0, 12.0, (n, 2))
+    in_b = (leaves + rng.normal(40.0, 3.0, n))[:, None] + rng.uniform(0.0, 6.0, (n, 2))
+    views = Looks(
+        id=np.arange(4 * n), site=["yard"] * 4 * n, object=np.tile(np.arange(n), 4),
+        camera=["a"] * 2 * n + ["b"] * 2 * n, time=np.concatenate([*in_a.T, *in_b.T]),
+    )  # fmt: skip
+    transit = told_transits(views, "yard", told)["yard", "a", "b"]
+    off = (in_b[:, 0] - in_a[:, 0] - transit.mean_s[0]) / transit.sigma_s[0]
+    assert abs(off.mean()) < 0.3  # 0.0 measured
+    assert 0.7 < np.mean(off**2) < 1.3
+    assert transit.share > 0.9  # all that were at a were at b
+    assert told_transits(views, "elsewhere", told) == {}
+    assert told_transits(views.take(views.id < n), "yard", told) == {}  # a view each: how long they stay, nobody knows
 
 
 def test_agreement_on_what_is_rare_says_more() -> None:
