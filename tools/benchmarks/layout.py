@@ -30,7 +30,7 @@ def _rows(name: str, site: Site, detections: Detections) -> list[Row]:
     _timed(site, steps)  # what is compiled and looked up once
     runs = [_timed(site, steps) for _ in range(RUNS)]
     # the least of several runs of each window: other processes only ever add
-    stepped, learned = (np.min([run[k] for run in runs], axis=0) for k in (0, 1))
+    stepped, learned = np.min([run[0] for run in runs], axis=0), np.min([run[1] for run in runs], axis=0)
     share = 100.0 * learned.sum() / stepped.sum()
     said = f"{len(steps)} windows, {runs[0][2]:,} rows of tracks; the least of {RUNS} runs of each window"
     return [
