@@ -7,6 +7,7 @@ nothing. Zones have a hysteresis in probability, so that an object on a border n
 
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -189,9 +190,19 @@ class Happenings:
         return stood + left
 
     def _stall_at(self, level: str, xy: np.ndarray) -> str:
-        stalls = self._site.site_map.stalls
-        here = (one.name for one in stalls if one.level == level and shapely.contains_xy(one.polygon, *xy))
-        return next(here, "")
+        names, polygons = self._stalls.get(level, ([], []))
+        here = np.flatnonzero(shapely.contains_xy(polygons, *xy)).tolist() if names else []
+        return names[here[0]] if len(here) else ""
+
+    @cached_property
+    def _stalls(self) -> dict[str, tuple[list[str], list[shapely.Polygon]]]:
+        """Names and outlines of the stalls of each level."""
+        found: dict[str, tuple[list[str], list[shapely.Polygon]]] = {}
+        for stall in self._site.site_map.stalls:
+            names, polygons = found.setdefault(stall.level, ([], []))
+            names.append(stall.name)
+            polygons.append(stall.polygon)
+        return found
 
     def _entrance(self, zones: frozenset[str]) -> str:
         return next((one.name for one in self._site.site_map.zones if one.kind == ENTRANCE and one.name in zones), "")
