@@ -39,6 +39,17 @@ def seen_through_mesh(site: "Site", mesh: Path | None) -> "Site":
     return site.with_visibility(compute_visibility(site, mesh=mesh))
 
 
+def add_changed(parser: ArgumentParser) -> None:
+    """--changed, for commands that go on from a state."""
+    parser.add_argument(
+        "--changed",
+        action="append",
+        default=[],
+        choices=("calibration", "map", "options"),
+        help="go on from a state that was made with another one; may be repeated",
+    )
+
+
 def add_options(parser: ArgumentParser) -> None:
     """--options and --set: what changes the engine's defaults."""
     parser.add_argument("--options", type=Path, metavar="FILE.toml", help="what differs from the defaults")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoloc.cli.arguments import add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
+from geoloc.cli.arguments import add_changed, add_json, add_mesh, add_options, add_reading, add_site, seen_through_mesh
 from geoloc.cli.gallery_filling import add_gallery, fill_gallery
 from geoloc.cli.outputs import RESULT_FILES, planned, record_path, write_results
 from geoloc.cli.progress import replay_with_progress
@@ -85,13 +85,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep the engine's state here, and go on from it: numbers last over restarts; see geoloc ask",
     )
-    parser.add_argument(
-        "--changed",
-        action="append",
-        default=[],
-        choices=("calibration", "map", "options"),
-        help="go on from a state that was made with another one; may be repeated",
-    )
+    add_changed(parser)
     parser.add_argument("--smooth", action="store_true", help="link and smooth the recording with what came after")
     parser.add_argument("--clocks", action="store_true", help="find the clocks first, unknown by minutes, and jumps")
     parser.add_argument(

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoloc.cli.arguments import add_options
+from geoloc.cli.arguments import add_changed, add_options
 from geoloc.cli.landmarks import landmarks_path
 from geoloc.cli.serve_store import add_store, make_store
 from geoloc.errors import InputError
@@ -84,13 +84,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_store(parser)
     parser.add_argument("--edge", action="store_true", help="one core, little memory and disk; see docs/edge.md")
-    parser.add_argument(
-        "--changed",
-        action="append",
-        default=[],
-        choices=("calibration", "map", "options"),
-        help="go on from a state that was made with another one; may be repeated",
-    )
+    add_changed(parser)
     add_options(parser)
 
 

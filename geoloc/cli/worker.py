@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from geoloc.cli.arguments import add_options
+from geoloc.cli.arguments import add_changed, add_options
 from geoloc.cli.serve import log_as_json
 from geoloc.errors import InputError
 from geoloc.options import load_options
@@ -53,13 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--limit", action="append", default=[], metavar="KEY=VALUE", help="of sizes and rates; may be repeated"
     )
-    parser.add_argument(
-        "--changed",
-        action="append",
-        default=[],
-        choices=("calibration", "map", "options"),
-        help="go on from a state that was made with another one; may be repeated",
-    )
+    add_changed(parser)
     add_options(parser)
 
 
