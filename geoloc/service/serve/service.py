@@ -1,6 +1,7 @@
 """The sites that are served: their engines, who listens to them, and who may come in."""
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -34,8 +35,11 @@ from geoloc.service.store.writer import StoreWriter
 
 PROBABILITY = 0.95  # that the error ellipses of the page hold
 TURN_S = 0.02  # between two looks whether there is room
+ENDS_S = 15.0  # that a bridge may take to let go
 WATCH_S = 0.5  # between two looks at which cameras are heard
 RANGE_M = 80.0  # footprints on the page end here
+
+logger = logging.getLogger(__name__)
 
 
 class ServedSite:
@@ -195,7 +199,10 @@ class LiveService:
         """Take in what waits, write snapshots, and end."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, left = await asyncio.wait(self._tasks, timeout=ENDS_S)
+            for task in left:
+                logger.warning("%s does not end; it is left", task.get_name())
         self.pictures.close()
         for site in self.sites.values():
             await asyncio.to_thread(site.engine.stop)

@@ -27,12 +27,21 @@ class Bridge(Protocol):
 
 async def keep_running(bridge: Bridge) -> None:
     """Run a bridge until cancelled; what ends it otherwise is logged, and it begins anew."""
-    while True:
+    while still_wanted():
         try:
             await bridge.run()
         except Exception:
+            still_wanted()  # several things may go wrong as it ends
             logger.exception("%s: it has stopped, and begins anew", bridge.name)
         await asyncio.sleep(AGAIN_S)
+
+
+def still_wanted() -> bool:
+    """True; CancelledError where the task was cancelled, and something below took that for a fault of its own."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return True
 
 
 def topic_part(name: str) -> str:

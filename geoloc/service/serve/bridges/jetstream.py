@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from geoloc.errors import GeolocError, InputError
 from geoloc.pipeline.lineage import Event
-from geoloc.service.serve.bridges.bridge import topic_part
+from geoloc.service.serve.bridges.bridge import still_wanted, topic_part
 from geoloc.service.serve.bridges.intake import Intake, Message, own_form
 from geoloc.service.serve.bridges.mqtt_line import tls_context
 from geoloc.service.serve.bridges.options import NATS, NatsOptions, address_of, login
@@ -171,7 +171,7 @@ class NatsBridge:
                 for name, site in self._sites.items():
                     group.create_task(self._serve_site(client, name, site))
         finally:
-            await client.close()
+            await close(client)
 
     async def _serve_site(self, client: "Client", name: str, site: ServedSite) -> None:
         js = client.jetstream(timeout=TIMEOUT_S)
@@ -194,7 +194,7 @@ class NatsBridge:
             while not site.engine.ready.is_set():
                 await asyncio.sleep(WAIT_S / 10)
             messages = await insist(partial(streams.consume, "engine"), "consumer")
-            while True:
+            while still_wanted():
                 try:
                     some = await messages.fetch(min(64, self._options.in_flight), timeout=WAIT_S)
                 except (TimeoutError, nats.errors.TimeoutError):
@@ -229,7 +229,7 @@ class NatsBridge:
     async def _tell_now(self, js: "JetStreamContext", top: str, site: ServedSite) -> None:
         """The newest positions and the cameras' health, whenever they are others."""
         told: dict[str, object] = {}
-        while True:
+        while still_wanted():
             await asyncio.sleep(1.0 / self._serve.positions_hz)
             now = {"positions": site.hub.positions, "cameras": site.cameras.health()}
             for what, said in now.items():
@@ -247,5 +247,13 @@ async def insist(ask: Callable[[], Awaitable[Given]], what: str) -> Given:
         try:
             return await ask()
         except (nats.errors.Error, OSError, TimeoutError) as error:
+            still_wanted()
             logger.warning("NATS %s: %s %s; it is tried again", what, type(error).__name__, error)
             await asyncio.sleep(WAIT_S)
+
+
+async def close(client: "Client") -> None:
+    """Let go of a connection, whose line may be dead."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TIMEOUT_S):
+            await client.close()
